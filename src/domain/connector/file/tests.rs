@@ -1,0 +1,128 @@
+//! What a connector file is refused for.
+
+use super::*;
+
+const TALKDESK: &str = include_str!("../../../../connectors/talkdesk.toml");
+const GENERIC: &str = include_str!("../../../../connectors/oauth2-client-credentials.toml");
+
+#[test]
+fn the_files_that_come_with_keytile_are_read() {
+    let file = read("a.toml", TALKDESK).unwrap();
+    assert_eq!(file.connector.fields.len(), 7);
+    assert_eq!(file.connector.field("region").unwrap().options[3].id, "au");
+    read("b.toml", GENERIC).unwrap();
+}
+
+/// Replaces `old` by `new` and returns where and why the file is refused.
+fn refused(old: &str, new: &str) -> (usize, String, String) {
+    refused_of(TALKDESK, old, new)
+}
+
+fn refused_of(text: &str, old: &str, new: &str) -> (usize, String, String) {
+    assert!(text.contains(old), "the file has no {old:?}");
+    let changed = text.replacen(old, new, 1);
+    let error = read("bad.toml", &changed).map(|_| ()).expect_err(new);
+    let message = error.to_string();
+    assert!(message.starts_with(&format!("bad.toml:{}: {}: ", error.line, error.key)), "{message}");
+    // The line that is named holds what was written wrong, or opens the table that lacks it.
+    (error.line, error.key, error.reason)
+}
+
+fn line_with(text: &str, needle: &str) -> usize {
+    text.lines().position(|line| line.contains(needle)).unwrap() + 1
+}
+
+#[test]
+fn unknown_keys_are_refused_where_they_stand() {
+    let (line, key, reason) = refused("request_format = \"form\"", "request_fromat = \"form\"");
+    assert_eq!((line, key.as_str()), (line_with(TALKDESK, "request_format"), "request_fromat"));
+    assert!(reason.contains("unknown field"), "{reason}");
+}
+
+#[test]
+fn undefined_variables_are_refused_where_they_stand() {
+    let (line, key, reason) = refused("/oauth/token\"", "/oauth/{tenant}\"");
+    assert_eq!((line, key.as_str()), (line_with(TALKDESK, "/oauth/token"), "token.url"));
+    assert!(reason.contains("`tenant` is not a field"), "{reason}");
+    let (_, key, reason) = refused("scope = \"{scopes}\"", "scope = \"{scope}\"");
+    assert_eq!(key, "token.params.scope");
+    assert!(reason.contains("`scope` is not a field"), "{reason}");
+    let (_, _, reason) = refused("{account_name}.{region.identity}/oauth", "{account_name}.{region.idenity}/oauth");
+    assert!(reason.contains("attribute `idenity`"), "{reason}");
+}
+
+#[test]
+fn a_secret_in_an_address_is_refused() {
+    for url in ["/oauth/{client_secret}\"", "/oauth/token?s={client_secret}\""] {
+        let (_, key, reason) = refused("/oauth/token\"", url);
+        assert_eq!(key, "token.url");
+        assert!(reason.contains("must not stand in an address"), "{reason}");
+    }
+    let form = "client_auth = \"basic\"\nbasic_encoding = \"form\"\nrequest_format = \"form\"";
+    for (query, params) in [
+        ("client_auth = \"body\"\nrequest_format = \"query\"", ""),
+        ("request_format = \"query\"", "secret = \"{client_secret}\"\n"),
+    ] {
+        let text = TALKDESK.replace("[token.params]\n", &format!("[token.params]\n{params}"));
+        let (_, key, reason) = refused_of(&text, form, query);
+        assert_eq!(key, "token.request_format");
+        assert!(reason.contains("secret in a URL"), "{reason}");
+    }
+}
+
+#[test]
+fn a_host_is_fed_only_by_what_stays_in_its_label() {
+    let (_, key, reason) = refused("https://{account_name}.{region.identity}/oauth", "https://{client_id}.{region.identity}/oauth");
+    assert_eq!(key, "token.url");
+    assert!(reason.contains("could leave its label"), "{reason}");
+    let (_, _, reason) = refused("https://{account_name}.{region.identity}/oauth", "{account_name}/oauth");
+    assert!(reason.contains("https-url"), "{reason}");
+    let (_, _, reason) = refused("https://{account_name}.{region.identity}/oauth", "http://{account_name}.{region.identity}/oauth");
+    assert!(reason.contains("must begin with https://"), "{reason}");
+    let (_, _, reason) =
+        refused("https://{account_name}.{region.identity}/oauth", "https://x@{account_name}.{region.identity}/oauth");
+    assert!(reason.contains("user information"), "{reason}");
+    let (_, _, reason) = refused("identity = \"talkdeskid.eu\"", "identity = \"evil.example/\"");
+    assert!(reason.contains("is not a host name"), "{reason}");
+    let (_, key, reason) = refused_of(GENERIC, "\"{token_url}\"\nclient_auth", "\"{token_url}evil\"\nclient_auth");
+    assert_eq!(key, "token.url");
+    assert!(reason.contains("must begin with `/` or `?`"), "{reason}");
+}
+
+#[test]
+fn ids_are_used_once() {
+    let (line, key, reason) = refused("id = \"scopes\"", "id = \"region\"");
+    assert_eq!((line, key.as_str()), (line_with(TALKDESK, "id = \"scopes\""), "field[5].id"));
+    assert!(reason.contains("used twice"), "{reason}");
+    let (_, _, reason) = refused("name = \"Account\"", "name = \"Users\"");
+    assert!(reason.contains("used twice"), "{reason}");
+    let (_, _, reason) = refused("id = \"scopes\"", "id = \"name\"");
+    assert!(reason.contains("Keytile's own"), "{reason}");
+}
+
+#[test]
+fn other_mistakes_are_refused() {
+    for (old, new, key, reason) in [
+        ("grant = \"client_credentials\"", "grant = \"password\"", "token.grant", "only grant"),
+        ("client_auth = \"basic\"", "client_auth = \"digest\"", "token.client_auth", "`basic` or `body`"),
+        ("client_auth = \"basic\"", "client_auth = \"{region}\"", "token.client_auth", "option `us`"),
+        ("lifetime = \"10m\"", "lifetime = \"10\"", "token.lifetime", "not a time"),
+        ("\"{authorization_prefix} {access_token}\"", "\"Basic\"", "api.authorization", "access_token"),
+        ("\"{authorization_prefix} {access_token}\"", "\"{scopes} {access_token}\"", "api.authorization", "may be empty"),
+        ("account = \"{account_name}{region.tile}\"", "account = \"{client_secret}\"", "account", "must not be shown"),
+        ("default = \"us\"", "default = \"uk\"", "field[3].default", "not a value"),
+        ("path = \"/account\"\ncompare", "path = \"account\"\ncompare", "probe.path", "Begin the path"),
+        ("compare = \"authorization_prefix\"", "compare = \"scopes\"", "probe.compare", "not an enum field"),
+        ("scope = \"{scopes}\"", "client_secret = \"x\"", "token.params.client_secret", "set by the grant"),
+        ("scope = \"{scopes}\"", "scope = \"{scopes\"", "token.params.scope", "without its"),
+        ("method = \"POST\"", "method = \"CONNECT\"", "endpoint[3].method", "not a method"),
+        ("id = \"client_id\"", "id = \"client\"", "field", "needs a field `client_id`"),
+        ("guide = \"talkdesk.md\"", "guide = \"../x.md\"", "guide", "beside this one"),
+        ("\nsecret = true", "\n", "field", "must be marked"),
+    ] {
+        let (line, found, why) = refused(old, new);
+        assert_eq!(found, key, "{new}: {why}");
+        assert!(why.contains(reason), "{new}: {why}");
+        assert!(line >= 1);
+    }
+}

@@ -1,0 +1,318 @@
+//! The form of the overlay: from what was typed to a [`CredentialInput`], or to an error for each field.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    connector::{
+        Connector, Field, FieldId,
+        format::{FieldFormat, pasted_host},
+        template::{Context, Reference, RenderError},
+    },
+    naming::{Description, Name},
+    values::{FieldValue, FieldValues},
+};
+
+/// What was typed, as it came. Field values are kept as secrets until their field says that they are none.
+#[derive(Default, Clone)]
+pub struct RawForm {
+    /// The name.
+    pub name: String,
+    /// The description.
+    pub description: String,
+    /// The connector's fields; fields it does not have are not in here.
+    pub fields: BTreeMap<FieldId, SecretString>,
+}
+
+impl RawForm {
+    /// What was typed into a field; empty if nothing was.
+    pub fn typed(&self, field: &FieldId) -> &str {
+        self.fields.get(field).map_or("", |typed| typed.expose_secret())
+    }
+}
+
+/// A form without errors.
+pub struct CredentialInput {
+    /// The name.
+    pub name: Name,
+    /// The description.
+    pub description: Description,
+    /// The normalised values, defaults included.
+    pub values: FieldValues,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name in the form: `name`, `description` or a connector's field.
+    pub field: String,
+    /// A sentence on what is wrong and what is expected.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error of a field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl From<RenderError> for FieldError {
+    fn from(error: RenderError) -> Self {
+        Self::new(error.field.as_str(), error.reason)
+    }
+}
+
+/// Reads the form. `kept` are values of an earlier try: a secret that was left empty is taken from them.
+pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&FieldValues>) -> Result<CredentialInput, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
+    let description = Description::parse(&raw.description).map_err(|message| errors.push(FieldError::new("description", message)));
+    let mut values = FieldValues::default();
+    let mut implied = Vec::new();
+    let mut kept_secret = None;
+    for field in &connector.fields {
+        match parse_field(connector, field, raw.typed(&field.id)) {
+            Ok(Parsed::Value(value)) => values.insert(field.id.clone(), wrap(field, value)),
+            Ok(Parsed::Implies(value, other, option)) => {
+                values.insert(field.id.clone(), wrap(field, value));
+                implied.push((other, option));
+            }
+            Ok(Parsed::Empty) => match kept.and_then(|kept| kept.expose(field.id.as_str())) {
+                Some(value) if field.secret => {
+                    values.insert(field.id.clone(), wrap(field, value.to_owned()));
+                    kept_secret = Some(field);
+                }
+                _ if field.optional => {}
+                _ => errors.push(FieldError::new(field.id.as_str(), format!("Enter the {}.", field.label))),
+            },
+            Err(message) => errors.push(FieldError::new(field.id.as_str(), message)),
+        }
+    }
+    for (field, option) in implied {
+        values.insert(field, FieldValue::Plain(option));
+    }
+    if errors.is_empty() {
+        check_addresses(connector, &values, &mut errors);
+    }
+    if let (Some(field), Some(kept), true) = (kept_secret, kept, errors.is_empty()) {
+        check_kept_secret(connector, field, kept, &values, &mut errors);
+    }
+    match (name, description) {
+        (Ok(name), Ok(description)) if errors.is_empty() => Ok(CredentialInput { name, description, values }),
+        _ => Err(errors),
+    }
+}
+
+/// The values that may be shown again and kept in a draft: those that parse, and the rest as typed.
+pub fn values_as_typed(connector: &Connector, raw: &RawForm, kept: Option<&FieldValues>) -> FieldValues {
+    let mut values = FieldValues::default();
+    for field in &connector.fields {
+        let typed = raw.typed(&field.id).trim();
+        let kept_secret = || kept.filter(|_| field.secret).and_then(|kept| kept.expose(field.id.as_str()));
+        if let Some(value) = Some(typed).filter(|typed| !typed.is_empty()).or_else(kept_secret) {
+            // A text far over its limit is no value to keep; the form itself still shows it.
+            let limit = field.max_length.saturating_mul(4);
+            values.insert(field.id.clone(), wrap(field, value.chars().take(limit).collect()));
+        }
+    }
+    values
+}
+
+enum Parsed {
+    Empty,
+    Value(String),
+    /// A value, and an option of another field that a pasted address stands for.
+    Implies(String, FieldId, String),
+}
+
+fn wrap(field: &Field, value: String) -> FieldValue {
+    if field.secret { FieldValue::Secret(value.into()) } else { FieldValue::Plain(value) }
+}
+
+fn parse_field(connector: &Connector, field: &Field, typed: &str) -> Result<Parsed, String> {
+    if typed.trim().is_empty() {
+        return Ok(field.default.clone().map_or(Parsed::Empty, Parsed::Value));
+    }
+    let length = typed.trim().chars().count();
+    if length > field.max_length && field.format != FieldFormat::DnsLabel {
+        return Err(format!("Use at most {} characters; this has {length}.", field.max_length));
+    }
+    match field.format {
+        FieldFormat::Enum => {
+            let chosen = field.options.iter().find(|option| option.id == typed.trim());
+            chosen.map(|option| Parsed::Value(option.id.clone())).ok_or_else(|| "Choose one of the options.".into())
+        }
+        FieldFormat::DnsLabel => match pasted_host(typed.trim()) {
+            Some(host) => from_pasted_host(connector, field, &host),
+            None => field.format.normalise(typed).map(Parsed::Value),
+        },
+        _ => field.format.normalise(typed).map(Parsed::Value),
+    }
+}
+
+/// Takes the label out of a pasted address of the connector; refuses any other host.
+fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<Parsed, String> {
+    let label_before = |domain: &str| host.strip_suffix(domain)?.strip_suffix('.');
+    let mut domains = Vec::new();
+    // The suffix may depend on an option of another field: then the address chooses that option too.
+    let chooser = field.suffix.references().find_map(|reference| match reference {
+        Reference::Attribute(other, attribute) => Some((connector.field(other.as_str())?, attribute)),
+        _ => None,
+    });
+    if let Some((other, attribute)) = chooser {
+        for option in &other.options {
+            let mut values = FieldValues::default();
+            values.insert(other.id.clone(), FieldValue::Plain(option.id.clone()));
+            let suffix = field.suffix.render_plain(&Context::new(connector, &values));
+            let domain = suffix.trim_start_matches('.');
+            if option.attribute(attribute).is_some_and(|attribute| !attribute.is_empty())
+                && let Some(label) = label_before(domain)
+            {
+                let label = field.format.normalise(label)?;
+                return Ok(Parsed::Implies(label, other.id.clone(), option.id.clone()));
+            }
+            domains.push(domain.to_owned());
+        }
+    } else if let Some(domain) = field.suffix.source().strip_prefix('.') {
+        domains.push(domain.to_owned());
+    }
+    domains.extend(field.accept_hosts.iter().cloned());
+    match domains.iter().find_map(|domain| label_before(domain)) {
+        Some(label) => field.format.normalise(label).map(Parsed::Value),
+        None => {
+            let expected = domains.first().map_or_else(String::new, |domain| format!(" such as yourcompany.{domain}"));
+            Err(format!(
+                "“{host}” is not an address of {}. Enter the {} alone, or paste an address{expected}.",
+                connector.name, field.label
+            ))
+        }
+    }
+}
+
+/// The addresses must be complete before anything is stored: a credential without them could not be used.
+fn check_addresses(connector: &Connector, values: &FieldValues, errors: &mut Vec<FieldError>) {
+    let context = Context::new(connector, values);
+    for url in [&connector.token.url, &connector.api.base_url] {
+        if let Err(error) = url.render(&context) {
+            errors.push(error.into());
+        }
+    }
+}
+
+/// A kept secret goes only where it was meant to go when it was typed: if the whole host is a field's to
+/// choose and it changed, the secret must be typed again.
+fn check_kept_secret(connector: &Connector, field: &Field, kept: &FieldValues, values: &FieldValues, errors: &mut Vec<FieldError>) {
+    if !connector.token.url.host_is_free(&connector.fields) {
+        return;
+    }
+    let host = |values: &FieldValues| connector.token_url(values).ok().map(|url| url.origin());
+    if host(kept) != host(values) {
+        let message = format!("Enter the {} again: the address it is sent to has changed.", field.label);
+        errors.push(FieldError::new(field.id.as_str(), message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::connector::file;
+
+    fn connector(text: &str) -> Connector {
+        file::read("test.toml", text).unwrap().connector
+    }
+
+    fn talkdesk() -> Connector {
+        connector(include_str!("../../connectors/talkdesk.toml"))
+    }
+
+    fn typed(fields: &[(&str, &str)]) -> RawForm {
+        let mut raw = RawForm { name: "Support".into(), ..RawForm::default() };
+        for (id, value) in [("client_id", "id"), ("client_secret", "secret"), ("account_name", "acme")].iter().chain(fields) {
+            raw.fields.insert(FieldId::new(id).unwrap(), SecretString::from(*value));
+        }
+        raw
+    }
+
+    fn error_of(connector: &Connector, raw: &RawForm, field: &str) -> String {
+        let Err(errors) = parse(connector, raw, None) else { panic!("no error for {field}") };
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].field, field, "{errors:?}");
+        errors[0].message.clone()
+    }
+
+    fn token_url(connector: &Connector, raw: &RawForm) -> String {
+        match parse(connector, raw, None) {
+            Ok(input) => connector.token_url(&input.values).unwrap().to_string(),
+            Err(errors) => panic!("{errors:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pasted_address_becomes_the_account_and_its_region() {
+        let talkdesk = talkdesk();
+        for (pasted, url) in [
+            ("https://Acme.talkdeskid.com/", "https://acme.talkdeskid.com/oauth/token"),
+            ("acme.talkdeskid.com/oauth/token?x=1", "https://acme.talkdeskid.com/oauth/token"),
+            ("https://acme.talkdeskid.eu", "https://acme.talkdeskid.eu/oauth/token"),
+            ("acme.mytalkdesk.com", "https://acme.talkdeskid.com/oauth/token"),
+            (" ACME ", "https://acme.talkdeskid.com/oauth/token"),
+        ] {
+            assert_eq!(token_url(&talkdesk, &typed(&[("account_name", pasted)])), url);
+        }
+        for other in [
+            "https://acme.example.com",
+            "acme.talkdeskid.com.evil.example",
+            "eviltalkdeskid.com",
+            "https://talkdeskid.com",
+            "a.b.talkdeskid.com",
+        ] {
+            error_of(&talkdesk, &typed(&[("account_name", other)]), "account_name");
+        }
+    }
+
+    #[test]
+    fn every_field_says_what_it_expects() {
+        let talkdesk = talkdesk();
+        assert!(error_of(&talkdesk, &typed(&[("client_id", " ")]), "client_id").contains("Enter the Client ID"));
+        assert!(error_of(&talkdesk, &typed(&[("client_id", &"x".repeat(513))]), "client_id").contains("512"));
+        assert!(error_of(&talkdesk, &typed(&[("client_secret", &"x".repeat(4097))]), "client_secret").contains("4096"));
+        assert!(error_of(&talkdesk, &typed(&[("client_secret", "a\u{7}b")]), "client_secret").contains("control"));
+        assert!(error_of(&talkdesk, &typed(&[("account_name", &"x".repeat(64))]), "account_name").contains("63"));
+        assert!(error_of(&talkdesk, &typed(&[("region", "mars")]), "region").contains("options"));
+        assert!(error_of(&talkdesk, &typed(&[("region", "au")]), "api_host").contains("Australia"));
+        assert!(parse(&talkdesk, &typed(&[("region", "au"), ("api_host", "api.example.com")]), None).is_ok());
+        assert!(parse(&talkdesk, &typed(&[("client_id", &"x".repeat(512)), ("client_secret", &"é".repeat(4096))]), None).is_ok());
+        let mut unnamed = typed(&[]);
+        unnamed.name.clear();
+        error_of(&talkdesk, &unnamed, "name");
+    }
+
+    #[test]
+    fn a_kept_secret_fills_an_empty_field() {
+        let talkdesk = talkdesk();
+        let kept = values_as_typed(&talkdesk, &typed(&[("client_secret", " s3cret "), ("account_name", "a b")]), None);
+        assert_eq!(kept.plain("account_name"), Some("a b"));
+        let again = typed(&[("client_secret", "")]);
+        let input = parse(&talkdesk, &again, Some(&kept)).ok().unwrap();
+        assert_eq!(input.values.expose("client_secret"), Some("s3cret"));
+        let replaced = parse(&talkdesk, &typed(&[("client_secret", "new")]), Some(&kept)).ok().unwrap();
+        assert_eq!(replaced.values.expose("client_secret"), Some("new"));
+    }
+
+    #[test]
+    fn a_kept_secret_does_not_follow_to_another_host() {
+        let generic = connector(include_str!("../../connectors/oauth2-client-credentials.toml"));
+        let form = |url: &str, secret: &str| {
+            typed(&[("token_url", url), ("api_base_url", "https://api.example"), ("client_secret", secret)])
+        };
+        let kept = values_as_typed(&generic, &form("https://id.example/token", "s3cret"), None);
+        assert!(parse(&generic, &form("https://id.example/oauth/token", ""), Some(&kept)).is_ok());
+        for other in ["https://evil.example/token", "https://id.example:8443/token"] {
+            let Err(errors) = parse(&generic, &form(other, ""), Some(&kept)) else { panic!("{other}") };
+            assert_eq!(errors[0].field, "client_secret");
+            assert!(parse(&generic, &form(other, "typed again"), Some(&kept)).is_ok());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The types and rules of Keytile: no input or output, no clock of their own, no framework.
+//!
+//! What is parsed here cannot hold a wrong value afterwards. Nothing in here calls out, reads a file
+//! or asks for the time; whoever needs the time is handed a [`time::Clock`].
+
+pub mod connector;
+pub mod credential;
+pub mod form;
+pub mod naming;
+pub mod resource;
+pub mod time;
+pub mod values;
+pub mod verification;

@@ -1,0 +1,2 @@
+//! Keytile.
+pub mod domain;
