@@ -25,6 +25,9 @@ pub struct RawForm {
     pub fields: BTreeMap<FieldId, SecretString>,
 }
 
+/// The most characters of a name or description that a draft keeps; far over the limits of both.
+pub const TYPED_MAX: usize = 10_000;
+
 impl RawForm {
     /// What was typed into a field; empty if nothing was.
     pub fn typed(&self, field: &FieldId) -> &str {
@@ -73,20 +76,19 @@ pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&FieldValues>) -
     let mut implied = Vec::new();
     let mut kept_secret = None;
     for field in &connector.fields {
-        match parse_field(connector, field, raw.typed(&field.id)) {
+        let kept_value = kept.filter(|_| field.secret && raw.typed(&field.id).trim().is_empty());
+        let kept_value = kept_value.and_then(|kept| kept.expose(field.id.as_str()));
+        if kept_value.is_some() {
+            kept_secret = Some(field);
+        }
+        match parse_field(connector, field, kept_value.unwrap_or_else(|| raw.typed(&field.id))) {
             Ok(Parsed::Value(value)) => values.insert(field.id.clone(), wrap(field, value)),
             Ok(Parsed::Implies(value, other, option)) => {
                 values.insert(field.id.clone(), wrap(field, value));
                 implied.push((other, option));
             }
-            Ok(Parsed::Empty) => match kept.and_then(|kept| kept.expose(field.id.as_str())) {
-                Some(value) if field.secret => {
-                    values.insert(field.id.clone(), wrap(field, value.to_owned()));
-                    kept_secret = Some(field);
-                }
-                _ if field.optional => {}
-                _ => errors.push(FieldError::new(field.id.as_str(), format!("Enter the {}.", field.label))),
-            },
+            Ok(Parsed::Empty) if field.optional => {}
+            Ok(Parsed::Empty) => errors.push(FieldError::new(field.id.as_str(), format!("Enter the {}.", field.label))),
             Err(message) => errors.push(FieldError::new(field.id.as_str(), message)),
         }
     }
@@ -299,6 +301,8 @@ mod tests {
         assert_eq!(input.values.expose("client_secret"), Some("s3cret"));
         let replaced = parse(&talkdesk, &typed(&[("client_secret", "new")]), Some(&kept)).ok().unwrap();
         assert_eq!(replaced.values.expose("client_secret"), Some("new"));
+        let wrong = values_as_typed(&talkdesk, &typed(&[("client_secret", "a\u{7}b")]), None);
+        assert!(parse(&talkdesk, &again, Some(&wrong)).is_err(), "a kept secret is checked like a typed one");
     }
 
     #[test]
