@@ -1,2 +1,3 @@
 //! Keytile.
 pub mod domain;
+pub mod sandbox;

@@ -1,1 +1,8 @@
-//! x
+//! The tests of Keytile as a whole, one module a part. Nothing has to be started by hand for them.
+
+mod sandbox;
+mod support {
+    //! What several tests need: clocks, clients and servers of their own.
+    pub(crate) mod clock;
+    pub(crate) mod https;
+}

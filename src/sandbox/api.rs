@@ -1,0 +1,321 @@
+//! The API of a region: the account, its users and its contacts, in HAL with pages, as TalkDesk answers.
+//!
+//! Contacts that are created stay until the sandbox stops, as many as [`CREATED_MAX`] for each account.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State as Shared},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
+        header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    State,
+    accounts::{self, Behaviour},
+    hosts::{Host, Region},
+    people::{self, Contact, User},
+    token::Claim,
+};
+use crate::domain::time::Timestamp;
+
+/// How many created contacts are kept for one account; the oldest go first.
+const CREATED_MAX: usize = 200;
+/// How many entries a page has when the request does not say.
+const PAGE_SIZE_DEFAULT: usize = 20;
+/// The most entries that a page may have.
+const PAGE_SIZE_MAX: usize = 100;
+
+/// The routes of the API's host.
+pub(super) fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/account", get(account))
+        .route("/users", get(list_users))
+        .route("/users/{id}", get(one_user))
+        .route("/contacts", get(list_contacts).post(create_contact))
+        .route("/contacts/{id}", get(one_contact))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(state)
+}
+
+/// The contacts that were created since the start, by account, the newest first.
+#[derive(Debug, Default)]
+pub(super) struct CreatedContacts(Mutex<Created>);
+
+#[derive(Debug, Default)]
+struct Created {
+    by_account: HashMap<(String, Region), VecDeque<Contact>>,
+    number: usize,
+}
+
+impl CreatedContacts {
+    /// Every contact of an account, the created ones first.
+    fn all(&self, account: &str, region: Region) -> Vec<Contact> {
+        let created = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = created.by_account.get(&(account.to_owned(), region)).into_iter().flatten().cloned();
+        newest.chain(people::contacts()).collect()
+    }
+
+    /// Keeps a contact under an id of its own.
+    fn add(&self, account: &str, region: Region, new: NewContact, at: Timestamp) -> Contact {
+        let mut created = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = people::CONTACTS + created.number;
+        created.number += 1;
+        let contact = new.created(people::id("contact", index), at);
+        let of_account = created.by_account.entry((account.to_owned(), region)).or_default();
+        of_account.push_front(contact.clone());
+        of_account.truncate(CREATED_MAX);
+        contact
+    }
+}
+
+/// What a request to create a contact holds. Keys that are not known are ignored, as TalkDesk does.
+#[derive(Debug, Deserialize)]
+struct NewContact {
+    name: String,
+    company: Option<String>,
+    #[serde(default)]
+    emails: Vec<String>,
+    #[serde(default)]
+    phones: Vec<String>,
+}
+
+impl NewContact {
+    fn parse(body: &[u8]) -> Result<Self, String> {
+        let new: Self = serde_json::from_slice(body).map_err(|error| format!("The body is not a contact: {error}."))?;
+        if new.name.trim().is_empty() {
+            return Err("The contact needs a name.".into());
+        }
+        if let Some(wrong) = new.emails.iter().find(|email| !email.contains('@')) {
+            return Err(format!("{wrong:?} is not an email address."));
+        }
+        Ok(new)
+    }
+
+    fn created(self, id: String, at: Timestamp) -> Contact {
+        let Self { name, company, emails, phones } = self;
+        let created_at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default().to_string();
+        Contact { id, name, company, emails, phones, created_at }
+    }
+}
+
+/// A request's access token, checked: what it says, and the region it arrived in.
+struct Caller {
+    claim: Claim,
+    region: Region,
+}
+
+impl Caller {
+    /// Checks the token of a request and that it allows what `scope` stands for.
+    fn check(state: &State, host: &Host, headers: &HeaderMap, scope: &str) -> Result<Self, Response> {
+        let Host::Api(region) = *host else {
+            return Err(error(StatusCode::NOT_FOUND, "Not found", "This host has no API."));
+        };
+        let (prefix, token) = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .ok_or_else(|| unauthorized("The Authorization header is missing or has no access token."))?;
+        let bearer = prefix.eq_ignore_ascii_case("bearer");
+        if !bearer && !prefix.eq_ignore_ascii_case("basic") {
+            return Err(unauthorized("The Authorization header must begin with Basic or Bearer."));
+        }
+        let claim = state
+            .tokens
+            .check(token.trim())
+            .filter(|claim| claim.region() == Some(region))
+            .ok_or_else(|| unauthorized("The access token is not valid here, or has expired."))?;
+        if accounts::behaviour(&claim.account) == Some(Behaviour::BearerOnly) && !bearer {
+            return Err(unauthorized("This account takes access tokens only with the prefix Bearer."));
+        }
+        if !claim.allows(scope) {
+            let description = format!("The access token lacks the scope {scope}.");
+            return Err(error(StatusCode::FORBIDDEN, "Insufficient scope", &description));
+        }
+        Ok(Self { claim, region })
+    }
+
+    fn link(&self, path_and_query: &str) -> Value {
+        json!({ "href": format!("https://{}{path_and_query}", self.region.api_host()) })
+    }
+
+    fn user(&self, user: &User) -> Value {
+        self.linked(json!(user), &format!("/users/{}", user.id))
+    }
+
+    fn contact(&self, contact: &Contact) -> Value {
+        self.linked(json!(contact), &format!("/contacts/{}", contact.id))
+    }
+
+    fn linked(&self, mut entry: Value, path: &str) -> Value {
+        entry["_links"] = json!({ "self": self.link(path) });
+        entry
+    }
+}
+
+type Answer = Result<Response, Response>;
+
+async fn account(Shared(state): Shared<Arc<State>>, Extension(host): Extension<Host>, headers: HeaderMap) -> Answer {
+    let caller = Caller::check(&state, &host, &headers, "account:read")?;
+    let account = &caller.claim.account;
+    let body = json!({
+        "name": account,
+        "display_name": format!("{account} (sandbox)"),
+        "region": caller.region.word(),
+        "plan": "enterprise",
+        "users": people::USERS,
+        "_links": { "self": caller.link("/account"), "users": caller.link("/users"), "contacts": caller.link("/contacts") },
+    });
+    Ok(Json(body).into_response())
+}
+
+async fn list_users(Shared(state): Shared<Arc<State>>, Extension(host): Extension<Host>, headers: HeaderMap, uri: Uri) -> Answer {
+    let caller = Caller::check(&state, &host, &headers, "users:read")?;
+    let page = Page::parse(&uri)?;
+    let users: Vec<Value> = people::users(&caller.claim.account).iter().map(|user| caller.user(user)).collect();
+    Ok(Json(page.of(users, "users", &caller)).into_response())
+}
+
+async fn one_user(
+    Shared(state): Shared<Arc<State>>,
+    Extension(host): Extension<Host>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let caller = Caller::check(&state, &host, &headers, "users:read")?;
+    let users = people::users(&caller.claim.account);
+    let user = users.iter().find(|user| user.id == id).ok_or_else(|| no_such("user"))?;
+    Ok(Json(caller.user(user)).into_response())
+}
+
+async fn list_contacts(
+    Shared(state): Shared<Arc<State>>,
+    Extension(host): Extension<Host>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
+    let caller = Caller::check(&state, &host, &headers, "contacts:read")?;
+    let page = Page::parse(&uri)?;
+    let contacts = state.contacts.all(&caller.claim.account, caller.region);
+    let contacts: Vec<Value> = contacts.iter().map(|contact| caller.contact(contact)).collect();
+    Ok(Json(page.of(contacts, "contacts", &caller)).into_response())
+}
+
+async fn one_contact(
+    Shared(state): Shared<Arc<State>>,
+    Extension(host): Extension<Host>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let caller = Caller::check(&state, &host, &headers, "contacts:read")?;
+    let contacts = state.contacts.all(&caller.claim.account, caller.region);
+    let contact = contacts.iter().find(|contact| contact.id == id).ok_or_else(|| no_such("contact"))?;
+    Ok(Json(caller.contact(contact)).into_response())
+}
+
+async fn create_contact(
+    Shared(state): Shared<Arc<State>>,
+    Extension(host): Extension<Host>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let caller = Caller::check(&state, &host, &headers, "contacts:write")?;
+    let new = NewContact::parse(&body).map_err(|reason| error(StatusCode::BAD_REQUEST, "Invalid contact", &reason))?;
+    let contact = state.contacts.add(&caller.claim.account, caller.region, new, state.clock.now());
+    let mut response = (StatusCode::CREATED, Json(caller.contact(&contact))).into_response();
+    insert_text(&mut response, LOCATION, &format!("https://{}/contacts/{}", caller.region.api_host(), contact.id));
+    Ok(response)
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Page {
+    /// From 1.
+    page: usize,
+    per_page: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { page: 1, per_page: PAGE_SIZE_DEFAULT }
+    }
+}
+
+impl Page {
+    fn parse(uri: &Uri) -> Result<Self, Response> {
+        let wrong = |reason: &str| error(StatusCode::BAD_REQUEST, "Invalid page", reason);
+        let Query(page) = Query::<Self>::try_from_uri(uri).map_err(|_| wrong("page and per_page must be numbers."))?;
+        if page.page == 0 || page.per_page == 0 || page.per_page > PAGE_SIZE_MAX {
+            return Err(wrong(&format!("page begins at 1, and per_page is at most {PAGE_SIZE_MAX}.")));
+        }
+        Ok(page)
+    }
+
+    /// The HAL answer with this part of a list, under the list's name. A page beyond the end is empty.
+    fn of(&self, entries: Vec<Value>, list: &str, caller: &Caller) -> Value {
+        let total = entries.len();
+        let skipped = (self.page - 1).saturating_mul(self.per_page);
+        let entries: Vec<Value> = entries.into_iter().skip(skipped).take(self.per_page).collect();
+        let link = |page: usize| caller.link(&format!("/{list}?page={page}&per_page={}", self.per_page));
+        let mut links = json!({ "self": link(self.page) });
+        if self.page > 1 {
+            links["prev"] = link(self.page - 1);
+        }
+        if skipped.saturating_add(self.per_page) < total {
+            links["next"] = link(self.page + 1);
+        }
+        json!({
+            "total": total,
+            "count": entries.len(),
+            "page": self.page,
+            "per_page": self.per_page,
+            "_embedded": { list: entries },
+            "_links": links,
+        })
+    }
+}
+
+/// An error answer of the shape that TalkDesk uses.
+pub(super) fn error(status: StatusCode, message: &str, description: &str) -> Response {
+    let code = format!("0{}0000", status.as_u16());
+    (status, Json(json!({ "code": code, "message": message, "description": description }))).into_response()
+}
+
+/// 404 for a path that does not exist.
+pub(super) async fn no_such_path() -> Response {
+    error(StatusCode::NOT_FOUND, "Not found", "There is nothing at this path.")
+}
+
+/// 405; the router adds the header that lists the methods there are.
+pub(super) async fn no_such_method() -> Response {
+    error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This path does not take this method.")
+}
+
+fn no_such(what: &str) -> Response {
+    error(StatusCode::NOT_FOUND, "Not found", &format!("There is no {what} with this id."))
+}
+
+fn unauthorized(description: &str) -> Response {
+    let mut response = error(StatusCode::UNAUTHORIZED, "Unauthorized", description);
+    insert_text(&mut response, WWW_AUTHENTICATE, "Bearer realm=\"TalkDesk sandbox\"");
+    response
+}
+
+fn insert_text(response: &mut Response, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(name, value);
+    }
+}

@@ -1,0 +1,28 @@
+//! A clock that stands still until a test moves it.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use keytile::domain::time::{Clock, Timestamp};
+
+/// Stands at 2025-06-01T12:00:00Z at first.
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn new() -> Self {
+        Self(AtomicI64::new(1_748_779_200_000))
+    }
+
+    /// Moves it on.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
