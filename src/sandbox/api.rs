@@ -12,8 +12,8 @@ use axum::{
     body::Bytes,
     extract::{Path, Query, State as Shared},
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
-        header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE},
+        HeaderMap, HeaderValue, StatusCode, Uri,
+        header::{AUTHORIZATION, LOCATION},
     },
     response::{IntoResponse, Response},
     routing::get,
@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use super::{
     State,
     accounts::{self, Behaviour},
+    api_error::{self, ApiError},
     hosts::{Host, Region},
     people::{self, Contact, User},
     token::Claim,
@@ -45,8 +46,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/users/{id}", get(one_user))
         .route("/contacts", get(list_contacts).post(create_contact))
         .route("/contacts/{id}", get(one_contact))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
+        .fallback(api_error::no_such_path)
+        .method_not_allowed_fallback(api_error::no_such_method)
         .with_state(state)
 }
 
@@ -119,30 +120,30 @@ struct Caller {
 
 impl Caller {
     /// Checks the token of a request and that it allows what `scope` stands for.
-    fn check(state: &State, host: &Host, headers: &HeaderMap, scope: &str) -> Result<Self, Response> {
+    fn check(state: &State, host: &Host, headers: &HeaderMap, scope: &str) -> Result<Self, ApiError> {
         let Host::Api(region) = *host else {
-            return Err(error(StatusCode::NOT_FOUND, "Not found", "This host has no API."));
+            return Err(ApiError::new(StatusCode::NOT_FOUND, "Not found", "This host has no API."));
         };
         let (prefix, token) = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '))
-            .ok_or_else(|| unauthorized("The Authorization header is missing or has no access token."))?;
+            .ok_or_else(|| ApiError::unauthorized("The Authorization header is missing or has no access token."))?;
         let bearer = prefix.eq_ignore_ascii_case("bearer");
         if !bearer && !prefix.eq_ignore_ascii_case("basic") {
-            return Err(unauthorized("The Authorization header must begin with Basic or Bearer."));
+            return Err(ApiError::unauthorized("The Authorization header must begin with Basic or Bearer."));
         }
         let claim = state
             .tokens
             .check(token.trim())
             .filter(|claim| claim.region() == Some(region))
-            .ok_or_else(|| unauthorized("The access token is not valid here, or has expired."))?;
+            .ok_or_else(|| ApiError::unauthorized("The access token is not valid here, or has expired."))?;
         if accounts::behaviour(&claim.account) == Some(Behaviour::BearerOnly) && !bearer {
-            return Err(unauthorized("This account takes access tokens only with the prefix Bearer."));
+            return Err(ApiError::unauthorized("This account takes access tokens only with the prefix Bearer."));
         }
         if !claim.allows(scope) {
             let description = format!("The access token lacks the scope {scope}.");
-            return Err(error(StatusCode::FORBIDDEN, "Insufficient scope", &description));
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "Insufficient scope", description));
         }
         Ok(Self { claim, region })
     }
@@ -165,7 +166,7 @@ impl Caller {
     }
 }
 
-type Answer = Result<Response, Response>;
+type Answer = Result<Response, ApiError>;
 
 async fn account(Shared(state): Shared<Arc<State>>, Extension(host): Extension<Host>, headers: HeaderMap) -> Answer {
     let caller = Caller::check(&state, &host, &headers, "account:read")?;
@@ -196,7 +197,7 @@ async fn one_user(
 ) -> Answer {
     let caller = Caller::check(&state, &host, &headers, "users:read")?;
     let users = people::users(&caller.claim.account);
-    let user = users.iter().find(|user| user.id == id).ok_or_else(|| no_such("user"))?;
+    let user = users.iter().find(|user| user.id == id).ok_or_else(|| ApiError::no_such("user"))?;
     Ok(Json(caller.user(user)).into_response())
 }
 
@@ -221,7 +222,7 @@ async fn one_contact(
 ) -> Answer {
     let caller = Caller::check(&state, &host, &headers, "contacts:read")?;
     let contacts = state.contacts.all(&caller.claim.account, caller.region);
-    let contact = contacts.iter().find(|contact| contact.id == id).ok_or_else(|| no_such("contact"))?;
+    let contact = contacts.iter().find(|contact| contact.id == id).ok_or_else(|| ApiError::no_such("contact"))?;
     Ok(Json(caller.contact(contact)).into_response())
 }
 
@@ -232,10 +233,13 @@ async fn create_contact(
     body: Bytes,
 ) -> Answer {
     let caller = Caller::check(&state, &host, &headers, "contacts:write")?;
-    let new = NewContact::parse(&body).map_err(|reason| error(StatusCode::BAD_REQUEST, "Invalid contact", &reason))?;
+    let new = NewContact::parse(&body).map_err(|reason| ApiError::new(StatusCode::BAD_REQUEST, "Invalid contact", reason))?;
     let contact = state.contacts.add(&caller.claim.account, caller.region, new, state.clock.now());
     let mut response = (StatusCode::CREATED, Json(caller.contact(&contact))).into_response();
-    insert_text(&mut response, LOCATION, &format!("https://{}/contacts/{}", caller.region.api_host(), contact.id));
+    let location = format!("https://{}/contacts/{}", caller.region.api_host(), contact.id);
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
     Ok(response)
 }
 
@@ -255,11 +259,11 @@ impl Default for Page {
 }
 
 impl Page {
-    fn parse(uri: &Uri) -> Result<Self, Response> {
-        let wrong = |reason: &str| error(StatusCode::BAD_REQUEST, "Invalid page", reason);
-        let Query(page) = Query::<Self>::try_from_uri(uri).map_err(|_| wrong("page and per_page must be numbers."))?;
+    fn parse(uri: &Uri) -> Result<Self, ApiError> {
+        let wrong = |reason: String| ApiError::new(StatusCode::BAD_REQUEST, "Invalid page", reason);
+        let Query(page) = Query::<Self>::try_from_uri(uri).map_err(|_| wrong("page and per_page must be numbers.".into()))?;
         if page.page == 0 || page.per_page == 0 || page.per_page > PAGE_SIZE_MAX {
-            return Err(wrong(&format!("page begins at 1, and per_page is at most {PAGE_SIZE_MAX}.")));
+            return Err(wrong(format!("page begins at 1, and per_page is at most {PAGE_SIZE_MAX}.")));
         }
         Ok(page)
     }
@@ -285,37 +289,5 @@ impl Page {
             "_embedded": { list: entries },
             "_links": links,
         })
-    }
-}
-
-/// An error answer of the shape that TalkDesk uses.
-pub(super) fn error(status: StatusCode, message: &str, description: &str) -> Response {
-    let code = format!("0{}0000", status.as_u16());
-    (status, Json(json!({ "code": code, "message": message, "description": description }))).into_response()
-}
-
-/// 404 for a path that does not exist.
-pub(super) async fn no_such_path() -> Response {
-    error(StatusCode::NOT_FOUND, "Not found", "There is nothing at this path.")
-}
-
-/// 405; the router adds the header that lists the methods there are.
-pub(super) async fn no_such_method() -> Response {
-    error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This path does not take this method.")
-}
-
-fn no_such(what: &str) -> Response {
-    error(StatusCode::NOT_FOUND, "Not found", &format!("There is no {what} with this id."))
-}
-
-fn unauthorized(description: &str) -> Response {
-    let mut response = error(StatusCode::UNAUTHORIZED, "Unauthorized", description);
-    insert_text(&mut response, WWW_AUTHENTICATE, "Bearer realm=\"TalkDesk sandbox\"");
-    response
-}
-
-fn insert_text(response: &mut Response, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        response.headers_mut().insert(name, value);
     }
 }

@@ -25,7 +25,7 @@ use serde_json::json;
 use super::{
     State,
     accounts::{self, Behaviour, CLIENT_ID, CLIENT_SECRET, RETRY_AFTER_SECONDS, SLOW_ANSWER_SECONDS},
-    api,
+    api_error::{ApiError, no_such_method, no_such_path},
     hosts::{Host, Region},
     token,
 };
@@ -37,8 +37,8 @@ const SCOPES: [&str; 4] = ["account:read", "contacts:read", "contacts:write", "u
 pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/oauth/token", post(issue_token))
-        .fallback(api::no_such_path)
-        .method_not_allowed_fallback(api::no_such_method)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(state)
 }
 
@@ -50,10 +50,11 @@ async fn issue_token(
 ) -> Response {
     state.token_requests.fetch_add(1, Ordering::Relaxed);
     let Host::Identity { account, region } = host else {
-        return api::no_such_path().await;
+        return no_such_path().await.into_response();
     };
     let mut response = match accounts::behaviour(&account) {
-        None => api::error(StatusCode::NOT_FOUND, "Account not found", "There is no account with this name in the sandbox."),
+        None => ApiError::new(StatusCode::NOT_FOUND, "Account not found", "There is no account with this name in the sandbox.")
+            .into_response(),
         Some(Behaviour::Down) => down(),
         Some(Behaviour::RateLimited) => rate_limited(),
         Some(Behaviour::Html) => Html(include_str!("sign_in.html")).into_response(),
@@ -157,7 +158,7 @@ fn down() -> Response {
 }
 
 fn rate_limited() -> Response {
-    let mut response = api::error(StatusCode::TOO_MANY_REQUESTS, "Too many requests", "Try again later.");
+    let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", "Try again later.").into_response();
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     response
 }

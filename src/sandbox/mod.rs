@@ -7,6 +7,7 @@
 
 mod accounts;
 mod api;
+mod api_error;
 mod certificate;
 mod hosts;
 mod identity;

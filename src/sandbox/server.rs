@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
     http::{StatusCode, header::HOST},
-    response::Response,
+    response::{IntoResponse as _, Response},
     serve::Listener,
 };
 use rustls::ServerConfig;
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt as _;
 
-use super::{State, api, hosts::Host, identity};
+use super::{State, api, api_error::ApiError, hosts::Host, identity};
 
 /// The largest body that is read.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;
@@ -49,7 +49,8 @@ async fn fork(mut request: Request, identity: Router, api: Router) -> Response {
     let header = request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::debug!(host = header, method = %request.method(), path = request.uri().path(), "the sandbox was asked");
     let Some(host) = Host::parse(header) else {
-        return api::error(StatusCode::MISDIRECTED_REQUEST, "Misdirected request", "This is not a TalkDesk host name.");
+        let description = "This is not a TalkDesk host name.";
+        return ApiError::new(StatusCode::MISDIRECTED_REQUEST, "Misdirected request", description).into_response();
     };
     let router = if matches!(host, Host::Api(_)) { api } else { identity };
     request.extensions_mut().insert(host);
