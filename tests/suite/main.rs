@@ -1,5 +1,6 @@
 //! The tests of Keytile as a whole, one module a part. Nothing has to be started by hand for them.
 
+mod architecture;
 mod sandbox;
 mod support {
     //! What several tests need: clocks, clients and servers of their own.

@@ -1,0 +1,232 @@
+//! The direction of the imports, and who may name which crate: see section 8 of the design and
+//! `ARCHITECTURE.md`. The rules are the tables at the top; [`source`] reads the files.
+
+mod source;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use self::source::Source;
+
+/// A module of the crate and the modules that it may name. Each may name itself.
+const ARROWS: [(&str, &[&str]); 12] = [
+    ("domain", &[]),
+    ("crypto", &["domain"]),
+    ("store", &["domain"]),
+    ("upstream", &["domain"]),
+    ("sandbox", &["domain", "crypto"]),
+    ("service", &["domain", "crypto", "store", "upstream"]),
+    ("web", &["domain", "crypto", "store", "upstream", "service"]),
+    ("config", &["domain", "upstream"]),
+    ("app", &["domain", "crypto", "store", "upstream", "sandbox", "service", "web", "config"]),
+    ("cli", &["domain", "crypto", "store", "upstream", "sandbox", "service", "config", "app"]),
+    ("main", &["domain", "crypto", "store", "upstream", "sandbox", "service", "web", "cli", "config", "app"]),
+    ("lib", &["domain", "crypto", "store", "upstream", "sandbox", "service", "web", "cli", "config", "app"]),
+];
+
+/// A crate and the modules that may name it.
+const CRATES: [(&str, &[&str]); 5] = [
+    ("sqlx", &["store"]),
+    ("axum", &["web", "sandbox", "app"]),
+    ("askama", &["web"]),
+    ("reqwest", &["upstream"]),
+    ("aes_gcm", &["crypto"]),
+];
+
+/// What `app` may name of axum.
+const APP_AXUM: [&str; 2] = ["Router", "serve"];
+/// The only part of `upstream` that `config` may name: a setting that is parsed into it.
+const CONFIG_UPSTREAM: &str = "EgressPin";
+/// The service that only its connector file, the sandbox and tests may know.
+const SERVICE: &str = "talkdesk";
+
+#[test]
+fn imports_run_one_way_only() {
+    let files = files(&root().join("src"));
+    assert!(files.iter().any(|path| path.ends_with("domain/time.rs")), "the sources were not found: {files:?}");
+    let broken: Vec<String> = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .flat_map(|path| {
+            let file = path.strip_prefix(root().join("src")).unwrap().to_string_lossy().into_owned();
+            wrong_arrows(&file, &fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn nothing_but_the_sandbox_knows_a_service_by_name() {
+    let mut broken = Vec::new();
+    for folder in ["src", "templates", "static"] {
+        for path in files(&root().join(folder)) {
+            let file = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            broken.extend(service_named(&file, &String::from_utf8_lossy(&fs::read(path).unwrap())));
+        }
+    }
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn a_wrong_arrow_is_seen_however_it_is_written() {
+    for (file, text, to) in [
+        ("store/credentials.rs", "use crate::web::pages;", "web"),
+        ("domain/form.rs", "use crate::{domain::naming, store};", "store"),
+        ("domain/form.rs", "use crate::{domain::{naming, values}, crypto::{self, Key}};", "crypto"),
+        ("crypto/keyring.rs", "fn f() -> crate::upstream::Client { todo!() }", "upstream"),
+        ("service/verify.rs", "use super::super::web::Page;", "web"),
+        ("service/mod.rs", "use super::web::Page;", "web"),
+        ("upstream/egress/guard.rs", "mod inner { use super::super::super::super::store::Db; }", "store"),
+        ("web/mod.rs", "pub use crate::cli;", "cli"),
+        ("sandbox/mod.rs", "pub use keytile::service;", "service"),
+        ("config.rs", "use crate::upstream::Client;", "upstream"),
+        ("domain/time.rs", "use crate::*;", "*"),
+        ("domain/time.rs", "/* a comment */ fn f<'a>(x: &'a str) -> char { crate::service::g('\\'', \"\\\"\"); 'x' }", "service"),
+    ] {
+        let found = wrong_arrows(file, text);
+        let all_of_it = found.iter().all(|reason| reason.ends_with(&format!("must not name `{to}`")));
+        assert!(!found.is_empty() && all_of_it, "{file}: {text}\n{found:?}");
+    }
+}
+
+#[test]
+fn a_crate_out_of_its_place_is_seen() {
+    for (file, text, name) in [
+        ("service/resources.rs", "use sqlx::query;", "sqlx"),
+        ("service/resources.rs", "#[derive(sqlx::FromRow)] struct Row;", "sqlx"),
+        ("store/mod.rs", "use {std::fmt, axum::Json};", "axum"),
+        ("cli/serve.rs", "async fn f() { axum::serve(a, b).await }", "axum"),
+        ("app.rs", "use axum::{Router, extract::State};", "axum"),
+        ("domain/form.rs", "use askama::Template;", "askama"),
+        ("sandbox/api.rs", "fn f(client: reqwest::Client) {}", "reqwest"),
+        ("service/keys.rs", "use aes_gcm as cipher;", "aes_gcm"),
+    ] {
+        let found = wrong_arrows(file, text);
+        assert!(found.len() == 1 && found[0].contains(&format!("`{name}")), "{file}: {text}\n{found:?}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_left_alone() {
+    for (file, text) in [
+        ("web/pages/home.rs", "use crate::{service::resources, domain::naming::Name}; use super::Page; use axum::Json;"),
+        ("service/verify.rs", "use super::broker; // not crate::web\nconst A: &str = \"crate::web, sqlx::query\";"),
+        ("service/verify.rs", "const A: &str = r#\"use crate::web;\"#; fn f() { x.sqlx; }"),
+        ("store/mod.rs", "use self::rows::Row; use sqlx::{Row as _, query};"),
+        ("app.rs", "use axum::Router; use crate::{web, sandbox::Sandbox}; fn f() { axum::serve(a, b); }"),
+        ("config.rs", "use crate::upstream::EgressPin; use crate::upstream::egress::EgressPin as Pin;"),
+        ("crypto/keyring.rs", "#[cfg(test)]\nmod tests { use crate::store::Db; }"),
+        ("crypto/keyring.rs", "#[cfg(test)] use crate::store::Db; fn f() {}"),
+        ("crypto/keyring/tests.rs", "use crate::store::Db;"),
+        ("main.rs", "use keytile::{cli, app};"),
+    ] {
+        assert_eq!(wrong_arrows(file, text), Vec::<String>::new(), "{file}: {text}");
+    }
+}
+
+#[test]
+fn a_module_that_is_not_on_the_map_is_seen() {
+    assert_eq!(wrong_arrows("helpers/mod.rs", "").len(), 1);
+}
+
+#[test]
+fn the_name_of_the_service_is_seen_outside_tests() {
+    let named = "//! As TALKDESK does.\n#[cfg(test)]\nmod tests { const A: &str = \"talkdesk\"; }\n";
+    assert_eq!(service_named("src/web/mod.rs", named).len(), 1);
+    assert_eq!(service_named("templates/home.html", "<p>TalkDesk</p>").len(), 1);
+    assert!(service_named("src/sandbox/mod.rs", named).is_empty());
+    assert!(service_named("src/domain/connector/file/tests.rs", named).is_empty());
+}
+
+/// What a file of `src` names and should not. The file is given by its path inside `src`.
+fn wrong_arrows(file: &str, text: &str) -> Vec<String> {
+    if is_test_file(file) {
+        return Vec::new();
+    }
+    let modules = module_path(file);
+    let own = modules.first().map_or_else(|| file.trim_end_matches(".rs"), String::as_str);
+    let Some((_, allowed)) = ARROWS.iter().find(|(module, _)| *module == own) else {
+        return vec![format!("src/{file}: the module `{own}` is not on the map in tests/suite/architecture.rs")];
+    };
+    let mut broken = Vec::new();
+    for path in Source::read(text).paths() {
+        let at = format!("src/{file}:{}: {}", path.line, path.parts.join("::"));
+        if let Some(reason) = wrong_crate(own, &path.parts) {
+            broken.push(format!("{at}: {reason}"));
+        }
+        let Some(named) = module_named(&modules, &path.parts) else { continue };
+        let to = named.first().copied().unwrap_or("*");
+        let known = to == "*" || ARROWS.iter().any(|(module, _)| *module == to);
+        let whole_part = own == "config" && to == "upstream" && !named.contains(&CONFIG_UPSTREAM);
+        if known && (whole_part || (to != own && !allowed.contains(&to))) {
+            broken.push(format!("{at}: `{own}` must not name `{to}`"));
+        }
+    }
+    broken
+}
+
+fn wrong_crate(own: &str, parts: &[String]) -> Option<String> {
+    let (name, allowed) = CRATES.iter().find(|(name, _)| parts[0] == *name)?;
+    if !allowed.contains(&own) {
+        return Some(format!("only {} may name `{name}`", allowed.join(", ")));
+    }
+    let part = parts.get(1).map_or("", String::as_str);
+    (own == "app" && *name == "axum" && !APP_AXUM.contains(&part))
+        .then(|| format!("app may name only Router and serve of `{name}`"))
+}
+
+/// The path from the root of the crate, if `parts` is a path inside the crate that says so.
+fn module_named<'p>(modules: &[String], parts: &'p [String]) -> Option<Vec<&'p str>> {
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match parts[0] {
+        "crate" | "keytile" if parts.len() > 1 => Some(parts[1..].to_vec()),
+        "super" => {
+            let up = parts.iter().take_while(|part| **part == "super").count();
+            // More steps than the file is deep are those of a module inside the file.
+            (up >= modules.len() && parts.len() > up).then(|| parts[up..].to_vec())
+        }
+        _ => None,
+    }
+}
+
+/// `web/pages/home.rs` is the module `web::pages::home`; `main.rs` and `lib.rs` are the root.
+fn module_path(file: &str) -> Vec<String> {
+    let mut modules: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    if modules.last().is_some_and(|last| last == "mod") || matches!(file, "main.rs" | "lib.rs") {
+        modules.pop();
+    }
+    modules
+}
+
+/// Each place where a file outside the sandbox knows the service. The path is inside the project.
+fn service_named(file: &str, text: &str) -> Vec<String> {
+    if file.starts_with("src/sandbox/") || (file.starts_with("src/") && is_test_file(file)) {
+        return Vec::new();
+    }
+    let lines = if file.ends_with(".rs") {
+        Source::read(text).lines_with(SERVICE)
+    } else {
+        (1..).zip(text.lines()).filter(|(_, line)| line.to_ascii_lowercase().contains(SERVICE)).map(|(number, _)| number).collect()
+    };
+    lines
+        .into_iter()
+        .map(|line| format!("{file}:{line} knows {SERVICE}; what a service needs belongs in its connector file"))
+        .collect()
+}
+
+fn is_test_file(file: &str) -> bool {
+    file.ends_with("/tests.rs") || file.contains("/tests/")
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below a folder; none where there is no such folder yet.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
