@@ -1,3 +1,4 @@
 //! Keytile.
+pub mod crypto;
 pub mod domain;
 pub mod sandbox;

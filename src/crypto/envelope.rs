@@ -1,0 +1,213 @@
+//! Sealing: a value is encrypted and bound to the place where it is kept.
+//!
+//! Each value gets a data key of its own (AES-256-GCM), and the data key is wrapped by the active key
+//! of the keyring. Both encryptions authenticate the [`Place`], so that a value which is copied onto
+//! another row, or put back from an older version, does not open.
+
+use std::fmt;
+
+use aes_gcm::{
+    Aes256Gcm, Nonce,
+    aead::{AeadInOut, KeyInit},
+};
+use thiserror::Error;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{keyring::Keyring, random};
+
+/// Bytes of a nonce (NIST SP 800-38D, section 5.2.1.1).
+const NONCE: usize = 12;
+/// Bytes of an authentication tag.
+const TAG: usize = 16;
+/// Bytes of a wrapped data key: nonce, key, tag.
+const WRAPPED: usize = NONCE + 32 + TAG;
+/// The first byte of a packed value. Another layout gets another number.
+const PACKED_FORMAT: u8 = 1;
+
+/// Where a sealed value is kept: a version of a row of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The table.
+    pub table: &'static str,
+    /// The id of the row.
+    pub row: Uuid,
+    /// The version of the value in this row; grows when the value is replaced.
+    pub version: i64,
+}
+
+impl Place {
+    /// The check value of the installation, of which there is one.
+    pub const fn installation() -> Self {
+        Self { table: "installation", row: Uuid::nil(), version: 1 }
+    }
+
+    /// The field values of a credential.
+    pub const fn credential_secret(credential: Uuid, version: i64) -> Self {
+        Self { table: "credential_secrets", row: credential, version }
+    }
+
+    /// What was typed into an overlay.
+    pub const fn draft(draft: Uuid, version: i64) -> Self {
+        Self { table: "drafts", row: draft, version }
+    }
+
+    /// What a resource calls.
+    pub const fn resource_endpoint(resource: Uuid, endpoint_version: i64) -> Self {
+        Self { table: "resources", row: resource, version: endpoint_version }
+    }
+
+    /// What a verification found; it never changes.
+    pub const fn verification(verification: Uuid) -> Self {
+        Self { table: "verifications", row: verification, version: 1 }
+    }
+
+    /// The access token of a credential.
+    pub const fn access_token(credential: Uuid, version: i64) -> Self {
+        Self { table: "access_tokens", row: credential, version }
+    }
+
+    /// The associated data for one of the two encryptions. Everything of variable length is preceded
+    /// by its length, so that no two places, purposes and keys share an encoding.
+    fn associated_data(&self, purpose: Purpose<'_>) -> Vec<u8> {
+        let (tag, key_id): (&[u8], &str) = match purpose {
+            Purpose::Value => (b"keytile value 1", ""),
+            Purpose::DataKey { key_id } => (b"keytile data key 1", key_id),
+        };
+        let mut data = Vec::with_capacity(96 + key_id.len());
+        for part in [tag, key_id.as_bytes(), self.table.as_bytes()] {
+            data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            data.extend_from_slice(part);
+        }
+        data.extend_from_slice(self.row.as_bytes());
+        data.extend_from_slice(&self.version.to_be_bytes());
+        data
+    }
+}
+
+/// Which of the two encryptions is meant; a ciphertext of the one never passes for the other.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    Value,
+    DataKey { key_id: &'a str },
+}
+
+/// A sealed value. It may be stored anywhere and opens only in its place.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The key of the keyring that wraps the data key.
+    pub key_id: String,
+    /// Nonce, wrapped data key and tag.
+    pub wrapped_key: Vec<u8>,
+    /// Nonce, encrypted value and tag.
+    pub ciphertext: Vec<u8>,
+}
+
+impl Sealed {
+    /// Packs the value into one column: format (1), length of the key id (1), key id, wrapped key
+    /// (60), ciphertext.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(2 + self.key_id.len() + self.wrapped_key.len() + self.ciphertext.len());
+        bytes.push(PACKED_FORMAT);
+        // A keyring takes no id that is longer; see `keyring::KEY_ID_MAX`.
+        bytes.push(self.key_id.len() as u8);
+        bytes.extend_from_slice(self.key_id.as_bytes());
+        bytes.extend_from_slice(&self.wrapped_key);
+        bytes.extend_from_slice(&self.ciphertext);
+        bytes
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; `None` if it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let [PACKED_FORMAT, key_id_length, rest @ ..] = bytes else { return None };
+        let (key_id, rest) = rest.split_at_checked(usize::from(*key_id_length))?;
+        let (wrapped_key, ciphertext) = rest.split_at_checked(WRAPPED)?;
+        let key_id = std::str::from_utf8(key_id).ok()?.to_owned();
+        Some(Self { key_id, wrapped_key: wrapped_key.to_vec(), ciphertext: ciphertext.to_vec() })
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("key_id", &self.key_id).field("bytes", &self.ciphertext.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a sealed value does not open. Says nothing about what is in it.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum OpenError {
+    /// The keyring has no key of this id.
+    #[error("the value is sealed under the key `{id}`, which the keyring does not have")]
+    UnknownKey {
+        /// The id that is stored with the value.
+        id: String,
+    },
+    /// The key is wrong, the value has been changed, or it is from another place.
+    #[error("the sealed value has been changed, belongs to another row, or is sealed under another key")]
+    Refused,
+}
+
+impl Keyring {
+    /// Seals a value for its place, under the active key.
+    ///
+    /// # Panics
+    /// If the value is larger than AES-GCM allows, 64 GiB.
+    pub fn seal(&self, place: &Place, value: &[u8]) -> Sealed {
+        let (key_id, wrapping) = self.active();
+        let data_key = Zeroizing::new(random::bytes::<32>());
+        let cipher = Aes256Gcm::new((&*data_key).into());
+        Sealed {
+            key_id: key_id.to_owned(),
+            wrapped_key: encrypt(wrapping, &place.associated_data(Purpose::DataKey { key_id }), &*data_key),
+            ciphertext: encrypt(&cipher, &place.associated_data(Purpose::Value), value),
+        }
+    }
+
+    /// Opens a value that was sealed for this place. What it returns is wiped when it is dropped.
+    pub fn open(&self, place: &Place, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let key_id = sealed.key_id.as_str();
+        let wrapping = self.key(key_id).ok_or_else(|| OpenError::UnknownKey { id: key_id.to_owned() })?;
+        let data_key = decrypt(wrapping, &place.associated_data(Purpose::DataKey { key_id }), &sealed.wrapped_key)?;
+        let cipher = Aes256Gcm::new_from_slice(&data_key).map_err(|_| OpenError::Refused)?;
+        decrypt(&cipher, &place.associated_data(Purpose::Value), &sealed.ciphertext)
+    }
+
+    /// [`Self::seal`] for a table that keeps the value in one column.
+    pub fn seal_packed(&self, place: &Place, value: &[u8]) -> Vec<u8> {
+        self.seal(place, value).to_bytes()
+    }
+
+    /// [`Self::open`] for a table that keeps the value in one column.
+    pub fn open_packed(&self, place: &Place, packed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        self.open(place, &Sealed::from_bytes(packed).ok_or(OpenError::Refused)?)
+    }
+}
+
+/// Encrypts under a random nonce; answers nonce, ciphertext and tag.
+fn encrypt(cipher: &Aes256Gcm, associated_data: &[u8], value: &[u8]) -> Vec<u8> {
+    let nonce = random::bytes::<NONCE>();
+    let mut out = Vec::with_capacity(NONCE + value.len() + TAG);
+    out.extend_from_slice(&nonce);
+    out.extend_from_slice(value);
+    let tag = cipher.encrypt_inout_detached(&Nonce::from(nonce), associated_data, (&mut out[NONCE..]).into());
+    match tag {
+        Ok(tag) => out.extend_from_slice(&tag),
+        // The limit of AES-GCM; what is sealed is limited to some kilobytes where it is parsed.
+        Err(_) => panic!("a value of more than 64 GiB cannot be sealed"),
+    }
+    out
+}
+
+/// Decrypts what [`encrypt`] made.
+fn decrypt(cipher: &Aes256Gcm, associated_data: &[u8], bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let (nonce, rest) = bytes.split_first_chunk::<NONCE>().ok_or(OpenError::Refused)?;
+    let (ciphertext, tag) = rest.split_last_chunk::<TAG>().ok_or(OpenError::Refused)?;
+    let mut value = Zeroizing::new(ciphertext.to_vec());
+    cipher
+        .decrypt_inout_detached(nonce.into(), associated_data, value.as_mut_slice().into(), tag.into())
+        .map_err(|_| OpenError::Refused)?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! One-way values: what may be stored and compared, but not turned back into what it was made of.
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// What is stored of a session: the SHA-256 of its token. The token has 256 random bits (see
+/// [`super::random::url_token`]), so that no salt or slow hash is needed.
+pub fn session_hash(token: &SecretString) -> [u8; 32] {
+    Sha256::digest(token.expose_secret()).into()
+}
+
+/// Makes keyed fingerprints (HMAC-SHA-256, RFC 2104), by which equal values are found without being
+/// revealed: who has only the database can neither read nor guess them.
+pub struct Fingerprint(Zeroizing<[u8; 32]>);
+
+impl Fingerprint {
+    /// Fingerprints under `key`; under another key they are others.
+    pub fn new(key: Zeroizing<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
+    /// Fingerprints under a key that was kept as bytes; `None` if they are not 32.
+    pub fn from_key_bytes(key: &[u8]) -> Option<Self> {
+        Some(Self(Zeroizing::new(key.try_into().ok()?)))
+    }
+
+    /// The fingerprint of a list of values. The length of each goes in before it, so that `ab`, `c`
+    /// and `a`, `bc` differ.
+    pub fn of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        // A key that is shorter than a block is filled up with zeros (RFC 2104 section 2).
+        let mut block = Zeroizing::new([0; 64]);
+        block[..32].copy_from_slice(&*self.0);
+        let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_session_hash_is_sha_256() {
+        // FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let hash = session_hash(&"abc".to_owned().into());
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, expected);
+    }
+
+    #[test]
+    fn the_fingerprint_is_hmac_sha_256_over_lengths_and_parts() {
+        // Made with Python: hmac.new(bytes(range(32)), bytes(7) + b"\x02ab" + bytes(7) + b"\x01c", "sha256")
+        let key: [u8; 32] = std::array::from_fn(|i| u8::try_from(i).unwrap());
+        let hex: String =
+            Fingerprint::new(Zeroizing::new(key)).of(&[b"ab", b"c"]).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "17eca1f3cf4e1f92cd415f54de5121e367cbc209edff96da287c5cd432cf9a46");
+    }
+
+    #[test]
+    fn a_key_has_32_bytes() {
+        assert!(Fingerprint::from_key_bytes(&[1; 31]).is_none());
+        assert_eq!(
+            Fingerprint::from_key_bytes(&[1; 32]).unwrap().of(&[b"x"]),
+            Fingerprint::new(Zeroizing::new([1; 32])).of(&[b"x"])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn only_equal_lists_under_equal_keys_agree(
+            a in proptest::collection::vec(".{0,6}", 0..4), b in proptest::collection::vec(".{0,6}", 0..4), other: [u8; 32],
+        ) {
+            let bytes = |list: &[String]| list.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+            let of = |key: [u8; 32], list: &[Vec<u8>]| {
+                Fingerprint::new(Zeroizing::new(key)).of(&list.iter().map(Vec::as_slice).collect::<Vec<_>>())
+            };
+            let (first, second) = (bytes(&a), bytes(&b));
+            prop_assert_eq!(of([7; 32], &first) == of([7; 32], &second), a == b);
+            prop_assert_eq!(of([7; 32], &first) == of(other, &first), other == [7; 32]);
+        }
+    }
+}

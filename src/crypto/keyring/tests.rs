@@ -1,0 +1,116 @@
+//! The keyring's file: its mode, that it is never overwritten, and that no error repeats a key.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::crypto::envelope::Place;
+
+const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+fn refused<T>(result: Result<T, KeyringError>) -> KeyringError {
+    match result {
+        Ok(_) => panic!("this should have been refused"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_new_keyring_is_private_and_opens_what_it_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring");
+    let made = Keyring::create(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    let place = Place::installation();
+    let sealed = made.seal(&place, b"check");
+    let loaded = Keyring::load(&path).unwrap();
+    assert_eq!(loaded.active_id(), "k1");
+    assert_eq!(&*loaded.open(&place, &sealed).unwrap(), b"check");
+    let as_variable = Keyring::parse(&fs::read_to_string(&path).unwrap().into()).unwrap();
+    assert_eq!(&*as_variable.open(&place, &sealed).unwrap(), b"check");
+}
+
+#[test]
+fn two_keyrings_have_different_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    Keyring::create(&a).unwrap();
+    Keyring::create(&b).unwrap();
+    assert_ne!(fs::read(a).unwrap(), fs::read(b).unwrap());
+}
+
+#[test]
+fn a_keyring_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring");
+    fs::write(&path, "something else").unwrap();
+    assert!(matches!(refused(Keyring::create(&path)), KeyringError::Exists { .. }));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "something else");
+    // Nor is a file made where a link points to.
+    let link = folder.path().join("link");
+    symlink(folder.path().join("nowhere"), &link).unwrap();
+    assert!(matches!(refused(Keyring::create(&link)), KeyringError::Exists { .. }));
+    assert!(!folder.path().join("nowhere").exists());
+}
+
+#[test]
+fn a_file_that_others_may_read_or_write_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring");
+    Keyring::create(&path).unwrap();
+    for mode in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let sentence = refused(Keyring::load(&path)).to_string();
+        assert!(sentence.contains("--keyring") && sentence.contains("chmod 600"), "{sentence}");
+        assert!(sentence.contains(&format!("{mode:04o}")), "{sentence}");
+    }
+    for mode in [0o600, 0o400] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(Keyring::load(&path).is_ok());
+    }
+}
+
+#[test]
+fn a_missing_file_is_an_error_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(refused(Keyring::load(&folder.path().join("none"))), KeyringError::Missing { .. }));
+    assert!(matches!(refused(Keyring::load(folder.path())), KeyringError::NoFile { .. }));
+    let nowhere = folder.path().join("no-folder").join("keyring");
+    assert!(matches!(refused(Keyring::create(&nowhere)), KeyringError::Unwritable { .. }));
+}
+
+#[test]
+fn no_error_repeats_what_the_keyring_holds() {
+    let canary = "Y2FuYXJ5LWtleS1jYW5hcnkta2V5LWNhbmFyeS1rZXk";
+    for (text, line) in [
+        (format!("active = \"k1\"\n[keys]\nk1 = \"{canary}\"\n"), Some(3)),
+        (format!("active = \"k1\"\n[keys]\nk1 = \"{KEY}\"\nk1 = \"{canary}\"\n"), Some(4)),
+        (format!("active = \"k1\"\n[keys]\nk1 = [\"{canary}\"]\n"), Some(3)),
+        (format!("active = \"k1\"\n[keys]\nk1 = \"{canary}\n"), Some(3)),
+        (format!("active = \"k1\"\n{canary} = 1\n[keys]\nk1 = \"{KEY}\"\n"), Some(2)),
+        (format!("[keys]\nk1 = \"{canary}=\"\n"), None),
+        (canary.to_owned(), None),
+        (String::new(), None),
+        (format!("active = \"{canary}\"\n[keys]\nk1 = \"{KEY}\"\n"), None),
+        (format!("active = \"k1\"\n[keys]\nk1 = \"{KEY}\"\n\"{canary}\n\" = \"{KEY}\"\n"), None),
+        (format!("active = \"k1\"\n[keys]\nk1 = \"{KEY}\"\n{canary} = \"{KEY}\"\n"), None),
+    ] {
+        let error = refused(Keyring::parse(&text.clone().into()));
+        let printed = format!("{error} {error:?}");
+        assert!(!printed.contains("canary") && !printed.contains(&canary[..8]), "{printed}");
+        assert!(printed.contains("--keyring"), "{printed}");
+        if let Some(line) = line {
+            assert!(printed.contains(&format!("line {line}")), "{text}: {printed}");
+        }
+    }
+}
+
+#[test]
+fn a_key_has_32_bytes() {
+    for key in
+        ["", "AQ==", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB"]
+    {
+        let text = format!("active = \"k1\"\n[keys]\nk1 = \"{key}\"\n");
+        assert!(matches!(refused(Keyring::parse(&text.into())), KeyringError::Malformed { line: Some(3) }), "{key}");
+    }
+    assert!(Keyring::parse(&format!("active = \"k1\"\n[keys]\nk1 = \"{KEY}\"\n").into()).is_ok());
+}

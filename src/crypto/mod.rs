@@ -1,0 +1,10 @@
+//! Keys and ciphers, and nothing else that has them.
+//!
+//! [`keyring`] holds the key-encryption keys, [`envelope`] seals values under them and opens them
+//! again, [`hash`] makes what may be compared but not read, [`random`] asks the system for
+//! randomness. Nothing in here prints, logs or serialises a key or a plaintext.
+
+pub mod envelope;
+pub mod hash;
+pub mod keyring;
+pub mod random;

@@ -1,0 +1,100 @@
+//! The one place that asks the operating system for randomness, and what is made of it: keys,
+//! nonces, ids and tokens.
+
+use std::sync::{Mutex, PoisonError};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use secrecy::SecretString;
+use uuid::{Builder, Uuid};
+use zeroize::Zeroizing;
+
+use crate::domain::time::Timestamp;
+
+/// Fills `buffer` from the operating system's generator.
+///
+/// # Panics
+/// If the system has none: nothing that needs randomness may go on with less of it.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+pub fn fill(buffer: &mut [u8]) {
+    if let Err(error) = getrandom::fill(buffer) {
+        panic!("the operating system gives no randomness: {error}");
+    }
+}
+
+/// `N` random bytes.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut buffer = [0; N];
+    fill(&mut buffer);
+    buffer
+}
+
+/// A new id: a UUID version 7 (RFC 9562 section 5.7) of the time `now`.
+///
+/// Ids that one process makes in the same millisecond sort in the order in which they were made, by
+/// a counter of 26 bits in front of the random bits (section 6.2, method 1).
+pub fn new_id(now: Timestamp) -> Uuid {
+    static LAST: Mutex<(i64, u32)> = Mutex::new((i64::MIN, 0));
+
+    let mut random: [u8; 10] = bytes();
+    let millis = now.as_millis();
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let counter = if last.0 == millis {
+        last.1 + 1
+    } else {
+        // Half of the counter is left free, so that it cannot run over within a millisecond.
+        u32::from_be_bytes([0, random[0], random[1], random[2]])
+    };
+    *last = (millis, counter);
+    drop(last);
+
+    // The UUID keeps 12 bits of the first two bytes and 6 of the third; the counter fills these and
+    // the fourth, most significant bits first, so that it sorts.
+    random[0] = (counter >> 22) as u8;
+    random[1] = (counter >> 14) as u8;
+    random[2] = (counter >> 8) as u8 & 0x3F;
+    random[3] = counter as u8;
+    Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random).into_uuid()
+}
+
+/// A token of 256 random bits, in letters that a URL and a cookie take (base64url, RFC 4648
+/// section 5, without padding).
+pub fn url_token() -> SecretString {
+    let secret = Zeroizing::new(bytes::<32>());
+    BASE64_URL_SAFE_NO_PAD.encode(*secret).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ids_of_one_millisecond_sort_as_they_were_made() {
+        // A time that no other test uses, since the counter is shared by the process.
+        let now = Timestamp::from_millis(1_234_567_890_123);
+        let ids: Vec<Uuid> = (0..20_000).map(|_| new_id(now)).collect();
+        assert!(ids.is_sorted());
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+        let later = new_id(Timestamp::from_millis(1_234_567_890_124));
+        assert!(ids.iter().all(|id| *id < later));
+    }
+
+    #[test]
+    fn an_id_is_a_version_7_of_its_time() {
+        let id = new_id(Timestamp::from_millis(1_700_000_000_001));
+        assert_eq!(id.get_version_num(), 7);
+        assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
+        let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+        assert_eq!((seconds, nanos / 1_000_000), (1_700_000_000, 1));
+    }
+
+    #[test]
+    fn a_token_has_256_bits_and_does_not_repeat() {
+        let tokens: BTreeSet<String> = (0..1_000).map(|_| url_token().expose_secret().to_owned()).collect();
+        assert_eq!(tokens.len(), 1_000);
+        for token in tokens {
+            assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(&token).unwrap().len(), 32);
+        }
+    }
+}
