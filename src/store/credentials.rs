@@ -1,0 +1,293 @@
+//! Credentials: saving one with its secret and its verification, finding and paging them, deleting.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{
+    NewVerification, Store, StoreError,
+    database::{reading, transaction, writing},
+    lookups,
+    verifications::insert_verification,
+};
+use crate::{
+    crypto::envelope::Sealed,
+    domain::{
+        connector::ConnectorId,
+        credential::{CredentialId, CredentialStatus, CredentialSummary},
+        naming::{Description, Name, name_key},
+        time::Timestamp,
+    },
+};
+
+/// The longest search that is looked for, in bytes. No name or description that people write is found
+/// by a longer one.
+const SEARCH_MAX: usize = 2_000;
+
+/// A credential to be stored. Its status and the time it was verified are those of its verification:
+/// what has not been verified cannot be stored.
+#[derive(Debug)]
+pub struct NewCredential<'a> {
+    /// Its id.
+    pub id: CredentialId,
+    /// The connector whose fields it fills.
+    pub connector: &'a ConnectorId,
+    /// Its name, unique for the connector.
+    pub name: &'a Name,
+    /// Its description.
+    pub description: &'a Description,
+    /// A keyed hash of what identifies the account.
+    pub fingerprint: Vec<u8>,
+    /// When it is saved.
+    pub created_at: Timestamp,
+    /// Its field values, sealed for `Place::credential_secret(id, 1)`.
+    pub secret: Sealed,
+    /// The verification that it passed.
+    pub verification: NewVerification,
+    /// The draft that it comes from.
+    pub draft: Option<DraftKey>,
+}
+
+/// A draft, and the session that it must belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct DraftKey {
+    /// The id of the draft.
+    pub id: Uuid,
+    /// The hash of its session.
+    pub session: [u8; 32],
+}
+
+/// What came of storing a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialInsert {
+    /// It is stored, and its draft is used up.
+    Inserted,
+    /// Another credential of its connector has this name; its draft is as it was.
+    NameTaken,
+    /// The same draft has already been saved as this credential.
+    AlreadySaved(CredentialId),
+}
+
+/// What came of deleting a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialDelete {
+    /// It is gone, with its secrets, verifications and access token.
+    Deleted,
+    /// So many resources use it; nothing is deleted.
+    InUse(i64),
+    /// There is no such credential.
+    NotFound,
+}
+
+/// Which credentials a page shows.
+#[derive(Debug, Clone, Copy)]
+pub struct CredentialQuery<'a> {
+    /// Only those of this connector.
+    pub connector: Option<&'a ConnectorId>,
+    /// Only those that have this in their name or description; a key as [`name_key`] makes it.
+    pub search: Option<&'a str>,
+    /// The last one of the page before.
+    pub after: Option<CredentialId>,
+    /// How many at most.
+    pub limit: i64,
+}
+
+/// A stored credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialRow {
+    /// What is readable of it.
+    pub summary: CredentialSummary,
+    /// Its field values, sealed for `Place::credential_secret(id, version)` of the summary.
+    pub secret: Sealed,
+    /// How many resources use it.
+    pub used_by: i64,
+}
+
+impl Store {
+    /// Stores a credential with its secret and its verification, and uses up its draft, all or nothing.
+    ///
+    /// The draft is claimed first, so that of several submissions of one form, one stores the
+    /// credential and the others learn of it.
+    pub async fn insert_credential(&self, new: &NewCredential<'_>) -> Result<CredentialInsert, StoreError> {
+        const CLAIM: &str =
+            "UPDATE drafts SET credential = $1, sealed = NULL WHERE id = $2 AND session = $3 AND credential IS NULL";
+        const CLAIMED: &str = "SELECT credential FROM drafts WHERE id = $1 AND session = $2 AND credential IS NOT NULL";
+        const CREDENTIAL: &str = "INSERT INTO credentials (id, connector, name, name_key, description, search_key, fingerprint,
+                status, verified_at, created_at, version)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1) ON CONFLICT (connector, name_key) DO NOTHING";
+        const SECRET: &str =
+            "INSERT INTO credential_secrets (credential, version, state, created_at, key_id, wrapped_key, ciphertext)
+            VALUES ($1, 1, 'active', $2, $3, $4, $5)";
+        let key = new.name.key();
+        let search_key = format!("{key}\n{}", name_key(new.description.as_str()));
+        transaction!(self, transaction => {
+            if let Some(draft) = &new.draft {
+                let claim = sqlx::query(CLAIM).bind(new.id).bind(draft.id).bind(&draft.session[..]);
+                if claim.execute(&mut *transaction).await?.rows_affected() == 0 {
+                    let claimed = sqlx::query_scalar(CLAIMED).bind(draft.id).bind(&draft.session[..]);
+                    if let Some(saved) = claimed.fetch_optional(&mut *transaction).await? {
+                        return Ok(CredentialInsert::AlreadySaved(saved));
+                    }
+                }
+            }
+            let credential = sqlx::query(CREDENTIAL)
+                .bind(new.id)
+                .bind(new.connector.as_str())
+                .bind(new.name.as_str())
+                .bind(&key)
+                .bind(new.description.as_str())
+                .bind(&search_key)
+                .bind(&new.fingerprint[..])
+                .bind(new.verification.status.as_str())
+                .bind(new.verification.at.as_millis())
+                .bind(new.created_at.as_millis());
+            if credential.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(CredentialInsert::NameTaken);
+            }
+            let secret = sqlx::query(SECRET)
+                .bind(new.id)
+                .bind(new.created_at.as_millis())
+                .bind(&new.secret.key_id)
+                .bind(&new.secret.wrapped_key[..])
+                .bind(&new.secret.ciphertext[..]);
+            secret.execute(&mut *transaction).await?;
+            insert_verification!(transaction, new.id, &new.verification)?;
+            transaction.commit().await?;
+            Ok(CredentialInsert::Inserted)
+        })
+    }
+
+    /// A page of credentials, newest first.
+    pub async fn credentials_page(&self, query: &CredentialQuery<'_>) -> Result<Vec<CredentialRow>, StoreError> {
+        let below = query.after.unwrap_or(Uuid::max());
+        let limit = query.limit;
+        let pattern = match query.search.map(like_pattern) {
+            Some(None) => return Ok(Vec::new()),
+            Some(pattern) => pattern,
+            None => None,
+        };
+        let rows: Vec<Row> = reading!(self, pool => {
+            let page = match (query.connector, &pattern) {
+                (Some(connector), None) => sqlx::query_as(lookups::TILES).bind(connector.as_str()).bind(below).bind(limit),
+                (Some(connector), Some(pattern)) => {
+                    sqlx::query_as(lookups::TILES_FOUND).bind(connector.as_str()).bind(below).bind(limit).bind(pattern)
+                }
+                (None, None) => sqlx::query_as(lookups::CREDENTIALS).bind(below).bind(limit),
+                (None, Some(pattern)) => sqlx::query_as(lookups::CREDENTIALS_FOUND).bind(below).bind(limit).bind(pattern),
+            };
+            page.fetch_all(pool).await?
+        });
+        rows.into_iter().map(CredentialRow::try_from).collect()
+    }
+
+    /// One credential.
+    pub async fn credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
+        let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::CREDENTIAL).bind(id).fetch_optional(pool).await?);
+        row.map(CredentialRow::try_from).transpose()
+    }
+
+    /// The credential of a connector that has a name with this key.
+    pub async fn credential_named(&self, connector: &ConnectorId, name_key: &str) -> Result<Option<CredentialId>, StoreError> {
+        Ok(reading!(self, pool => {
+            sqlx::query_scalar(lookups::CREDENTIAL_NAMED).bind(connector.as_str()).bind(name_key).fetch_optional(pool).await?
+        }))
+    }
+
+    /// The names of a connector's credentials that have this fingerprint, but for one; at most 20.
+    pub async fn credentials_with_fingerprint(
+        &self,
+        connector: &ConnectorId,
+        fingerprint: &[u8],
+        except: Option<CredentialId>,
+    ) -> Result<Vec<String>, StoreError> {
+        let except = except.unwrap_or(Uuid::nil());
+        Ok(reading!(self, pool => {
+            let lookup = sqlx::query_scalar(lookups::FINGERPRINT);
+            lookup.bind(connector.as_str()).bind(fingerprint).bind(except).fetch_all(pool).await?
+        }))
+    }
+
+    /// Credentials that did not work when they were last tried, newest first, at most `limit`.
+    pub async fn credentials_needing_attention(&self, limit: i64) -> Result<Vec<CredentialRow>, StoreError> {
+        let rows: Vec<Row> = reading!(self, pool => sqlx::query_as(lookups::ATTENTION).bind(limit).fetch_all(pool).await?);
+        rows.into_iter().map(CredentialRow::try_from).collect()
+    }
+
+    /// How many credentials there are, or `limit` if there are more.
+    pub async fn count_credentials_up_to(&self, limit: i64) -> Result<i64, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_scalar(lookups::CREDENTIAL_COUNT).bind(limit).fetch_one(pool).await?))
+    }
+
+    /// Deletes a credential that no resource uses. The foreign key decides, so that a resource which is
+    /// made at the same moment either keeps its credential or is refused.
+    pub async fn delete_credential(&self, id: CredentialId) -> Result<CredentialDelete, StoreError> {
+        const DELETE: &str = "DELETE FROM credentials WHERE id = $1";
+        let result = writing!(self, pool => sqlx::query(DELETE).bind(id).execute(pool).await.map(|done| done.rows_affected()));
+        match result {
+            Ok(0) => Ok(CredentialDelete::NotFound),
+            Ok(_) => Ok(CredentialDelete::Deleted),
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                let used_by: i64 =
+                    reading!(self, pool => sqlx::query_scalar(lookups::RESOURCE_COUNT).bind(id).fetch_one(pool).await?);
+                // There was one when the deletion was refused, even if it is gone by now.
+                Ok(CredentialDelete::InUse(used_by.max(1)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The LIKE pattern for a text that may stand anywhere; `None` if nothing can contain it.
+fn like_pattern(search: &str) -> Option<String> {
+    // PostgreSQL takes no text with a NUL, and SQLite no pattern without end.
+    if search.contains('\0') || search.len() > SEARCH_MAX {
+        return None;
+    }
+    let mut pattern = String::with_capacity(search.len() + 2);
+    pattern.push('%');
+    for character in search.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    Some(pattern)
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    connector: String,
+    name: String,
+    description: String,
+    status: String,
+    verified_at: i64,
+    created_at: i64,
+    version: i64,
+    key_id: String,
+    wrapped_key: Vec<u8>,
+    ciphertext: Vec<u8>,
+    used_by: i64,
+}
+
+impl TryFrom<Row> for CredentialRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let wrong = |column| StoreError::Row { table: "credentials", column };
+        Ok(Self {
+            summary: CredentialSummary {
+                id: row.id,
+                connector: ConnectorId::new(&row.connector).ok_or(wrong("connector"))?,
+                name: row.name,
+                description: row.description,
+                status: CredentialStatus::parse(&row.status).ok_or(wrong("status"))?,
+                verified_at: Timestamp::from_millis(row.verified_at),
+                created_at: Timestamp::from_millis(row.created_at),
+                version: row.version,
+            },
+            secret: Sealed { key_id: row.key_id, wrapped_key: row.wrapped_key, ciphertext: row.ciphertext },
+            used_by: row.used_by,
+        })
+    }
+}

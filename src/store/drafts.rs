@@ -1,0 +1,150 @@
+//! Drafts: what was typed into an overlay, sealed, for the session that typed it. A draft that was
+//! saved holds only which credential it became.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{
+    Store, StoreError,
+    database::{reading, writing},
+    lookups,
+};
+use crate::domain::{connector::ConnectorId, credential::CredentialId, time::Timestamp};
+
+/// A draft to be stored.
+#[derive(Debug, Clone)]
+pub struct NewDraft {
+    /// The id of the form that was sent; a draft of the same id is replaced.
+    pub id: Uuid,
+    /// The hash of the session that may see it.
+    pub session: [u8; 32],
+    /// The connector whose form it is.
+    pub connector: ConnectorId,
+    /// What was typed, sealed for `Place::draft(id, version)`.
+    pub sealed: Vec<u8>,
+    /// The version that it is sealed for.
+    pub version: i64,
+    /// When it was sent.
+    pub updated_at: Timestamp,
+    /// Until when it is kept.
+    pub expires_at: Timestamp,
+}
+
+/// A stored draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftRow {
+    /// The id of the form that was sent.
+    pub id: Uuid,
+    /// The hash of the session that may see it.
+    pub session: [u8; 32],
+    /// The connector whose form it is.
+    pub connector: ConnectorId,
+    /// What has become of it.
+    pub state: DraftState,
+    /// The version that it is sealed for.
+    pub version: i64,
+    /// When it was last sent.
+    pub updated_at: Timestamp,
+    /// Until when it is kept.
+    pub expires_at: Timestamp,
+}
+
+/// What has become of a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DraftState {
+    /// It waits to be sent again; holds what was typed, sealed.
+    Open(Vec<u8>),
+    /// It was saved as this credential, and holds nothing any more.
+    SavedAs(CredentialId),
+}
+
+impl Store {
+    /// Stores a draft, or replaces it. False, with nothing changed, if the draft of this id belongs to
+    /// another session or connector or is already saved, or if its session has ended.
+    pub async fn put_draft(&self, draft: &NewDraft) -> Result<bool, StoreError> {
+        const UPSERT: &str = "INSERT INTO drafts (id, session, connector, sealed, version, updated_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, version = excluded.version,
+                updated_at = excluded.updated_at, expires_at = excluded.expires_at
+            WHERE drafts.session = excluded.session AND drafts.connector = excluded.connector AND drafts.credential IS NULL";
+        let result = writing!(self, pool => {
+            let upsert = sqlx::query(UPSERT)
+                .bind(draft.id)
+                .bind(&draft.session[..])
+                .bind(draft.connector.as_str())
+                .bind(&draft.sealed[..])
+                .bind(draft.version)
+                .bind(draft.updated_at.as_millis())
+                .bind(draft.expires_at.as_millis());
+            upsert.execute(pool).await.map(|done| done.rows_affected())
+        });
+        match result {
+            Ok(changed) => Ok(changed == 1),
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A draft of this session that has not expired, saved or not.
+    pub async fn draft(&self, id: Uuid, session: &[u8; 32], now: Timestamp) -> Result<Option<DraftRow>, StoreError> {
+        let row: Option<Row> = reading!(self, pool => {
+            sqlx::query_as(lookups::DRAFT).bind(id).bind(&session[..]).bind(now.as_millis()).fetch_optional(pool).await?
+        });
+        row.map(DraftRow::try_from).transpose()
+    }
+
+    /// The draft of this session and connector that was sent last, has not expired and is not saved.
+    pub async fn latest_open_draft(
+        &self,
+        session: &[u8; 32],
+        connector: &ConnectorId,
+        now: Timestamp,
+    ) -> Result<Option<DraftRow>, StoreError> {
+        let row: Option<Row> = reading!(self, pool => {
+            let lookup = sqlx::query_as(lookups::LATEST_OPEN_DRAFT);
+            lookup.bind(&session[..]).bind(connector.as_str()).bind(now.as_millis()).fetch_optional(pool).await?
+        });
+        row.map(DraftRow::try_from).transpose()
+    }
+
+    /// Deletes a draft of this session, as when somebody discards what was typed. True if there was one.
+    pub async fn delete_draft(&self, id: Uuid, session: &[u8; 32]) -> Result<bool, StoreError> {
+        const DELETE: &str = "DELETE FROM drafts WHERE id = $1 AND session = $2";
+        let deleted = writing!(self, pool => sqlx::query(DELETE).bind(id).bind(&session[..]).execute(pool).await?.rows_affected());
+        Ok(deleted == 1)
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    session: Vec<u8>,
+    connector: String,
+    credential: Option<Uuid>,
+    sealed: Option<Vec<u8>>,
+    version: i64,
+    updated_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<Row> for DraftRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let wrong = |column| StoreError::Row { table: "drafts", column };
+        let state = match (row.credential, row.sealed) {
+            (Some(credential), None) => DraftState::SavedAs(credential),
+            (None, Some(sealed)) => DraftState::Open(sealed),
+            _ => return Err(wrong("sealed")),
+        };
+        Ok(Self {
+            id: row.id,
+            session: row.session.try_into().map_err(|_| wrong("session"))?,
+            connector: ConnectorId::new(&row.connector).ok_or(wrong("connector"))?,
+            state,
+            version: row.version,
+            updated_at: Timestamp::from_millis(row.updated_at),
+            expires_at: Timestamp::from_millis(row.expires_at),
+        })
+    }
+}

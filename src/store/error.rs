@@ -1,0 +1,96 @@
+//! Why the database did not do its work, in sentences for whoever runs Keytile. None of them holds a
+//! password of the database URL or a value of a row.
+
+use sqlx::{error::DatabaseError, migrate::MigrateError, sqlite::SqliteError};
+use thiserror::Error;
+
+/// A failure of the database. Nothing of the change that failed is stored.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The URL of the database is not one that can be used.
+    #[error("--database-url: {0}")]
+    Setting(String),
+    /// The database cannot be opened or reached.
+    #[error("--database-url: cannot open {name}: {source}")]
+    Unavailable {
+        /// The database, without its password.
+        name: String,
+        /// What the database or the system says.
+        source: sqlx::Error,
+    },
+    /// The file is no SQLite database, or parts of it are broken.
+    #[error("the database file is damaged or is not a SQLite database; restore it from a copy ({0})")]
+    Damaged(sqlx::Error),
+    /// A newer Keytile has changed the tables.
+    #[error(
+        "the database was last used by a newer version of Keytile (its tables have version {found}, this program knows versions up to {known}); \
+         start that version, or restore a copy from before the upgrade"
+    )]
+    Newer {
+        /// The first version in the database that this program does not know.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// The tables could not be made or changed.
+    #[error("cannot prepare the tables of the database: {0}")]
+    Tables(MigrateError),
+    /// There is no room left.
+    #[error("there is no space left for the database ({0})")]
+    Full(sqlx::Error),
+    /// Another program kept the database locked for longer than Keytile waits.
+    #[error("another program keeps the database locked ({0})")]
+    Locked(sqlx::Error),
+    /// A row holds what Keytile never writes.
+    #[error("a row of the table {table} cannot be read: its {column} is not one that Keytile writes")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// Anything else.
+    #[error("the database failed: {0}")]
+    Failed(sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().map(Kind::of) {
+            Some(Kind::Damaged) => Self::Damaged(error),
+            Some(Kind::Full) => Self::Full(error),
+            Some(Kind::Locked) => Self::Locked(error),
+            Some(Kind::Other) | None => Self::Failed(error),
+        }
+    }
+}
+
+/// What the code of a database error means.
+enum Kind {
+    Damaged,
+    Full,
+    Locked,
+    Other,
+}
+
+impl Kind {
+    fn of(error: &(dyn DatabaseError + 'static)) -> Self {
+        let code = error.code().unwrap_or_default();
+        if error.try_downcast_ref::<SqliteError>().is_some() {
+            // The low byte is the primary code (https://sqlite.org/rescode.html).
+            return match code.parse::<u32>().map(|code| code & 0xFF) {
+                Ok(11 | 26) => Self::Damaged,
+                Ok(13) => Self::Full,
+                Ok(5 | 6) => Self::Locked,
+                _ => Self::Other,
+            };
+        }
+        // PostgreSQL, appendix A: data corrupted, index corrupted, disk full, lock not available.
+        match &*code {
+            "XX001" | "XX002" => Self::Damaged,
+            "53100" => Self::Full,
+            "55P03" => Self::Locked,
+            _ => Self::Other,
+        }
+    }
+}

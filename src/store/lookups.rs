@@ -1,0 +1,105 @@
+//! The statements that read. They stand together and are public so that the tests can ask both
+//! databases how they would run them: none may read a whole table.
+//!
+//! Pages are cut by key: `id < $n`, newest first, so that a page is as quick at the end of the list
+//! as at its beginning, and nothing is shown twice when something is added meanwhile.
+
+/// A sign of life.
+pub const PING: &str = "SELECT CAST(1 AS BIGINT)";
+
+/// The check value. No parameters.
+pub const INSTALLATION: &str = "SELECT sealed FROM installation WHERE singleton = 1";
+
+/// How many of the tables that hold something sealed have a row, at most 1. No parameters.
+///
+/// Verifications, resources and access tokens belong to a credential, which has a secret.
+pub const ANY_SEALED_ROW: &str = "SELECT COUNT(*) FROM (
+    SELECT singleton AS found FROM installation
+    UNION ALL SELECT version FROM credential_secrets
+    UNION ALL SELECT version FROM drafts WHERE sealed IS NOT NULL
+    LIMIT 1) AS rows";
+
+/// A session that is alive: its hash, the time.
+pub const SESSION: &str = "SELECT COUNT(*) FROM sessions WHERE hash = $1 AND expires_at > $2";
+
+/// A draft: its id, its session, the time.
+pub const DRAFT: &str = "SELECT id, session, connector, credential, sealed, version, updated_at, expires_at
+    FROM drafts WHERE id = $1 AND session = $2 AND expires_at > $3";
+
+/// The newest open draft: its session, its connector, the time.
+pub const LATEST_OPEN_DRAFT: &str = "SELECT id, session, connector, credential, sealed, version, updated_at, expires_at
+    FROM drafts WHERE session = $1 AND connector = $2 AND expires_at > $3 AND credential IS NULL
+    ORDER BY updated_at DESC LIMIT 1";
+
+macro_rules! credential_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT c.id, c.connector, c.name, c.description, c.status, c.verified_at, c.created_at, c.version,
+            s.key_id, s.wrapped_key, s.ciphertext,
+            (SELECT COUNT(*) FROM resources r WHERE r.credential = c.id) AS used_by
+            FROM credentials c JOIN credential_secrets s ON s.credential = c.id AND s.state = 'active' ",
+            $rest
+        )
+    };
+}
+
+/// The tiles of a connector: connector, id to go on below, limit.
+pub const TILES: &str = credential_rows!("WHERE c.connector = $1 AND c.id < $2 ORDER BY c.id DESC LIMIT $3");
+
+/// The tiles of a connector that match a search: connector, id to go on below, limit, LIKE pattern.
+pub const TILES_FOUND: &str =
+    credential_rows!("WHERE c.connector = $1 AND c.id < $2 AND c.search_key LIKE $4 ESCAPE '\\' ORDER BY c.id DESC LIMIT $3");
+
+/// All credentials: id to go on below, limit.
+pub const CREDENTIALS: &str = credential_rows!("WHERE c.id < $1 ORDER BY c.id DESC LIMIT $2");
+
+/// All credentials that match a search: id to go on below, limit, LIKE pattern.
+pub const CREDENTIALS_FOUND: &str =
+    credential_rows!("WHERE c.id < $1 AND c.search_key LIKE $3 ESCAPE '\\' ORDER BY c.id DESC LIMIT $2");
+
+/// Credentials that somebody should look at: limit.
+pub const ATTENTION: &str = credential_rows!("WHERE c.status <> 'verified' ORDER BY c.id DESC LIMIT $1");
+
+/// One credential: its id.
+pub const CREDENTIAL: &str = credential_rows!("WHERE c.id = $1");
+
+/// The credential of a name: connector, key of the name.
+pub const CREDENTIAL_NAMED: &str = "SELECT id FROM credentials WHERE connector = $1 AND name_key = $2";
+
+/// Names of credentials with a fingerprint: connector, fingerprint, id of one to leave out.
+pub const FINGERPRINT: &str =
+    "SELECT name FROM credentials WHERE connector = $1 AND fingerprint = $2 AND id <> $3 ORDER BY name_key LIMIT 20";
+
+/// How many credentials there are, counted up to a limit: the limit.
+pub const CREDENTIAL_COUNT: &str = "SELECT COUNT(*) FROM (SELECT version FROM credentials LIMIT $1) AS counted";
+
+/// The verifications of a credential, newest first: credential, limit.
+pub const VERIFICATIONS: &str =
+    "SELECT id, ended_at, sealed FROM verifications WHERE credential = $1 ORDER BY ended_at DESC, id DESC LIMIT $2";
+
+/// The access token of a credential: credential.
+pub const ACCESS_TOKEN: &str = "SELECT version, sealed, expires_at FROM access_tokens WHERE credential = $1";
+
+macro_rules! resource_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, kind, name, description, connector, credential, endpoint, endpoint_version, created_at, version FROM resources ",
+            $rest
+        )
+    };
+}
+
+/// One resource: its id.
+pub const RESOURCE: &str = resource_rows!("WHERE id = $1");
+
+/// The resources of a kind: kind, id to go on below, limit.
+pub const RESOURCES: &str = resource_rows!("WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+
+/// The resources that use a credential: credential, limit.
+pub const RESOURCES_OF_CREDENTIAL: &str = resource_rows!("WHERE credential = $1 ORDER BY id DESC LIMIT $2");
+
+/// How many resources use a credential: credential.
+pub const RESOURCE_COUNT: &str = "SELECT COUNT(*) FROM resources WHERE credential = $1";
+
+/// The resource that a form made: the form's id.
+pub const RESOURCE_OF_FORM: &str = "SELECT id FROM resources WHERE form_id = $1";

@@ -1,0 +1,31 @@
+//! The database: the only place with SQL. It sees ciphertext only; what is sealed is opened elsewhere.
+//!
+//! One set of statements serves SQLite and PostgreSQL. What was not found is `Ok(None)`, and what
+//! another person did at the same time (a name taken, a credential gone) is a variant of the answer;
+//! a [`StoreError`] means that the database did not do its work.
+
+mod access_tokens;
+mod credentials;
+mod database;
+mod drafts;
+mod error;
+mod installation;
+pub mod lookups;
+pub mod migrations;
+mod opening;
+mod resources;
+mod sessions;
+mod verifications;
+
+pub use access_tokens::AccessTokenRow;
+pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
+pub use drafts::{DraftRow, DraftState, NewDraft};
+pub use error::StoreError;
+pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use verifications::{NewVerification, VerificationRow};
+
+/// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.
+#[derive(Clone)]
+pub struct Store {
+    database: database::Db,
+}

@@ -1,0 +1,196 @@
+//! Opening a database: reading its URL, connecting with the right settings, and bringing its tables
+//! up to date.
+
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use sqlx::{
+    PgPool, SqlitePool,
+    migrate::MigrateError,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use url::Url;
+
+use super::{
+    Store, StoreError,
+    database::{Db, reading},
+    migrations,
+};
+
+/// How long SQLite waits for another process that holds its lock.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a request waits for a free connection before it fails.
+const ACQUIRE: Duration = Duration::from_secs(10);
+/// Readers of SQLite beside the writer; each is a thread, and a page is read in less than a millisecond.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// The parameters of a PostgreSQL URL. Others are refused here, because sqlx would only log them, and a
+/// misspelt `password` with it.
+const POSTGRES_PARAMETERS: [&str; 19] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "passfile",
+];
+
+impl Store {
+    /// Opens the database at `url`, `sqlite:PATH` or `postgres://…`, and brings its tables up to date.
+    /// A SQLite file that does not exist is made, with mode 0600; a PostgreSQL database is not.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and never holds the password of the URL.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let database = if let Some(path) = url.strip_prefix("sqlite:") {
+            open_sqlite(&sqlite_path(path)?).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            open_postgres(url).await?
+        } else {
+            return Err(StoreError::Setting("use sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE".into()));
+        };
+        Ok(Self { database })
+    }
+
+    /// Asks the database for a sign of life.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let one: i64 = reading!(self, pool => sqlx::query_scalar(super::lookups::PING).fetch_one(pool).await?);
+        debug_assert_eq!(one, 1);
+        Ok(())
+    }
+
+    /// Waits for the statements under way and closes every connection. Statements after it fail.
+    pub async fn close(&self) {
+        match &self.database {
+            Db::Sqlite { read, write } => {
+                // The writer last: the last connection moves what is in the WAL into the file, which
+                // a reader may not do.
+                read.close().await;
+                write.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// The path in what follows `sqlite:`; a leading `//` is accepted as other programs write it.
+fn sqlite_path(text: &str) -> Result<PathBuf, StoreError> {
+    let path = text.strip_prefix("//").unwrap_or(text);
+    if path.is_empty() {
+        return Err(StoreError::Setting("name a file after sqlite:, for example sqlite:keytile-data/keytile.db".into()));
+    }
+    if path == ":memory:" {
+        return Err(StoreError::Setting("Keytile keeps its data; sqlite::memory: would not".into()));
+    }
+    if path.starts_with("file:") || path.contains('?') {
+        return Err(StoreError::Setting("write a plain path after sqlite:, without `file:` and without parameters".into()));
+    }
+    Ok(PathBuf::from(path))
+}
+
+async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
+    let unavailable = |source| StoreError::Unavailable { name: path.display().to_string(), source };
+    create_private(path).map_err(|error| unavailable(sqlx::Error::Io(error)))?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY);
+    // A connection to a file does not get lost, so it need not be asked before each use.
+    let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
+    let opened = pool.clone().max_connections(1).connect_with(options.clone()).await;
+    let write: SqlitePool = opened.map_err(|error| match StoreError::from(error) {
+        StoreError::Failed(source) => unavailable(source),
+        other => other,
+    })?;
+    if let Err(error) = migrations::sqlite().run(&write).await {
+        write.close().await;
+        return Err(table_error(error));
+    }
+    let read = pool.max_connections(SQLITE_READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(Db::Sqlite { read, write })
+}
+
+/// Makes an empty file that only its owner may read. SQLite takes it for an empty database, and gives
+/// the files beside it (`-wal`, `-shm`) the same mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn open_postgres(url: &str) -> Result<Db, StoreError> {
+    // The words of these errors are fixed, they do not repeat the URL.
+    let parsed = Url::parse(url).map_err(|error| StoreError::Setting(format!("this is not a URL: {error}")))?;
+    for (parameter, _) in parsed.query_pairs() {
+        if !POSTGRES_PARAMETERS.contains(&&*parameter) && !parameter.starts_with("options[") {
+            return Err(StoreError::Setting(format!("there is no parameter `{parameter}`")));
+        }
+    }
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| StoreError::Setting("a part of the postgres:// URL is not what it should be".into()))?
+        .application_name("keytile");
+    let name = format!("the database `{}` at {}", options.get_database().unwrap_or(options.get_username()), place_of(&options));
+    let pool: PgPool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options)
+        .await
+        .map_err(|source| StoreError::Unavailable { name, source })?;
+    if let Err(error) = migrations::postgres().run(&pool).await {
+        // Ends the connection that holds the lock under which tables are changed.
+        pool.close().await;
+        return Err(table_error(error));
+    }
+    Ok(Db::Postgres(pool))
+}
+
+fn place_of(options: &PgConnectOptions) -> String {
+    options.get_socket().map_or_else(
+        || format!("{}:{}", options.get_host(), options.get_port()),
+        |socket| format!("{} (port {})", socket.display(), options.get_port()),
+    )
+}
+
+fn table_error(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(found) => StoreError::Newer { found, known: migrations::newest() },
+        MigrateError::Execute(source) => classify(source, MigrateError::Execute),
+        MigrateError::ExecuteMigration(source, version) => {
+            classify(source, |source| MigrateError::ExecuteMigration(source, version))
+        }
+        other => StoreError::Tables(other),
+    }
+}
+
+/// A failure that has a name of its own, or one of the tables.
+fn classify(source: sqlx::Error, tables: impl FnOnce(sqlx::Error) -> MigrateError) -> StoreError {
+    match StoreError::from(source) {
+        StoreError::Failed(source) => StoreError::Tables(tables(source)),
+        named => named,
+    }
+}

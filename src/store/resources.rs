@@ -1,0 +1,219 @@
+//! Resources: sources and destinations. What one calls is sealed; which credential it uses is not.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{
+    Store, StoreError,
+    database::{reading, writing},
+    lookups,
+};
+use crate::domain::{
+    connector::ConnectorId,
+    credential::CredentialId,
+    naming::{Description, Name},
+    resource::{ResourceId, ResourceKind},
+    time::Timestamp,
+};
+
+/// A resource to be stored.
+#[derive(Debug, Clone)]
+pub struct NewResource<'a> {
+    /// Its id.
+    pub id: ResourceId,
+    /// Source or destination.
+    pub kind: ResourceKind,
+    /// Its name, unique for its kind.
+    pub name: &'a Name,
+    /// Its description.
+    pub description: &'a Description,
+    /// The connector of its credential.
+    pub connector: &'a ConnectorId,
+    /// The credential it uses.
+    pub credential: CredentialId,
+    /// What it calls, sealed for `Place::resource_endpoint(id, 1)`.
+    pub endpoint: &'a [u8],
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The form that was sent; the same form makes one resource, however often it is sent.
+    pub form_id: Uuid,
+}
+
+/// What came of storing a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceInsert {
+    /// It is stored.
+    Inserted,
+    /// Another resource of its kind has this name.
+    NameTaken,
+    /// The same form has already made this resource.
+    AlreadyCreated(ResourceId),
+    /// The credential does not exist any more, or is of another connector.
+    CredentialGone,
+}
+
+/// What came of changing a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceChange {
+    /// It is changed, and its version has grown by one.
+    Changed,
+    /// Somebody else has changed it since the version that was seen.
+    Outdated,
+    /// The credential does not exist any more, or is of another connector.
+    CredentialGone,
+    /// There is no such resource.
+    NotFound,
+}
+
+/// A stored resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceRow {
+    /// Its id.
+    pub id: ResourceId,
+    /// Source or destination.
+    pub kind: ResourceKind,
+    /// Its name.
+    pub name: String,
+    /// Its description, or an empty text.
+    pub description: String,
+    /// The connector it was made with.
+    pub connector: ConnectorId,
+    /// The credential it uses.
+    pub credential: CredentialId,
+    /// What it calls, sealed for `Place::resource_endpoint(id, endpoint_version)`.
+    pub endpoint: Vec<u8>,
+    /// The version that `endpoint` is sealed for. Changing the credential leaves it as it is.
+    pub endpoint_version: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Grows by one with every change; starts at 1.
+    pub version: i64,
+}
+
+impl Store {
+    /// Stores a resource.
+    pub async fn insert_resource(&self, new: &NewResource<'_>) -> Result<ResourceInsert, StoreError> {
+        const INSERT: &str = "INSERT INTO resources (id, kind, name, name_key, description, connector, credential, endpoint,
+                endpoint_version, created_at, version, form_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, 1, $10) ON CONFLICT DO NOTHING";
+        let name_key = new.name.key();
+        let result = writing!(self, pool => {
+            let insert = sqlx::query(INSERT)
+                .bind(new.id)
+                .bind(new.kind.as_str())
+                .bind(new.name.as_str())
+                .bind(&name_key)
+                .bind(new.description.as_str())
+                .bind(new.connector.as_str())
+                .bind(new.credential)
+                .bind(new.endpoint)
+                .bind(new.created_at.as_millis())
+                .bind(new.form_id);
+            insert.execute(pool).await.map(|done| done.rows_affected())
+        });
+        match result {
+            Ok(1) => Ok(ResourceInsert::Inserted),
+            Ok(_) => {
+                // Asked of the connections that write: on PostgreSQL and SQLite alike these see what
+                // made the insertion give way.
+                let made: Option<Uuid> = writing!(self, pool => {
+                    sqlx::query_scalar(lookups::RESOURCE_OF_FORM).bind(new.form_id).fetch_optional(pool).await?
+                });
+                Ok(made.map_or(ResourceInsert::NameTaken, ResourceInsert::AlreadyCreated))
+            }
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(ResourceInsert::CredentialGone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One resource.
+    pub async fn resource(&self, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
+        let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::RESOURCE).bind(id).fetch_optional(pool).await?);
+        row.map(ResourceRow::try_from).transpose()
+    }
+
+    /// The resources of a kind, newest first, at most `limit`, beginning below `after`.
+    pub async fn resources_page(
+        &self,
+        kind: ResourceKind,
+        after: Option<ResourceId>,
+        limit: i64,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
+        let below = after.unwrap_or(Uuid::max());
+        let rows: Vec<Row> = reading!(self, pool => {
+            sqlx::query_as(lookups::RESOURCES).bind(kind.as_str()).bind(below).bind(limit).fetch_all(pool).await?
+        });
+        rows.into_iter().map(ResourceRow::try_from).collect()
+    }
+
+    /// The resources that use a credential, newest first, at most `limit`.
+    pub async fn resources_of_credential(&self, credential: CredentialId, limit: i64) -> Result<Vec<ResourceRow>, StoreError> {
+        let rows: Vec<Row> = reading!(self, pool => {
+            sqlx::query_as(lookups::RESOURCES_OF_CREDENTIAL).bind(credential).bind(limit).fetch_all(pool).await?
+        });
+        rows.into_iter().map(ResourceRow::try_from).collect()
+    }
+
+    /// Gives a resource another credential of the same connector, if the resource still has the
+    /// version that was seen.
+    pub async fn set_resource_credential(
+        &self,
+        id: ResourceId,
+        credential: CredentialId,
+        expected_version: i64,
+    ) -> Result<ResourceChange, StoreError> {
+        const UPDATE: &str = "UPDATE resources SET credential = $2, version = version + 1 WHERE id = $1 AND version = $3";
+        let result = writing!(self, pool => {
+            let update = sqlx::query(UPDATE).bind(id).bind(credential).bind(expected_version);
+            update.execute(pool).await.map(|done| done.rows_affected())
+        });
+        match result {
+            Ok(1) => Ok(ResourceChange::Changed),
+            Ok(_) => Ok(self.resource(id).await?.map_or(ResourceChange::NotFound, |_| ResourceChange::Outdated)),
+            // The foreign key has both columns, connector and credential.
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(ResourceChange::CredentialGone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes a resource of this kind. True if there was one.
+    pub async fn delete_resource(&self, id: ResourceId, kind: ResourceKind) -> Result<bool, StoreError> {
+        const DELETE: &str = "DELETE FROM resources WHERE id = $1 AND kind = $2";
+        let deleted = writing!(self, pool => sqlx::query(DELETE).bind(id).bind(kind.as_str()).execute(pool).await?.rows_affected());
+        Ok(deleted == 1)
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    kind: String,
+    name: String,
+    description: String,
+    connector: String,
+    credential: Uuid,
+    endpoint: Vec<u8>,
+    endpoint_version: i64,
+    created_at: i64,
+    version: i64,
+}
+
+impl TryFrom<Row> for ResourceRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let wrong = |column| StoreError::Row { table: "resources", column };
+        Ok(Self {
+            id: row.id,
+            kind: ResourceKind::parse(&row.kind).ok_or(wrong("kind"))?,
+            name: row.name,
+            description: row.description,
+            connector: ConnectorId::new(&row.connector).ok_or(wrong("connector"))?,
+            credential: row.credential,
+            endpoint: row.endpoint,
+            endpoint_version: row.endpoint_version,
+            created_at: Timestamp::from_millis(row.created_at),
+            version: row.version,
+        })
+    }
+}
