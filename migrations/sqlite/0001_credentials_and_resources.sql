@@ -113,8 +113,9 @@ CREATE TABLE resources (
     form_id           BLOB    NOT NULL UNIQUE CHECK (length(form_id) = 16),
     UNIQUE (kind, name_key),
     UNIQUE (kind, id),
-    -- Both columns: a resource can only use a credential of its own connector.
-    FOREIGN KEY (connector, credential) REFERENCES credentials (connector, id) ON DELETE RESTRICT
+    -- Both columns: a resource can only use a credential of its own connector. NO ACTION refuses to delete a credential
+    -- that is in use, as RESTRICT would, which SQLite reports as if a trigger had failed.
+    FOREIGN KEY (connector, credential) REFERENCES credentials (connector, id) ON DELETE NO ACTION
 ) STRICT;
 
 CREATE INDEX resources_of_credential ON resources (credential, id);

@@ -31,37 +31,38 @@ pub const LATEST_OPEN_DRAFT: &str = "SELECT id, session, connector, credential, 
     FROM drafts WHERE session = $1 AND connector = $2 AND expires_at > $3 AND credential IS NULL
     ORDER BY updated_at DESC LIMIT 1";
 
+// CROSS JOIN, because SQLite then reads the tables in this order: it would sometimes begin with all
+// secrets. To PostgreSQL it is a join like any other.
 macro_rules! credential_rows {
     ($rest:literal) => {
         concat!(
             "SELECT c.id, c.connector, c.name, c.description, c.status, c.verified_at, c.created_at, c.version,
             s.key_id, s.wrapped_key, s.ciphertext,
             (SELECT COUNT(*) FROM resources r WHERE r.credential = c.id) AS used_by
-            FROM credentials c JOIN credential_secrets s ON s.credential = c.id AND s.state = 'active' ",
+            FROM credentials c CROSS JOIN credential_secrets s WHERE s.credential = c.id AND s.state = 'active' AND ",
             $rest
         )
     };
 }
 
 /// The tiles of a connector: connector, id to go on below, limit.
-pub const TILES: &str = credential_rows!("WHERE c.connector = $1 AND c.id < $2 ORDER BY c.id DESC LIMIT $3");
+pub const TILES: &str = credential_rows!("c.connector = $1 AND c.id < $2 ORDER BY c.id DESC LIMIT $3");
 
 /// The tiles of a connector that match a search: connector, id to go on below, limit, LIKE pattern.
 pub const TILES_FOUND: &str =
-    credential_rows!("WHERE c.connector = $1 AND c.id < $2 AND c.search_key LIKE $4 ESCAPE '\\' ORDER BY c.id DESC LIMIT $3");
+    credential_rows!("c.connector = $1 AND c.id < $2 AND c.search_key LIKE $4 ESCAPE '\\' ORDER BY c.id DESC LIMIT $3");
 
 /// All credentials: id to go on below, limit.
-pub const CREDENTIALS: &str = credential_rows!("WHERE c.id < $1 ORDER BY c.id DESC LIMIT $2");
+pub const CREDENTIALS: &str = credential_rows!("c.id < $1 ORDER BY c.id DESC LIMIT $2");
 
 /// All credentials that match a search: id to go on below, limit, LIKE pattern.
-pub const CREDENTIALS_FOUND: &str =
-    credential_rows!("WHERE c.id < $1 AND c.search_key LIKE $3 ESCAPE '\\' ORDER BY c.id DESC LIMIT $2");
+pub const CREDENTIALS_FOUND: &str = credential_rows!("c.id < $1 AND c.search_key LIKE $3 ESCAPE '\\' ORDER BY c.id DESC LIMIT $2");
 
 /// Credentials that somebody should look at: limit.
-pub const ATTENTION: &str = credential_rows!("WHERE c.status <> 'verified' ORDER BY c.id DESC LIMIT $1");
+pub const ATTENTION: &str = credential_rows!("c.status <> 'verified' ORDER BY c.id DESC LIMIT $1");
 
 /// One credential: its id.
-pub const CREDENTIAL: &str = credential_rows!("WHERE c.id = $1");
+pub const CREDENTIAL: &str = credential_rows!("c.id = $1");
 
 /// The credential of a name: connector, key of the name.
 pub const CREDENTIAL_NAMED: &str = "SELECT id FROM credentials WHERE connector = $1 AND name_key = $2";

@@ -6,4 +6,11 @@ mod support {
     //! What several tests need: clocks, clients and servers of their own.
     pub(crate) mod clock;
     pub(crate) mod https;
+//! Tests of Keytile as a library: databases, calling out, pages.
+
+mod store;
+mod support {
+    //! What tests stand on.
+
+    pub(crate) mod database;
 }

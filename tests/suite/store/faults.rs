@@ -1,0 +1,106 @@
+//! A broken database is an error with a clear sentence, and never half a change. (A full disk is
+//! tested beside the store, which alone can reach its connection.)
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::FileExt,
+};
+
+use keytile::store::{Store, StoreError};
+use sqlx::Executor;
+
+use super::samples::{NOW, Sample};
+use crate::support::database::TestDatabase;
+
+fn refused<T>(result: Result<T, StoreError>) -> StoreError {
+    match result {
+        Ok(_) => panic!("this should have failed"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let database = TestDatabase::sqlite();
+    let text = "This is a letter, and not a database at all. ".repeat(200);
+    fs::write(database.file(), &text).unwrap();
+    let error = refused(Store::open(database.url()).await);
+    assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
+    assert!(error.to_string().contains("restore it from a copy"), "{error}");
+    assert_eq!(fs::read_to_string(database.file()).unwrap(), text);
+}
+
+#[tokio::test]
+async fn damaged_pages_are_noticed() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    for number in 0..50 {
+        Sample::new(&format!("Credential {number}")).described(&"x".repeat(2_000)).insert(&store).await;
+    }
+    store.close().await;
+    // Everything but the first page, as when a disk loses the rest.
+    let file = OpenOptions::new().write(true).open(database.file()).unwrap();
+    let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+    file.write_all_at(&vec![0xA5; length - 4096], 4096).unwrap();
+    let error = refused(Store::open(database.url()).await);
+    assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_keytile_did_not_write_is_named() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let id = Sample::new("Support EU").insert(&store).await;
+    database.execute("UPDATE credentials SET connector = 'Not An Id'").await.unwrap();
+    let error = refused(store.credential(id).await);
+    assert!(matches!(error, StoreError::Row { table: "credentials", column: "connector" }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_keeps_locked_is_an_error_and_nothing_is_stored() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let mut other = database.sqlite_connection().await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    // Reading goes on beside the other writer; writing waits for five seconds and gives up.
+    assert_eq!(store.count_credentials_up_to(10).await.unwrap(), 0);
+    let error = refused(store.insert_session(&[1; 32], NOW, NOW).await);
+    assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
+    other.execute("COMMIT").await.unwrap();
+    assert!(!store.session_is_live(&[1; 32], NOW).await.unwrap());
+    Sample::new("Support EU").insert(&store).await;
+}
+
+#[tokio::test]
+async fn a_save_that_is_given_up_half_way_leaves_nothing() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    // Every future of a save is dropped after so many polls, as when a browser goes away.
+    let mut finished = false;
+    for polls in 0..200 {
+        let sample = Sample::new(&format!("Given up after {polls}"));
+        let mut save = Box::pin(sample.try_insert(&store));
+        let mut left = polls;
+        let ended = std::future::poll_fn(|context| match save.as_mut().poll(context) {
+            std::task::Poll::Ready(_) => std::task::Poll::Ready(true),
+            std::task::Poll::Pending if left == 0 => std::task::Poll::Ready(false),
+            std::task::Poll::Pending => {
+                left -= 1;
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+        drop(save);
+        let stored = store.credential(sample.id).await.unwrap();
+        if ended {
+            assert!(stored.is_some());
+            finished = true;
+            break;
+        }
+        if stored.is_some() {
+            assert!(store.latest_verification(sample.id).await.unwrap().is_some(), "all of it, or nothing");
+        }
+    }
+    assert!(finished, "a save needs fewer polls");
+    Sample::new("The next one").insert(&store).await;
+}

@@ -1,0 +1,178 @@
+//! Rows to store in tests. What is sealed is only bytes to the store, so here it is not encrypted.
+
+use keytile::{
+    crypto::{envelope::Sealed, random},
+    domain::{
+        connector::ConnectorId,
+        credential::{CredentialId, CredentialStatus},
+        naming::{Description, Name},
+        resource::ResourceKind,
+        time::Timestamp,
+        verification::Stage,
+    },
+    store::{
+        CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, NewDraft, NewResource, NewVerification,
+        ResourceInsert, Store,
+    },
+};
+use uuid::Uuid;
+
+/// The time at which things happen, unless a test says otherwise.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// `NOW`, so many milliseconds later.
+pub(crate) const fn later(millis: i64) -> Timestamp {
+    Timestamp::from_millis(NOW.as_millis() + millis)
+}
+
+pub(crate) fn connector(id: &str) -> ConnectorId {
+    ConnectorId::new(id).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+pub(crate) fn new_id() -> Uuid {
+    random::new_id(NOW)
+}
+
+/// Sealed values that differ with `seed`.
+pub(crate) fn sealed(seed: &str) -> Sealed {
+    Sealed {
+        key_id: "k1".into(),
+        wrapped_key: format!("wrapped {seed}").into_bytes(),
+        ciphertext: format!("ciphertext {seed}\0\u{ff}").into_bytes(),
+    }
+}
+
+pub(crate) fn verification(status: CredentialStatus, at: Timestamp) -> NewVerification {
+    let sealed = format!("diagnosis {}", at.as_millis()).into_bytes();
+    NewVerification { id: new_id(), at, stage: Stage::Token, status, duration_ms: 120, sealed }
+}
+
+/// A credential to be stored, with what its fields point to.
+#[derive(Clone)]
+pub(crate) struct Sample {
+    pub(crate) id: CredentialId,
+    pub(crate) connector: ConnectorId,
+    pub(crate) name: Name,
+    pub(crate) description: Description,
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) status: CredentialStatus,
+    pub(crate) draft: Option<DraftKey>,
+}
+
+impl Sample {
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            id: new_id(),
+            connector: connector("talkdesk"),
+            name: name(text),
+            description: Description::default(),
+            fingerprint: text.as_bytes().to_vec(),
+            status: CredentialStatus::Verified,
+            draft: None,
+        }
+    }
+
+    pub(crate) fn of(self, connector_id: &str) -> Self {
+        Self { connector: connector(connector_id), ..self }
+    }
+
+    pub(crate) fn described(self, text: &str) -> Self {
+        Self { description: Description::parse(text).unwrap(), ..self }
+    }
+
+    pub(crate) fn status(self, status: CredentialStatus) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(crate) fn from_draft(self, draft: &NewDraft) -> Self {
+        Self { draft: Some(DraftKey { id: draft.id, session: draft.session }), ..self }
+    }
+
+    pub(crate) async fn try_insert(&self, store: &Store) -> CredentialInsert {
+        let new = NewCredential {
+            id: self.id,
+            connector: &self.connector,
+            name: &self.name,
+            description: &self.description,
+            fingerprint: self.fingerprint.clone(),
+            created_at: NOW,
+            secret: sealed(self.name.as_str()),
+            verification: verification(self.status, NOW),
+            draft: self.draft,
+        };
+        store.insert_credential(&new).await.unwrap()
+    }
+
+    /// Stores it; answers its id.
+    pub(crate) async fn insert(&self, store: &Store) -> CredentialId {
+        assert_eq!(self.try_insert(store).await, CredentialInsert::Inserted);
+        self.id
+    }
+}
+
+/// A resource of a credential of `talkdesk`.
+#[derive(Clone)]
+pub(crate) struct SampleResource {
+    pub(crate) id: Uuid,
+    pub(crate) kind: ResourceKind,
+    pub(crate) name: Name,
+    pub(crate) connector: ConnectorId,
+    pub(crate) credential: CredentialId,
+    pub(crate) form_id: Uuid,
+}
+
+impl SampleResource {
+    pub(crate) fn new(text: &str, credential: CredentialId) -> Self {
+        let connector = connector("talkdesk");
+        Self { id: new_id(), kind: ResourceKind::Source, name: name(text), connector, credential, form_id: new_id() }
+    }
+
+    pub(crate) async fn try_insert(&self, store: &Store) -> ResourceInsert {
+        let new = NewResource {
+            id: self.id,
+            kind: self.kind,
+            name: &self.name,
+            description: &Description::parse("Nightly").unwrap(),
+            connector: &self.connector,
+            credential: self.credential,
+            endpoint: b"sealed endpoint",
+            created_at: NOW,
+            form_id: self.form_id,
+        };
+        store.insert_resource(&new).await.unwrap()
+    }
+
+    pub(crate) async fn insert(&self, store: &Store) -> Uuid {
+        assert_eq!(self.try_insert(store).await, ResourceInsert::Inserted);
+        self.id
+    }
+}
+
+/// A live session, stored; answers its hash.
+pub(crate) async fn session(store: &Store) -> [u8; 32] {
+    let hash = random::bytes();
+    store.insert_session(&hash, NOW, later(60_000)).await.unwrap();
+    hash
+}
+
+/// A draft of `talkdesk` that expires after 15 minutes.
+pub(crate) fn draft(session: [u8; 32]) -> NewDraft {
+    NewDraft {
+        id: new_id(),
+        session,
+        connector: connector("talkdesk"),
+        sealed: b"sealed draft".to_vec(),
+        version: 1,
+        updated_at: NOW,
+        expires_at: later(900_000),
+    }
+}
+
+/// The names on a page.
+pub(crate) async fn names(store: &Store, query: &CredentialQuery<'_>) -> Vec<String> {
+    store.credentials_page(query).await.unwrap().into_iter().map(|row: CredentialRow| row.summary.name).collect()
+}
