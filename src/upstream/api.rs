@@ -1,0 +1,319 @@
+//! Requests to a connector's API: what a resource calls, and the probe of a verification.
+
+use std::time::{Duration, Instant};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{
+    Method, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant as Deadline;
+use zeroize::Zeroizing;
+
+use super::{
+    Upstream,
+    diagnosis::{InputFault, NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
+    exchange::{Answer, BodyLimit, Outgoing},
+    progress::Progress,
+    token_answer::retry_after,
+    token_request::{add_headers, header_value, own_headers, refuse_user_information},
+    words::{Redactor, content_type},
+};
+use crate::domain::{
+    connector::{CLIENT_ID, Connector, FieldId, template::Context},
+    resource::{ApiPath, Endpoint, Method as ApiMethod},
+    values::{FieldValue, FieldValues},
+    verification::{Blame, Diagnosis, FaultCode, Stage, StageOutcome, StageReport, Unobserved},
+};
+
+/// All but the unreserved characters of RFC 3986 section 2.3: every server decodes that alike, which
+/// cannot be said of `+` for a blank.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// One request of a resource.
+#[derive(Clone, Copy)]
+pub struct ApiRequest<'a> {
+    /// Method, path and query.
+    pub endpoint: &'a Endpoint,
+    /// A body, sent as `application/json`.
+    pub body: Option<&'a str>,
+}
+
+/// What an API answered, whatever its status.
+pub struct ApiAnswer {
+    /// The status code. A redirect is answered like everything else, and not followed.
+    pub status: u16,
+    /// The media type, without parameters.
+    pub content_type: Option<String>,
+    /// The body, as far as the limit lets it in.
+    pub body: Vec<u8>,
+    /// True when there was more.
+    pub truncated: bool,
+    /// From the beginning of the request to the end of the answer.
+    pub elapsed: Duration,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeOutcome {
+    /// The report of [`Stage::Probe`]: skipped where the connector names no probe.
+    pub report: StageReport,
+    /// Why the API does not take the token, if it does not.
+    pub notice: Option<Diagnosis>,
+}
+
+impl Upstream {
+    /// Sends one request of a resource to the API. Every status is an answer; the error says why
+    /// there is none.
+    pub async fn call(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        access_token: &SecretString,
+        request: &ApiRequest<'_>,
+    ) -> Result<ApiAnswer, Diagnosis> {
+        let begun = Instant::now();
+        let deadline = Deadline::now() + self.limits.request;
+        let outgoing = api_request(connector, values, access_token, request)?;
+        let answer = self.exchange_with_api(connector, outgoing, self.limits.api_answer, deadline).await?;
+        Ok(ApiAnswer {
+            status: answer.status,
+            content_type: content_type(&answer.headers),
+            body: answer.body.to_vec(),
+            truncated: answer.truncated,
+            elapsed: begun.elapsed(),
+        })
+    }
+
+    /// Shows whether the API takes an access token. All of it stays within the time of one request.
+    pub async fn probe(&self, connector: &Connector, values: &FieldValues, access_token: &SecretString) -> ProbeOutcome {
+        let Some(probe) = &connector.probe else {
+            let report = StageReport { stage: Stage::Probe, outcome: StageOutcome::Skipped, micros: 0 };
+            return ProbeOutcome { report, notice: None };
+        };
+        let begun = Instant::now();
+        let deadline = Deadline::now() + self.limits.request;
+        let endpoint = Endpoint { method: ApiMethod::Get, path: probe.path.clone(), query: Vec::new() };
+        let notice = match self.knock(connector, values, access_token, &endpoint, deadline).await {
+            Ok(answer) if (200..300).contains(&answer.status) => None,
+            Ok(answer) if answer.status == 401 => {
+                let other = match &probe.compare {
+                    Some(field) => self.option_that_works(connector, values, access_token, &endpoint, deadline, field).await,
+                    None => None,
+                };
+                Some(self.refused(connector, values, access_token, &answer, other))
+            }
+            Ok(answer) => Some(self.refused(connector, values, access_token, &answer, None)),
+            Err(diagnosis) => Some(Diagnosis { stage: Stage::Probe, ..diagnosis }),
+        };
+        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let outcome = if notice.is_none() { StageOutcome::Passed } else { StageOutcome::Failed };
+        ProbeOutcome { report: StageReport { stage: Stage::Probe, outcome, micros }, notice }
+    }
+
+    async fn knock(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        access_token: &SecretString,
+        endpoint: &Endpoint,
+        deadline: Deadline,
+    ) -> Result<Answer, Diagnosis> {
+        let outgoing = api_request(connector, values, access_token, &ApiRequest { endpoint, body: None })?;
+        // Of an answer to the probe only the status counts, and the words of a refusal.
+        self.exchange_with_api(connector, outgoing, self.limits.token_answer, deadline).await
+    }
+
+    async fn exchange_with_api(
+        &self,
+        connector: &Connector,
+        outgoing: Outgoing,
+        most: usize,
+        deadline: Deadline,
+    ) -> Result<Answer, Diagnosis> {
+        let mut progress = Progress::new(&Unobserved);
+        progress.pass(Stage::Input, Instant::now());
+        let answer = self.exchanger.exchange(outgoing, BodyLimit::CutAt(most), deadline, &mut progress).await;
+        answer.map_err(|fault| Subject::api(connector).of_fault(fault))
+    }
+
+    /// Another option of the field with which the API does not answer 401: its label.
+    async fn option_that_works(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        access_token: &SecretString,
+        endpoint: &Endpoint,
+        deadline: Deadline,
+        field: &FieldId,
+    ) -> Option<(FieldId, String, String)> {
+        let options = &connector.field(field.as_str())?.options;
+        let present = Context::new(connector, values).value(field.as_str())?;
+        let label = |id: &str| options.iter().find(|option| option.id == id).map(|option| option.label.clone());
+        for option in options.iter().filter(|option| option.id != present) {
+            let mut changed = values.clone();
+            changed.insert(field.clone(), FieldValue::Plain(option.id.clone()));
+            let answer = self.knock(connector, &changed, access_token, endpoint, deadline).await;
+            if answer.is_ok_and(|answer| (200..300).contains(&answer.status) || answer.status == 403) {
+                return Some((field.clone(), label(present)?, option.label.clone()));
+            }
+        }
+        None
+    }
+
+    /// What it means that the API does not take the token.
+    fn refused(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        access_token: &SecretString,
+        answer: &Answer,
+        other: Option<(FieldId, String, String)>,
+    ) -> Diagnosis {
+        let subject = Subject::api(connector);
+        let who = subject.who();
+        let status = answer.status;
+        let of_input = |code, summary: String, remedy: String, fields: Vec<FieldId>| Diagnosis {
+            fields,
+            ..plain(Stage::Probe, code, Blame::Input, summary, remedy)
+        };
+        let diagnosis = match (status, other) {
+            (_, Some((field, present, works))) => of_input(
+                FaultCode::WrongAuthorizationPrefix,
+                format!("{who} does not take the access token with “{present}”, but takes it with “{works}”."),
+                format!("Set {} to “{works}”.", connector.label(&field)),
+                vec![field],
+            ),
+            (401, None) => of_input(
+                FaultCode::ApiRejected,
+                format!("{who} does not take the access token (status 401)."),
+                "The token was issued, so the client is right. Check the settings of the API, and what it says.".into(),
+                api_fields(connector),
+            ),
+            (403, None) => of_input(
+                FaultCode::ApiRejected,
+                format!("{who} takes the access token, but not for this request (status 403)."),
+                "The client may lack a scope. A newly added scope can take some minutes to work.".into(),
+                Vec::new(),
+            ),
+            (404 | 410, None) => of_input(
+                FaultCode::NotFound,
+                format!("{who} has nothing at the address of the probe (status {status})."),
+                "Check the address of the API.".into(),
+                subject.address_fields(),
+            ),
+            (300..=399, None) => of_input(
+                FaultCode::Redirected,
+                format!("{who} answered with a redirect (status {status}). The access token is not sent on to another address."),
+                "Check the address of the API.".into(),
+                subject.address_fields(),
+            ),
+            (429, None) => plain(
+                Stage::Probe,
+                FaultCode::RateLimited,
+                Blame::Service,
+                format!("{who} asks for fewer requests."),
+                "The access token was issued. Try the API again later.".into(),
+            ),
+            (500.., None) => plain(
+                Stage::Probe,
+                FaultCode::ServiceError,
+                Blame::Service,
+                format!("{who} answered with an error of its own (status {status})."),
+                NOT_YOUR_INPUT.into(),
+            ),
+            (_, None) => of_input(
+                FaultCode::ApiRejected,
+                format!("The request of the probe was refused by {} (status {status}).", mid_sentence(&who)),
+                "The access token was issued. Read what the API says.".into(),
+                Vec::new(),
+            ),
+        };
+        let json = serde_json::from_slice(&answer.body).ok();
+        let words = Redactor::new(connector, values, Some(access_token)).words(status, &answer.headers, json.as_ref());
+        with_words(diagnosis, words, retry_after(&answer.headers, self.clock.now()).filter(|_| status >= 400))
+    }
+}
+
+/// The fields that decide on how a request to the API is authorised.
+fn api_fields(connector: &Connector) -> Vec<FieldId> {
+    connector.api.authorization.references().filter_map(|reference| reference.field().cloned()).collect()
+}
+
+/// Makes a request to the API, or names the field that stands in the way.
+fn api_request(
+    connector: &Connector,
+    values: &FieldValues,
+    access_token: &SecretString,
+    request: &ApiRequest<'_>,
+) -> Result<Outgoing, InputFault> {
+    let context = Context::new(connector, values).with_access_token(access_token);
+    let base = connector.api.base_url.render(&context)?;
+    refuse_user_information(&base, &connector.api.base_url.host_fields())?;
+    let url = below(base, &request.endpoint.path, &request.endpoint.query)?;
+    let mut headers = own_headers();
+    if request.body.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    add_headers(&mut headers, &connector.api.headers, &context)?;
+    let field = connector.api.authorization.references().find_map(|reference| reference.field());
+    let incomplete = || InputFault { field: field.cloned(), reason: "Enter a value: without it there is no authorization.".into() };
+    let authorization = connector.api.authorization.render(&context).ok_or_else(incomplete)?;
+    // A blank at the end of a prefix field, or an empty prefix, would leave one in front.
+    let authorization = Zeroizing::new(authorization.expose_secret().trim().to_owned());
+    headers.insert(AUTHORIZATION, header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))?);
+    let body = request.body.unwrap_or_default().as_bytes().to_vec();
+    Ok(Outgoing { method: method(request.endpoint.method), url, headers, body })
+}
+
+/// The address of a path below the base URL, with its query behind the base URL's own.
+fn below(mut url: Url, path: &ApiPath, query: &[(String, String)]) -> Result<Url, InputFault> {
+    let base = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("{base}{}", path.as_str()));
+    if !url.path().starts_with(&format!("{base}/")) {
+        return Err(InputFault { field: None, reason: "The path leads out of the API's base URL.".into() });
+    }
+    let own = url.query().map(str::to_owned).into_iter();
+    let encode = |text: &str| utf8_percent_encode(text, QUERY).to_string();
+    let pairs = query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    let all: Vec<String> = own.chain(pairs).filter(|part| !part.is_empty()).collect();
+    url.set_query((!all.is_empty()).then(|| all.join("&")).as_deref());
+    Ok(url)
+}
+
+fn method(method: ApiMethod) -> Method {
+    match method {
+        ApiMethod::Get => Method::GET,
+        ApiMethod::Post => Method::POST,
+        ApiMethod::Put => Method::PUT,
+        ApiMethod::Patch => Method::PATCH,
+        ApiMethod::Delete => Method::DELETE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(base: &str, path: &str, query: &[(&str, &str)]) -> String {
+        let query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        below(base.parse().unwrap(), &ApiPath::parse(path).unwrap(), &query).unwrap().into()
+    }
+
+    #[test]
+    fn a_path_is_appended_to_the_base_url() {
+        assert_eq!(address("https://a.example", "/users", &[]), "https://a.example/users");
+        assert_eq!(address("https://a.example/v1/", "/users", &[]), "https://a.example/v1/users");
+        assert_eq!(address("https://a.example/v1?key=1", "/u", &[("p", "2")]), "https://a.example/v1/u?key=1&p=2");
+        assert_eq!(address("https://a.example", "/a%20b/ü", &[]), "https://a.example/a%20b/%C3%BC");
+    }
+
+    #[test]
+    fn queries_are_encoded_so_that_nothing_leaves_its_value() {
+        assert_eq!(
+            address("https://a.example", "/u", &[("a b", "c&d=e#f+g%h/ü"), ("empty", "")]),
+            "https://a.example/u?a%20b=c%26d%3De%23f%2Bg%25h%2F%C3%BC&empty="
+        );
+    }
+}
