@@ -15,7 +15,7 @@ use std::{
 use reqwest::{
     Method, Request, Url,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{HOST, HeaderMap, HeaderValue},
+    header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue},
     redirect,
 };
 use rustls::ClientConfig;
@@ -142,9 +142,15 @@ impl Exchanger {
             let removed = url.set_port(None);
             debug_assert!(removed.is_ok());
         }
+        // Some servers refuse such a request without a length (411), also when there is no body.
+        if body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let mut request = Request::new(method, url);
         *request.headers_mut() = headers;
-        *request.body_mut() = Some(body.into());
+        if !body.is_empty() {
+            *request.body_mut() = Some(body.into());
+        }
         request
     }
 }

@@ -114,7 +114,9 @@ fn of_tls(error: &rustls::Error) -> FaultKind {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => FaultKind::CertificateExpired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => FaultKind::CertificateNotYetValid,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => FaultKind::CertificateWrongName,
-            CertificateError::UnknownIssuer => FaultKind::CertificateUnknownAuthority,
+            // A bad signature is an authority that has a trusted name without having its key, such as
+            // one that was made anew.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => FaultKind::CertificateUnknownAuthority,
             // The words of the library may quote names; the kind alone is enough.
             _ => FaultKind::Tls("its certificate cannot be verified".into()),
         },

@@ -14,3 +14,7 @@ mod support {
 
     pub(crate) mod database;
 }
+//! Tests of Keytile from outside.
+
+mod support;
+mod upstream;
