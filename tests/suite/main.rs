@@ -1,6 +1,7 @@
 //! The tests of Keytile as a whole, one module a part. Nothing has to be started by hand for them.
 
 mod architecture;
+mod oidc_provider;
 mod sandbox;
 mod support {
     //! What several tests need: clocks, clients and servers of their own.
@@ -13,6 +14,7 @@ mod support {
     //! What tests stand on.
 
     pub(crate) mod database;
+    pub(crate) mod oidc_provider;
 }
 //! Tests of Keytile from outside.
 

@@ -1,0 +1,157 @@
+//! `oidc-provider` from npm, an OAuth2 server that nobody here wrote, running for one test.
+//!
+//! It serves `/oauth/token` over TLS under the host names that the test gives, and takes two clients:
+//! one that authenticates in the header and one that does so in the body. `scripts/test` installs it.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::CertificateDer;
+use serde_json::json;
+
+/// A client that the provider knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OauthClient {
+    pub(crate) id: &'static str,
+    pub(crate) secret: &'static str,
+    /// How it must authenticate (RFC 7591 section 2).
+    method: &'static str,
+}
+
+/// Authenticates with HTTP Basic.
+pub(crate) const HEADER_CLIENT: OauthClient =
+    OauthClient { id: "header client", secret: "h+ea/d er&=%:secret", method: "client_secret_basic" };
+/// Authenticates with parameters in the body.
+pub(crate) const BODY_CLIENT: OauthClient =
+    OauthClient { id: "body client", secret: "b+o/d y&=%:secret", method: "client_secret_post" };
+
+/// How long it may take to start, on a machine that is busy with other tests.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running provider. It ends when this is dropped, and also when the test process dies.
+pub(crate) struct OidcProvider {
+    child: Child,
+    /// Held open: the script exits when it closes.
+    _stdin: ChildStdin,
+    address: SocketAddr,
+    authority: CertificateDer<'static>,
+}
+
+impl OidcProvider {
+    /// Starts a provider with a certificate for `hosts` whose access tokens live for `lifetime`. The
+    /// issuer is the first host.
+    ///
+    /// # Panics
+    /// With a sentence that names `scripts/test`, if Node or the npm package is missing.
+    pub(crate) async fn start(hosts: &[&str], lifetime: Duration) -> Self {
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        tokio::task::spawn_blocking(move || start(&hosts, lifetime)).await.unwrap()
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The authority that vouches for its certificate.
+    pub(crate) fn authority(&self) -> CertificateDer<'static> {
+        self.authority.clone()
+    }
+}
+
+impl Drop for OidcProvider {
+    fn drop(&mut self) {
+        // Fails only if it has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(hosts: &[String], lifetime: Duration) -> OidcProvider {
+    let npm = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
+    let installed = env::var_os("KEYTILE_TEST_NPM").map_or_else(|| npm.clone(), PathBuf::from);
+    assert!(
+        installed.join("node_modules/oidc-provider").is_dir(),
+        "oidc-provider is not installed in {}: run scripts/test, which installs it, or `npm ci` in tests/npm",
+        installed.display()
+    );
+
+    let tls = certificate(hosts);
+    let clients = [HEADER_CLIENT, BODY_CLIENT].map(|client| {
+        json!({
+            "client_id": client.id,
+            "client_secret": client.secret,
+            "token_endpoint_auth_method": client.method,
+            "grant_types": ["client_credentials"],
+            "response_types": [],
+            "redirect_uris": [],
+        })
+    });
+    let settings = json!({
+        "issuer": format!("https://{}", hosts[0]),
+        "key": tls.key_pem,
+        "certificate": tls.certificate_pem,
+        "lifetime": lifetime.as_secs(),
+        "clients": clients,
+    });
+
+    let mut child = Command::new("node")
+        .arg(npm.join("oidc-provider.mjs"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("node does not start ({error}): run scripts/test, which installs it"));
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{settings}").unwrap();
+
+    let Some(port) = wait_for_port(&mut child) else {
+        let _ = child.kill();
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        child.wait().unwrap();
+        panic!("oidc-provider did not start: {said}");
+    };
+    OidcProvider { child, _stdin: stdin, address: ([127, 0, 0, 1], port).into(), authority: tls.authority }
+}
+
+/// Reads the ready line. `None` if the process ended first, or took too long.
+fn wait_for_port(child: &mut Child) -> Option<u16> {
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (found, port) = mpsc::channel();
+    // Ends with the process. It reads on, so that the process never waits for a full pipe.
+    thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            if let Some(port) = line.strip_prefix("ready ") {
+                // The receiver is gone once the start was given up.
+                let _ = found.send(port.parse().unwrap());
+            }
+        }
+    });
+    port.recv_timeout(START_LIMIT).ok()
+}
+
+struct Tls {
+    key_pem: String,
+    certificate_pem: String,
+    authority: CertificateDer<'static>,
+}
+
+fn certificate(hosts: &[String]) -> Tls {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "Authority of one test");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(hosts).unwrap().signed_by(&key, &authority).unwrap();
+    Tls { key_pem: key.serialize_pem(), certificate_pem: server.pem(), authority: authority.der().clone() }
+}
