@@ -5,11 +5,16 @@
 // prints `ready PORT` once it listens, and exits when standard input closes, so that nothing is left
 // running behind a test that died.
 
-import { generateKeyPairSync } from 'node:crypto';
+import crypto from 'node:crypto';
 import { createServer } from 'node:https';
-import { createRequire } from 'node:module';
+import { createRequire, register } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+
+// Debian 12 has Node 18, which lacks three things that oidc-provider uses.
+globalThis.crypto ??= crypto.webcrypto;
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
+if (!crypto.hash) register('./node18-hooks.mjs', import.meta.url);
 
 const lines = createInterface({ input: process.stdin });
 lines.once('line', (line) => start(JSON.parse(line)));
@@ -24,7 +29,7 @@ async function start({ issuer, key, certificate, lifetime, clients }) {
     routes: { token: '/oauth/token' },
     scopes: ['account:read', 'contacts:read', 'users:read'],
     ttl: { ClientCredentials: lifetime },
-    jwks: { keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })] },
+    jwks: { keys: [crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })] },
     cookies: { keys: ['no cookie is ever set'] },
   });
   const server = createServer({ key, cert: certificate }, provider.callback());
