@@ -1,1 +1,5 @@
-//! x
+//! The tests that need a browser: headless Chromium, driven over WebDriver.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
+mod harness;
+mod harness_works;

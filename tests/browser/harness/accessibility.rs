@@ -1,0 +1,69 @@
+//! What `axe-core` finds wrong with a page.
+
+use std::{env, fmt, fs, path::PathBuf, sync::LazyLock};
+
+use serde::Deserialize;
+
+use super::Browser;
+
+/// A rule that a page breaks.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Violation {
+    /// The rule's id.
+    pub(crate) id: String,
+    /// How bad it is, in axe's words.
+    pub(crate) impact: Option<String>,
+    /// What to do about it.
+    pub(crate) help: String,
+    /// Where.
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// One place in a page.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Node {
+    /// The element, cut short by axe.
+    pub(crate) html: String,
+    /// Why it is wrong.
+    #[serde(default)]
+    pub(crate) failure_summary: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({}): {}", self.id, self.impact.as_deref().unwrap_or("no impact given"), self.help)?;
+        self.nodes.iter().try_for_each(|node| writeln!(f, "  {}\n    {}", node.html, node.failure_summary.replace('\n', "\n    ")))
+    }
+}
+
+static AXE: LazyLock<String> = LazyLock::new(|| {
+    let own = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
+    let file = env::var_os("KEYTILE_TEST_NPM").map_or_else(own, PathBuf::from).join("node_modules/axe-core/axe.min.js");
+    fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}. Run scripts/test, which installs axe-core", file.display()))
+});
+
+impl Browser {
+    /// Checks the page as it is now against every rule of axe. Needs JavaScript. The driver injects it,
+    /// so that the page's Content-Security-Policy stays in force.
+    pub(crate) async fn axe(&self) -> Vec<Violation> {
+        const RUN: &str = "
+            const done = arguments[arguments.length - 1];
+            axe.run(document, { resultTypes: ['violations'] })
+                .then((results) => done({ violations: results.violations }), (error) => done({ error: String(error) }));
+        ";
+        let script = format!("{};{RUN}", AXE.as_str());
+        let mut answer = self.client().execute_async(&script, Vec::new()).await.unwrap();
+        assert!(answer["error"].is_null(), "axe failed: {}", answer["error"]);
+        serde_json::from_value(answer["violations"].take()).unwrap()
+    }
+
+    /// Fails with a list of what is wrong, if anything is.
+    pub(crate) async fn assert_accessible(&self) {
+        let violations = self.axe().await;
+        let list: String = violations.iter().map(ToString::to_string).collect();
+        let url = self.client().current_url().await.unwrap();
+        assert!(violations.is_empty(), "{url} has accessibility violations:\n{list}");
+    }
+}
