@@ -7,7 +7,7 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
     path::PathBuf,
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{LazyLock, mpsc},
     thread,
     time::Duration,
@@ -32,8 +32,8 @@ pub(crate) struct Driver {
     pub(crate) port: u16,
     /// Where browsers may write. It goes when the tests end.
     pub(crate) folder: PathBuf,
-    /// Never written to. That it closes is the sign to end.
-    _watched: ChildStdin,
+    /// Its standard input is never written to; that it closes is the sign to end.
+    _watch: Child,
 }
 
 impl Driver {
@@ -59,7 +59,6 @@ fn start() -> Driver {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let watched = watch.stdin.take().unwrap();
     let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let (found, port) = mpsc::channel();
     // Ends with the driver. It reads on, so that the driver never waits for a full pipe.
@@ -72,5 +71,5 @@ fn start() -> Driver {
         }
     });
     let port = port.recv_timeout(START_LIMIT).expect("chromedriver says on which port it listens");
-    Driver { port, folder, _watched: watched }
+    Driver { port, folder, _watch: watch }
 }
