@@ -45,36 +45,12 @@ pub(super) fn behaviour(account: &str) -> Option<Behaviour> {
 /// What the overlay of one connector can say about the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hints {
-    /// The fields to fill in, in the order of the form, and values that pass the verification.
-    pub fields: &'static [FieldHint],
-    /// Accounts that show what Keytile says of a service in trouble; empty where there is no field for one.
-    pub misbehaving: &'static [MisbehavingAccount],
-}
-
-/// The values that work in one field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FieldHint {
-    /// The id of the field.
-    pub field: &'static str,
-    /// Values that work, the one to try first at the front.
-    pub values: &'static [&'static str],
-}
-
-/// An account that misbehaves on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MisbehavingAccount {
-    /// The id of the field that takes the name.
-    pub field: &'static str,
-    /// The account's name.
-    pub account: &'static str,
-    /// What it does, as one sentence for people.
-    pub sentence: &'static str,
-}
-
-impl MisbehavingAccount {
-    const fn new(account: &'static str, sentence: &'static str) -> Self {
-        Self { field: "account_name", account, sentence }
-    }
+    /// Values that pass the verification, by the id of their field, in the order of the form.
+    pub values: &'static [(&'static str, &'static str)],
+    /// The field whose value chooses how the sandbox behaves; empty where there is none.
+    pub behaviour_field: &'static str,
+    /// Values of that field that misbehave on purpose, and what they do, as one sentence for people.
+    pub behaviours: &'static [(&'static str, &'static str)],
 }
 
 /// What works on the sandbox with the connector of this id; `None` for a connector that has nothing to
@@ -88,28 +64,26 @@ pub fn hints(connector_id: &str) -> Option<&'static Hints> {
 }
 
 static TALKDESK: Hints = Hints {
-    fields: &[
-        FieldHint { field: "client_id", values: &[CLIENT_ID] },
-        FieldHint { field: "client_secret", values: &[CLIENT_SECRET] },
-        FieldHint { field: "account_name", values: &["acme", "acme-support", "acme-sales"] },
-    ],
-    misbehaving: &[
-        MisbehavingAccount::new("slow", "Takes 20 seconds to answer, longer than Keytile waits."),
-        MisbehavingAccount::new("down", "Is out of service and answers 503."),
-        MisbehavingAccount::new("ratelimited", "Has had too many requests and asks to wait 30 seconds."),
-        MisbehavingAccount::new("html", "Answers with a web page instead of an access token."),
-        MisbehavingAccount::new("beareronly", "Issues a token, but its API takes it only with the prefix Bearer."),
+    values: &[("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET), ("account_name", "acme")],
+    behaviour_field: "account_name",
+    behaviours: &[
+        ("slow", "Takes 20 seconds to answer, longer than Keytile waits."),
+        ("down", "Is out of service and answers 503."),
+        ("ratelimited", "Has had too many requests and asks to wait 30 seconds."),
+        ("html", "Answers with a web page instead of an access token."),
+        ("beareronly", "Issues a token, but its API takes it only with the prefix Bearer."),
     ],
 };
 
 static OAUTH2: Hints = Hints {
-    fields: &[
-        FieldHint { field: "token_url", values: &["https://acme.talkdeskid.com/oauth/token"] },
-        FieldHint { field: "client_id", values: &[CLIENT_ID] },
-        FieldHint { field: "client_secret", values: &[CLIENT_SECRET] },
-        FieldHint { field: "api_base_url", values: &["https://api.talkdeskapp.com"] },
+    values: &[
+        ("token_url", "https://acme.talkdeskid.com/oauth/token"),
+        ("client_id", CLIENT_ID),
+        ("client_secret", CLIENT_SECRET),
+        ("api_base_url", "https://api.talkdeskapp.com"),
     ],
-    misbehaving: &[],
+    behaviour_field: "",
+    behaviours: &[],
 };
 
 #[cfg(test)]
@@ -118,16 +92,16 @@ mod tests {
 
     #[test]
     fn every_account_that_is_hinted_at_exists() {
-        let named = TALKDESK.fields.iter().find(|hint| hint.field == "account_name").unwrap();
-        assert!(named.values.iter().all(|account| behaviour(account) == Some(Behaviour::Good)));
-        let misbehaving: Vec<_> = TALKDESK.misbehaving.iter().map(|hint| behaviour(hint.account)).collect();
+        let (_, named) = TALKDESK.values.iter().find(|(field, _)| *field == TALKDESK.behaviour_field).unwrap();
+        assert_eq!(behaviour(named), Some(Behaviour::Good));
+        let misbehaving: Vec<_> = TALKDESK.behaviours.iter().map(|(account, _)| behaviour(account)).collect();
         assert!(misbehaving.iter().all(|found| matches!(found, Some(how) if *how != Behaviour::Good)), "{misbehaving:?}");
         assert_eq!(behaviour("nobody"), None);
     }
 
     #[test]
     fn the_sentences_state_the_figures_that_are_used() {
-        let sentence = |account| TALKDESK.misbehaving.iter().find(|hint| hint.account == account).unwrap().sentence;
+        let sentence = |account| TALKDESK.behaviours.iter().find(|(named, _)| *named == account).unwrap().1;
         assert!(sentence("slow").contains(&SLOW_ANSWER_SECONDS.to_string()));
         assert!(sentence("ratelimited").contains(&RETRY_AFTER_SECONDS.to_string()));
     }

@@ -29,7 +29,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::accounts::{FieldHint, Hints, MisbehavingAccount, hints};
+pub use self::accounts::{Hints, hints};
 use self::{api::CreatedContacts, token::TokenIssuer};
 use crate::domain::time::Clock;
 

@@ -92,8 +92,8 @@ fn every_hint_names_a_field_of_its_connector() {
         let toml: toml::Table = text.parse().unwrap();
         let fields: Vec<&str> = toml["field"].as_array().unwrap().iter().map(|field| field["id"].as_str().unwrap()).collect();
         let hints = sandbox::hints(id).unwrap();
-        let hinted = hints.fields.iter().map(|hint| hint.field).chain(hints.misbehaving.iter().map(|hint| hint.field));
-        for field in hinted {
+        let hinted = hints.values.iter().map(|(field, _)| *field);
+        for field in hinted.chain(Some(hints.behaviour_field).filter(|field| !field.is_empty())) {
             assert!(fields.contains(&field), "{id} has no field {field}");
         }
     }
