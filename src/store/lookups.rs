@@ -84,20 +84,21 @@ pub const ACCESS_TOKEN: &str = "SELECT version, sealed, expires_at FROM access_t
 macro_rules! resource_rows {
     ($rest:literal) => {
         concat!(
-            "SELECT id, kind, name, description, connector, credential, endpoint, endpoint_version, created_at, version FROM resources ",
+            "SELECT r.id, r.kind, r.name, r.description, r.connector, r.credential, r.endpoint, r.endpoint_version, r.created_at, r.version, ",
+            "c.name AS credential_name, c.status AS credential_status FROM resources r JOIN credentials c ON c.id = r.credential ",
             $rest
         )
     };
 }
 
 /// One resource: its id.
-pub const RESOURCE: &str = resource_rows!("WHERE id = $1");
+pub const RESOURCE: &str = resource_rows!("WHERE r.id = $1");
 
 /// The resources of a kind: kind, id to go on below, limit.
-pub const RESOURCES: &str = resource_rows!("WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+pub const RESOURCES: &str = resource_rows!("WHERE r.kind = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3");
 
 /// The resources that use a credential: credential, limit.
-pub const RESOURCES_OF_CREDENTIAL: &str = resource_rows!("WHERE credential = $1 ORDER BY id DESC LIMIT $2");
+pub const RESOURCES_OF_CREDENTIAL: &str = resource_rows!("WHERE r.credential = $1 ORDER BY r.id DESC LIMIT $2");
 
 /// How many resources use a credential: credential.
 pub const RESOURCE_COUNT: &str = "SELECT COUNT(*) FROM resources WHERE credential = $1";

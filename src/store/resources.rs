@@ -10,7 +10,7 @@ use super::{
 };
 use crate::domain::{
     connector::ConnectorId,
-    credential::CredentialId,
+    credential::{CredentialId, CredentialStatus},
     naming::{Description, Name},
     resource::{ResourceId, ResourceKind},
     time::Timestamp,
@@ -88,6 +88,10 @@ pub struct ResourceRow {
     pub created_at: Timestamp,
     /// Grows by one with every change; starts at 1.
     pub version: i64,
+    /// The name of the credential.
+    pub credential_name: String,
+    /// Whether the credential worked when it was last tried.
+    pub credential_status: CredentialStatus,
 }
 
 impl Store {
@@ -196,6 +200,8 @@ struct Row {
     endpoint_version: i64,
     created_at: i64,
     version: i64,
+    credential_name: String,
+    credential_status: String,
 }
 
 impl TryFrom<Row> for ResourceRow {
@@ -214,6 +220,8 @@ impl TryFrom<Row> for ResourceRow {
             endpoint_version: row.endpoint_version,
             created_at: Timestamp::from_millis(row.created_at),
             version: row.version,
+            credential_name: row.credential_name,
+            credential_status: CredentialStatus::parse(&row.credential_status).ok_or(wrong("credential_status"))?,
         })
     }
 }
