@@ -29,3 +29,6 @@ pub use verifications::{NewVerification, VerificationRow};
 pub struct Store {
     database: database::Db,
 }
+
+#[cfg(test)]
+mod tests;

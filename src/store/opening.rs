@@ -2,7 +2,7 @@
 //! up to date.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use sqlx::{
-    PgPool, SqlitePool,
+    Connection, PgConnection, SqlitePool,
     migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -113,6 +113,7 @@ fn sqlite_path(text: &str) -> Result<PathBuf, StoreError> {
 async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
     let unavailable = |source| StoreError::Unavailable { name: path.display().to_string(), source };
     create_private(path).map_err(|error| unavailable(sqlx::Error::Io(error)))?;
+    let _alone = lock_folder(path).await;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -121,17 +122,41 @@ async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
         .busy_timeout(BUSY);
     // A connection to a file does not get lost, so it need not be asked before each use.
     let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
-    let opened = pool.clone().max_connections(1).connect_with(options.clone()).await;
+    // SQLite ends a transaction by itself when the disk is full; sqlx does not notice, and takes the
+    // connection to be in that transaction ever after. Such a connection is replaced.
+    let one_writer = pool
+        .clone()
+        .max_connections(1)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
+    let opened = one_writer.connect_with(options.clone()).await;
     let write: SqlitePool = opened.map_err(|error| match StoreError::from(error) {
         StoreError::Failed(source) => unavailable(source),
         other => other,
     })?;
-    if let Err(error) = migrations::sqlite().run(&write).await {
+    if let Err(error) = prepare_sqlite(&write).await {
         write.close().await;
-        return Err(table_error(error));
+        return Err(error);
     }
     let read = pool.max_connections(SQLITE_READERS).connect_lazy_with(options.pragma("query_only", "ON"));
     Ok(Db::Sqlite { read, write })
+}
+
+/// Brings the tables up to date in one transaction: sqlx takes no lock of its own on SQLite, and two
+/// programs that find an empty file would both make the tables.
+async fn prepare_sqlite(write: &SqlitePool) -> Result<(), StoreError> {
+    let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
+    migrations::sqlite().run(&mut *transaction).await.map_err(table_error)?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Waits until no other program is opening a database in this folder, and keeps others waiting as long
+/// as the answer lives: SQLite does not wait its turn when it switches a new file to WAL. Where a
+/// folder cannot be locked, two first starts at one moment can fail, and nothing else.
+async fn lock_folder(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    let locked = tokio::task::spawn_blocking(move || File::open(folder).and_then(|folder| folder.lock().map(|()| folder)));
+    locked.await.ok()?.ok()
 }
 
 /// Makes an empty file that only its owner may read. SQLite takes it for an empty database, and gives
@@ -155,17 +180,15 @@ async fn open_postgres(url: &str) -> Result<Db, StoreError> {
         .map_err(|_| StoreError::Setting("a part of the postgres:// URL is not what it should be".into()))?
         .application_name("keytile");
     let name = format!("the database `{}` at {}", options.get_database().unwrap_or(options.get_username()), place_of(&options));
-    let pool: PgPool = PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS)
-        .acquire_timeout(ACQUIRE)
-        .connect_with(options)
-        .await
-        .map_err(|source| StoreError::Unavailable { name, source })?;
-    if let Err(error) = migrations::postgres().run(&pool).await {
-        // Ends the connection that holds the lock under which tables are changed.
-        pool.close().await;
-        return Err(table_error(error));
-    }
+    let unavailable = |source| StoreError::Unavailable { name: name.clone(), source };
+    // A connection by itself first: a pool would try for ten seconds to reach what is not there.
+    let connected = tokio::time::timeout(ACQUIRE, PgConnection::connect_with(&options)).await;
+    let mut connection = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))).map_err(unavailable)?;
+    let prepared = migrations::postgres().run(&mut connection).await.map_err(table_error);
+    // Ends the session, and with it the lock under which tables are changed.
+    connection.close().await?;
+    prepared?;
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).connect_lazy_with(options);
     Ok(Db::Postgres(pool))
 }
 

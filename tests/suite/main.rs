@@ -10,6 +10,8 @@ mod support {
     pub(crate) mod https;
 //! Tests of Keytile as a library: databases, calling out, pages.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where something unexpected happens")]
+
 mod store;
 mod support {
     //! What tests stand on.

@@ -53,7 +53,7 @@ async fn one_of_many_saves_the_draft(database: TestDatabase) {
     let outcomes = at_once(&database, 12, |store, number| {
         // Half of them under names of their own, as when the name was changed before a second try.
         let name = if number % 2 == 0 { "Support EU".to_owned() } else { format!("Support {number}") };
-        let sample = Sample::new(&name).from_draft(&form);
+        let sample = Sample::new(&name).saving(&form);
         async move { (sample.id, sample.try_insert(&store).await) }
     })
     .await;

@@ -69,13 +69,13 @@ async fn a_taken_name_leaves_nothing_behind(database: TestDatabase) {
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
     let taken = Sample::new("Support EU").insert(&store).await;
-    let refused = Sample::new("support eu").from_draft(&form);
+    let refused = Sample::new("support eu").saving(&form);
     assert_eq!(refused.try_insert(&store).await, CredentialInsert::NameTaken);
     assert_eq!(store.credential(refused.id).await.unwrap(), None);
     assert_eq!(store.latest_verification(refused.id).await.unwrap(), None);
     // The draft waits for another name, with what was typed.
     assert_eq!(store.latest_open_draft(&mine, &form.connector, NOW).await.unwrap().unwrap().id, form.id);
-    let renamed = Sample::new("Support EU 2").from_draft(&form).insert(&store).await;
+    let renamed = Sample::new("Support EU 2").saving(&form).insert(&store).await;
     assert_ne!(renamed, taken);
     assert_eq!(store.latest_open_draft(&mine, &form.connector, NOW).await.unwrap(), None);
 }
@@ -83,11 +83,11 @@ async fn a_taken_name_leaves_nothing_behind(database: TestDatabase) {
 async fn a_draft_that_is_gone_does_not_stop_a_save(database: TestDatabase) {
     let store = database.open().await;
     let (mine, other) = (session(&store).await, session(&store).await);
-    Sample::new("Expired").from_draft(&draft(mine)).insert(&store).await;
+    Sample::new("Expired").saving(&draft(mine)).insert(&store).await;
     // Nor does the draft of another session count as this one's.
     let theirs = draft(other);
     assert!(store.put_draft(&theirs).await.unwrap());
-    let mut guessed = Sample::new("Guessed").from_draft(&theirs);
+    let mut guessed = Sample::new("Guessed").saving(&theirs);
     guessed.draft.as_mut().unwrap().session = mine;
     guessed.insert(&store).await;
     assert!(store.latest_open_draft(&other, &theirs.connector, NOW).await.unwrap().is_some());
@@ -214,7 +214,7 @@ async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {
     let mine = session(&store).await;
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
-    let id = Sample::new("Gone").from_draft(&form).insert(&store).await;
+    let id = Sample::new("Gone").saving(&form).insert(&store).await;
     let stays = Sample::new("Stays").insert(&store).await;
     assert!(store.put_access_token(id, 1, b"token", later(1)).await.unwrap());
     assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::Deleted);

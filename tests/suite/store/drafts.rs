@@ -80,7 +80,7 @@ async fn the_latest_open_draft_is_found(database: TestDatabase) {
     ] {
         assert!(store.put_draft(&stored).await.unwrap());
     }
-    Sample::new("Saved").from_draft(&saved).insert(&store).await;
+    Sample::new("Saved").saving(&saved).insert(&store).await;
     let found = store.latest_open_draft(&mine, &talkdesk, later(80)).await.unwrap().unwrap();
     assert_eq!(found.id, newest.id);
 }
@@ -90,12 +90,12 @@ async fn a_saved_draft_holds_nothing_and_stays_as_it_is(database: TestDatabase) 
     let mine = session(&store).await;
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
-    let id = Sample::new("Support EU").from_draft(&form).insert(&store).await;
+    let id = Sample::new("Support EU").saving(&form).insert(&store).await;
     assert_eq!(store.draft(form.id, &mine, NOW).await.unwrap().unwrap().state, DraftState::SavedAs(id));
     assert!(!store.put_draft(&form).await.unwrap());
     assert_eq!(store.draft(form.id, &mine, NOW).await.unwrap().unwrap().state, DraftState::SavedAs(id));
     // The same form again, even under another name, is the credential that it has become.
-    let again = Sample::new("Another name").from_draft(&form);
+    let again = Sample::new("Another name").saving(&form);
     assert_eq!(again.try_insert(&store).await, CredentialInsert::AlreadySaved(id));
     assert_eq!(store.count_credentials_up_to(10).await.unwrap(), 1);
 }

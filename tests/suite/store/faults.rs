@@ -1,5 +1,5 @@
-//! A broken database is an error with a clear sentence, and never half a change. (A full disk is
-//! tested beside the store, which alone can reach its connection.)
+//! A broken database is an error with a clear sentence, and never half a change. (A full
+//! disk and a locked file are tested beside the store, which alone can reach its connection.)
 
 use std::{
     fs::{self, OpenOptions},
@@ -7,9 +7,8 @@ use std::{
 };
 
 use keytile::store::{Store, StoreError};
-use sqlx::Executor;
 
-use super::samples::{NOW, Sample};
+use super::samples::Sample;
 use crate::support::database::TestDatabase;
 
 fn refused<T>(result: Result<T, StoreError>) -> StoreError {
@@ -54,21 +53,6 @@ async fn a_row_that_keytile_did_not_write_is_named() {
     database.execute("UPDATE credentials SET connector = 'Not An Id'").await.unwrap();
     let error = refused(store.credential(id).await);
     assert!(matches!(error, StoreError::Row { table: "credentials", column: "connector" }), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_database_that_another_program_keeps_locked_is_an_error_and_nothing_is_stored() {
-    let database = TestDatabase::sqlite();
-    let store = database.open().await;
-    let mut other = database.sqlite_connection().await;
-    other.execute("BEGIN IMMEDIATE").await.unwrap();
-    // Reading goes on beside the other writer; writing waits for five seconds and gives up.
-    assert_eq!(store.count_credentials_up_to(10).await.unwrap(), 0);
-    let error = refused(store.insert_session(&[1; 32], NOW, NOW).await);
-    assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
-    other.execute("COMMIT").await.unwrap();
-    assert!(!store.session_is_live(&[1; 32], NOW).await.unwrap());
-    Sample::new("Support EU").insert(&store).await;
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn a_resource_comes_back_as_it_was_stored(database: TestDatabase) {
     assert_eq!((row.id, row.kind, row.name.as_str(), row.description.as_str()), (id, Source, "Users, nightly", "Nightly"));
     assert_eq!((&row.connector, row.credential, row.endpoint.as_slice()), (&sample.connector, credential, &b"sealed endpoint"[..]));
     assert_eq!((row.endpoint_version, row.created_at, row.version), (1, NOW, 1));
-    assert_eq!(store.resources_page(Source, None, 10).await.unwrap(), [row.clone()]);
+    assert_eq!(store.resources_page(Source, None, 10).await.unwrap(), std::slice::from_ref(&row));
     assert_eq!(store.resources_of_credential(credential, 10).await.unwrap(), [row]);
     assert_eq!(store.resource(new_id()).await.unwrap(), None);
 }

@@ -88,7 +88,7 @@ impl Sample {
         Self { status, ..self }
     }
 
-    pub(crate) fn from_draft(self, draft: &NewDraft) -> Self {
+    pub(crate) fn saving(self, draft: &NewDraft) -> Self {
         Self { draft: Some(DraftKey { id: draft.id, session: draft.session }), ..self }
     }
 

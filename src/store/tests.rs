@@ -1,0 +1,116 @@
+//! Faults that are brought about on the connections themselves: a full disk, a file that another
+//! program keeps locked, a reader that writes. What can be tested from outside is in `tests/`.
+
+use sqlx::{ConnectOptions, Executor};
+use tempfile::TempDir;
+
+use super::{database::Db, *};
+use crate::{
+    crypto::{envelope::Sealed, random},
+    domain::{
+        connector::ConnectorId,
+        credential::CredentialStatus,
+        naming::{Description, Name},
+        time::Timestamp,
+        verification::Stage,
+    },
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+async fn sqlite() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite:{}", folder.path().join("keytile.db").display())).await.unwrap();
+    (folder, store)
+}
+
+impl Store {
+    /// Runs a statement on the connection that writes.
+    async fn on_writer(&self, statement: &'static str) {
+        let Db::Sqlite { write, .. } = &self.database else { panic!("these tests are of SQLite") };
+        write.execute(statement).await.unwrap();
+    }
+}
+
+async fn save(store: &Store, name: &str, sealed_bytes: usize) -> Result<CredentialInsert, StoreError> {
+    let id = random::new_id(NOW);
+    let new = NewCredential {
+        id,
+        connector: &ConnectorId::new("talkdesk").unwrap(),
+        name: &Name::parse(name).unwrap(),
+        description: &Description::default(),
+        fingerprint: vec![1; 32],
+        created_at: NOW,
+        secret: Sealed { key_id: "k1".into(), wrapped_key: vec![2; 60], ciphertext: vec![3; 200] },
+        verification: NewVerification {
+            id: random::new_id(NOW),
+            at: NOW,
+            stage: Stage::Token,
+            status: CredentialStatus::Verified,
+            duration_ms: 1,
+            // The last thing that a save writes.
+            sealed: vec![4; sealed_bytes],
+        },
+        draft: None,
+    };
+    store.insert_credential(&new).await
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_nothing_is_half_stored() {
+    let (_folder, store) = sqlite().await;
+    save(&store, "Before", 200).await.unwrap();
+    // As many pages as there are, and some: the credential finds room, its verification does not.
+    store.on_writer("PRAGMA max_page_count = 60").await;
+    let error = save(&store, "Too much", 2_000_000).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert!(error.to_string().contains("no space left"), "{error}");
+    let page = CredentialQuery { connector: None, search: None, after: None, limit: 10 };
+    let names = |rows: Vec<CredentialRow>| rows.into_iter().map(|row| row.summary.name).collect::<Vec<_>>();
+    assert_eq!(names(store.credentials_page(&page).await.unwrap()), ["Before"]);
+    // The connection that saw it is replaced by one without the limit: there is room again, and the
+    // same save works.
+    assert_eq!(save(&store, "Too much", 2_000_000).await.unwrap(), CredentialInsert::Inserted);
+    assert_eq!(names(store.credentials_page(&page).await.unwrap()), ["Too much", "Before"]);
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_keeps_locked_is_named_and_nothing_is_stored() {
+    let (_folder, store) = sqlite().await;
+    store.on_writer("PRAGMA busy_timeout = 20").await;
+    let (Db::Sqlite { write, .. }, hash) = (&store.database, [1; 32]) else { panic!("these tests are of SQLite") };
+    let mut other = (*write.connect_options()).clone().connect().await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    // Reading goes on beside the other writer.
+    assert!(!store.session_is_live(&hash, NOW).await.unwrap());
+    for error in [
+        store.insert_session(&hash, NOW, NOW).await.unwrap_err(),
+        save(&store, "Support EU", 200).await.unwrap_err(),
+        store.delete_expired(NOW).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
+    }
+    other.execute("COMMIT").await.unwrap();
+    assert_eq!(store.count_credentials_up_to(10).await.unwrap(), 0);
+    assert_eq!(save(&store, "Support EU", 200).await.unwrap(), CredentialInsert::Inserted);
+}
+
+#[tokio::test]
+async fn the_settings_are_those_that_keep_data() {
+    let (_folder, store) = sqlite().await;
+    let Db::Sqlite { read, write } = &store.database else { panic!("these tests are of SQLite") };
+    for (statement, expected) in [
+        ("SELECT journal_mode FROM pragma_journal_mode", "wal"),
+        // 2 is FULL.
+        ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
+        ("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
+        ("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout", "5000"),
+    ] {
+        for pool in [read, write] {
+            let value: String = sqlx::query_scalar(statement).fetch_one(pool).await.unwrap();
+            assert_eq!(value, expected, "{statement}");
+        }
+    }
+    let refused = read.execute("DELETE FROM sessions").await.unwrap_err();
+    assert!(refused.to_string().contains("readonly"), "{refused}");
+}
