@@ -8,21 +8,21 @@ use crate::domain::{
 };
 
 fn redactor(id: &str, secret: &str, token: Option<&str>) -> Redactor {
-    let connector = file::read("test.toml", include_str!("../../../connectors/talkdesk.toml")).unwrap().connector;
+    let connector = file::read("test.toml", include_str!("../../../connectors/oauth2-client-credentials.toml")).unwrap().connector;
     let mut values = FieldValues::default();
     values.insert(FieldId::new("client_id").unwrap(), FieldValue::Plain(id.into()));
     values.insert(FieldId::new("client_secret").unwrap(), FieldValue::Secret(secret.into()));
-    values.insert(FieldId::new("account_name").unwrap(), FieldValue::Plain("acme".into()));
-    values.insert(FieldId::new("region").unwrap(), FieldValue::Plain("us".into()));
-    values.insert(FieldId::new("authorization_prefix").unwrap(), FieldValue::Plain("Basic".into()));
+    values.insert(FieldId::new("token_url").unwrap(), FieldValue::Plain("https://id.example/token".into()));
+    values.insert(FieldId::new("client_authentication").unwrap(), FieldValue::Plain("basic".into()));
+    values.insert(FieldId::new("authorization_prefix").unwrap(), FieldValue::Plain("Bearer".into()));
     Redactor::new(&connector, &values, token.map(SecretString::from).as_ref())
 }
 
 #[test]
 fn values_give_way_to_their_labels_and_choices_stay() {
     let redactor = redactor("client-1", "s3cret", None);
-    let cleaned = redactor.clean("client-1 of acme.talkdeskid.com in us is unknown; acmeology is not; Basic", 500);
-    assert_eq!(cleaned, "[Client ID] of [Account Name].talkdeskid.com in us is unknown; acmeology is not; Basic");
+    let cleaned = redactor.clean("client-1 is unknown at https://id.example/token; client-12 is not; basic Bearer", 500);
+    assert_eq!(cleaned, "[Client ID] is unknown at [Token URL]; client-12 is not; basic Bearer");
 }
 
 #[test]

@@ -58,14 +58,14 @@ async fn bodies_and_headers_of_the_connector_are_sent() {
     let (server, upstream) = serving(|_| Reply::json(201, json!({"id": 1}))).await;
     let connector = generic_with("[api]", "[api.headers]\nX-Api-Key = \"{client_id}\"\nX-Scopes = \"{scopes}\"\n\n[api]");
     let create = endpoint(Method::Post, "/contacts", &[]);
-    let body = Some(r#"{"name": "é"}"#);
+    let body = r#"{"name": "é"}"#;
     let values = generic_values("https://id.example.test/token");
-    let request = ApiRequest { endpoint: &create, body };
+    let request = ApiRequest { endpoint: &create, body: Some(body) };
     assert_eq!(upstream.call(&connector, &values, &token(), &request).await.unwrap().status, 201);
     let seen = server.seen().pop().unwrap();
     assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/contacts"));
     assert_eq!(seen.header("content-type"), Some("application/json"));
-    assert_eq!(seen.body, body.unwrap().as_bytes());
+    assert_eq!(seen.body, body.as_bytes());
     assert_eq!(seen.header("x-api-key"), Some("client-1"));
     assert_eq!(seen.header("x-scopes"), None);
 }

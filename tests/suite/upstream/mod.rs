@@ -126,7 +126,7 @@ async fn fetch(upstream: &Upstream) -> TokenAttempt {
 /// The diagnosis of a try that must fail. Checks what holds for each: the stages before the failure
 /// passed, those behind it were skipped, and no value of the credential is in it.
 fn failure(attempt: TokenAttempt) -> Diagnosis {
-    let diagnosis = attempt.result.err().expect("there must be no token");
+    let diagnosis = attempt.result.expect_err("there must be no token");
     let expected = [Stage::Input, Stage::Address, Stage::Connection, Stage::Tls, Stage::Http, Stage::Oauth, Stage::Token];
     assert_eq!(attempt.stages.iter().map(|report| report.stage).collect::<Vec<_>>(), expected, "{diagnosis:?}");
     for report in &attempt.stages {
@@ -151,5 +151,5 @@ fn fields(diagnosis: &Diagnosis) -> Vec<&str> {
 
 /// Limits that end soon. The times leave room for a machine under load.
 fn short() -> Limits {
-    Limits { connect: Duration::from_millis(400), request: Duration::from_secs(2), ..Limits::default() }
+    Limits { connect: Duration::from_secs(1), request: Duration::from_millis(2_500), ..Limits::default() }
 }

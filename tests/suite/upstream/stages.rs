@@ -33,6 +33,24 @@ async fn a_success_passes_every_stage_and_tells_of_each() {
 }
 
 #[tokio::test]
+async fn calls_can_run_in_tasks_of_their_own() {
+    let (server, upstream) = serving(|_| Reply::token()).await;
+    let upstream = Arc::new(upstream);
+    let tasks = (0..8).map(|_| {
+        let upstream = Arc::clone(&upstream);
+        tokio::spawn(async move {
+            let token = fetch(&upstream).await.result.unwrap().access_token;
+            upstream.probe(&talkdesk(), &talkdesk_values(), &token).await.notice
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        assert_eq!(task.await.unwrap(), None);
+    }
+    // No connection is kept and used by another call.
+    assert_eq!(server.connections(), 16);
+}
+
+#[tokio::test]
 async fn a_name_that_does_not_exist_is_the_account_name() {
     let dns = DnsServer::start(|name, _| {
         assert_eq!(name, "acme.talkdeskid.com");
@@ -86,7 +104,7 @@ async fn a_silent_resolver_is_this_servers_dns_within_the_time_for_connecting() 
     let diagnosis = fetch_asking(&dns, short()).await;
     let found = (diagnosis.stage, diagnosis.code, diagnosis.blame);
     assert_eq!(found, (Stage::Address, FaultCode::ResolverFailed, Blame::ThisServer));
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
     assert!(dns.asked() > 0);
 }
 
@@ -96,7 +114,8 @@ async fn a_silent_second_family_does_not_hold_up_the_first() {
     let begun = Instant::now();
     // The address itself is refused, which shows that it was found.
     assert_eq!(fetch_asking(&dns, Limits::default()).await.code, FaultCode::AddressRefused);
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    // Waiting for both families would take at least four seconds.
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -126,7 +145,7 @@ async fn a_port_that_says_nothing_runs_out_of_time_in_tls() {
     let ended = Instant::now();
     // The stages before were told while this one was still waited for.
     let connected = told.0.lock().unwrap().iter().find(|(report, _)| report.stage == Stage::Connection).unwrap().1;
-    assert!(ended - connected > Duration::from_millis(200), "{:?}", ended - connected);
+    assert!(ended - connected > Duration::from_millis(500), "{:?}", ended - connected);
     let diagnosis = failure(attempt);
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Tls, FaultCode::TimedOut, Blame::Service));
 }
@@ -172,7 +191,7 @@ async fn a_slow_drip_ends_with_the_time_for_the_whole_request() {
     let diagnosis = failure(fetch(&upstream).await);
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::TimedOut, Blame::Service));
     let took = begun.elapsed();
-    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(4), "{took:?}");
+    assert!(took >= Duration::from_millis(2_500) && took < Duration::from_secs(6), "{took:?}");
 }
 
 #[tokio::test]
