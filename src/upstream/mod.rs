@@ -41,7 +41,6 @@ use self::{
     guard::Guard,
     names::Names,
     progress::Progress,
-    words::Redactor,
 };
 use crate::domain::{
     connector::Connector,
@@ -143,8 +142,7 @@ impl Upstream {
         let limit = BodyLimit::Refuse(self.limits.token_answer);
         let answer = self.exchanger.exchange(request, limit, deadline, progress).await;
         let answer = answer.map_err(|fault| subject.of_fault(fault))?;
-        let redactor = Redactor::new(connector, values, None);
-        let token = token_answer::read(subject, &answer, &redactor, self.clock.now());
+        let token = token_answer::read(subject, &answer, values, self.clock.now());
         if token.as_ref().is_err_and(|diagnosis| diagnosis.stage > Stage::Http) {
             progress.pass(Stage::Http, Instant::now());
         }

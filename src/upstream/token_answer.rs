@@ -15,6 +15,7 @@ use super::{
 use crate::domain::{
     connector::{CLIENT_ID, CLIENT_SECRET, FieldId},
     time::Timestamp,
+    values::FieldValues,
     verification::{Blame, Diagnosis, FaultCode, Stage},
 };
 
@@ -36,7 +37,7 @@ pub struct IssuedToken {
 pub(super) fn read(
     subject: Subject<'_>,
     answer: &Answer,
-    redactor: &Redactor,
+    values: &FieldValues,
     now: Timestamp,
 ) -> Result<IssuedToken, Box<Diagnosis>> {
     let json = serde_json::from_slice::<Value>(&answer.body).ok();
@@ -53,6 +54,7 @@ pub(super) fn read(
         },
         Some(diagnosis) => diagnosis,
     };
+    let redactor = Redactor::new(subject.connector, values, None);
     let words = redactor.words(answer.status, &answer.headers, json.as_ref());
     let wait = retry_after(&answer.headers, now).filter(|_| answer.status >= 400);
     Err(Box::new(with_wait(with_words(diagnosis, words, wait))))
