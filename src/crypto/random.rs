@@ -33,27 +33,8 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 /// Ids that one process makes in the same millisecond sort in the order in which they were made, by
 /// a counter of 26 bits in front of the random bits (section 6.2, method 1).
 pub fn new_id(now: Timestamp) -> Uuid {
-    static LAST: Mutex<(i64, u32)> = Mutex::new((i64::MIN, 0));
-
-    let mut random: [u8; 10] = bytes();
-    let millis = now.as_millis();
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let counter = if last.0 == millis {
-        last.1 + 1
-    } else {
-        // Half of the counter is left free, so that it cannot run over within a millisecond.
-        u32::from_be_bytes([0, random[0], random[1], random[2]])
-    };
-    *last = (millis, counter);
-    drop(last);
-
-    // The UUID keeps 12 bits of the first two bytes and 6 of the third; the counter fills these and
-    // the fourth, most significant bits first, so that it sorts.
-    random[0] = (counter >> 22) as u8;
-    random[1] = (counter >> 14) as u8;
-    random[2] = (counter >> 8) as u8 & 0x3F;
-    random[3] = counter as u8;
-    Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random).into_uuid()
+    static SEQUENCE: IdSequence = IdSequence::new();
+    SEQUENCE.next(now)
 }
 
 /// A token of 256 random bits, in letters that a URL and a cookie take (base64url, RFC 4648
@@ -61,6 +42,37 @@ pub fn new_id(now: Timestamp) -> Uuid {
 pub fn url_token() -> SecretString {
     let secret = Zeroizing::new(bytes::<32>());
     BASE64_URL_SAFE_NO_PAD.encode(*secret).into()
+}
+
+/// The millisecond of the last id, and the counter that it got.
+struct IdSequence(Mutex<(i64, u32)>);
+
+impl IdSequence {
+    const fn new() -> Self {
+        Self(Mutex::new((i64::MIN, 0)))
+    }
+
+    fn next(&self, now: Timestamp) -> Uuid {
+        let mut random: [u8; 10] = bytes();
+        let millis = now.as_millis();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counter = if last.0 == millis {
+            last.1 + 1
+        } else {
+            // Begins with 24 random bits of 26, so that it cannot run over within a millisecond.
+            u32::from_be_bytes([0, random[0], random[1], random[2]])
+        };
+        *last = (millis, counter);
+        drop(last);
+
+        // The UUID keeps 12 bits of the first two bytes and 6 of the third; the counter fills these and
+        // the fourth, most significant bits first, so that it sorts.
+        random[0] = (counter >> 22) as u8;
+        random[1] = (counter >> 14) as u8;
+        random[2] = (counter >> 8) as u8 & 0x3F;
+        random[3] = counter as u8;
+        Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random).into_uuid()
+    }
 }
 
 #[cfg(test)]
@@ -71,12 +83,12 @@ mod tests {
 
     #[test]
     fn ids_of_one_millisecond_sort_as_they_were_made() {
-        // A time that no other test uses, since the counter is shared by the process.
+        let sequence = IdSequence::new();
         let now = Timestamp::from_millis(1_234_567_890_123);
-        let ids: Vec<Uuid> = (0..20_000).map(|_| new_id(now)).collect();
+        let ids: Vec<Uuid> = (0..20_000).map(|_| sequence.next(now)).collect();
         assert!(ids.is_sorted());
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
-        let later = new_id(Timestamp::from_millis(1_234_567_890_124));
+        let later = sequence.next(Timestamp::from_millis(1_234_567_890_124));
         assert!(ids.iter().all(|id| *id < later));
     }
 

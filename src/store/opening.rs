@@ -21,13 +21,15 @@ use url::Url;
 use super::{
     Store, StoreError,
     database::{Db, reading},
-    migrations,
+    lookups, migrations,
 };
 
 /// How long SQLite waits for another process that holds its lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a request waits for a free connection before it fails.
 const ACQUIRE: Duration = Duration::from_secs(10);
+/// How long a sign of life may take.
+const PING: Duration = Duration::from_secs(2);
 /// Readers of SQLite beside the writer; each is a thread, and a page is read in less than a millisecond.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL.
@@ -74,11 +76,12 @@ impl Store {
         Ok(Self { database })
     }
 
-    /// Asks the database for a sign of life.
+    /// Asks the database for a sign of life, and takes two seconds of silence for none.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let one: i64 = reading!(self, pool => sqlx::query_scalar(super::lookups::PING).fetch_one(pool).await?);
-        debug_assert_eq!(one, 1);
-        Ok(())
+        let answer = reading!(self, pool => {
+            tokio::time::timeout(PING, sqlx::query(lookups::PING).execute(pool)).await.map(|answer| answer.map(drop))
+        });
+        Ok(answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))?)
     }
 
     /// Waits for the statements under way and closes every connection. Statements after it fail.

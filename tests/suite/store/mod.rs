@@ -8,6 +8,7 @@ mod opening;
 mod plans;
 mod resources;
 mod samples;
+mod sealing;
 mod verifications;
 
 /// Makes a test on SQLite and one on PostgreSQL of each `async fn(TestDatabase)`.

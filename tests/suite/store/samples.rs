@@ -1,5 +1,7 @@
 //! Rows to store in tests. What is sealed is only bytes to the store, so here it is not encrypted.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use keytile::{
     crypto::{envelope::Sealed, random},
     domain::{
@@ -33,8 +35,11 @@ pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
+/// An id that is younger than every one before it. Each is of a millisecond of its own, whatever time
+/// it is in tests that run beside this one.
 pub(crate) fn new_id() -> Uuid {
-    random::new_id(NOW)
+    static MADE: AtomicI64 = AtomicI64::new(0);
+    random::new_id(later(MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Sealed values that differ with `seed`.

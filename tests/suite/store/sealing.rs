@@ -1,0 +1,150 @@
+//! Sealed values in a real database: what is copied or changed behind Keytile's back does not open,
+//! and nothing that was sealed can be read there.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use keytile::{
+    crypto::{
+        envelope::{OpenError, Place},
+        keyring::Keyring,
+    },
+    domain::{credential::CredentialStatus, naming::Description, resource::ResourceKind},
+    store::{CredentialInsert, NewCredential, NewDraft, NewResource, NewVerification, ResourceInsert, Store},
+};
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::{
+    on_both_databases,
+    samples::{NOW, Sample, draft, later, new_id, session, verification},
+};
+use crate::support::database::TestDatabase;
+
+on_both_databases!(a_secret_on_another_row_does_not_open, a_changed_secret_does_not_open, nothing_sealed_can_be_read);
+
+/// Saves a credential whose field values are `value`, sealed.
+async fn save(store: &Store, keyring: &Keyring, name: &str, value: &[u8]) -> Uuid {
+    let sample = Sample::new(name);
+    let tried = verification(CredentialStatus::Verified, NOW);
+    let verification = NewVerification { sealed: keyring.seal_packed(&Place::verification(tried.id), value), ..tried };
+    let new = NewCredential {
+        id: sample.id,
+        connector: &sample.connector,
+        name: &sample.name,
+        description: &sample.description,
+        fingerprint: vec![0; 32],
+        created_at: NOW,
+        secret: keyring.seal(&Place::credential_secret(sample.id, 1), value),
+        verification,
+        draft: None,
+    };
+    assert_eq!(store.insert_credential(&new).await.unwrap(), CredentialInsert::Inserted);
+    sample.id
+}
+
+async fn open(store: &Store, keyring: &Keyring, id: Uuid) -> Result<Vec<u8>, OpenError> {
+    let row = store.credential(id).await.unwrap().unwrap();
+    keyring.open(&Place::credential_secret(id, row.summary.version), &row.secret).map(|value| value.to_vec())
+}
+
+async fn a_secret_on_another_row_does_not_open(database: TestDatabase) {
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    let first = save(&store, &keyring, "First", b"first").await;
+    let second = save(&store, &keyring, "Second", b"second").await;
+    assert_eq!(open(&store, &keyring, first).await.unwrap(), b"first");
+    // Every sealed column of the first, on the row of the second.
+    let copy = "UPDATE credential_secrets SET
+        key_id = (SELECT key_id FROM credential_secrets WHERE credential = (SELECT id FROM credentials WHERE name = 'First')),
+        wrapped_key = (SELECT wrapped_key FROM credential_secrets WHERE credential = (SELECT id FROM credentials WHERE name = 'First')),
+        ciphertext = (SELECT ciphertext FROM credential_secrets WHERE credential = (SELECT id FROM credentials WHERE name = 'First'))
+        WHERE credential = (SELECT id FROM credentials WHERE name = 'Second')";
+    database.execute(copy).await.unwrap();
+    assert_eq!(open(&store, &keyring, second).await, Err(OpenError::Refused));
+    assert_eq!(open(&store, &keyring, first).await.unwrap(), b"first");
+    // An older secret does not pass for a newer version of the same row either.
+    database.execute("UPDATE credentials SET version = 2 WHERE name = 'First'").await.unwrap();
+    assert_eq!(open(&store, &keyring, first).await, Err(OpenError::Refused));
+}
+
+async fn a_changed_secret_does_not_open(database: TestDatabase) {
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    let (empty, longer) = if database.is_postgres() {
+        ("'\\x'", ["wrapped_key || '\\x00'", "ciphertext || '\\x00'"])
+    } else {
+        ("x''", ["CAST(wrapped_key || '0' AS BLOB)", "CAST(ciphertext || '0' AS BLOB)"])
+    };
+    let changes = [
+        "key_id = 'k2'".to_owned(),
+        format!("wrapped_key = {empty}"),
+        format!("wrapped_key = {}", longer[0]),
+        "wrapped_key = ciphertext".to_owned(),
+        format!("ciphertext = {empty}"),
+        format!("ciphertext = {}", longer[1]),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let name = format!("Credential {number}");
+        let id = save(&store, &keyring, &name, b"value").await;
+        assert_eq!(open(&store, &keyring, id).await.unwrap(), b"value");
+        let statement =
+            format!("UPDATE credential_secrets SET {change} WHERE credential = (SELECT id FROM credentials WHERE name = '{name}')");
+        database.execute(&statement).await.unwrap();
+        let expected = if number == 0 { OpenError::UnknownKey { id: "k2".into() } } else { OpenError::Refused };
+        assert_eq!(open(&store, &keyring, id).await, Err(expected), "{change}");
+    }
+}
+
+async fn nothing_sealed_can_be_read(database: TestDatabase) {
+    let canary = "canary-4f1c+/&% secret";
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    let credential = save(&store, &keyring, "Readable name", canary.as_bytes()).await;
+    let mine = session(&store).await;
+    let form = draft(mine);
+    let sealed = keyring.seal_packed(&Place::draft(form.id, 1), canary.as_bytes());
+    assert!(store.put_draft(&NewDraft { sealed, ..form }).await.unwrap());
+    let token = keyring.seal_packed(&Place::access_token(credential, 1), canary.as_bytes());
+    assert!(store.put_access_token(credential, 1, &token, later(600_000)).await.unwrap());
+    let sample = Sample::new("Readable resource");
+    let resource = NewResource {
+        id: sample.id,
+        kind: ResourceKind::Source,
+        name: &sample.name,
+        description: &Description::default(),
+        connector: &sample.connector,
+        credential,
+        endpoint: &keyring.seal_packed(&Place::resource_endpoint(sample.id, 1), canary.as_bytes()),
+        created_at: NOW,
+        form_id: new_id(),
+    };
+    assert_eq!(store.insert_resource(&resource).await.unwrap(), ResourceInsert::Inserted);
+    let check = keyring.seal_packed(&Place::installation(), canary.as_bytes());
+    assert!(store.set_installation_if_absent(NOW, &check).await.unwrap());
+
+    let stored = everything_in(&database).await;
+    assert!(contains(&stored, b"Readable name") && contains(&stored, b"Readable resource"), "names can be read");
+    let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for form in [canary.to_owned(), hex.to_uppercase(), hex, BASE64_STANDARD.encode(canary), "canary".into()] {
+        assert!(!contains(&stored, form.as_bytes()), "{form}");
+    }
+}
+
+/// Every byte of the files of SQLite, every row of PostgreSQL as text.
+async fn everything_in(database: &TestDatabase) -> Vec<u8> {
+    if !database.is_postgres() {
+        let files = std::fs::read_dir(database.file().parent().unwrap()).unwrap();
+        return files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    }
+    let mut connection = database.postgres_connection().await;
+    let mut text = String::new();
+    for table in
+        ["installation", "sessions", "credentials", "credential_secrets", "drafts", "verifications", "access_tokens", "resources"]
+    {
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(format!("SELECT t::text FROM {table} t"))).fetch_all(&mut connection).await.unwrap();
+        assert!(!rows.is_empty(), "{table}");
+        text.extend(rows.iter().map(|row| row.get::<String, _>(0)));
+    }
+    text.into_bytes()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
