@@ -1,6 +1,20 @@
-//! Keytile.
+//! Keytile: a self-hosted credential store for data connectors.
+//!
+//! The map, a line a module:
+//!
+//! - [`domain`]: types and rules; no input or output, no clock of their own
+//! - [`crypto`]: the only place with keys and ciphers
+//! - [`store`]: the only place with SQL; sees ciphertext only
+//! - [`upstream`]: the only place that calls out
+//! - [`service`]: what Keytile does, a file a use case
+//! - [`sandbox`]: a stand-in service with TLS, for trying Keytile and for tests
+//!
+//! Imports point one way: `web, cli → service → store, upstream, crypto → domain`. A test reads them and
+//! fails on an arrow that runs the other way.
+
 pub mod crypto;
 pub mod domain;
 pub mod sandbox;
+pub mod service;
 pub mod store;
 pub mod upstream;

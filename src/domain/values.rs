@@ -66,8 +66,12 @@ impl FieldValues {
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let exposed: BTreeMap<&str, Exposed<'_>> = self.0.iter().map(|(field, value)| (field.as_str(), value.into())).collect();
         // Room for the whole text at once: a buffer that grows would leave copies behind.
-        let room =
-            self.0.iter().map(|(f, _)| f.as_str().len() + 6 * self.expose(f.as_str()).map_or(0, str::len) + 32).sum::<usize>() + 16;
+        let room = self
+            .0
+            .keys()
+            .map(|field| field.as_str().len() + 6 * self.expose(field.as_str()).map_or(0, str::len) + 32)
+            .sum::<usize>()
+            + 16;
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         // A map of strings always serialises, and a Vec always takes it.
         let written = serde_json::to_writer(&mut *bytes, &exposed);

@@ -19,11 +19,11 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// The file is no SQLite database, or parts of it are broken.
-    #[error("the database file is damaged or is not a SQLite database; restore it from a copy ({0})")]
+    #[error("--database-url: the database file is damaged or is not a SQLite database; restore it from a copy ({0})")]
     Damaged(sqlx::Error),
     /// A newer Keytile has changed the tables.
     #[error(
-        "the database was last used by a newer version of Keytile (its tables have version {found}, this program knows versions up to {known}); \
+        "--database-url: the database was last used by a newer version of Keytile (its tables have version {found}, this program knows versions up to {known}); \
          start that version, or restore a copy from before the upgrade"
     )]
     Newer {
@@ -33,16 +33,16 @@ pub enum StoreError {
         known: i64,
     },
     /// The tables could not be made or changed.
-    #[error("cannot prepare the tables of the database: {0}")]
+    #[error("--database-url: cannot prepare the tables of the database: {0}")]
     Tables(MigrateError),
     /// There is no room left.
-    #[error("there is no space left for the database ({0})")]
+    #[error("--database-url: there is no space left for the database ({0})")]
     Full(sqlx::Error),
     /// Another program kept the database locked for longer than Keytile waits.
-    #[error("another program keeps the database locked ({0})")]
+    #[error("--database-url: another program keeps the database locked ({0})")]
     Locked(sqlx::Error),
     /// A row holds what Keytile never writes.
-    #[error("a row of the table {table} cannot be read: its {column} is not one that Keytile writes")]
+    #[error("--database-url: a row of the table {table} cannot be read: its {column} is not one that Keytile writes")]
     Row {
         /// The table.
         table: &'static str,
@@ -50,7 +50,7 @@ pub enum StoreError {
         column: &'static str,
     },
     /// Anything else.
-    #[error("the database failed: {0}")]
+    #[error("--database-url: the database failed: {0}")]
     Failed(sqlx::Error),
 }
 

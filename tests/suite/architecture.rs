@@ -14,7 +14,7 @@ use self::source::Source;
 const ARROWS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("crypto", &["domain"]),
-    ("store", &["domain"]),
+    ("store", &["domain", "crypto"]),
     ("upstream", &["domain"]),
     ("sandbox", &["domain", "crypto"]),
     ("service", &["domain", "crypto", "store", "upstream"]),
@@ -37,8 +37,9 @@ const CRATES: [(&str, &[&str]); 5] = [
 
 /// What `app` may name of axum.
 const APP_AXUM: [&str; 2] = ["Router", "serve"];
-/// The only part of `upstream` that `config` may name: a setting that is parsed into it.
-const CONFIG_UPSTREAM: &str = "EgressPin";
+/// Arrows that reach only one type: a setting is parsed into a pin, and the store keeps what is sealed but
+/// cannot open it.
+const ONE_TYPE_ONLY: [(&str, &str, &str); 2] = [("config", "upstream", "EgressPin"), ("store", "crypto", "Sealed")];
 /// The service that only its connector file, the sandbox and tests may know.
 const SERVICE: &str = "talkdesk";
 
@@ -159,7 +160,8 @@ fn wrong_arrows(file: &str, text: &str) -> Vec<String> {
         let Some(named) = module_named(&modules, &path.parts) else { continue };
         let to = named.first().copied().unwrap_or("*");
         let known = to == "*" || ARROWS.iter().any(|(module, _)| *module == to);
-        let whole_part = own == "config" && to == "upstream" && !named.contains(&CONFIG_UPSTREAM);
+        let only = ONE_TYPE_ONLY.iter().find(|(from, part, _)| *from == own && *part == to);
+        let whole_part = only.is_some_and(|(_, _, one)| !named.contains(one));
         if known && (whole_part || (to != own && !allowed.contains(&to))) {
             broken.push(format!("{at}: `{own}` must not name `{to}`"));
         }

@@ -1,7 +1,7 @@
 //! Reads a connector file. A wrong one is refused with file, line, key and reason.
 //!
 //! Reading goes in two steps: the TOML text becomes the plain structs below, which settles spelling and
-//! types, and then [`Check`] turns them into a [`Connector`], which settles what refers to what.
+//! types, and then `Check` turns them into a [`Connector`], which settles what refers to what.
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -135,15 +135,14 @@ pub fn read(file: &str, text: &str) -> Result<ConnectorFile, ConnectorFileError>
     let parsed: FileText = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         let line = line_at(text, span.start);
-        let at = text.get(span).unwrap_or_default();
-        let written_line = text.lines().nth(line - 1).unwrap_or_default();
-        // An unknown key is marked itself; a wrong value is marked without its key.
-        let key = if at.len() < 40 && !at.contains('\n') && !at.is_empty() && !at.starts_with(['"', '\'', '[', '{']) {
-            at
-        } else {
-            written_line.split('=').next().unwrap_or_default()
+        let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let written = text[line_start..].lines().next().unwrap_or_default();
+        // An unknown key is marked itself; a wrong value is marked without its key, which stands before it.
+        let key = match written.split_once('=') {
+            Some((key, _)) => key.trim(),
+            None => written.trim(),
         };
-        let key = if key.trim().is_empty() { "(file)" } else { key.trim() };
+        let key = if key.is_empty() { "(file)" } else { key };
         ConnectorFileError { file: file.into(), line, key: key.into(), reason: error.message().trim_end().replace('\n', " ") }
     })?;
     Check { file, text }.connector(parsed)

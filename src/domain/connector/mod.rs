@@ -1,8 +1,8 @@
 //! A connector: what Keytile knows about one service, read from a TOML file.
 //!
 //! Connectors are data. Nothing here, or anywhere in `src` outside the sandbox, knows a service by
-//! name; whatever a service needs that others do not is a key of its file. [`file`] reads the format,
-//! [`template`] fills its texts, [`format`] says what a field accepts.
+//! name; whatever a service needs that others do not is a key of its file. [`mod@file`] reads the format,
+//! [`template`] fills its texts, [`mod@format`] says what a field accepts.
 
 pub mod file;
 pub mod format;

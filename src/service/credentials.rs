@@ -1,0 +1,226 @@
+//! Credentials as tiles, one credential, and deleting one.
+
+use url::Url;
+
+use super::{Service, ServiceError, resources::ResourceSummary};
+use crate::{
+    domain::{
+        connector::{Connector, ConnectorId},
+        credential::{CredentialId, CredentialStatus},
+        naming::name_key,
+        time::Timestamp,
+        values::{FieldValue, FieldValues},
+        verification::{Diagnosis, PastVerification},
+    },
+    store::{CredentialDelete, CredentialQuery, CredentialRow},
+};
+
+/// How many tiles a page has.
+const PAGE: i64 = 50;
+/// How many resources the page of a credential lists.
+const USED_BY_LIMIT: i64 = 100;
+
+/// How a credential is shown where it can be chosen.
+#[derive(Debug, Clone)]
+pub struct Tile {
+    /// The credential.
+    pub id: CredentialId,
+    /// Its connector.
+    pub connector: ConnectorId,
+    /// Its name.
+    pub name: String,
+    /// Its description, or an empty text.
+    pub description: String,
+    /// Which account it is for, such as `acme-support · EU`. `None` if the sealed values do not open.
+    pub account: Option<String>,
+    /// Whether it worked when it was last tried.
+    pub status: CredentialStatus,
+    /// When that was.
+    pub verified_at: Timestamp,
+    /// How many resources use it.
+    pub used_by: u64,
+}
+
+/// Which tiles to show.
+#[derive(Debug, Clone, Default)]
+pub struct TileQuery {
+    /// Of this connector only.
+    pub connector: Option<ConnectorId>,
+    /// Whose name or description contains this text, without regard to case.
+    pub search: Option<String>,
+    /// The page that begins behind this credential.
+    pub after: Option<CredentialId>,
+    /// This one is on the page in any case, first if it would not be otherwise.
+    pub selected: Option<CredentialId>,
+}
+
+/// A page of tiles, newest first, at most 50, and the selected one.
+#[derive(Debug, Clone, Default)]
+pub struct TilePage {
+    /// The tiles.
+    pub tiles: Vec<Tile>,
+    /// Where the next page begins (`after`), if there is one.
+    pub next: Option<CredentialId>,
+}
+
+/// One credential, without secrets.
+#[derive(Debug, Clone)]
+pub struct CredentialDetail {
+    /// Its tile.
+    pub tile: Tile,
+    /// When it was saved.
+    pub created_at: Timestamp,
+    /// Label and shown value of each field with a value; `None` for a secret one.
+    pub fields: Vec<(String, Option<String>)>,
+    /// Where its tokens come from.
+    pub token_url: Option<Url>,
+    /// The newest verification.
+    pub verification: Option<PastVerification>,
+    /// What uses it, at most 100.
+    pub used_by: Vec<ResourceSummary>,
+    /// Names of other credentials of the same account and client.
+    pub same_as: Vec<String>,
+}
+
+/// How deleting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialDeletion {
+    /// It is gone.
+    Deleted,
+    /// So many resources use it.
+    InUse(u64),
+    /// There is no such credential.
+    NotFound,
+}
+
+impl Service {
+    /// A page of tiles.
+    pub async fn tiles(&self, query: &TileQuery) -> Result<TilePage, ServiceError> {
+        let search = query.search.as_deref().map(str::trim).filter(|search| !search.is_empty()).map(name_key);
+        let mut rows = self
+            .0
+            .store
+            .credentials_page(&CredentialQuery {
+                connector: query.connector.as_ref(),
+                search: search.as_deref(),
+                after: query.after,
+                limit: PAGE + 1,
+            })
+            .await?;
+        let page = PAGE as usize;
+        let next = (rows.len() > page).then(|| rows[page - 1].summary.id);
+        rows.truncate(page);
+        if let Some(selected) = query.selected
+            && !rows.iter().any(|row| row.summary.id == selected)
+            && let Some(row) = self.0.store.credential(selected).await?
+            && query.connector.as_ref().is_none_or(|connector| *connector == row.summary.connector)
+        {
+            rows.insert(0, row);
+        }
+        Ok(TilePage { tiles: rows.into_iter().map(|row| self.tile(row)).collect(), next })
+    }
+
+    /// One credential.
+    pub async fn credential(&self, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
+        let store = &self.0.store;
+        let Some(row) = store.credential(id).await? else { return Ok(None) };
+        let connector = self.catalogue().get(row.summary.connector.as_str()).cloned();
+        let values = self.open_values(id, row.summary.version, &row.secret)?;
+        let verification = self.newest_verification(id).await?;
+        let used_by = store.resources_of_credential(id, USED_BY_LIMIT).await?;
+        let same_as = match &connector {
+            Some(connector) => self.same_client(connector, &values, id).await?,
+            None => Vec::new(),
+        };
+        Ok(Some(CredentialDetail {
+            created_at: row.summary.created_at,
+            tile: self.tile(row),
+            fields: shown_fields(connector.as_deref(), &values),
+            token_url: connector.and_then(|connector| connector.token_url(&values).ok()),
+            verification,
+            used_by: used_by.into_iter().map(ResourceSummary::from).collect(),
+            same_as,
+        }))
+    }
+
+    /// What the newest verification had to say beside its outcome: the notice of the probe.
+    pub async fn notice(&self, id: CredentialId) -> Result<Option<Diagnosis>, ServiceError> {
+        Ok(self.newest_verification(id).await?.and_then(|past| past.verification.notice))
+    }
+
+    /// Names of other credentials of the same account and client.
+    pub async fn same_account_as(&self, id: CredentialId) -> Result<Vec<String>, ServiceError> {
+        let Some(row) = self.0.store.credential(id).await? else { return Ok(Vec::new()) };
+        let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(Vec::new()) };
+        let values = self.open_values(id, row.summary.version, &row.secret)?;
+        self.same_client(connector, &values, id).await
+    }
+
+    /// Deletes a credential that nothing uses.
+    pub async fn delete_credential(&self, id: CredentialId) -> Result<CredentialDeletion, ServiceError> {
+        Ok(match self.0.store.delete_credential(id).await? {
+            CredentialDelete::Deleted => CredentialDeletion::Deleted,
+            CredentialDelete::InUse(count) => CredentialDeletion::InUse(u64::try_from(count).unwrap_or(0)),
+            CredentialDelete::NotFound => CredentialDeletion::NotFound,
+        })
+    }
+
+    async fn newest_verification(&self, id: CredentialId) -> Result<Option<PastVerification>, ServiceError> {
+        let Some(row) = self.0.store.latest_verification(id).await? else { return Ok(None) };
+        Ok(Some(PastVerification { at: row.at, verification: self.open_verification(row.id, &row.sealed)? }))
+    }
+
+    async fn same_client(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        id: CredentialId,
+    ) -> Result<Vec<String>, ServiceError> {
+        let fingerprint = self.fingerprint(connector, values);
+        Ok(self.0.store.credentials_with_fingerprint(&connector.id, &fingerprint, Some(id)).await?)
+    }
+
+    /// The tile of a row. A row that does not open is still shown, without its account, so that one
+    /// damaged credential does not hide the others; it is logged.
+    pub(super) fn tile(&self, row: CredentialRow) -> Tile {
+        let summary = row.summary;
+        let account = match self.open_values(summary.id, summary.version, &row.secret) {
+            Ok(values) => self.catalogue().get(summary.connector.as_str()).map(|connector| connector.account_of(&values)),
+            Err(error) => {
+                tracing::error!(credential = %summary.id, error = &error as &dyn std::error::Error, "a credential does not open");
+                None
+            }
+        };
+        Tile {
+            id: summary.id,
+            connector: summary.connector,
+            name: summary.name,
+            description: summary.description,
+            account,
+            status: summary.status,
+            verified_at: summary.verified_at,
+            used_by: u64::try_from(row.used_by).unwrap_or(0),
+        }
+    }
+}
+
+/// Label and value of each field, in the connector's order; what is secret is left out.
+fn shown_fields(connector: Option<&Connector>, values: &FieldValues) -> Vec<(String, Option<String>)> {
+    let shown = |value: &FieldValue| match value {
+        FieldValue::Plain(value) => Some(value.clone()),
+        FieldValue::Secret(_) => None,
+    };
+    let Some(connector) = connector else {
+        return values.iter().map(|(field, value)| (field.to_string(), shown(value))).collect();
+    };
+    let mut fields = Vec::with_capacity(connector.fields.len());
+    for field in &connector.fields {
+        let Some(value) = values.get(&field.id) else { continue };
+        let value = shown(value).map(|value| {
+            let option = field.options.iter().find(|option| option.id == value);
+            option.map_or(value, |option| option.label.clone())
+        });
+        fields.push((field.label.clone(), value));
+    }
+    fields
+}

@@ -1,0 +1,174 @@
+//! What Keytile does, a file a use case. `web` and the command line call this and nothing below it.
+//!
+//! A use case answers with what a person did wrong as part of its result; a [`ServiceError`] is always
+//! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
+
+mod broker;
+pub mod catalogue;
+pub mod credentials;
+pub mod drafts;
+mod installation;
+pub mod preview;
+pub mod resources;
+pub mod save;
+pub mod sessions;
+mod verify;
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+pub use self::installation::InstallationError;
+use self::{catalogue::Catalogue, credentials::Tile, resources::ResourceSummary};
+use crate::{
+    crypto::{
+        envelope::{OpenError, Place, Sealed},
+        hash::Fingerprint,
+        keyring::Keyring,
+        random,
+    },
+    domain::{
+        credential::CredentialId,
+        resource::ResourceKind,
+        time::{Clock, Timestamp},
+        values::FieldValues,
+    },
+    store::{Store, StoreError},
+    upstream::Upstream,
+};
+
+/// A use case that could not be carried out, for a reason that lies in Keytile or its database.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    /// Something sealed does not open: it was changed, moved, or sealed by a key that is gone.
+    #[error("a sealed value of {table} does not open")]
+    Sealed {
+        /// The table it is in.
+        table: &'static str,
+        /// Why.
+        #[source]
+        cause: OpenError,
+    },
+    /// Something opened but is not what was sealed there.
+    #[error("a sealed value of {table} cannot be read")]
+    Unreadable {
+        /// The table it is in.
+        table: &'static str,
+    },
+    /// A task ended before it had an answer.
+    #[error("the work was interrupted")]
+    Interrupted,
+}
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+/// What the service works with.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The keys that seal.
+    pub keyring: Keyring,
+    /// What calls out.
+    pub upstream: Upstream,
+    /// The connectors.
+    pub catalogue: Catalogue,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    fingerprint: Fingerprint,
+    /// Work that goes on when the request it began with is gone.
+    tasks: TaskTracker,
+}
+
+/// What the home page shows.
+pub struct Overview {
+    /// Credentials whose last verification did not pass, at most 20.
+    pub attention: Vec<Tile>,
+    /// The newest sources, at most 20.
+    pub sources: Vec<ResourceSummary>,
+    /// The newest destinations, at most 20.
+    pub destinations: Vec<ResourceSummary>,
+}
+
+/// How many entries of each list the home page shows.
+const OVERVIEW_LIMIT: i64 = 20;
+
+impl Service {
+    /// Puts the service together. Fails when the keyring does not fit the database.
+    pub async fn new(
+        store: Store,
+        keyring: Keyring,
+        upstream: Upstream,
+        catalogue: Catalogue,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, InstallationError> {
+        let fingerprint = installation::check(&store, &keyring, clock.now()).await?;
+        Ok(Self(Arc::new(Parts { store, keyring, upstream, catalogue, clock, fingerprint, tasks: TaskTracker::new() })))
+    }
+
+    /// The connectors.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// The present time.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Identifies a form that is about to be shown, so that submitting it twice does its work once.
+    pub fn new_form(&self) -> Uuid {
+        random::new_id(self.now())
+    }
+
+    /// Whether the database answers.
+    pub async fn is_ready(&self) -> bool {
+        self.0.store.ping().await.is_ok()
+    }
+
+    /// Figures and lists of the home page.
+    pub async fn overview(&self) -> Result<Overview, ServiceError> {
+        let store = &self.0.store;
+        let attention = store.credentials_needing_attention(OVERVIEW_LIMIT).await?;
+        let sources = store.resources_page(ResourceKind::Source, None, OVERVIEW_LIMIT).await?;
+        let destinations = store.resources_page(ResourceKind::Destination, None, OVERVIEW_LIMIT).await?;
+        Ok(Overview {
+            attention: attention.into_iter().map(|row| self.tile(row)).collect(),
+            sources: sources.into_iter().map(ResourceSummary::from).collect(),
+            destinations: destinations.into_iter().map(ResourceSummary::from).collect(),
+        })
+    }
+
+    /// Deletes sessions, drafts and access tokens whose time is over.
+    pub async fn delete_expired(&self) -> Result<(), ServiceError> {
+        self.0.store.delete_expired(self.now()).await?;
+        Ok(())
+    }
+
+    /// Waits for work that goes on without its request, then closes the database.
+    pub async fn close(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.store.close().await;
+    }
+
+    fn new_id(&self) -> Uuid {
+        random::new_id(self.now())
+    }
+
+    fn open(&self, place: &Place, packed: &[u8]) -> Result<Zeroizing<Vec<u8>>, ServiceError> {
+        self.0.keyring.open_packed(place, packed).map_err(|cause| ServiceError::Sealed { table: place.table, cause })
+    }
+
+    fn open_values(&self, credential: CredentialId, version: i64, sealed: &Sealed) -> Result<FieldValues, ServiceError> {
+        let place = Place::credential_secret(credential, version);
+        let opened = self.0.keyring.open(&place, sealed).map_err(|cause| ServiceError::Sealed { table: place.table, cause })?;
+        FieldValues::from_bytes(&opened).ok_or(ServiceError::Unreadable { table: place.table })
+    }
+}

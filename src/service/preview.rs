@@ -1,0 +1,221 @@
+//! Test and Preview: the real request, made with the credential, and its answer as a table.
+
+use serde_json::Value;
+
+use super::{Service, ServiceError, broker::TokenOrigin};
+use crate::{
+    domain::{
+        connector::{Connector, template::Context},
+        credential::CredentialId,
+        resource::Endpoint,
+        values::FieldValues,
+        verification::Diagnosis,
+    },
+    upstream::{ApiAnswer, ApiRequest},
+};
+
+/// How many records a table shows.
+const ROWS_MAX: usize = 20;
+/// How many columns a table shows.
+const COLUMNS_MAX: usize = 12;
+/// How many characters of a value a cell shows.
+const CELL_MAX: usize = 80;
+/// How many characters of a body are shown.
+const BODY_MAX: usize = 20_000;
+/// What stands in for an access token.
+const HIDDEN: &str = "••••••••";
+
+/// What a request brought.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Method and full address that was called.
+    pub request_line: String,
+    /// The `Authorization` header with the token hidden, such as `Basic ••••••••`.
+    pub authorization: String,
+    /// What came back.
+    pub result: PreviewResult,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub enum PreviewResult {
+    /// An answer.
+    Answer {
+        /// Its status code.
+        status: u16,
+        /// How long it took, in milliseconds.
+        millis: u64,
+        /// Its media type.
+        content_type: Option<String>,
+        /// The records in it, when it has some.
+        table: Option<Table>,
+        /// The beginning of the body as text; indented where it is JSON.
+        body: String,
+        /// True when the body is longer than what is shown.
+        truncated: bool,
+    },
+    /// No answer, or no token.
+    Failed(Diagnosis),
+}
+
+/// The first records of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// Cells by row, as many as there are columns.
+    pub rows: Vec<Vec<String>>,
+    /// How many records the answer holds.
+    pub records: usize,
+}
+
+impl Service {
+    /// Makes the request with the credential. `None` when there is no such credential of this connector.
+    pub async fn preview(
+        &self,
+        connector: &Connector,
+        credential: CredentialId,
+        endpoint: &Endpoint,
+        body: Option<&str>,
+    ) -> Result<Option<Preview>, ServiceError> {
+        let Some(row) = self.0.store.credential(credential).await? else { return Ok(None) };
+        if row.summary.connector != connector.id {
+            return Ok(None);
+        }
+        let values = self.open_values(credential, row.summary.version, &row.secret)?;
+        let request = ApiRequest { endpoint, body };
+        let mut result = None;
+        // A kept token that the API no longer takes is replaced once; a request that writes was not carried
+        // out when the answer is 401, so it can be sent again.
+        for fresh in [false, true] {
+            let (token, origin) = match self.access_token(connector, &row, &values, fresh).await? {
+                Ok(token) => token,
+                Err(diagnosis) => {
+                    result = Some(PreviewResult::Failed(diagnosis));
+                    break;
+                }
+            };
+            let answer = self.0.upstream.call(connector, &values, &token, &request).await;
+            let again = origin == TokenOrigin::Kept && answer.as_ref().is_ok_and(|answer| answer.status == 401);
+            result = Some(answer.map_or_else(PreviewResult::Failed, shown));
+            if !again {
+                break;
+            }
+        }
+        Ok(result.map(|result| Preview {
+            request_line: request_line(connector, &values, endpoint),
+            authorization: authorization(connector, &values),
+            result,
+        }))
+    }
+}
+
+fn request_line(connector: &Connector, values: &FieldValues, endpoint: &Endpoint) -> String {
+    let base = connector.api.base_url.preview(&Context::new(connector, values));
+    let mut line = format!("{} {}{}", endpoint.method.as_str(), base.trim_end_matches('/'), endpoint.path.as_str());
+    if !endpoint.query.is_empty() {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&endpoint.query).finish();
+        line.push('?');
+        line.push_str(&query);
+    }
+    line
+}
+
+/// The `Authorization` header as it is shown: dots where the token stands, and where any secret stands.
+fn authorization(connector: &Connector, values: &FieldValues) -> String {
+    let mut shown = FieldValues::default();
+    for (field, value) in values.iter() {
+        if let crate::domain::values::FieldValue::Plain(_) = value {
+            shown.insert(field.clone(), value.clone());
+        }
+    }
+    let hidden = HIDDEN.into();
+    connector.api.authorization.render_plain(&Context::new(connector, &shown).with_access_token(&hidden))
+}
+
+fn shown(answer: ApiAnswer) -> PreviewResult {
+    let millis = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
+    let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let text = match &json {
+        Some(json) => serde_json::to_string_pretty(json).unwrap_or_default(),
+        None => String::from_utf8_lossy(&answer.body).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect(),
+    };
+    let body: String = text.chars().take(BODY_MAX).collect();
+    PreviewResult::Answer {
+        status: answer.status,
+        millis,
+        content_type: answer.content_type,
+        table: json.as_ref().filter(|_| (200..300).contains(&answer.status)).and_then(table),
+        truncated: answer.truncated || body.len() < text.len(),
+        body,
+    }
+}
+
+/// The records of a JSON answer: of an array, of the array that a HAL answer embeds, or the one object.
+fn table(json: &Value) -> Option<Table> {
+    let records: Vec<&serde_json::Map<String, Value>> = match json {
+        Value::Array(records) => records.iter().filter_map(Value::as_object).collect(),
+        Value::Object(object) => match object.get("_embedded") {
+            Some(Value::Object(embedded)) => {
+                embedded.values().find_map(Value::as_array)?.iter().filter_map(Value::as_object).collect()
+            }
+            _ => vec![object],
+        },
+        _ => return None,
+    };
+    let mut columns: Vec<String> = Vec::new();
+    for name in records.iter().take(ROWS_MAX).flat_map(|record| record.keys()) {
+        let plumbing = name == "_links" || name == "_embedded";
+        if !plumbing && columns.len() < COLUMNS_MAX && !columns.contains(name) {
+            columns.push(name.clone());
+        }
+    }
+    if columns.is_empty() {
+        return None;
+    }
+    let cells = |record: &&serde_json::Map<String, Value>| columns.iter().map(|column| cell(record.get(column))).collect();
+    Some(Table { rows: records.iter().take(ROWS_MAX).map(cells).collect(), records: records.len(), columns })
+}
+
+fn cell(value: Option<&Value>) -> String {
+    let text = match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    if text.chars().count() <= CELL_MAX {
+        return text;
+    }
+    text.chars().take(CELL_MAX - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn records_are_found_in_hal_and_in_plain_arrays() {
+        let hal = json!({"total": 9, "_embedded": {"users": [{"id": 1, "name": "Ana", "_links": {}}, {"id": 2, "active": true}]}, "_links": {}});
+        let found = table(&hal).unwrap();
+        assert_eq!(found.columns, ["id", "name", "active"]);
+        assert_eq!(found.rows, [["1", "Ana", ""], ["2", "", "true"]]);
+        assert_eq!(found.records, 2);
+        let plain = table(&json!([{"a": {"b": [1]}}, {"a": null}])).unwrap();
+        assert_eq!(plain.rows, [["{\"b\":[1]}"], [""]]);
+        let one = table(&json!({"account": "acme", "_links": {}})).unwrap();
+        assert_eq!((one.columns, one.records), (vec!["account".to_owned()], 1));
+        for none in [json!([]), json!([1, 2]), json!("x"), json!({"_links": {}})] {
+            assert_eq!(table(&none), None);
+        }
+    }
+
+    #[test]
+    fn tables_are_bounded() {
+        let record: serde_json::Map<String, Value> = (0..40).map(|n| (format!("c{n}"), json!("x".repeat(500)))).collect();
+        let found = table(&Value::Array(vec![Value::Object(record); 100])).unwrap();
+        assert_eq!((found.columns.len(), found.rows.len(), found.records), (COLUMNS_MAX, ROWS_MAX, 100));
+        assert_eq!(found.rows[0][0].chars().count(), CELL_MAX);
+    }
+}

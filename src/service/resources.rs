@@ -1,0 +1,241 @@
+//! Data sources and data destinations.
+
+use uuid::Uuid;
+
+use super::{
+    Service, ServiceError,
+    credentials::{Tile, TileQuery},
+};
+use crate::{
+    crypto::envelope::Place,
+    domain::{
+        connector::{Connector, ConnectorId},
+        credential::{CredentialId, CredentialStatus},
+        form::FieldError,
+        naming::{Description, Name},
+        resource::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind},
+        time::Timestamp,
+    },
+    store::{NewResource, ResourceChange, ResourceInsert, ResourceRow},
+};
+
+/// The version of an endpoint that has just been made.
+const FIRST_VERSION: i64 = 1;
+/// The most query parameters an endpoint may have.
+pub const PARAMETERS_MAX: usize = 50;
+/// The most characters of a query parameter's name or value.
+pub const PARAMETER_MAX: usize = 2_000;
+
+/// A resource in a list.
+#[derive(Debug, Clone)]
+pub struct ResourceSummary {
+    /// Its id.
+    pub id: ResourceId,
+    /// Source or destination.
+    pub kind: ResourceKind,
+    /// Its name.
+    pub name: String,
+    /// Its description, or an empty text.
+    pub description: String,
+    /// Its connector.
+    pub connector: ConnectorId,
+    /// Its credential.
+    pub credential: CredentialId,
+    /// The name of its credential.
+    pub credential_name: String,
+    /// Whether its credential worked when it was last tried.
+    pub credential_status: CredentialStatus,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl From<ResourceRow> for ResourceSummary {
+    fn from(row: ResourceRow) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            name: row.name,
+            description: row.description,
+            connector: row.connector,
+            credential: row.credential,
+            credential_name: row.credential_name,
+            credential_status: row.credential_status,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// What was typed into Configure, as it came.
+#[derive(Debug, Clone, Default)]
+pub struct RawResource {
+    /// The name.
+    pub name: String,
+    /// The description.
+    pub description: String,
+    /// An offered endpoint's name, or empty for a path of one's own.
+    pub endpoint: String,
+    /// The method of one's own.
+    pub method: String,
+    /// The path of one's own.
+    pub path: String,
+    /// Query parameters, name and value; rows with neither are left out.
+    pub query: Vec<(String, String)>,
+}
+
+/// How Create ended.
+pub enum ResourceCreation {
+    /// Stored, or stored before by the same form.
+    Created(ResourceId),
+    /// Fields are wrong: `name`, `description`, `endpoint`, `method`, `path`, `query` or `credential`.
+    Invalid(Vec<FieldError>),
+}
+
+/// A resource and the tile of its credential.
+pub struct ResourceDetail {
+    /// The resource.
+    pub resource: Resource,
+    /// Its credential.
+    pub credential: Tile,
+    /// Credentials of the same connector that it could use, its own among them.
+    pub alternatives: Vec<Tile>,
+}
+
+impl Service {
+    /// Reads an endpoint as it was typed.
+    pub fn parse_endpoint(
+        &self,
+        connector: &Connector,
+        kind: ResourceKind,
+        raw: &RawResource,
+    ) -> Result<Endpoint, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let query = parse_query(&raw.query).map_err(|message| errors.push(FieldError::new("query", message)));
+        let target = if raw.endpoint.is_empty() {
+            let method = Method::parse(&raw.method).ok_or_else(|| errors.push(FieldError::new("method", "Choose a method.")));
+            let path = ApiPath::parse(&raw.path).map_err(|message| errors.push(FieldError::new("path", message)));
+            method.and_then(|method| path.map(|path| (method, path)))
+        } else {
+            let offer = connector.endpoints_for(kind).find(|offer| offer.name == raw.endpoint);
+            let offer = offer.map(|offer| (offer.method, offer.path.clone()));
+            offer.ok_or_else(|| errors.push(FieldError::new("endpoint", "Choose one of the endpoints, or a path of your own.")))
+        };
+        match (target, query) {
+            (Ok((method, path)), Ok(query)) => Ok(Endpoint { method, path, query }),
+            _ => Err(errors),
+        }
+    }
+
+    /// Creates a resource. `form` identifies the form, so that submitting it twice creates one.
+    pub async fn create_resource(
+        &self,
+        kind: ResourceKind,
+        connector: &Connector,
+        credential: CredentialId,
+        form: Uuid,
+        raw: &RawResource,
+    ) -> Result<ResourceCreation, ServiceError> {
+        let mut errors = Vec::new();
+        let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
+        let description =
+            Description::parse(&raw.description).map_err(|message| errors.push(FieldError::new("description", message)));
+        let endpoint = self.parse_endpoint(connector, kind, raw).map_err(|wrong| errors.extend(wrong));
+        let (Ok(name), Ok(description), Ok(endpoint)) = (name, description, endpoint) else {
+            return Ok(ResourceCreation::Invalid(errors));
+        };
+        let gone = || {
+            let message = "This credential is gone. Go back and choose another one.";
+            ResourceCreation::Invalid(vec![FieldError::new("credential", message)])
+        };
+        match self.0.store.credential(credential).await? {
+            Some(row) if row.summary.connector == connector.id => {}
+            _ => return Ok(gone()),
+        }
+        let id = self.new_id();
+        // An endpoint is text: it always serialises.
+        let bytes = serde_json::to_vec(&endpoint).unwrap_or_default();
+        let new = NewResource {
+            id,
+            kind,
+            name: &name,
+            description: &description,
+            connector: &connector.id,
+            credential,
+            endpoint: &self.0.keyring.seal_packed(&Place::resource_endpoint(id, FIRST_VERSION), &bytes),
+            created_at: self.now(),
+            form_id: form,
+        };
+        Ok(match self.0.store.insert_resource(&new).await? {
+            ResourceInsert::Inserted => ResourceCreation::Created(id),
+            ResourceInsert::AlreadyCreated(earlier) => ResourceCreation::Created(earlier),
+            ResourceInsert::CredentialGone => gone(),
+            ResourceInsert::NameTaken => {
+                let message = format!("There is already a data {} named “{}”. Choose another name.", kind.as_str(), name.as_str());
+                ResourceCreation::Invalid(vec![FieldError::new("name", message)])
+            }
+        })
+    }
+
+    /// One resource.
+    pub async fn resource(&self, kind: ResourceKind, id: ResourceId) -> Result<Option<ResourceDetail>, ServiceError> {
+        let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(None) };
+        let place = Place::resource_endpoint(id, row.endpoint_version);
+        let bytes = self.open(&place, &row.endpoint)?;
+        let endpoint = serde_json::from_slice(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })?;
+        let resource = Resource {
+            id,
+            kind,
+            name: row.name,
+            description: row.description,
+            connector: row.connector,
+            credential: row.credential,
+            endpoint,
+            created_at: row.created_at,
+            version: row.version,
+        };
+        let query =
+            TileQuery { connector: Some(resource.connector.clone()), selected: Some(resource.credential), ..TileQuery::default() };
+        let alternatives = self.tiles(&query).await?.tiles;
+        let own = alternatives.iter().find(|tile| tile.id == resource.credential).cloned();
+        // The credential cannot be deleted while the resource is there; if both are gone by now, so be it.
+        Ok(own.map(|credential| ResourceDetail { resource, credential, alternatives }))
+    }
+
+    /// Uses another credential of the same connector from now on. False when there is no such resource, or
+    /// no such credential of its connector.
+    pub async fn change_credential(
+        &self,
+        kind: ResourceKind,
+        id: ResourceId,
+        credential: CredentialId,
+    ) -> Result<bool, ServiceError> {
+        let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(false) };
+        let changed = self.0.store.set_resource_credential(id, credential, row.version).await?;
+        Ok(changed == ResourceChange::Changed)
+    }
+
+    /// Deletes a resource. False when there was none.
+    pub async fn delete_resource(&self, kind: ResourceKind, id: ResourceId) -> Result<bool, ServiceError> {
+        Ok(self.0.store.delete_resource(id, kind).await?)
+    }
+}
+
+fn parse_query(rows: &[(String, String)]) -> Result<Vec<(String, String)>, String> {
+    let mut query = Vec::with_capacity(rows.len());
+    for (name, value) in rows {
+        let (name, value) = (name.trim(), value.trim());
+        match (name.is_empty(), value.is_empty()) {
+            (true, true) => continue,
+            (true, false) => {
+                return Err(format!("Name the query parameter whose value is “{}”.", value.chars().take(40).collect::<String>()));
+            }
+            (false, _) => query.push((name.to_owned(), value.to_owned())),
+        }
+        if name.chars().count() > PARAMETER_MAX || value.chars().count() > PARAMETER_MAX {
+            return Err(format!("Use at most {PARAMETER_MAX} characters for a query parameter."));
+        }
+    }
+    if query.len() > PARAMETERS_MAX {
+        return Err(format!("Use at most {PARAMETERS_MAX} query parameters."));
+    }
+    Ok(query)
+}

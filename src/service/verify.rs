@@ -1,0 +1,96 @@
+//! Verification: the same token request that the broker makes later, observed stage by stage, and then the
+//! probe of the API.
+
+use super::{Service, ServiceError};
+use crate::{
+    crypto::envelope::Place,
+    domain::{
+        connector::{CLIENT_ID, Connector, FieldId},
+        credential::CredentialId,
+        values::FieldValues,
+        verification::{StageObserver, Verification},
+    },
+    store::NewVerification,
+    upstream::IssuedToken,
+};
+
+/// A verification that passed, and the token that it brought.
+pub(super) struct Verified {
+    pub(super) verification: Verification,
+    pub(super) token: IssuedToken,
+}
+
+impl Service {
+    /// Verifies values against their service. The error is a verification that did not pass.
+    pub(super) async fn verify(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        observer: &dyn StageObserver,
+    ) -> Result<Verified, Verification> {
+        let attempt = self.0.upstream.fetch_token(connector, values, observer).await;
+        let mut verification = Verification { stages: attempt.stages, failure: None, notice: None };
+        match attempt.result {
+            Ok(token) => {
+                let probe = self.0.upstream.probe(connector, values, &token.access_token).await;
+                observer.stage_ended(&probe.report);
+                verification.stages.push(probe.report);
+                verification.notice = probe.notice;
+                Ok(Verified { verification, token })
+            }
+            Err(diagnosis) => {
+                verification.failure = Some(diagnosis);
+                Err(verification)
+            }
+        }
+    }
+
+    /// Verifies a stored credential again and keeps what it finds. `None` when there is no such credential,
+    /// or its connector is no longer known.
+    pub async fn test_credential(&self, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
+        let Some(row) = self.0.store.credential(id).await? else { return Ok(None) };
+        let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
+        let values = self.open_values(id, row.summary.version, &row.secret)?;
+        let verification = match self.verify(connector, &values, &crate::domain::verification::Unobserved).await {
+            Ok(verified) => {
+                self.keep_token(id, row.summary.version, &verified.token).await?;
+                verified.verification
+            }
+            Err(verification) => verification,
+        };
+        self.0.store.record_verification(id, &self.sealed_verification(&verification)).await?;
+        Ok(Some(verification))
+    }
+
+    pub(super) fn sealed_verification(&self, verification: &Verification) -> NewVerification {
+        let id = self.new_id();
+        // A verification is text, numbers and enums: it always serialises.
+        let bytes = serde_json::to_vec(verification).unwrap_or_default();
+        NewVerification {
+            id,
+            at: self.now(),
+            stage: verification.reached(),
+            status: verification.status(),
+            duration_ms: i64::try_from(verification.duration().as_millis()).unwrap_or(i64::MAX),
+            sealed: self.0.keyring.seal_packed(&Place::verification(id), &bytes),
+        }
+    }
+
+    pub(super) fn open_verification(&self, id: uuid::Uuid, packed: &[u8]) -> Result<Verification, ServiceError> {
+        let place = Place::verification(id);
+        let bytes = self.open(&place, packed)?;
+        serde_json::from_slice(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })
+    }
+
+    /// A keyed fingerprint of account and client: of the client id and of every value in the token URL.
+    /// Equal for two credentials of the same client; says nothing to somebody without the keyring.
+    pub(super) fn fingerprint(&self, connector: &Connector, values: &FieldValues) -> Vec<u8> {
+        let mut fields: Vec<&FieldId> = connector.token.url.references().filter_map(|reference| reference.field()).collect();
+        fields.sort();
+        fields.dedup();
+        let named = fields.iter().map(|field| field.as_str()).chain([CLIENT_ID]);
+        let parts: Vec<&[u8]> =
+            named.flat_map(|field| [field.as_bytes(), values.expose(field).unwrap_or_default().as_bytes()]).collect();
+        self.0.fingerprint.of(&parts).to_vec()
+    }
+}
