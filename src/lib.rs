@@ -7,6 +7,7 @@
 //! - [`store`]: the only place with SQL; sees ciphertext only
 //! - [`upstream`]: the only place that calls out
 //! - [`service`]: what Keytile does, a file a use case
+//! - [`web`]: the only place with pages
 //! - [`sandbox`]: a stand-in service with TLS, for trying Keytile and for tests
 //!
 //! Imports point one way: `web, cli → service → store, upstream, crypto → domain`. A test reads them and
@@ -18,3 +19,4 @@ pub mod sandbox;
 pub mod service;
 pub mod store;
 pub mod upstream;
+pub mod web;

@@ -1,0 +1,58 @@
+//! Headers that tell a browser what a page of Keytile never does: run script or style that is not
+//! Keytile's own, stand in a frame, talk to another host, or lie in a cache.
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The middleware.
+pub(crate) async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Not `no-referrer`: under it a browser sends `Origin: null` with a form, and where it sends no
+        // Sec-Fetch-Site either (plain HTTP beyond loopback) Keytile's own forms would be refused.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=()"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body, http::StatusCode, routing::get};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn every_answer_carries_them() {
+        let router = Router::new()
+            .route("/page", get(|| async { "page" }))
+            .route("/kept", get(|| async { ([(header::CACHE_CONTROL, "public")], "kept") }))
+            .layer(axum::middleware::from_fn(headers));
+        for (path, status, cache) in [("/page", 200, "no-store"), ("/kept", 200, "public"), ("/absent", 404, "no-store")] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::from_u16(status).unwrap());
+            let value = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+            assert_eq!(value("cache-control"), cache);
+            assert_eq!(value("x-content-type-options"), "nosniff");
+            let policy = value("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; ") && policy.ends_with("frame-ancestors 'none'"), "{policy}");
+            assert!(!policy.contains("unsafe"), "{policy}");
+        }
+    }
+}

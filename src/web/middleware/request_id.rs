@@ -1,0 +1,86 @@
+//! Gives each request an id that its log lines, its answer and its error page share.
+
+use std::time::Instant;
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+use tower_http::request_id::{MakeRequestId, MakeRequestUuid};
+use tracing::Instrument;
+
+static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request; among its extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// The middleware. Logs the path but neither query nor body: what people type stands in both.
+pub(crate) async fn request_id(mut request: Request, next: Next) -> Response {
+    let given = request.headers().get(&HEADER).filter(|id| is_plain(id)).cloned();
+    let made = || MakeRequestUuid.make_request_id(&request).map(|id| id.into_header_value());
+    let id = RequestId(given.or_else(made).unwrap_or_else(|| HeaderValue::from_static("-")));
+    let span = tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = request.uri().path());
+    request.extensions_mut().insert(id.clone());
+    let started = Instant::now();
+    async move {
+        let mut response = next.run(request).await;
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(status = response.status().as_u16(), millis, "answered");
+        response.headers_mut().insert(&HEADER, id.0);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// An id from outside is taken over only if it cannot disturb a log line or a page.
+fn is_plain(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Extension, Router, body::Body, routing::get};
+    use tower::ServiceExt;
+
+    async fn id_for(given: Option<&str>) -> (String, String) {
+        let handler = |Extension(id): Extension<RequestId>| async move { id.as_str().to_owned() };
+        let router = Router::new().route("/", get(handler)).layer(axum::middleware::from_fn(request_id));
+        let mut request = Request::builder().uri("/");
+        if let Some(given) = given {
+            request = request.header("x-request-id", given);
+        }
+        let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let header = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+        (header, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_id_is_made_or_taken_over() {
+        let (header, seen) = id_for(None).await;
+        assert_eq!(header, seen);
+        assert_eq!(header.len(), 36);
+        assert_ne!(id_for(None).await.0, header);
+        assert_eq!(id_for(Some("edge-7.a_b")).await, ("edge-7.a_b".into(), "edge-7.a_b".into()));
+    }
+
+    #[tokio::test]
+    async fn an_id_that_could_disturb_a_log_is_replaced() {
+        for given in ["", "a b", "<b>", "a\"b", &"x".repeat(65)] {
+            assert_ne!(id_for(Some(given)).await.0, given);
+        }
+    }
+}

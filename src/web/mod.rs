@@ -1,0 +1,21 @@
+//! The pages: the only place with axum and askama.
+//!
+//! A handler turns a request into one call of [`crate::service`], and its answer into a view that a
+//! template of the same name renders. Nothing here knows a service by name, reads the clock or touches
+//! a secret: what was typed into a secret field goes into a `SecretString` while the form is read and
+//! is not seen again.
+
+mod age;
+mod assets;
+mod error;
+mod extract;
+mod layout;
+mod middleware;
+mod pages;
+mod router;
+mod session;
+mod state;
+mod views;
+
+pub use router::router;
+pub use state::{SandboxHints, WebSettings, WebState};

@@ -1,0 +1,324 @@
+//! Configure: name, description and endpoint of a new source or destination. Test makes the real
+//! request and shows what it brings; Create stores it.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::authenticate;
+use crate::{
+    domain::{
+        connector::{Connector, EndpointOffer},
+        form::FieldError,
+        resource::{Method, ResourceKind},
+    },
+    service::{
+        credentials::CredentialDetail,
+        preview::Preview,
+        resources::{RawResource, ResourceCreation},
+    },
+    web::{
+        error::PageError,
+        extract::{Fields, Flow, Form, FromFields, id_of},
+        layout::{self, Layout, Section},
+        state::WebState,
+        views::{
+            flow::{Badge, FlowView, new_title},
+            preview::PreviewView,
+            tile::TileView,
+        },
+    },
+};
+
+/// Which credential the address names.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wanted {
+    credential: Option<String>,
+}
+
+/// The form.
+#[derive(Default)]
+pub(crate) struct ConfigureForm {
+    id: Uuid,
+    raw: RawResource,
+    /// The endpoint that the query parameters below it were shown for.
+    shown_for: String,
+    /// What a Test sends, where the method sends something.
+    body: String,
+    /// Whether a Test may write.
+    may_write: bool,
+    action: String,
+}
+
+impl FromFields for ConfigureForm {
+    fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
+        let id = fields.take_id("form")?;
+        let (names, values) = (fields.take_all("query_name"), fields.take_all("query_value"));
+        Ok(Self {
+            id,
+            raw: RawResource {
+                name: fields.take("name"),
+                description: fields.take("description"),
+                endpoint: fields.take("endpoint"),
+                method: fields.take("method"),
+                path: fields.take("path"),
+                query: names.into_iter().zip(values).collect(),
+            },
+            shown_for: fields.take("shown_for"),
+            body: fields.take("body"),
+            may_write: !fields.take("may_write").is_empty(),
+            action: fields.take("action"),
+        })
+    }
+}
+
+impl ConfigureForm {
+    /// The form as it is first shown: the first endpoint that the connector offers.
+    fn first(id: Uuid, connector: &Connector, kind: ResourceKind) -> Self {
+        let mut form = Self { id, ..Self::default() };
+        if let Some(offer) = connector.endpoints_for(kind).next() {
+            form.raw.endpoint.clone_from(&offer.name);
+            form.raw.query.clone_from(&offer.query);
+            form.body.clone_from(&offer.sample_body);
+        }
+        form.shown_for.clone_from(&form.raw.endpoint);
+        form
+    }
+
+    /// Without script the query parameters stay those of the endpoint that was chosen before. If nobody
+    /// touched them they become those of the endpoint that is chosen now; the body likewise.
+    fn follow_choice(&mut self, connector: &Connector, kind: ResourceKind) {
+        if self.shown_for == self.raw.endpoint {
+            return;
+        }
+        let (before, now) = (offer(connector, kind, &self.shown_for), offer(connector, kind, &self.raw.endpoint));
+        let typed = self.raw.query.iter().filter(|(name, value)| !name.is_empty() || !value.is_empty());
+        if typed.eq(before.map_or(&[][..], |offer| &offer.query)) {
+            self.raw.query = now.map(|offer| offer.query.clone()).unwrap_or_default();
+        }
+        if self.body == before.map_or("", |offer| &offer.sample_body) {
+            self.body = now.map(|offer| offer.sample_body.clone()).unwrap_or_default();
+        }
+        self.shown_for.clone_from(&self.raw.endpoint);
+    }
+}
+
+fn offer<'a>(connector: &'a Connector, kind: ResourceKind, name: &str) -> Option<&'a EndpointOffer> {
+    connector.endpoints_for(kind).find(|offer| offer.name == name)
+}
+
+/// What a page shows beside the form.
+#[derive(Default)]
+struct Outcome {
+    errors: Vec<FieldError>,
+    preview: Option<Preview>,
+    /// True when a row was asked for, which then has the focus.
+    row_added: bool,
+}
+
+impl Outcome {
+    fn errors(errors: Vec<FieldError>) -> Self {
+        Self { errors, ..Self::default() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "configure.html")]
+struct Configure<'a> {
+    layout: Layout,
+    flow: FlowView<'a>,
+    tile: TileView<'a>,
+    form: &'a ConfigureForm,
+    offers: Vec<OfferView<'a>>,
+    own: bool,
+    methods: [&'static str; 5],
+    rows: Vec<(&'a str, &'a str)>,
+    row_added: bool,
+    errors: &'a [FieldError],
+    preview: Option<PreviewView<'a>>,
+}
+
+/// One endpoint that the connector offers.
+struct OfferView<'a> {
+    offer: &'a EndpointOffer,
+    method: &'static str,
+    /// Query parameters as JSON, for the script that follows the choice.
+    query: String,
+    chosen: bool,
+    writes: bool,
+}
+
+impl Configure<'_> {
+    fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+
+    /// The part of the page that an error is beside.
+    fn anchor<'b>(&self, field: &'b str) -> &'b str {
+        match field {
+            "endpoint" | "method" | "query" => "endpoint-group",
+            "credential" => "credential-in-use",
+            other => other,
+        }
+    }
+}
+
+/// `GET /{kind}/new/{connector}/configure?credential=…`.
+pub(crate) async fn show(State(state): State<WebState>, flow: Flow, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
+    let Some(id) = id_of(wanted.credential.as_deref()) else {
+        return authenticate::without_choice(&state, &flow, "Choose a credential, or add one.").await;
+    };
+    let Some(credential) = credential(&state, &flow, id).await? else {
+        return gone(&state, &flow).await;
+    };
+    let form = ConfigureForm::first(state.service.new_form(), &flow.connector, flow.kind);
+    respond(&state, &flow, &credential, &form, &Outcome::default())
+}
+
+/// `POST` of the same: Test, Create, or one more row.
+pub(crate) async fn act(
+    State(state): State<WebState>,
+    flow: Flow,
+    Query(wanted): Query<Wanted>,
+    Form(mut form): Form<ConfigureForm>,
+) -> Result<Response, PageError> {
+    let Some(credential) = credential(&state, &flow, id_of(wanted.credential.as_deref()).unwrap_or_default()).await? else {
+        return gone(&state, &flow).await;
+    };
+    form.follow_choice(&flow.connector, flow.kind);
+    let id = credential.tile.id;
+    let outcome = match form.action.as_str() {
+        "create" => match state.service.create_resource(flow.kind, &flow.connector, id, form.id, &form.raw).await? {
+            ResourceCreation::Created(id) => {
+                return Ok(Redirect::to(&format!("/{}/{id}?created=1", flow.kind.plural())).into_response());
+            }
+            ResourceCreation::Invalid(errors) => Outcome::errors(errors),
+        },
+        "test" => match state.service.parse_endpoint(&flow.connector, flow.kind, &form.raw) {
+            Err(errors) => Outcome::errors(errors),
+            Ok(endpoint) if !endpoint.method.is_safe() && !form.may_write => {
+                Outcome::errors(vec![FieldError::new("may_write", "Tick this box first: this Test writes to the real account.")])
+            }
+            Ok(endpoint) => {
+                let body = Some(form.body.as_str()).filter(|body| !endpoint.method.is_safe() && !body.trim().is_empty());
+                let preview = state.service.preview(&flow.connector, id, &endpoint, body).await?;
+                if preview.is_none() {
+                    return gone(&state, &flow).await;
+                }
+                Outcome { preview, ..Outcome::default() }
+            }
+        },
+        _ => {
+            form.raw.query.push((String::new(), String::new()));
+            Outcome { row_added: true, ..Outcome::default() }
+        }
+    };
+    respond(&state, &flow, &credential, &form, &outcome)
+}
+
+async fn credential(state: &WebState, flow: &Flow, id: Uuid) -> Result<Option<CredentialDetail>, PageError> {
+    let credential = state.service.credential(id).await?;
+    Ok(credential.filter(|credential| credential.tile.connector == flow.connector.id))
+}
+
+async fn gone(state: &WebState, flow: &Flow) -> Result<Response, PageError> {
+    authenticate::without_choice(state, flow, "This credential does not exist any more. Choose another, or add one.").await
+}
+
+fn respond(
+    state: &WebState,
+    flow: &Flow,
+    credential: &CredentialDetail,
+    form: &ConfigureForm,
+    outcome: &Outcome,
+) -> Result<Response, PageError> {
+    let connector: &Connector = &flow.connector;
+    let chosen = offer(connector, flow.kind, &form.raw.endpoint);
+    let view = |offer: &'_ EndpointOffer| serde_json::to_string(&offer.query).map_err(PageError::internal);
+    let mut offers = Vec::new();
+    for offer in connector.endpoints_for(flow.kind) {
+        offers.push(OfferView {
+            offer,
+            method: offer.method.as_str(),
+            query: view(offer)?,
+            chosen: chosen.is_some_and(|chosen| chosen.name == offer.name),
+            writes: !offer.method.is_safe(),
+        });
+    }
+    let mut rows: Vec<_> = form.raw.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    if rows.is_empty() {
+        rows.push(("", ""));
+    }
+    let wrong = !outcome.errors.is_empty();
+    let page = Configure {
+        layout: Layout::new(state, Section::Flows, format!("Configure · {}", new_title(flow.kind))).with_error(wrong),
+        flow: FlowView::new(flow),
+        tile: TileView::new(&credential.tile, Badge::of(connector), state.service.now()),
+        form,
+        offers,
+        own: chosen.is_none(),
+        methods: Method::ALL.map(Method::as_str),
+        rows,
+        row_added: outcome.row_added,
+        errors: &outcome.errors,
+        preview: outcome.preview.as_ref().map(PreviewView::new),
+    };
+    layout::page(if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::connector::file;
+
+    fn connector() -> Connector {
+        let text = include_str!("../../../connectors/oauth2-client-credentials.toml");
+        let offers = r#"
+            [[endpoint]]
+            used_for = ["source"]
+            name = "Paged"
+            method = "GET"
+            path = "/paged"
+            query = { page = "1" }
+            [[endpoint]]
+            used_for = ["source"]
+            name = "Whole"
+            method = "GET"
+            path = "/whole"
+        "#;
+        file::read("test.toml", &format!("{text}{offers}")).unwrap().connector
+    }
+
+    fn posted(endpoint: &str, query: &str) -> ConfigureForm {
+        let body = format!("form=01890000-0000-7000-8000-000000000001&shown_for=Paged&endpoint={endpoint}&{query}");
+        ConfigureForm::from_fields(Fields::read(body.as_bytes())).ok().unwrap()
+    }
+
+    #[test]
+    fn untouched_parameters_follow_the_endpoint() {
+        let mut form = posted("Whole", "query_name=page&query_value=1&query_name=&query_value=");
+        form.follow_choice(&connector(), ResourceKind::Source);
+        assert_eq!(form.raw.query, []);
+        assert_eq!(form.shown_for, "Whole");
+    }
+
+    #[test]
+    fn touched_parameters_stay() {
+        let mut form = posted("Whole", "query_name=page&query_value=2");
+        form.follow_choice(&connector(), ResourceKind::Source);
+        assert_eq!(form.raw.query, [("page".to_owned(), "2".to_owned())]);
+    }
+
+    #[test]
+    fn the_first_offer_is_chosen_at_first() {
+        let form = ConfigureForm::first(Uuid::nil(), &connector(), ResourceKind::Source);
+        assert_eq!((form.raw.endpoint.as_str(), form.shown_for.as_str()), ("Paged", "Paged"));
+        let form = ConfigureForm::first(Uuid::nil(), &connector(), ResourceKind::Destination);
+        assert_eq!(form.raw.endpoint, "");
+    }
+}

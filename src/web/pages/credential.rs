@@ -1,0 +1,78 @@
+//! One credential: what is in it (but for its secrets), how its last verification went, what uses it.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+
+use crate::{
+    domain::verification::Verification,
+    service::credentials::CredentialDetail,
+    web::{
+        age::Age,
+        error::PageError,
+        extract::Id,
+        layout::{self, Layout, Section},
+        state::WebState,
+        views::{
+            tile::{ResourceView, TileView, badge},
+            verification::{DiagnosisView, StageView, stages},
+        },
+    },
+};
+
+/// What has just happened, by the address.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Happened {
+    tested: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "credential.html")]
+struct CredentialPage<'a> {
+    layout: Layout,
+    tile: TileView<'a>,
+    detail: &'a CredentialDetail,
+    connector: &'a str,
+    created: Age,
+    verified: Option<Age>,
+    stages: Vec<StageView<'a>>,
+    failure: Option<DiagnosisView<'a>>,
+    notice: Option<DiagnosisView<'a>>,
+    used_by: Vec<ResourceView<'a>>,
+    tested: bool,
+}
+
+/// `GET /credentials/{id}`.
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    Id(id): Id,
+    Query(happened): Query<Happened>,
+) -> Result<Response, PageError> {
+    let detail = state.service.credential(id).await?.ok_or(PageError::NotFound)?;
+    let (catalogue, now) = (state.service.catalogue(), state.service.now());
+    let tile = &detail.tile;
+    let verification: Option<&Verification> = detail.verification.as_ref().map(|past| &past.verification);
+    let page = CredentialPage {
+        layout: Layout::new(&state, Section::Credentials, format!("{} · Credentials", tile.name)),
+        tile: TileView::new(tile, badge(catalogue, &tile.connector), now),
+        connector: catalogue.get(tile.connector.as_str()).map_or(tile.connector.as_str(), |connector| &connector.name),
+        created: Age::of(detail.created_at, now),
+        verified: detail.verification.as_ref().map(|past| Age::of(past.at, now)),
+        stages: verification.map(stages).unwrap_or_default(),
+        failure: verification.and_then(|it| it.failure.as_ref()).map(DiagnosisView::new),
+        notice: verification.and_then(|it| it.notice.as_ref()).map(DiagnosisView::new),
+        used_by: detail.used_by.iter().map(|resource| ResourceView::new(resource, catalogue, now)).collect(),
+        tested: happened.tested.is_some(),
+        detail: &detail,
+    };
+    layout::ok(&page)
+}
+
+/// `POST /credentials/{id}/test`: verifies again; the page then shows what was found.
+pub(crate) async fn test(State(state): State<WebState>, Id(id): Id) -> Result<Response, PageError> {
+    state.service.test_credential(id).await?.ok_or(PageError::NotFound)?;
+    Ok(Redirect::to(&format!("/credentials/{id}?tested=1")).into_response())
+}

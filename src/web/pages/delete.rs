@@ -1,0 +1,88 @@
+//! Deleting asks first, on a page of its own, which script shows as a dialog.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use crate::{
+    service::credentials::{CredentialDeletion, CredentialDetail},
+    web::{
+        error::PageError,
+        extract::{Id, Kind},
+        layout::{self, Layout, Section},
+        state::WebState,
+        views::{flow::noun, tile::ResourceView},
+    },
+};
+
+#[derive(Template)]
+#[template(path = "delete.html")]
+struct Delete<'a> {
+    layout: Layout,
+    /// `credential`, `data source` or `data destination`.
+    noun: &'static str,
+    name: &'a str,
+    /// The page of what is to be deleted.
+    address: String,
+    consequence: &'static str,
+    /// What has to be deleted or changed first; while there is some, nothing can be deleted.
+    in_use: u64,
+    used_by: Vec<ResourceView<'a>>,
+}
+
+/// `GET /{kind}/{id}/delete`.
+pub(crate) async fn ask_resource(State(state): State<WebState>, Kind(kind): Kind, Id(id): Id) -> Result<Response, PageError> {
+    let detail = state.service.resource(kind, id).await?.ok_or(PageError::NotFound)?;
+    let page = Delete {
+        layout: Layout::new(&state, Section::Flows, format!("Delete {}?", detail.resource.name)),
+        noun: noun(kind),
+        name: &detail.resource.name,
+        address: format!("/{}/{id}", kind.plural()),
+        consequence: "Programs that use it stop working. Its credential stays.",
+        in_use: 0,
+        used_by: Vec::new(),
+    };
+    layout::ok(&page)
+}
+
+/// `POST` of the same.
+pub(crate) async fn resource(State(state): State<WebState>, Kind(kind): Kind, Id(id): Id) -> Result<Response, PageError> {
+    // Whoever sends it twice finds the same as whoever sent it once.
+    state.service.delete_resource(kind, id).await?;
+    Ok(Redirect::to(&format!("/?deleted={}", kind.as_str())).into_response())
+}
+
+/// `GET /credentials/{id}/delete`.
+pub(crate) async fn ask_credential(State(state): State<WebState>, Id(id): Id) -> Result<Response, PageError> {
+    let detail = state.service.credential(id).await?.ok_or(PageError::NotFound)?;
+    respond(&state, id, &detail, detail.tile.used_by, StatusCode::OK)
+}
+
+/// `POST` of the same.
+pub(crate) async fn credential(State(state): State<WebState>, Id(id): Id) -> Result<Response, PageError> {
+    match state.service.delete_credential(id).await? {
+        CredentialDeletion::Deleted | CredentialDeletion::NotFound => Ok(Redirect::to("/credentials?deleted=1").into_response()),
+        CredentialDeletion::InUse(count) => {
+            let detail = state.service.credential(id).await?.ok_or(PageError::NotFound)?;
+            respond(&state, id, &detail, count, StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    }
+}
+
+fn respond(state: &WebState, id: Uuid, detail: &CredentialDetail, in_use: u64, status: StatusCode) -> Result<Response, PageError> {
+    let (catalogue, now) = (state.service.catalogue(), state.service.now());
+    let page = Delete {
+        layout: Layout::new(state, Section::Credentials, format!("Delete {}?", detail.tile.name)).with_error(!status.is_success()),
+        noun: "credential",
+        name: &detail.tile.name,
+        address: format!("/credentials/{id}"),
+        consequence: "Its sealed values are erased from the database. The service itself is not told: revoke the secret there if it is no longer needed.",
+        in_use,
+        used_by: detail.used_by.iter().map(|resource| ResourceView::new(resource, catalogue, now)).collect(),
+    };
+    layout::page(status, &page)
+}

@@ -1,0 +1,86 @@
+//! Home: the credentials that need somebody, then sources and destinations at a glance.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use serde::Deserialize;
+
+use crate::{
+    domain::{resource::ResourceKind, time::Timestamp},
+    service::{catalogue::Catalogue, resources::ResourceSummary},
+    web::{
+        error::PageError,
+        layout::{self, Layout, Section},
+        state::WebState,
+        views::{
+            flow::noun,
+            tile::{ResourceView, TileView, badge},
+        },
+    },
+};
+
+/// What has just happened, by the address.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Happened {
+    deleted: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    layout: Layout,
+    deleted: Option<&'static str>,
+    attention: Vec<TileView<'a>>,
+    lists: [List<'a>; 2],
+}
+
+/// The sources, or the destinations.
+struct List<'a> {
+    title: &'static str,
+    noun: &'static str,
+    plural: &'static str,
+    explanation: &'static str,
+    resources: Vec<ResourceView<'a>>,
+}
+
+impl Home<'_> {
+    fn is_empty(&self) -> bool {
+        self.attention.is_empty() && self.lists.iter().all(|list| list.resources.is_empty())
+    }
+}
+
+/// `GET /`.
+pub(crate) async fn show(State(state): State<WebState>, Query(happened): Query<Happened>) -> Result<Response, PageError> {
+    let overview = state.service.overview().await?;
+    let now = state.service.now();
+    let catalogue = state.service.catalogue();
+    let deleted = happened.deleted.as_deref().and_then(ResourceKind::parse).map(noun);
+    let page = Home {
+        deleted,
+        layout: Layout::new(&state, Section::Flows, "Data flows"),
+        attention: overview.attention.iter().map(|tile| TileView::new(tile, badge(catalogue, &tile.connector), now)).collect(),
+        lists: [
+            List {
+                title: "Sources",
+                noun: "source",
+                plural: "sources",
+                explanation: "Data is read from here.",
+                resources: views(&overview.sources, catalogue, now),
+            },
+            List {
+                title: "Destinations",
+                noun: "destination",
+                plural: "destinations",
+                explanation: "Data is written here.",
+                resources: views(&overview.destinations, catalogue, now),
+            },
+        ],
+    };
+    layout::ok(&page)
+}
+
+fn views<'a>(resources: &'a [ResourceSummary], catalogue: &'a Catalogue, now: Timestamp) -> Vec<ResourceView<'a>> {
+    resources.iter().map(|resource| ResourceView::new(resource, catalogue, now)).collect()
+}

@@ -1,0 +1,14 @@
+//! The pages, a file a page. Each handler makes one call of the service and shows its answer; each
+//! template has the name of its page.
+
+pub(crate) mod authenticate;
+pub(crate) mod configure;
+pub(crate) mod connectors;
+pub(crate) mod credential;
+pub(crate) mod credentials;
+pub(crate) mod delete;
+pub(crate) mod health;
+pub(crate) mod home;
+pub(crate) mod overlay;
+pub(crate) mod resource;
+pub(crate) mod save;

@@ -1,0 +1,270 @@
+//! Save: the overlay's form is verified and stored. Script asks for `application/x-ndjson` and gets a
+//! line for each stage as it ends, and a last line with the outcome; a plain form gets a page.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use futures_util::{
+    FutureExt,
+    future::BoxFuture,
+    stream::{self, Stream},
+};
+use secrecy::SecretString;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::overlay;
+use crate::{
+    domain::{
+        connector::{Connector, FieldId},
+        credential::CredentialId,
+        form::RawForm,
+        verification::{StageObserver, StageReport, Unobserved},
+    },
+    service::{ServiceError, save::SaveOutcome},
+    web::{
+        error::{self, PageError},
+        extract::{Fields, Flow, Form, FromFields},
+        session::OpenSession,
+        state::WebState,
+        views::{
+            flow::base,
+            form::{FormView, Problem},
+            verification::outcome_word,
+        },
+    },
+};
+
+/// The media type of a stream of JSON values, one a line.
+const LINES: &str = "application/x-ndjson";
+
+/// The overlay's form as it came.
+pub(crate) struct SaveForm {
+    draft: Uuid,
+    raw: RawForm,
+}
+
+impl FromFields for SaveForm {
+    fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
+        let draft = fields.take_id("draft")?;
+        let (name, description) = (fields.take("name"), fields.take("description"));
+        // Whether a field is secret is the connector's to say, so all are treated as if they were.
+        let typed = fields.rest().filter_map(|(id, value)| Some((FieldId::new(&id)?, SecretString::from(value)))).collect();
+        Ok(Self { draft, raw: RawForm { name, description, fields: typed } })
+    }
+}
+
+impl SaveForm {
+    /// What was typed into the fields that the connector has.
+    fn for_connector(mut self, connector: &Connector) -> (Uuid, RawForm) {
+        self.raw.fields.retain(|id, _| connector.field(id.as_str()).is_some());
+        (self.draft, self.raw)
+    }
+}
+
+/// `POST /{kind}/new/{connector}/credentials/new`.
+pub(crate) async fn save(
+    State(state): State<WebState>,
+    flow: Flow,
+    session: OpenSession,
+    headers: HeaderMap,
+    Form(form): Form<SaveForm>,
+) -> Result<Response, PageError> {
+    let (draft, raw) = form.for_connector(&flow.connector);
+    if headers.get(header::ACCEPT).is_some_and(|accepted| accepted == LINES) {
+        return Ok(session.attach(as_lines(state, flow, &session, draft, raw)));
+    }
+    let saving = state.service.save_credential(session.session, Arc::clone(&flow.connector), draft, raw, Arc::new(Unobserved));
+    let invalid = StatusCode::UNPROCESSABLE_ENTITY;
+    let response = match saving.await? {
+        SaveOutcome::Saved(id) => Redirect::to(&location(&flow, id)).into_response(),
+        SaveOutcome::Invalid { errors, form } => overlay::respond(&state, &flow, &form, Problem::Invalid(&errors), invalid).await?,
+        SaveOutcome::Rejected { verification, form } => {
+            overlay::respond(&state, &flow, &form, Problem::Rejected(&verification), invalid).await?
+        }
+    };
+    Ok(session.attach(response))
+}
+
+/// Where a saved credential is seen: the tiles, with its own selected.
+fn location(flow: &Flow, id: CredentialId) -> String {
+    format!("{}/authenticate?credential={id}&saved=1", base(flow))
+}
+
+/// The form without the page around it.
+#[derive(Template)]
+#[template(path = "overlay/form.html")]
+struct Fragment<'a> {
+    form: FormView<'a>,
+}
+
+/// One line of the stream.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+#[serde(untagged)]
+enum Line {
+    /// A stage has ended.
+    Stage { stage: &'static str, outcome: &'static str, label: &'static str, millis: u64 },
+    /// How the Save ended: `saved`, with the address to go to.
+    Saved { outcome: &'static str, location: String },
+    /// How the Save ended: `invalid` or `rejected`, with the form to show.
+    Again { outcome: &'static str, html: String },
+    /// How the Save ended: `error`, which was logged.
+    Error { outcome: &'static str, message: &'static str },
+}
+
+impl Line {
+    const ERROR: Self = Self::Error { outcome: "error", message: "Internal Server Error" };
+
+    fn of(report: &StageReport) -> Self {
+        Self::Stage {
+            stage: report.stage.as_str(),
+            outcome: outcome_word(report.outcome),
+            label: report.stage.label(),
+            millis: report.micros / 1_000,
+        }
+    }
+
+    fn to_text(&self) -> String {
+        // Strings and numbers always serialise.
+        let mut text = serde_json::to_string(self).unwrap_or_else(|_| r#"{"outcome":"error"}"#.into());
+        text.push('\n');
+        text
+    }
+}
+
+/// Sends stages on as they end.
+struct Live(mpsc::UnboundedSender<StageReport>);
+
+impl StageObserver for Live {
+    fn stage_ended(&self, report: &StageReport) {
+        // Nobody listens any more when the browser has gone; the Save goes on without it.
+        let _ = self.0.send(report.clone());
+    }
+}
+
+fn as_lines(state: WebState, flow: Flow, session: &OpenSession, draft: Uuid, raw: RawForm) -> Response {
+    let (sender, stages) = mpsc::unbounded_channel();
+    let service = state.service.clone();
+    let (session, connector) = (session.session, Arc::clone(&flow.connector));
+    let saving = async move { service.save_credential(session, connector, draft, raw, Arc::new(Live(sender))).await };
+    // The answer has begun by then, so that a panic must become a last line rather than a status.
+    let saving = AssertUnwindSafe(saving).catch_unwind();
+    let last = move |outcome: std::thread::Result<_>| match outcome {
+        Ok(outcome) => last_line(&state, &flow, outcome),
+        Err(payload) => {
+            error::panicked(payload);
+            Line::ERROR
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(LINES)),
+        // Asks a proxy in front not to gather the lines.
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(lines(stages, Box::pin(saving), last))).into_response()
+}
+
+fn last_line(state: &WebState, flow: &Flow, outcome: Result<SaveOutcome, ServiceError>) -> Line {
+    let again =
+        |outcome, form: &_, problem: Problem<'_>| match (Fragment { form: overlay::view(state, flow, form, problem) }).render() {
+            Ok(html) => Line::Again { outcome, html },
+            Err(error) => {
+                PageError::internal(error);
+                Line::ERROR
+            }
+        };
+    match outcome {
+        Ok(SaveOutcome::Saved(id)) => Line::Saved { outcome: "saved", location: location(flow, id) },
+        Ok(SaveOutcome::Invalid { errors, form }) => again("invalid", &form, Problem::Invalid(&errors)),
+        Ok(SaveOutcome::Rejected { verification, form }) => again("rejected", &form, Problem::Rejected(&verification)),
+        Err(error) => {
+            PageError::internal(error);
+            Line::ERROR
+        }
+    }
+}
+
+/// A line for each stage until the work is done, then the stages that came meanwhile, then the last line.
+fn lines<T: Send + 'static>(
+    stages: mpsc::UnboundedReceiver<StageReport>,
+    work: BoxFuture<'static, T>,
+    last: impl FnOnce(T) -> Line + Send + 'static,
+) -> impl Stream<Item = Result<String, Infallible>> + Send + 'static {
+    stream::unfold((stages, Some((work, last))), |(mut stages, mut rest)| async move {
+        let (work, _) = rest.as_mut()?;
+        let done = tokio::select! {
+            biased;
+            Some(report) = stages.recv() => return Some((Ok(Line::of(&report).to_text()), (stages, rest))),
+            done = work => done,
+        };
+        let mut text = String::new();
+        while let Ok(report) = stages.try_recv() {
+            text.push_str(&Line::of(&report).to_text());
+        }
+        let (_, last) = rest.take()?;
+        text.push_str(&last(done).to_text());
+        Some((Ok(text), (stages, None)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::verification::{Stage, StageOutcome};
+    use futures_util::StreamExt;
+
+    fn report(stage: Stage) -> StageReport {
+        StageReport { stage, outcome: StageOutcome::Passed, micros: 12_345 }
+    }
+
+    #[tokio::test]
+    async fn stages_come_before_the_work_is_done_and_the_outcome_comes_last() {
+        let (sender, stages) = mpsc::unbounded_channel();
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let observer = Live(sender);
+        let late = Arc::new(Live(observer.0.clone()));
+        let work = Box::pin(async move {
+            let _ = finished.await;
+            late.stage_ended(&report(Stage::Tls));
+        });
+        let mut lines = Box::pin(lines(stages, work, |()| Line::Saved { outcome: "saved", location: "/x?credential=1".into() }));
+        observer.stage_ended(&report(Stage::Address));
+        let first = lines.next().await.unwrap().unwrap();
+        assert_eq!(first, "{\"stage\":\"address\",\"outcome\":\"passed\",\"label\":\"Address\",\"millis\":12}\n");
+        finish.send(()).unwrap();
+        let rest: String = lines.map(|line| line.unwrap()).collect().await;
+        let rest: Vec<_> = rest.lines().collect();
+        assert_eq!(
+            rest,
+            [
+                "{\"stage\":\"tls\",\"outcome\":\"passed\",\"label\":\"TLS\",\"millis\":12}",
+                "{\"outcome\":\"saved\",\"location\":\"/x?credential=1\"}",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_is_one_line() {
+        let line = Line::Again { outcome: "invalid", html: "<form>\n\"</form>".into() };
+        assert_eq!(line.to_text(), "{\"outcome\":\"invalid\",\"html\":\"<form>\\n\\\"</form>\"}\n");
+    }
+
+    #[test]
+    fn only_fields_of_the_form_are_read() {
+        let draft = "01890000-0000-7000-8000-000000000001";
+        let body = format!("draft={draft}&name=A&description=B&client_id=c&Not-a-field=x");
+        let form = SaveForm::from_fields(Fields::read(body.as_bytes())).ok().unwrap();
+        assert_eq!(form.draft.to_string(), draft);
+        assert_eq!((form.raw.name.as_str(), form.raw.description.as_str()), ("A", "B"));
+        let ids: Vec<_> = form.raw.fields.keys().map(FieldId::as_str).collect();
+        assert_eq!(ids, ["client_id"]);
+        assert!(matches!(SaveForm::from_fields(Fields::read(b"name=A")), Err(PageError::BadRequest)));
+    }
+}

@@ -1,0 +1,51 @@
+//! Which handler answers which address, and what lies around the handlers.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    assets, error,
+    middleware::{guard::Guard, guard::guard, headers::headers, request_id::request_id},
+    pages::{authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, save},
+    state::WebState,
+};
+
+/// The largest body of a request, in bytes: some ten times what the longest form can hold.
+const BODY_MAX: usize = 256 * 1024;
+
+/// Everything that Keytile answers.
+pub fn router(state: WebState) -> Router {
+    let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.listen));
+    // The first layer that is added is the innermost: a request passes them from the last to the first.
+    let pages = Router::new()
+        .route("/", get(home::show))
+        .route("/connectors", get(connectors::catalogue))
+        .route("/credentials", get(credentials::show))
+        .route("/credentials/{id}", get(credential::show))
+        .route("/credentials/{id}/test", post(credential::test))
+        .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
+        .route("/{kind}/new", get(connectors::choose))
+        .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))
+        .route("/{kind}/new/{connector}/credentials/new", get(overlay::show).post(save::save))
+        .route("/{kind}/new/{connector}/credentials/discard", post(overlay::discard))
+        .route("/{kind}/new/{connector}/configure", get(configure::show).post(configure::act))
+        .route("/{kind}/{id}", get(resource::show))
+        .route("/{kind}/{id}/preview", post(resource::preview))
+        .route("/{kind}/{id}/credential", post(resource::change_credential))
+        .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
+        .route("/static/{name}", get(assets::serve))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(own, guard))
+        .layer(from_fn_with_state(state.clone(), error::error_pages));
+    // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.
+    let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
+    pages.merge(health).layer(from_fn(headers)).layer(from_fn(request_id)).with_state(state)
+}

@@ -1,0 +1,7 @@
+//! What templates show: domain values prepared for reading, without a database row or a secret in them.
+
+pub(crate) mod flow;
+pub(crate) mod form;
+pub(crate) mod preview;
+pub(crate) mod tile;
+pub(crate) mod verification;

@@ -1,0 +1,78 @@
+// The tiles: search as one types, load more without leaving the page, and a word when Next has no choice.
+
+import { announce } from "./announce.js";
+import { fetchPage, focusOn, notice } from "./page.js";
+
+const count = () => document.getElementById("tile-count");
+const chosen = () => document.querySelector(".tile-radio:checked")?.value;
+
+let waiting;
+let running;
+
+document.addEventListener("input", (event) => {
+  const form = event.target.closest?.("[data-live-search]");
+  if (!form) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => search(form), 180);
+});
+
+async function search(form) {
+  running?.abort();
+  running = new AbortController();
+  const url = new URL(form.getAttribute("action"), location.href);
+  const text = form.elements.q.value.trim();
+  if (text) url.searchParams.set("q", text);
+  if (chosen()) url.searchParams.set("credential", chosen());
+  try {
+    const { page, ok } = await fetchPage(url, { signal: running.signal });
+    if (!ok) return;
+    const results = page.querySelector("[data-results]");
+    document.querySelector("[data-results]").replaceChildren(...document.importNode(results, true).childNodes);
+    count().textContent = page.getElementById("tile-count").textContent;
+    history.replaceState(history.state, "", url);
+    announce(count().textContent);
+  } catch {
+    // A later search has taken over, or the connection is gone: the button of the form still works.
+  }
+}
+
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest?.("[data-load-more]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  if (link.getAttribute("aria-disabled")) return;
+  link.setAttribute("aria-disabled", "true");
+  try {
+    const { page, ok } = await fetchPage(link.href);
+    if (!ok) throw new Error("no page");
+    const tiles = [...page.querySelectorAll("#tiles > .tile:not(.tile-add)")].filter((tile) => !isShown(tile));
+    const added = tiles.map((tile) => document.importNode(tile, true));
+    document.getElementById("tiles").append(...added);
+    const next = page.getElementById("load-more");
+    link.parentElement.replaceWith(...(next ? [document.importNode(next, true)] : []));
+    const shown = document.querySelectorAll("#tiles > .tile:not(.tile-add)").length;
+    count().textContent = `${shown} credentials`;
+    announce(`${added.length} more credentials`);
+    if (added[0]) focusOn(added[0].querySelector("input") ?? added[0]);
+  } catch {
+    location.assign(link.href);
+  }
+});
+
+function isShown(tile) {
+  const value = tile.querySelector("input")?.value;
+  return value !== undefined && document.querySelector(`.tile-radio[value="${CSS.escape(value)}"]`) !== null;
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-choose]") || chosen()) return;
+  event.preventDefault();
+  document.getElementById("choice-error")?.remove();
+  const message = notice("choice-error", "bad", "Choose a credential, or add one.");
+  document.getElementById("notices").prepend(message);
+  focusOn(message);
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".tile-radio")) document.getElementById("choice-error")?.remove();
+});
