@@ -2,6 +2,9 @@
 //!
 //! The map, a line a module:
 //!
+//! - [`config`]: every setting: flag, variable, default
+//! - [`app`]: builds an app from a config and a clock, and serves it
+//! - [`cli`]: the command line, a file a command
 //! - [`domain`]: types and rules; no input or output, no clock of their own
 //! - [`crypto`]: the only place with keys and ciphers
 //! - [`store`]: the only place with SQL; sees ciphertext only
@@ -13,6 +16,9 @@
 //! Imports point one way: `web, cli → service → store, upstream, crypto → domain`. A test reads them and
 //! fails on an arrow that runs the other way.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod sandbox;

@@ -69,10 +69,10 @@ fn header<'r>(response: &'r Response, name: &str) -> &'r str {
 async fn the_documented_values_get_a_token_of_ten_minutes() {
     let stage = Stage::set().await;
     let hints = sandbox::hints("talkdesk").unwrap();
-    let values = |field| hints.fields.iter().find(|hint| hint.field == field).unwrap().values;
-    let authorization = basic(values("client_id")[0], values("client_secret")[0]);
+    let values = |field| hints.values.iter().find(|(named, _)| *named == field).unwrap().1;
+    let authorization = basic(values("client_id"), values("client_secret"));
 
-    let response = stage.token_request(values("account_name")[0], &authorization, GRANT).send().await.unwrap();
+    let response = stage.token_request(values("account_name"), &authorization, GRANT).send().await.unwrap();
 
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(header(&response, "cache-control"), "no-store");

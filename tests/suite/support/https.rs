@@ -9,15 +9,31 @@ use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 pub(crate) fn client(authority: CertificateDer<'static>, address: SocketAddr, hosts: &[&str]) -> reqwest::Client {
     let mut roots = RootCertStore::empty();
     roots.add(authority).unwrap();
+    hosts.iter().fold(builder(roots), |builder, host| builder.resolve(host, address)).build().unwrap()
+}
+
+/// A client for Keytile itself, which the tests reach without TLS.
+pub(crate) fn plain_client() -> reqwest::Client {
+    builder(RootCertStore::empty()).build().unwrap()
+}
+
+fn builder(roots: RootCertStore) -> reqwest::ClientBuilder {
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let builder = reqwest::Client::builder()
+    reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(30));
-    hosts.iter().fold(builder, |builder, host| builder.resolve(host, address)).build().unwrap()
+        .timeout(Duration::from_secs(30))
+}
+
+/// A certificate as text, for a file of authorities.
+pub(crate) fn pem(certificate: &CertificateDer<'_>) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let encoded = BASE64_STANDARD.encode(certificate);
+    let lines: Vec<&str> = encoded.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }

@@ -1,5 +1,10 @@
 //! What tests run against: servers that they start themselves, on free ports, and that end with them.
 
+pub(crate) mod clock;
+pub(crate) mod database;
 pub(crate) mod dns_server;
 pub(crate) mod fault_server;
+pub(crate) mod https;
+pub(crate) mod oidc_provider;
+pub(crate) mod server;
 pub(crate) mod tls;

@@ -1,0 +1,258 @@
+//! Builds an [`App`] from a [`Config`] and a clock, and serves it. The program and the tests both use this.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::{
+    config::{Config, KEYRING_VALUE_VARIABLE, StorageConfig},
+    crypto::keyring::{Keyring, KeyringError},
+    domain::time::Clock,
+    sandbox::{self, Sandbox},
+    service::{
+        InstallationError, Service,
+        catalogue::{Catalogue, CatalogueError},
+    },
+    store::{Store, StoreError},
+    upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamError, UpstreamSettings},
+    web::{self, SandboxHints, WebSettings, WebState},
+};
+
+/// How often what has expired is deleted.
+const CLEANING: Duration = Duration::from_secs(60);
+/// How long requests in flight may take to finish after the signal to stop: longer than any request to a
+/// service may take.
+const STOPPING: Duration = Duration::from_secs(30);
+
+/// Keytile, ready to serve.
+pub struct App {
+    service: Service,
+    sandbox: Option<Sandbox>,
+    listener: TcpListener,
+    router: Router,
+    address: Url,
+    made_keyring: Option<PathBuf>,
+}
+
+/// Why Keytile does not start. Each says which setting to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting that parses but cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// A file or folder of a setting.
+    #[error("{setting}: {} {doing}: {cause}", path.display())]
+    File {
+        /// The setting's flag.
+        setting: &'static str,
+        /// What could not be done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The database.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The keyring.
+    #[error("{0}")]
+    Keyring(#[from] KeyringError),
+    /// The keyring beside the database.
+    #[error("{0}")]
+    Installation(#[from] InstallationError),
+    /// The connectors.
+    #[error("{0}")]
+    Catalogue(#[from] CatalogueError),
+    /// What calls out.
+    #[error("{0}")]
+    Upstream(#[from] UpstreamError),
+    /// The address to listen on.
+    #[error("--listen: {address} cannot be listened on: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The sandbox.
+    #[error("--sandbox: the sandbox cannot start: {0}")]
+    Sandbox(io::Error),
+}
+
+/// What a test may set that an operator cannot.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Where names are looked up.
+    pub nameserver: Nameserver,
+    /// How long calls may take.
+    pub limits: Limits,
+}
+
+impl App {
+    /// Opens or makes what the settings name, and listens.
+    pub async fn build(config: &Config, clock: Arc<dyn Clock>, overrides: Overrides) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Setting)?;
+        let catalogue = Catalogue::load(config.connectors.as_deref())?;
+        let listening = |cause| StartError::Listen { address: config.listen, cause };
+        let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
+        let listen = listener.local_addr().map_err(listening)?;
+        let (store, keyring, made_keyring) = open_storage(&config.storage).await?;
+        let sandbox = match config.sandbox {
+            true => Some(Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).await.map_err(StartError::Sandbox)?),
+            false => None,
+        };
+        let settings = upstream_settings(config, sandbox.as_ref(), overrides)?;
+        let upstream = Upstream::new(settings, clock.clone())?;
+        let service = Service::new(store, keyring, upstream, catalogue, clock).await?;
+        let address = config.address(listen);
+        let settings = WebSettings { public_url: address.clone(), listen, sandbox: sandbox.is_some(), sandbox_hints };
+        let router = web::router(WebState { service: service.clone(), settings: Arc::new(settings) });
+        Ok(Self { service, sandbox, listener, router, address, made_keyring })
+    }
+
+    /// The address to open.
+    pub fn address(&self) -> &Url {
+        &self.address
+    }
+
+    /// The keyring that this start made, because the database was new.
+    pub fn made_keyring(&self) -> Option<&Path> {
+        self.made_keyring.as_deref()
+    }
+
+    /// What Keytile does, for tests and benchmarks.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Serves until `stop` is ready; then finishes the requests in flight, and the work that goes on
+    /// without its request.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let cleaning = tokio::spawn(clean(self.service.clone()));
+        let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let signal = async move {
+            stop.await;
+            // Nobody listens any more only when serving has ended by itself.
+            let _ = stopping.send(());
+        };
+        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(signal);
+        let deadline = async {
+            match stopped.await {
+                Ok(()) => tokio::time::sleep(STOPPING).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let served = tokio::select! {
+            served = async { serving.await } => served,
+            () = deadline => {
+                tracing::warn!("requests were still in flight after {} s and were cut off", STOPPING.as_secs());
+                Ok(())
+            }
+        };
+        cleaning.abort();
+        if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
+            tracing::warn!("work was still going on after {} s and was cut off", STOPPING.as_secs());
+        }
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+        served
+    }
+}
+
+async fn clean(service: Service) {
+    let mut ticks = tokio::time::interval(CLEANING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = service.delete_expired().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "what has expired could not be deleted");
+        }
+    }
+}
+
+/// Opens database and keyring. Makes a keyring only for an embedded database that holds nothing sealed:
+/// beside any other, a new keyring would only hide that the right one is missing.
+pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Option<PathBuf>), StartError> {
+    let database = config.database();
+    if config.database_url.is_none() || config.keyring.is_none() {
+        make_data_dir(&config.data_dir)?;
+    }
+    let store = Store::open(database.expose()).await?;
+    if let Some(value) = keyring_value() {
+        // The keyring's own errors name the flag, but here the text is in the variable.
+        let named = |error: KeyringError| StartError::Setting(error.to_string().replacen("--keyring", KEYRING_VALUE_VARIABLE, 1));
+        return Ok((store, Keyring::parse(&value).map_err(named)?, None));
+    }
+    let path = config.keyring_path();
+    match Keyring::load(&path) {
+        Ok(keyring) => Ok((store, keyring, None)),
+        Err(KeyringError::Missing { .. }) if database.is_sqlite() && !store.holds_sealed_rows().await? => {
+            let keyring = Keyring::create(&path)?;
+            Ok((store, keyring, Some(path)))
+        }
+        Err(KeyringError::Missing { .. }) if store.holds_sealed_rows().await? => Err(StartError::Setting(format!(
+            "--keyring: {} is missing, and the database already holds values that it sealed. Put the keyring back in its place; without it they cannot be opened.",
+            path.display()
+        ))),
+        Err(KeyringError::Missing { .. }) => Err(StartError::Setting(format!(
+            "--keyring: {} is missing. Run `keytile init` once to make it, and give the same keyring to every instance of this database.",
+            path.display()
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the data folder, for its owner only, if it is not there.
+pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|cause| StartError::File { setting: "--data-dir", doing: "cannot be made", path: path.to_owned(), cause })
+}
+
+fn keyring_value() -> Option<SecretString> {
+    std::env::var(KEYRING_VALUE_VARIABLE).ok().filter(|value| !value.trim().is_empty()).map(SecretString::from)
+}
+
+fn upstream_settings(config: &Config, sandbox: Option<&Sandbox>, overrides: Overrides) -> Result<UpstreamSettings, StartError> {
+    let mut pins = config.egress_pin.clone();
+    let mut extra_ca = Vec::new();
+    if let Some(path) = &config.extra_ca {
+        let failed = |cause| StartError::File { setting: "--extra-ca", doing: "cannot be read", path: path.clone(), cause };
+        let pem = fs::read(path).map_err(failed)?;
+        let read = upstream::read_ca_file(&pem);
+        extra_ca = read.map_err(|reason| StartError::Setting(format!("--extra-ca: {}: {reason}", path.display())))?;
+    }
+    if let Some(sandbox) = sandbox {
+        let pins_of_sandbox: Result<Vec<EgressPin>, String> = sandbox_pins(sandbox).iter().map(|pin| pin.parse()).collect();
+        pins.extend(pins_of_sandbox.map_err(StartError::Setting)?);
+        extra_ca.push(sandbox.ca_der());
+    }
+    Ok(UpstreamSettings {
+        pins,
+        allow_private: config.allow_private_egress.clone(),
+        extra_ca,
+        nameserver: overrides.nameserver,
+        limits: overrides.limits,
+    })
+}
+
+fn sandbox_hints(connector: &str) -> Option<SandboxHints> {
+    let hints = sandbox::hints(connector)?;
+    Some(SandboxHints { values: hints.values, behaviour_field: hints.behaviour_field, behaviours: hints.behaviours })
+}
+
+/// The pins, as `--egress-pin` takes them, that send every connection for the sandbox's hosts to it.
+pub fn sandbox_pins(sandbox: &Sandbox) -> Vec<String> {
+    Sandbox::host_patterns().iter().map(|pattern| format!("{pattern}={}", sandbox.address())).collect()
+}

@@ -1,0 +1,30 @@
+//! `keytile init`: makes the keyring and the tables, once, before the first start over PostgreSQL.
+
+use crate::{
+    app::make_data_dir,
+    config::StorageConfig,
+    crypto::keyring::{Keyring, KeyringError},
+    store::Store,
+};
+
+pub(super) async fn run(config: &StorageConfig) -> Result<(), String> {
+    make_data_dir(&config.data_dir).map_err(|error| error.to_string())?;
+    let store = Store::open(config.database().expose()).await.map_err(|error| error.to_string())?;
+    let path = config.keyring_path();
+    let result = match Keyring::load(&path) {
+        Ok(_) => Err(format!("--keyring: {} is already there. Nothing was changed.", path.display())),
+        Err(KeyringError::Missing { .. }) => match store.holds_sealed_rows().await {
+            Ok(true) => Err(format!(
+                "--keyring: {} is missing, but the database already holds values that a keyring sealed. Put that keyring back; a new one could not open them.",
+                path.display()
+            )),
+            Ok(false) => Keyring::create(&path).map(|_| ()).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        },
+        Err(error) => Err(error.to_string()),
+    };
+    store.close().await;
+    result?;
+    println!("Made a new keyring: {}. Back it up apart from the database; without it nothing can be opened.", path.display());
+    Ok(())
+}

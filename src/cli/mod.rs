@@ -1,0 +1,63 @@
+//! The command line: a file a command.
+
+mod health;
+mod init;
+mod logging;
+mod sandbox;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keytile: a self-hosted credential store for data connectors.
+#[derive(Debug, Parser)]
+#[command(name = "keytile", version, about, max_term_width = 100)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start Keytile.
+    Serve(Box<crate::config::Config>),
+    /// Make the keyring and the tables of a new database.
+    Init(crate::config::StorageConfig),
+    /// Start only the sandbox, for a Keytile that runs elsewhere on this machine.
+    Sandbox(sandbox::SandboxArguments),
+    /// Ask a running Keytile whether it is well. Exits 0 if so, 1 if not.
+    Health(health::HealthArguments),
+}
+
+impl CommandLine {
+    /// Runs the command; prints why where it fails.
+    pub async fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Serve(config) => serve::run(&config).await,
+            Command::Init(config) => init::run(&config).await,
+            Command::Sandbox(arguments) => sandbox::run(&arguments).await,
+            Command::Health(arguments) => health::run(&arguments).await,
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("keytile: {reason}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Ready when the process is asked to stop: SIGTERM or Ctrl-C.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be listened for; stop Keytile with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

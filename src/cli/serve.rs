@@ -1,0 +1,21 @@
+//! `keytile serve`.
+
+use std::sync::Arc;
+
+use super::{asked_to_stop, logging};
+use crate::{
+    app::{App, Overrides},
+    config::Config,
+    domain::time::SystemClock,
+};
+
+pub(super) async fn run(config: &Config) -> Result<(), String> {
+    logging::start(&config.log);
+    let app = App::build(config, Arc::new(SystemClock), Overrides::default()).await.map_err(|error| error.to_string())?;
+    if let Some(path) = app.made_keyring() {
+        println!("Made a new keyring: {}. Back it up apart from the database; without it nothing can be opened.", path.display());
+    }
+    let sandbox = if config.sandbox { " with the sandbox" } else { "" };
+    println!("Keytile is ready{sandbox}: {}", app.address());
+    app.serve(asked_to_stop()).await.map_err(|error| format!("serving ended: {error}"))
+}

@@ -1,0 +1,76 @@
+//! `docs/configuration.md` and the program say the same, and a wrong setting stops the start with a sentence
+//! that names it.
+
+use std::process::Command;
+
+use clap::CommandFactory;
+
+/// The table of settings as the program knows them.
+fn table() -> String {
+    let command = keytile::cli::CommandLine::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let mut table = String::new();
+    for argument in serve.get_arguments().filter(|argument| argument.get_id() != "help") {
+        let flag = argument.get_long().unwrap();
+        let value = argument.get_num_args().is_some_and(|n| n.takes_values()) || argument.get_action().takes_values();
+        let value = argument.get_value_names().filter(|_| value).map_or(String::new(), |names| format!(" {}", names[0]));
+        let variable = argument.get_env().unwrap_or_else(|| panic!("--{flag} has no variable")).to_str().unwrap();
+        assert_eq!(variable, format!("KEYTILE_{}", flag.to_uppercase().replace('-', "_")));
+        let default = match argument.get_default_values() {
+            [default] if value.len() > 1 => format!("`{}`", default.to_str().unwrap()),
+            _ => String::new(),
+        };
+        let meaning = argument
+            .get_help()
+            .unwrap_or_else(|| panic!("--{flag} has no help"))
+            .to_string()
+            .replace('\n', " ")
+            .replace('|', "\\|");
+        table.push_str(&format!("| `--{flag}{value}` | `{variable}` | {default} | {meaning} |\n"));
+    }
+    table
+}
+
+#[test]
+fn the_page_and_the_program_name_the_same_settings() {
+    let page = include_str!("../../docs/configuration.md");
+    let rows: String = page.lines().filter(|line| line.starts_with("| `--")).map(|line| format!("{line}\n")).collect();
+    let table = table();
+    assert_eq!(rows, table, "docs/configuration.md has to have these rows:\n{table}");
+}
+
+/// Starts the program with a wrong setting; it has to fail and to name the setting.
+fn refused(arguments: &[&str], variables: &[(&str, &str)], named: &str, reason: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
+    command.arg("serve").args(arguments).current_dir(&folder).env_clear().envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?} was accepted");
+    assert!(message.contains(named) && message.contains(reason), "{arguments:?}: {message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn a_wrong_setting_stops_the_start_and_is_named() {
+    refused(&["--listen", "nowhere"], &[], "--listen", "invalid socket address");
+    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "loopback");
+    refused(&["--listen", "[::]:0"], &[], "--listen", "loopback");
+    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "loopback");
+    refused(&["--public-url", "keytile.example.com"], &[], "--public-url", "relative URL");
+    refused(&["--public-url", "https://a.example/keytile"], &[], "--public-url", "root");
+    refused(&["--listen", "127.0.0.1:0", "--data-dir", "/proc/nowhere"], &[], "--data-dir", "cannot be made");
+    refused(&["--database-url", "mysql://u:hunter2@h/d"], &[], "--database-url", "postgres://");
+    refused(&["--listen", "127.0.0.1:0"], &[("KEYTILE_DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d")], "--database-url", "");
+    refused(&["--listen", "127.0.0.1:0", "--connectors", "/does/not/exist"], &[], "--connectors", "/does/not/exist");
+    refused(&["--egress-pin", "a.example"], &[], "--egress-pin", "");
+    refused(&["--allow-private-egress", "10.0.0.0/99"], &[], "--allow-private-egress", "");
+    refused(&["--listen", "127.0.0.1:0", "--extra-ca", "/does/not/exist.pem"], &[], "--extra-ca", "/does/not/exist.pem");
+    refused(&["--listen", "127.0.0.1:0", "--extra-ca", "/proc/version"], &[], "--extra-ca", "");
+    refused(&["--log-format", "xml"], &[], "--log-format", "pretty");
+    refused(&["--log-level", "loud"], &[], "--log-level", "");
+    refused(&["--sandbox"], &[("KEYTILE_LISTEN", "x")], "--listen", "");
+    refused(&[], &[("KEYTILE_SANDBOX", "perhaps")], "--sandbox", "");
+    refused(&["--listen", "127.0.0.1:0"], &[("KEYTILE_KEYRING_VALUE", "hunter2")], "KEYTILE_KEYRING_VALUE", "");
+    refused(&["--listen", "127.0.0.1:0", "--database-url", "sqlite:/does/not/exist/k.db"], &[], "--database-url", "");
+}

@@ -1,0 +1,206 @@
+//! The program as it is run: its folder, its signals, and what a kill leaves behind.
+
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::server::{OVERLAY, good_values, replaced};
+
+/// A `keytile serve` in a folder of its own; killed when the test ends.
+struct Program {
+    child: Child,
+    address: String,
+    said: Vec<String>,
+}
+
+impl Program {
+    fn start(folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
+        command.args(["serve", "--sandbox", "--listen", "127.0.0.1:0"]).current_dir(folder).env_clear();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut said = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            said.push(line.unwrap());
+            if let Some((_, address)) = said.last().unwrap().split_once("http://") {
+                let address = address.trim_end_matches('/').to_owned();
+                return Self { child, address, said };
+            }
+        }
+        panic!("no address in {said:?}; {:?}", child.wait());
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Sends a request on a connection of its own, and returns the connection.
+    async fn send(&self, head: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: {}\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn ask(&self, head: &str, cookie: &str, body: &str) -> String {
+        let mut stream = self.send(head, body).await;
+        stream.write_all(format!("{cookie}\r\n{body}").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn encoded(form: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
+}
+
+fn draft_in(page: &str) -> String {
+    let tag = &page[page.find("name=\"draft\"").expect(page)..];
+    tag.split_once("value=\"").unwrap().1.split('"').next().unwrap().to_owned()
+}
+
+fn cookie_in(answer: &str) -> String {
+    let line = answer.lines().find(|line| line.to_ascii_lowercase().starts_with("set-cookie:")).expect(answer);
+    format!("Cookie: {}\r\n", line.split_once(':').unwrap().1.split(';').next().unwrap().trim())
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn the_first_start_makes_a_private_folder_and_the_second_finds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("keytile-data");
+    let program = Program::start(folder.path());
+    assert!(program.said.iter().any(|line| line.contains("Made a new keyring")), "{:?}", program.said);
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("keyring")), 0o600);
+    assert_eq!(mode(&data.join("keytile.db")), 0o600);
+    assert!(program.ask("GET /", "", "").await.starts_with("HTTP/1.1 200"));
+    let healthy = Command::new(env!("CARGO_BIN_EXE_keytile")).args(["health", "--listen", &program.address]).status().unwrap();
+    assert!(healthy.success());
+    let address = program.address.clone();
+    drop(program);
+    let healthy =
+        Command::new(env!("CARGO_BIN_EXE_keytile")).args(["health", "--listen", &address]).stderr(Stdio::null()).status().unwrap();
+    assert!(!healthy.success());
+    let again = Program::start(folder.path());
+    assert!(!again.said.iter().any(|line| line.contains("keyring")), "{:?}", again.said);
+}
+
+#[tokio::test]
+async fn a_keyring_that_is_gone_wrong_or_open_to_others_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Program::start(folder.path()));
+    let keyring = folder.path().join("keytile-data/keyring");
+    let kept = folder.path().join("kept");
+    let refused = |reason: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
+        let output = command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).env_clear().output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && message.contains("--keyring") && message.contains(reason), "{message}");
+    };
+    std::fs::rename(&keyring, &kept).unwrap();
+    refused("missing");
+    assert!(!keyring.exists(), "no new keyring is made beside sealed rows");
+    std::fs::copy(&kept, &keyring).unwrap();
+    std::fs::set_permissions(&keyring, PermissionsExt::from_mode(0o644)).unwrap();
+    refused("chmod 600");
+    std::fs::remove_file(&keyring).unwrap();
+    keytile::crypto::keyring::Keyring::create(&keyring).unwrap();
+    refused("not the one");
+    std::fs::remove_file(&keyring).unwrap();
+    std::fs::rename(&kept, &keyring).unwrap();
+    drop(Program::start(folder.path()));
+}
+
+#[tokio::test]
+async fn sigterm_finishes_requests_in_flight_and_exits_0() {
+    for signal in ["TERM", "INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = Program::start(folder.path());
+        let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), "", "").await);
+        let body = encoded(&good_values("In flight", &draft));
+        // Half a request is in flight when the signal comes.
+        let mut stream = program.send(&format!("POST {OVERLAY}"), &body).await;
+        stream.write_all(format!("\r\n{}", &body[..10]).as_bytes()).await.unwrap();
+        program.ask("GET /healthz", "", "").await;
+        program.signal(signal);
+        while TcpStream::connect(&program.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(&body.as_bytes()[10..]).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+        assert_eq!(program.child.wait().unwrap().code(), Some(0));
+        let again = Program::start(folder.path());
+        assert!(again.ask("GET /credentials", "", "").await.contains("In flight"));
+    }
+}
+
+#[tokio::test]
+async fn a_kill_loses_neither_what_was_saved_nor_what_was_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path());
+    let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), "", "").await);
+    let saved = program.ask(&format!("POST {OVERLAY}"), "", &encoded(&good_values("Saved before", &draft))).await;
+    assert!(saved.starts_with("HTTP/1.1 303"), "{saved}");
+    let cookie = cookie_in(&saved);
+    let page = program.ask(&format!("GET {OVERLAY}"), &cookie, "").await;
+    let body = encoded(&replaced(good_values("Typed before", &draft_in(&page)), &[("account_name", "slow")]));
+    // Killed in the middle of a verification, as soon as its first stage has been told of.
+    let mut stream = program.send(&format!("POST {OVERLAY}"), &body).await;
+    stream.write_all(format!("Accept: application/x-ndjson\r\n{cookie}\r\n{body}").as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    let mut buffer = [0; 1_024];
+    let listening = async {
+        while !heard.contains("\"stage\"") {
+            let read = stream.read(&mut buffer).await.unwrap();
+            assert!(read > 0, "{heard}");
+            heard.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), listening).await.unwrap();
+    program.signal("KILL");
+    drop(program);
+    let again = Program::start(folder.path());
+    assert!(again.ask("GET /credentials", &cookie, "").await.contains("Saved before"));
+    let page = again.ask(&format!("GET {OVERLAY}"), &cookie, "").await;
+    assert!(page.contains("Typed before") && page.contains("Kept from your last try"), "{page}");
+}
+
+#[test]
+fn init_makes_a_keyring_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = || Command::new(env!("CARGO_BIN_EXE_keytile")).arg("init").current_dir(folder.path()).env_clear().output().unwrap();
+    assert!(init().status.success());
+    let keyring = std::fs::read(folder.path().join("keytile-data/keyring")).unwrap();
+    let again = init();
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already there"));
+    assert_eq!(std::fs::read(folder.path().join("keytile-data/keyring")).unwrap(), keyring);
+}

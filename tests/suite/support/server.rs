@@ -1,0 +1,261 @@
+//! A whole Keytile for a test: the real app on a free port, with a fresh database, a clock that the test
+//! moves, and the sandbox or the servers that the test pins hosts to.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Parser;
+use keytile::{
+    app::{App, Overrides},
+    config::Config,
+    domain::time::Clock,
+};
+use reqwest::{Client, Response, header};
+use tokio::{sync::oneshot, task::JoinHandle};
+use url::Url;
+
+use super::{clock::TestClock, https::plain_client};
+
+/// Reads settings as the command line would, without the variables of whoever runs the tests.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// How a test starts Keytile.
+pub(crate) struct Setup {
+    pub(crate) folder: Arc<tempfile::TempDir>,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) overrides: Overrides,
+}
+
+impl Setup {
+    /// Over a new embedded database, without the sandbox.
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            clock: Arc::new(TestClock::new()),
+            arguments: Vec::new(),
+            overrides: Overrides::default(),
+        }
+    }
+
+    /// Over a new embedded database, with the sandbox.
+    pub(crate) fn sandbox() -> Self {
+        Self::new().with("--sandbox")
+    }
+
+    pub(crate) fn with(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Calls give up soon, so that a test of a time-out takes no 15 s.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.overrides.limits.connect = Duration::from_millis(500);
+        self.overrides.limits.request = Duration::from_millis(1_000);
+        self
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(&self) -> Server {
+        let data_dir = format!("--data-dir={}", self.data_dir().display());
+        let own = ["keytile".to_owned(), "--listen=127.0.0.1:0".to_owned(), data_dir];
+        let config = Arguments::parse_from(own.into_iter().chain(self.arguments.iter().cloned())).config;
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let app = App::build(&config, clock, self.overrides.clone()).await.unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let address = app.address().clone();
+        let serving = tokio::spawn(app.serve(async move {
+            // A test that ends without stopping the server drops the sender; that stops it too.
+            let _ = stopped.await;
+        }));
+        Server { address, stop, serving, _folder: self.folder.clone() }
+    }
+}
+
+/// A Keytile that runs.
+pub(crate) struct Server {
+    pub(crate) address: Url,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+    _folder: Arc<tempfile::TempDir>,
+}
+
+impl Server {
+    /// A browser without a session.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser { client: plain_client(), address: self.address.clone(), cookie: None }
+    }
+
+    /// Stops it as a signal would: requests in flight are finished.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+/// What a person's browser does, without scripts: keeps the cookie, sends forms, follows nothing by itself.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    client: Client,
+    address: Url,
+    cookie: Option<String>,
+}
+
+/// An answer, read whole.
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) headers: header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Browser {
+    pub(crate) fn url(&self, path: &str) -> Url {
+        self.address.join(path).unwrap()
+    }
+
+    /// The same browser, pointed at a Keytile that was started again.
+    pub(crate) fn moved_to(&self, server: &Server) -> Self {
+        Self { address: server.address.clone(), ..self.clone() }
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Page {
+        let request = self.client.get(self.url(path));
+        self.send(request).await
+    }
+
+    /// Sends a form as the page of the same site would.
+    pub(crate) async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
+        let request = self.form(path, form);
+        self.send(request).await
+    }
+
+    pub(crate) fn form(&self, path: &str, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(self.url(path)).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        request.header("Sec-Fetch-Site", "same-origin").body(body)
+    }
+
+    /// A request with this browser's cookie, for a test that looks at it itself.
+    pub(crate) fn with_cookie(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.cookie {
+            Some(cookie) => request.header(header::COOKIE, cookie),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn send(&mut self, request: reqwest::RequestBuilder) -> Page {
+        let response = self.with_cookie(request).send().await.unwrap();
+        self.read(response).await
+    }
+
+    async fn read(&mut self, response: Response) -> Page {
+        let headers = response.headers().clone();
+        if let Some(cookie) = headers.get(header::SET_COOKIE) {
+            self.cookie = cookie.to_str().unwrap().split(';').next().map(str::to_owned);
+        }
+        let location = headers.get(header::LOCATION).map(|location| location.to_str().unwrap().to_owned());
+        Page { status: response.status().as_u16(), location, headers, text: response.text().await.unwrap() }
+    }
+}
+
+impl Page {
+    /// The value of an input, as a browser would send it back.
+    pub(crate) fn value(&self, name: &str) -> String {
+        self.find_value(name).unwrap_or_else(|| panic!("no input {name} in:\n{}", self.text))
+    }
+
+    pub(crate) fn find_value(&self, name: &str) -> Option<String> {
+        let named = format!("name=\"{name}\"");
+        let at = self.text.find(&named)?;
+        let tag = &self.text[self.text[..at].rfind('<')?..];
+        let tag = &tag[..tag.find('>')?];
+        let value = tag.split_once("value=\"").map_or("", |(_, rest)| rest.split('"').next().unwrap_or_default());
+        Some(unescaped(value))
+    }
+
+    /// The page has this text, as a reader would see it, or this markup.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        assert!(self.has(text), "the page ({}) does not say {text:?}:\n{}", self.status, self.text);
+    }
+
+    #[track_caller]
+    pub(crate) fn does_not_say(&self, text: &str) {
+        assert!(!self.has(text), "the page says {text:?}:\n{}", self.text);
+    }
+
+    fn has(&self, text: &str) -> bool {
+        let without_tags: String = self.text.split('<').map(|part| part.split_once('>').map_or(part, |(_, after)| after)).collect();
+        unescaped(&self.text).contains(text) || unescaped(&without_tags).contains(text)
+    }
+}
+
+fn unescaped(html: &str) -> String {
+    let entities = [
+        ("&#38;", "&"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&quot;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ];
+    entities.iter().fold(html.to_owned(), |text, (entity, c)| text.replace(entity, c))
+}
+
+/// The values with which the sandbox's good accounts work.
+pub(crate) fn good_values<'a>(name: &'a str, draft: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("draft", draft),
+        ("name", name),
+        ("description", "Nightly exports"),
+        ("client_id", "sandbox-client"),
+        ("client_secret", "sandbox-secret"),
+        ("account_name", "acme"),
+        ("region", "us"),
+        ("scopes", ""),
+        ("api_host", ""),
+        ("authorization_prefix", "Basic"),
+    ]
+}
+
+/// The form with some values replaced.
+pub(crate) fn replaced<'a>(mut form: Vec<(&'a str, &'a str)>, values: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    for (name, value) in values {
+        match form.iter_mut().find(|(known, _)| known == name) {
+            Some(entry) => entry.1 = value,
+            None => form.push((name, value)),
+        }
+    }
+    form
+}
+
+/// Where the overlay for a new source is.
+pub(crate) const OVERLAY: &str = "/sources/new/talkdesk/credentials/new";
+
+impl Browser {
+    /// Adds a credential of the sandbox in the overlay and returns its id.
+    pub(crate) async fn add_credential(&mut self, name: &str) -> String {
+        let overlay = self.get(OVERLAY).await;
+        let draft = overlay.value("draft");
+        let saved = self.post(OVERLAY, &good_values(name, &draft)).await;
+        assert_eq!(saved.status, 303, "{}", saved.text);
+        credential_in(&saved.location.unwrap())
+    }
+}
+
+/// The id in `…?credential=ID…`.
+pub(crate) fn credential_in(location: &str) -> String {
+    let query = location.split_once("credential=").unwrap_or_else(|| panic!("no credential in {location}")).1;
+    query.split('&').next().unwrap().to_owned()
+}
