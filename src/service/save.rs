@@ -37,7 +37,7 @@ pub enum SaveOutcome {
     /// The service, or the way to it, did not accept the values. `verification.failure` says why.
     Rejected {
         /// What was found.
-        verification: Verification,
+        verification: Box<Verification>,
         /// The form to show again.
         form: FormState,
     },
@@ -84,7 +84,7 @@ impl Service {
         }
         let verified = match self.verify(connector, &input.values, observer).await {
             Ok(verified) => verified,
-            Err(verification) => return Ok(SaveOutcome::Rejected { verification, form }),
+            Err(verification) => return Ok(SaveOutcome::Rejected { verification: Box::new(verification), form }),
         };
         let id = self.new_id();
         let draft = DraftKey { id: form.draft, session: session.hash };
