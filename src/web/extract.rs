@@ -74,14 +74,13 @@ impl Fields {
 
     /// Takes the first value of a field out; empty if there is none.
     pub(crate) fn take(&mut self, name: &str) -> String {
-        let found = self.0.iter_mut().find(|(field, _)| field == name);
-        found.map(|(_, value)| std::mem::take(value)).unwrap_or_default()
+        let found = self.0.iter().position(|(field, _)| field == name);
+        found.map(|index| self.0.remove(index).1).unwrap_or_default()
     }
 
     /// Takes every value of a field out.
     pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
-        let found = self.0.iter_mut().filter(|(field, _)| field == name);
-        found.map(|(_, value)| std::mem::take(value)).collect()
+        self.0.extract_if(.., |(field, _)| field == name).map(|(_, value)| value).collect()
     }
 
     /// Takes an id out; a page of Keytile never sends a form without it.
@@ -135,7 +134,7 @@ mod tests {
         assert_eq!(fields.take("absent"), "");
         assert_eq!(fields.take_all("query_name"), ["x", "", "z"]);
         assert!(matches!(fields.take_id("draft"), Err(PageError::BadRequest)));
-        let rest: Vec<_> = fields.rest().filter(|(_, value)| !value.is_empty()).collect();
+        let rest: Vec<_> = fields.rest().collect();
         assert_eq!(rest, [("rest".to_owned(), "1".to_owned())]);
     }
 

@@ -45,11 +45,6 @@ function show(dialog, pushed) {
     event.preventDefault();
     leave();
   });
-  dialog.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.defaultPrevented) return;
-    event.preventDefault();
-    leave();
-  });
   // A browser may close a dialog without asking; then nothing is left to ask about.
   dialog.addEventListener("close", () => { if (overlay?.dialog === dialog) away(); });
 }
@@ -117,6 +112,13 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     leave();
   }
+});
+
+// A browser asks only once before Escape closes a dialog; this asks every time.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || !overlay || document.querySelector("dialog.confirm")) return;
+  event.preventDefault();
+  leave();
 });
 
 addEventListener("popstate", async (event) => {

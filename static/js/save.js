@@ -32,7 +32,6 @@ function hold(form) {
   const label = save.textContent;
   save.textContent = "Saving…";
   save.setAttribute("aria-disabled", "true");
-  save.disabled = true;
   const inputs = [...form.querySelectorAll("input, textarea")].filter((input) => !input.readOnly);
   const selects = [...form.querySelectorAll("select")];
   for (const input of inputs) input.readOnly = true;
@@ -41,6 +40,10 @@ function hold(form) {
   const progress = form.querySelector("#progress");
   progress.hidden = false;
   progress.querySelector("#stages").replaceChildren(running(form));
+  // A disabled button cannot keep the focus, which would leave the dialog.
+  progress.tabIndex = -1;
+  progress.focus({ preventScroll: true });
+  save.disabled = true;
   return () => {
     delete form.dataset.busy;
     save.textContent = label;
