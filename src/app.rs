@@ -29,8 +29,8 @@ use crate::{
 
 /// How often what has expired is deleted.
 const CLEANING: Duration = Duration::from_secs(60);
-/// How long requests in flight may take to finish after the signal to stop: longer than any request to a
-/// service may take.
+/// How long requests in flight may take to finish after the signal to stop. A Save or a Test takes as long as
+/// the service lets it, most often less than this.
 const STOPPING: Duration = Duration::from_secs(30);
 
 /// Keytile, ready to serve.
@@ -188,7 +188,13 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
     if config.database_url.is_none() || config.keyring.is_none() {
         make_data_dir(&config.data_dir)?;
     }
-    let store = Store::open(database.expose()).await?;
+    let opened = Store::open(database.expose()).await;
+    let store = match (opened, &config.database_url) {
+        (Ok(store), _) => store,
+        (Err(error), Some(_)) => return Err(error.into()),
+        // The database's own errors name its setting, but here its place follows from the folder.
+        (Err(error), None) => return Err(StartError::Setting(error.to_string().replacen("--database-url", "--data-dir", 1))),
+    };
     if let Some(value) = keyring_value() {
         // The keyring's own errors name the flag, but here the text is in the variable.
         let named = |error: KeyringError| StartError::Setting(error.to_string().replacen("--keyring", KEYRING_VALUE_VARIABLE, 1));

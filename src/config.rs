@@ -174,7 +174,12 @@ fn public_url(text: &str) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("expected an address such as https://keytile.example.com".into());
     }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+    if url.path() != "/"
+        || url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
         return Err("expected only scheme, host and port: Keytile has to be at the root of its host".into());
     }
     Ok(url)

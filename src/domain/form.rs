@@ -25,9 +25,6 @@ pub struct RawForm {
     pub fields: BTreeMap<FieldId, SecretString>,
 }
 
-/// The most characters of a name or description that a draft keeps; far over the limits of both.
-pub const TYPED_MAX: usize = 10_000;
-
 impl RawForm {
     /// What was typed into a field; empty if nothing was.
     pub fn typed(&self, field: &FieldId) -> &str {
@@ -67,19 +64,69 @@ impl From<RenderError> for FieldError {
     }
 }
 
-/// Reads the form. `kept` are values of an earlier try: a secret that was left empty is taken from them.
-pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&FieldValues>) -> Result<CredentialInput, Vec<FieldError>> {
+/// What a draft keeps of a try: what was typed, secrets too, and for each secret where it was meant to go.
+#[derive(Default, Clone)]
+pub struct Kept {
+    /// The values as they were typed, without blanks at their ends.
+    pub values: FieldValues,
+    /// The destination that a secret was typed for, where that could be told; see [`destination`].
+    pub secrets_for: BTreeMap<FieldId, String>,
+}
+
+/// Where the secrets of these values would be sent: the origins of those addresses whose domain the fields
+/// choose. `None` while that cannot be told; empty where the connector chooses every domain.
+pub fn destination(connector: &Connector, values: &FieldValues) -> Option<String> {
+    let context = Context::new(connector, values);
+    let mut origins = String::new();
+    for url in [&connector.token.url, &connector.api.base_url] {
+        if url.host_is_free() {
+            origins.push_str(&url.render(&context).ok()?.origin().ascii_serialization());
+            origins.push('\n');
+        }
+    }
+    Some(origins)
+}
+
+/// What is kept of a try. A secret that was left empty stays the one of the try before, and stays meant for
+/// where that one was meant to go.
+pub fn keep(connector: &Connector, raw: &RawForm, before: Option<&Kept>) -> Kept {
+    let mut kept = Kept::default();
+    for field in &connector.fields {
+        let typed = raw.typed(&field.id).trim();
+        if !typed.is_empty() {
+            kept.values.insert(field.id.clone(), wrap(field, typed.to_owned()));
+        }
+    }
+    let destination = destination(connector, &kept.values);
+    for field in connector.fields.iter().filter(|field| field.secret) {
+        let secrets_for = if kept.values.get(&field.id).is_some() {
+            destination.clone()
+        } else {
+            let Some(before) = before else { continue };
+            let Some(secret) = before.values.get(&field.id) else { continue };
+            kept.values.insert(field.id.clone(), secret.clone());
+            before.secrets_for.get(&field.id).cloned()
+        };
+        if let Some(secrets_for) = secrets_for {
+            kept.secrets_for.insert(field.id.clone(), secrets_for);
+        }
+    }
+    kept
+}
+
+/// Reads the form. A secret that was left empty is taken from `kept`, if it would go where it was meant to go.
+pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&Kept>) -> Result<CredentialInput, Vec<FieldError>> {
     let mut errors = Vec::new();
     let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
     let description = Description::parse(&raw.description).map_err(|message| errors.push(FieldError::new("description", message)));
     let mut values = FieldValues::default();
     let mut implied = Vec::new();
-    let mut kept_secret = None;
+    let mut from_kept = Vec::new();
     for field in &connector.fields {
         let kept_value = kept.filter(|_| field.secret && raw.typed(&field.id).trim().is_empty());
-        let kept_value = kept_value.and_then(|kept| kept.expose(field.id.as_str()));
+        let kept_value = kept_value.and_then(|kept| kept.values.expose(field.id.as_str()));
         if kept_value.is_some() {
-            kept_secret = Some(field);
+            from_kept.push(field);
         }
         match parse_field(connector, field, kept_value.unwrap_or_else(|| raw.typed(&field.id))) {
             Ok(Parsed::Value(value)) => values.insert(field.id.clone(), wrap(field, value)),
@@ -98,28 +145,23 @@ pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&FieldValues>) -
     if errors.is_empty() {
         check_addresses(connector, &values, &mut errors);
     }
-    if let (Some(field), Some(kept), true) = (kept_secret, kept, errors.is_empty()) {
-        check_kept_secret(connector, field, kept, &values, &mut errors);
+    if let Some(kept) = kept {
+        let destination = destination(connector, &values);
+        for field in from_kept {
+            let meant_for = kept.secrets_for.get(&field.id);
+            if meant_for.is_some() && meant_for != destination.as_ref() {
+                let message = format!(
+                    "Enter the {} again: it was typed for another address than the one it would be sent to now.",
+                    field.label
+                );
+                errors.push(FieldError::new(field.id.as_str(), message));
+            }
+        }
     }
     match (name, description) {
         (Ok(name), Ok(description)) if errors.is_empty() => Ok(CredentialInput { name, description, values }),
         _ => Err(errors),
     }
-}
-
-/// The values that may be shown again and kept in a draft: those that parse, and the rest as typed.
-pub fn values_as_typed(connector: &Connector, raw: &RawForm, kept: Option<&FieldValues>) -> FieldValues {
-    let mut values = FieldValues::default();
-    for field in &connector.fields {
-        let typed = raw.typed(&field.id).trim();
-        let kept_secret = || kept.filter(|_| field.secret).and_then(|kept| kept.expose(field.id.as_str()));
-        if let Some(value) = Some(typed).filter(|typed| !typed.is_empty()).or_else(kept_secret) {
-            // A text far over its limit is no value to keep; the form itself still shows it.
-            let limit = field.max_length.saturating_mul(4);
-            values.insert(field.id.clone(), wrap(field, value.chars().take(limit).collect()));
-        }
-    }
-    values
 }
 
 enum Parsed {
@@ -156,41 +198,34 @@ fn parse_field(connector: &Connector, field: &Field, typed: &str) -> Result<Pars
 
 /// Takes the label out of a pasted address of the connector; refuses any other host.
 fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<Parsed, String> {
-    let label_before = |domain: &str| host.strip_suffix(domain)?.strip_suffix('.');
-    let mut domains = Vec::new();
-    // The suffix may depend on an option of another field: then the address chooses that option too.
-    let chooser = field.suffix.references().find_map(|reference| match reference {
-        Reference::Attribute(other, attribute) => Some((connector.field(other.as_str())?, attribute)),
-        _ => None,
-    });
-    if let Some((other, attribute)) = chooser {
-        for option in &other.options {
+    let label_before = |domain: &str| host.strip_suffix(domain.trim_start_matches('.'))?.strip_suffix('.');
+    let mut example = None;
+    for domain in std::iter::once(&field.suffix).chain(&field.accept_hosts) {
+        // The domain may depend on an option of another field: then the address chooses that option too.
+        let chooser = domain.references().find_map(|reference| match reference {
+            Reference::Attribute(other, attribute) => Some((connector.field(other.as_str())?, attribute)),
+            _ => None,
+        });
+        let Some((other, attribute)) = chooser else {
+            example = example.or_else(|| Some(domain.source().to_owned()));
+            match label_before(domain.source()) {
+                Some(label) => return field.format.normalise(label).map(Parsed::Value),
+                None => continue,
+            }
+        };
+        for option in other.options.iter().filter(|option| option.attribute(attribute).is_some()) {
             let mut values = FieldValues::default();
             values.insert(other.id.clone(), FieldValue::Plain(option.id.clone()));
-            let suffix = field.suffix.render_plain(&Context::new(connector, &values));
-            let domain = suffix.trim_start_matches('.');
-            if option.attribute(attribute).is_some_and(|attribute| !attribute.is_empty())
-                && let Some(label) = label_before(domain)
-            {
+            let domain = domain.render_plain(&Context::new(connector, &values));
+            if let Some(label) = label_before(&domain) {
                 let label = field.format.normalise(label)?;
                 return Ok(Parsed::Implies(label, other.id.clone(), option.id.clone()));
             }
-            domains.push(domain.to_owned());
-        }
-    } else if let Some(domain) = field.suffix.source().strip_prefix('.') {
-        domains.push(domain.to_owned());
-    }
-    domains.extend(field.accept_hosts.iter().cloned());
-    match domains.iter().find_map(|domain| label_before(domain)) {
-        Some(label) => field.format.normalise(label).map(Parsed::Value),
-        None => {
-            let expected = domains.first().map_or_else(String::new, |domain| format!(" such as yourcompany.{domain}"));
-            Err(format!(
-                "“{host}” is not an address of {}. Enter the {} alone, or paste an address{expected}.",
-                connector.name, field.label
-            ))
+            example.get_or_insert(domain);
         }
     }
+    let such_as = example.map_or_else(String::new, |domain| format!(" such as yourcompany.{}", domain.trim_start_matches('.')));
+    Err(format!("“{host}” is not an address of {}. Enter the {} alone, or paste an address{such_as}.", connector.name, field.label))
 }
 
 /// The addresses must be complete before anything is stored: a credential without them could not be used.
@@ -200,19 +235,6 @@ fn check_addresses(connector: &Connector, values: &FieldValues, errors: &mut Vec
         if let Err(error) = url.render(&context) {
             errors.push(error.into());
         }
-    }
-}
-
-/// A kept secret goes only where it was meant to go when it was typed: if the whole host is a field's to
-/// choose and it changed, the secret must be typed again.
-fn check_kept_secret(connector: &Connector, field: &Field, kept: &FieldValues, values: &FieldValues, errors: &mut Vec<FieldError>) {
-    if !connector.token.url.host_is_free(&connector.fields) {
-        return;
-    }
-    let host = |values: &FieldValues| connector.token_url(values).ok().map(|url| url.origin());
-    if host(kept) != host(values) {
-        let message = format!("Enter the {} again: the address it is sent to has changed.", field.label);
-        errors.push(FieldError::new(field.id.as_str(), message));
     }
 }
 
@@ -259,6 +281,7 @@ mod tests {
             ("acme.talkdeskid.com/oauth/token?x=1", "https://acme.talkdeskid.com/oauth/token"),
             ("https://acme.talkdeskid.eu", "https://acme.talkdeskid.eu/oauth/token"),
             ("acme.mytalkdesk.com", "https://acme.talkdeskid.com/oauth/token"),
+            ("https://acme.mytalkdesk.eu/x", "https://acme.talkdeskid.eu/oauth/token"),
             (" ACME ", "https://acme.talkdeskid.com/oauth/token"),
         ] {
             assert_eq!(token_url(&talkdesk, &typed(&[("account_name", pasted)])), url);
@@ -294,29 +317,55 @@ mod tests {
     #[test]
     fn a_kept_secret_fills_an_empty_field() {
         let talkdesk = talkdesk();
-        let kept = values_as_typed(&talkdesk, &typed(&[("client_secret", " s3cret "), ("account_name", "a b")]), None);
-        assert_eq!(kept.plain("account_name"), Some("a b"));
+        let kept = keep(&talkdesk, &typed(&[("client_secret", " s3cret "), ("account_name", "a b")]), None);
+        assert_eq!(kept.values.plain("account_name"), Some("a b"));
         let again = typed(&[("client_secret", "")]);
         let input = parse(&talkdesk, &again, Some(&kept)).ok().unwrap();
         assert_eq!(input.values.expose("client_secret"), Some("s3cret"));
         let replaced = parse(&talkdesk, &typed(&[("client_secret", "new")]), Some(&kept)).ok().unwrap();
         assert_eq!(replaced.values.expose("client_secret"), Some("new"));
-        let wrong = values_as_typed(&talkdesk, &typed(&[("client_secret", "a\u{7}b")]), None);
+        let wrong = keep(&talkdesk, &typed(&[("client_secret", "a\u{7}b")]), None);
         assert!(parse(&talkdesk, &again, Some(&wrong)).is_err(), "a kept secret is checked like a typed one");
     }
 
     #[test]
-    fn a_kept_secret_does_not_follow_to_another_host() {
+    fn a_kept_secret_goes_only_where_it_was_meant_to_go() {
         let generic = connector(include_str!("../../connectors/oauth2-client-credentials.toml"));
         let form = |url: &str, secret: &str| {
             typed(&[("token_url", url), ("api_base_url", "https://api.example"), ("client_secret", secret)])
         };
-        let kept = values_as_typed(&generic, &form("https://id.example/token", "s3cret"), None);
-        assert!(parse(&generic, &form("https://id.example/oauth/token", ""), Some(&kept)).is_ok());
-        for other in ["https://evil.example/token", "https://id.example:8443/token"] {
-            let Err(errors) = parse(&generic, &form(other, ""), Some(&kept)) else { panic!("{other}") };
-            assert_eq!(errors[0].field, "client_secret");
-            assert!(parse(&generic, &form(other, "typed again"), Some(&kept)).is_ok());
+        let first = keep(&generic, &form("https://id.example/token", "s3cret"), None);
+        assert!(parse(&generic, &form("https://id.example/oauth/token", ""), Some(&first)).is_ok());
+        for other in ["https://evil.example/token", "https://id.example:8443/token", "evil"] {
+            let changed = form(other, "");
+            // However often the changed form is sent, and whatever is kept in between.
+            let mut kept = first.clone();
+            for _ in 0..3 {
+                let Err(errors) = parse(&generic, &changed, Some(&kept)) else { panic!("{other}") };
+                assert!(errors.iter().any(|error| error.field == "client_secret"), "{other}: {errors:?}");
+                kept = keep(&generic, &changed, Some(&kept));
+            }
+            assert!(parse(&generic, &form("https://id.example/token", ""), Some(&kept)).is_ok(), "back where it was meant to go");
+            if other != "evil" {
+                assert!(parse(&generic, &form(other, "typed again"), Some(&kept)).is_ok());
+            }
         }
+        // The API gets what the secret brings, so its address counts too.
+        let api = |url: &str| typed(&[("token_url", "https://id.example/token"), ("api_base_url", url), ("client_secret", "")]);
+        assert!(parse(&generic, &api("https://evil.example"), Some(&first)).is_err());
+        assert!(parse(&generic, &api("https://api.example/v2"), Some(&first)).is_ok());
+        let talkdesk = talkdesk();
+        let kept = keep(&talkdesk, &typed(&[]), None);
+        assert!(
+            parse(&talkdesk, &typed(&[("client_secret", ""), ("account_name", "other")]), Some(&kept)).is_ok(),
+            "the domain is TalkDesk's"
+        );
+        assert!(parse(&talkdesk, &typed(&[("client_secret", ""), ("api_host", "evil.example")]), Some(&kept)).is_err());
+    }
+
+    #[test]
+    fn nothing_typed_is_cut() {
+        let kept = keep(&talkdesk(), &typed(&[("client_id", &"x".repeat(50_000))]), None);
+        assert_eq!(kept.values.plain("client_id").unwrap().len(), 50_000);
     }
 }

@@ -23,8 +23,11 @@ impl Name {
         if length > NAME_MAX {
             return Err(format!("Use at most {NAME_MAX} characters; this name has {length}."));
         }
-        if name.chars().any(is_unseen) {
-            return Err("Remove the line break or control character from the name.".into());
+        if name.chars().any(|c| is_unseen(c) || is_invisible(c)) {
+            return Err("Remove the line break or invisible character from the name.".into());
+        }
+        if name.chars().all(is_joiner) {
+            return Err("Enter a name that can be seen.".into());
         }
         Ok(Self(name))
     }
@@ -34,8 +37,8 @@ impl Name {
         &self.0
     }
 
-    /// What two names have in common when they differ only in case or in compatible forms of the
-    /// same characters (NFKC, then lower case). Names are unique by this key.
+    /// What two names have in common when they differ only in case, in joiners or in compatible forms
+    /// of the same characters. Names are unique by this key.
     pub fn key(&self) -> String {
         name_key(&self.0)
     }
@@ -43,7 +46,20 @@ impl Name {
 
 /// The key by which names are compared and searched: see [`Name::key`].
 pub fn name_key(text: &str) -> String {
-    text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
+    // Upper case first: so “ß” meets “SS”, and the two small sigmas meet each other.
+    let folded = text.nfkc().filter(|c| !is_joiner(*c)).flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    folded.nfkc().collect()
+}
+
+/// Characters that join or vary their neighbours. Some scripts and emoji need them; alone they are nothing.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}')
+}
+
+/// Characters that take no room, and with which one name could pass for another.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}'
+        | '\u{2060}'..='\u{2064}' | '\u{206A}'..='\u{206F}' | '\u{3164}' | '\u{FFA0}' | '\u{E0000}'..='\u{E007F}')
 }
 
 /// A description: up to 2,000 characters, which may have line breaks, or empty.
@@ -88,6 +104,10 @@ mod tests {
         assert!(Name::parse(" \t ").is_err());
         assert!(Name::parse("a\nb").is_err());
         assert!(Name::parse("a\u{202E}b").is_err());
+        for unseen in ["\u{200B}", "\u{AD}", "Tab\u{200B} A", "\u{200D}", "\u{3164}"] {
+            assert!(Name::parse(unseen).is_err(), "{unseen:?}");
+        }
+        assert!(Name::parse("👩\u{200D}🚀 desk").is_ok());
         assert!(Description::parse(&"x".repeat(2_001)).is_err());
         assert_eq!(Description::parse(" a\r\nb ").unwrap().as_str(), "a\nb");
     }
@@ -98,6 +118,9 @@ mod tests {
         assert_eq!(key("Support EU"), key("SUPPORT eu"));
         assert_eq!(key("Ａｃｍｅ"), key("acme"));
         assert_eq!(key("Cafe\u{301}"), key("CAFÉ"));
+        assert_eq!(key("Straße"), key("STRASSE"));
+        assert_eq!(key("ΟΔΟΣ"), key("οδος"));
+        assert_eq!(key("a\u{200D}b"), key("ab"));
         assert_ne!(key("Support EU"), key("Support US"));
     }
 

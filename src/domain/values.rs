@@ -28,6 +28,13 @@ impl FieldValues {
         self.0.insert(field, value);
     }
 
+    /// Sets a value that is no secret, under one of Keytile's own ids.
+    pub fn extend_plain(&mut self, own: &'static str, value: &str) {
+        if let Some(field) = FieldId::new(own) {
+            self.0.insert(field, FieldValue::Plain(value.to_owned()));
+        }
+    }
+
     /// The value of a field.
     pub fn get(&self, field: &FieldId) -> Option<&FieldValue> {
         self.0.get(field)

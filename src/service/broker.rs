@@ -10,7 +10,7 @@ use crate::{
     crypto::envelope::Place,
     domain::{
         connector::Connector,
-        credential::CredentialId,
+        credential::{CredentialId, CredentialStatus},
         values::FieldValues,
         verification::{Diagnosis, Unobserved, Verification},
     },
@@ -46,6 +46,11 @@ impl Service {
         match attempt.result {
             Ok(token) => {
                 self.keep_token(id, row.summary.version, &token).await?;
+                if row.summary.status != CredentialStatus::Verified {
+                    // It works again, and everybody should see that.
+                    let passed = Verification { stages: attempt.stages, failure: None, notice: None };
+                    self.0.store.record_verification(id, &self.sealed_verification(&passed)).await?;
+                }
                 Ok(Ok((token.access_token, TokenOrigin::Fetched)))
             }
             Err(diagnosis) => {
@@ -74,8 +79,13 @@ impl Service {
             return Ok(None);
         }
         let place = Place::access_token(id, version);
-        let bytes = self.open(&place, &row.sealed)?;
-        let token = std::str::from_utf8(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })?;
-        Ok(Some(SecretString::from(token)))
+        match self.open(&place, &row.sealed) {
+            Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().map(SecretString::from)),
+            Err(error) => {
+                // Another one is fetched, which takes its place.
+                tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "a kept access token does not open");
+                Ok(None)
+            }
+        }
     }
 }

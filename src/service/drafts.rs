@@ -7,6 +7,7 @@ use std::{
 };
 
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{Service, ServiceError, sessions::Session};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     domain::{
         connector::{Connector, FieldId},
         credential::CredentialId,
-        form::{self, RawForm},
+        form::{Kept, RawForm},
         time::Timestamp,
         values::{FieldValue, FieldValues},
     },
@@ -23,9 +24,9 @@ use crate::{
 
 /// How long a draft is kept after the last try.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// Name and description are sealed with the values, under ids that no connector may use.
 const NAME: &str = "name";
 const DESCRIPTION: &str = "description";
+const SECRETS_FOR: &str = "draft";
 
 /// The state of the overlay's form. Holds no secret.
 #[derive(Debug, Clone)]
@@ -46,16 +47,17 @@ pub struct FormState {
 
 /// A draft that is open, or the credential it became.
 pub(super) enum Draft {
-    Open { values: FieldValues, version: i64 },
+    Open { kept: Kept, version: i64 },
     Saved(CredentialId),
 }
 
 impl Service {
     /// A form to fill in: the session's unsaved draft for this connector, or an empty one.
     pub async fn open_form(&self, session: &Session, connector: &Connector) -> Result<FormState, ServiceError> {
-        if let Some(row) = self.0.store.latest_open_draft(&session.hash, &connector.id, self.now()).await? {
-            let values = self.draft_values(&row)?;
-            return Ok(form_state(row.id, connector, &values, Some(row.updated_at)));
+        if let Some(row) = self.0.store.latest_open_draft(&session.hash, &connector.id, self.now()).await?
+            && let Some(kept) = self.open_draft(&row).await?
+        {
+            return Ok(form_state(row.id, connector, &kept.values, Some(row.updated_at)));
         }
         Ok(form_state(self.new_id(), connector, &FieldValues::default(), None))
     }
@@ -66,67 +68,92 @@ impl Service {
         Ok(())
     }
 
-    /// The session's draft of this id.
-    pub(super) async fn draft(&self, session: &Session, id: Uuid) -> Result<Option<Draft>, ServiceError> {
-        let Some(row) = self.0.store.draft(id, &session.hash, self.now()).await? else { return Ok(None) };
-        Ok(Some(match row.state {
-            DraftState::SavedAs(credential) => Draft::Saved(credential),
-            DraftState::Open(_) => Draft::Open { values: self.draft_values(&row)?, version: row.version },
-        }))
+    /// The session's draft of this id, if it is one of this connector: what was typed for one service is
+    /// never sent to another.
+    pub(super) async fn draft(&self, session: &Session, connector: &Connector, id: Uuid) -> Result<Option<Draft>, ServiceError> {
+        let found = self.0.store.draft(id, &session.hash, self.now()).await?;
+        let Some(row) = found.filter(|row| row.connector == connector.id) else { return Ok(None) };
+        if let DraftState::SavedAs(credential) = row.state {
+            return Ok(Some(Draft::Saved(credential)));
+        }
+        let kept = self.open_draft(&row).await?;
+        Ok(kept.map(|kept| Draft::Open { kept, version: row.version }))
     }
 
-    /// Keeps what was typed, under this id, or under a new one if the id is taken: by another session, or
-    /// by a form that has been saved. Returns the state of the form to show again.
+    /// Keeps what was typed, sealed, under this id, and returns the form to show again. `None` if the id is
+    /// taken: by another session, or by a form that has been saved.
     pub(super) async fn keep_draft(
         &self,
         session: &Session,
         connector: &Connector,
         id: Uuid,
-        raw: &RawForm,
-        kept: Option<&FieldValues>,
         version: i64,
-    ) -> Result<FormState, ServiceError> {
-        let mut values = form::values_as_typed(connector, raw, kept);
-        for (own, typed) in [(NAME, &raw.name), (DESCRIPTION, &raw.description)] {
-            if let Some(field) = FieldId::new(own) {
-                values.insert(field, FieldValue::Plain(typed.chars().take(form::TYPED_MAX).collect()));
-            }
-        }
-        let mut state = form_state(id, connector, &values, None);
-        if !self.put_draft(session, connector, id, &values, version).await? {
-            state.draft = self.new_id();
-            self.put_draft(session, connector, state.draft, &values, 1).await?;
-        }
-        Ok(state)
-    }
-
-    async fn put_draft(
-        &self,
-        session: &Session,
-        connector: &Connector,
-        id: Uuid,
-        values: &FieldValues,
-        version: i64,
-    ) -> Result<bool, ServiceError> {
+        typed: &Typed<'_>,
+    ) -> Result<Option<FormState>, ServiceError> {
         let now = self.now();
         let draft = NewDraft {
             id,
             session: session.hash,
             connector: connector.id.clone(),
-            sealed: self.0.keyring.seal_packed(&Place::draft(id, version), &values.to_bytes()),
+            sealed: self.0.keyring.seal_packed(&Place::draft(id, version), &typed.to_bytes()),
             version,
             updated_at: now,
             expires_at: now.plus(LIFETIME),
         };
-        Ok(self.0.store.put_draft(&draft).await?)
+        let kept = self.0.store.put_draft(&draft).await?;
+        Ok(kept.then(|| form_state(id, connector, &typed.values, None)))
     }
 
-    fn draft_values(&self, row: &DraftRow) -> Result<FieldValues, ServiceError> {
-        let place = Place::draft(row.id, row.version);
-        let DraftState::Open(sealed) = &row.state else { return Ok(FieldValues::default()) };
-        let bytes = self.open(&place, sealed)?;
-        FieldValues::from_bytes(&bytes).ok_or(ServiceError::Unreadable { table: place.table })
+    /// The form to show again where nothing could be kept: without secrets, since they are gone.
+    pub(super) fn unkept_form(&self, connector: &Connector, typed: &Typed<'_>) -> FormState {
+        let mut form = form_state(self.new_id(), connector, &typed.values, None);
+        form.kept_secrets.clear();
+        form
     }
+
+    /// What is kept in a draft. One that does not open is deleted, so that it does not stand in the way of
+    /// every next form until its time is over; that is logged.
+    async fn open_draft(&self, row: &DraftRow) -> Result<Option<Kept>, ServiceError> {
+        let DraftState::Open(sealed) = &row.state else { return Ok(None) };
+        let opened = self.open(&Place::draft(row.id, row.version), sealed);
+        let kept = opened.map(|bytes| FieldValues::from_bytes(&bytes).and_then(kept_of));
+        if let Ok(Some(kept)) = kept {
+            return Ok(Some(kept));
+        }
+        let cause = kept.err();
+        tracing::error!(draft = %row.id, error = cause.as_ref().map(|error| error as &dyn std::error::Error), "a draft does not open and is deleted");
+        self.0.store.delete_draft(row.id, &row.session).await?;
+        Ok(None)
+    }
+}
+
+/// What was typed, in the shape in which a draft keeps it: name, description and the destinations of
+/// secrets stand beside the values, under ids that no connector may use.
+pub(super) struct Typed<'a> {
+    values: FieldValues,
+    secrets_for: &'a BTreeMap<FieldId, String>,
+}
+
+impl<'a> Typed<'a> {
+    pub(super) fn new(raw: &RawForm, kept: &'a Kept) -> Self {
+        let mut values = kept.values.clone();
+        for (own, typed) in [(NAME, &raw.name), (DESCRIPTION, &raw.description)] {
+            values.extend_plain(own, typed);
+        }
+        Self { values, secrets_for: &kept.secrets_for }
+    }
+
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut values = self.values.clone();
+        // A map of texts always serialises.
+        values.extend_plain(SECRETS_FOR, &serde_json::to_string(self.secrets_for).unwrap_or_default());
+        values.to_bytes()
+    }
+}
+
+fn kept_of(values: FieldValues) -> Option<Kept> {
+    let secrets_for = serde_json::from_str(values.plain(SECRETS_FOR)?).ok()?;
+    Some(Kept { values, secrets_for })
 }
 
 fn form_state(draft: Uuid, connector: &Connector, values: &FieldValues, restored_from: Option<Timestamp>) -> FormState {

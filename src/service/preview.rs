@@ -1,5 +1,7 @@
 //! Test and Preview: the real request, made with the credential, and its answer as a table.
 
+use std::io;
+
 use serde_json::Value;
 
 use super::{Service, ServiceError, broker::TokenOrigin};
@@ -20,7 +22,7 @@ const ROWS_MAX: usize = 20;
 const COLUMNS_MAX: usize = 12;
 /// How many characters of a value a cell shows.
 const CELL_MAX: usize = 80;
-/// How many characters of a body are shown.
+/// How many characters of a body, or bytes of a JSON text, are shown.
 const BODY_MAX: usize = 20_000;
 /// What stands in for an access token.
 const HIDDEN: &str = "••••••••";
@@ -136,19 +138,45 @@ fn authorization(connector: &Connector, values: &FieldValues) -> String {
 fn shown(answer: ApiAnswer) -> PreviewResult {
     let millis = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
     let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    let text = match &json {
-        Some(json) => serde_json::to_string_pretty(json).unwrap_or_default(),
-        None => String::from_utf8_lossy(&answer.body).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect(),
+    let (body, whole) = match &json {
+        Some(json) => indented(json),
+        None => {
+            let text = String::from_utf8_lossy(&answer.body);
+            let mut shown = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+            let body: String = shown.by_ref().take(BODY_MAX).collect();
+            (body, shown.next().is_none())
+        }
     };
-    let body: String = text.chars().take(BODY_MAX).collect();
     PreviewResult::Answer {
         status: answer.status,
         millis,
         content_type: answer.content_type,
         table: json.as_ref().filter(|_| (200..300).contains(&answer.status)).and_then(table),
-        truncated: answer.truncated || body.len() < text.len(),
+        truncated: answer.truncated || !whole,
         body,
     }
+}
+
+/// The beginning of a JSON text, indented, and whether it is all. Writing stops where enough is shown:
+/// indented, a small answer of deep nesting would be a hundred times its size.
+fn indented(json: &Value) -> (String, bool) {
+    struct Beginning(Vec<u8>);
+    impl io::Write for Beginning {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = BODY_MAX.saturating_sub(self.0.len());
+            self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.len() > room { Err(io::ErrorKind::WriteZero.into()) } else { Ok(bytes.len()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut beginning = Beginning(Vec::new());
+    let whole = serde_json::to_writer_pretty(&mut beginning, json).is_ok();
+    // The last character may have been cut in two.
+    let text = String::from_utf8_lossy(&beginning.0);
+    (text.trim_end_matches('\u{FFFD}').to_owned(), whole)
 }
 
 /// The records of a JSON answer: of an array, of the array that a HAL answer embeds, or the one object.
@@ -209,6 +237,14 @@ mod tests {
         for none in [json!([]), json!([1, 2]), json!("x"), json!({"_links": {}})] {
             assert_eq!(table(&none), None);
         }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_blow_up() {
+        let deep = (0..100).fold(json!("ä"), |inner, _| json!([inner, "é".repeat(500)]));
+        let (text, whole) = indented(&deep);
+        assert!(!whole && text.len() <= BODY_MAX && text.starts_with("[\n  ["), "{}", text.len());
+        assert_eq!(indented(&json!({"a": 1})), ("{\n  \"a\": 1\n}".to_owned(), true));
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::{
 
 /// The version of an endpoint that has just been made.
 const FIRST_VERSION: i64 = 1;
+/// How many resources a page lists.
+const PAGE: i64 = 50;
 /// The most query parameters an endpoint may have.
 pub const PARAMETERS_MAX: usize = 50;
 /// The most characters of a query parameter's name or value.
@@ -65,6 +67,14 @@ impl From<ResourceRow> for ResourceSummary {
     }
 }
 
+/// A page of resources.
+pub struct ResourcePage {
+    /// The resources.
+    pub resources: Vec<ResourceSummary>,
+    /// Where the next page begins (`after`), if there is one.
+    pub next: Option<ResourceId>,
+}
+
 /// What was typed into Configure, as it came.
 #[derive(Debug, Clone, Default)]
 pub struct RawResource {
@@ -96,7 +106,7 @@ pub struct ResourceDetail {
     pub resource: Resource,
     /// Its credential.
     pub credential: Tile,
-    /// Credentials of the same connector that it could use, its own among them.
+    /// Other credentials of the same connector that it could use: the newest 50.
     pub alternatives: Vec<Tile>,
 }
 
@@ -175,8 +185,27 @@ impl Service {
         })
     }
 
-    /// One resource.
-    pub async fn resource(&self, kind: ResourceKind, id: ResourceId) -> Result<Option<ResourceDetail>, ServiceError> {
+    /// Resources of a kind, newest first, at most 50, beginning behind one.
+    pub async fn resources(&self, kind: ResourceKind, after: Option<ResourceId>) -> Result<ResourcePage, ServiceError> {
+        let mut rows = self.0.store.resources_page(kind, after, PAGE + 1).await?;
+        let page = PAGE as usize;
+        let next = (rows.len() > page).then(|| rows[page - 1].id);
+        rows.truncate(page);
+        Ok(ResourcePage { resources: rows.into_iter().map(ResourceSummary::from).collect(), next })
+    }
+
+    /// One resource as lists show it. Opens nothing that is sealed, so that what is damaged can be deleted.
+    pub async fn resource_summary(&self, kind: ResourceKind, id: ResourceId) -> Result<Option<ResourceSummary>, ServiceError> {
+        Ok(self.0.store.resource(id).await?.filter(|row| row.kind == kind).map(ResourceSummary::from))
+    }
+
+    /// One resource. `search` narrows the credentials that it could use instead.
+    pub async fn resource(
+        &self,
+        kind: ResourceKind,
+        id: ResourceId,
+        search: Option<&str>,
+    ) -> Result<Option<ResourceDetail>, ServiceError> {
         let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(None) };
         let place = Place::resource_endpoint(id, row.endpoint_version);
         let bytes = self.open(&place, &row.endpoint)?;
@@ -192,12 +221,13 @@ impl Service {
             created_at: row.created_at,
             version: row.version,
         };
-        let query =
-            TileQuery { connector: Some(resource.connector.clone()), selected: Some(resource.credential), ..TileQuery::default() };
-        let alternatives = self.tiles(&query).await?.tiles;
-        let own = alternatives.iter().find(|tile| tile.id == resource.credential).cloned();
         // The credential cannot be deleted while the resource is there; if both are gone by now, so be it.
-        Ok(own.map(|credential| ResourceDetail { resource, credential, alternatives }))
+        let Some(own) = self.0.store.credential(resource.credential).await? else { return Ok(None) };
+        let query =
+            TileQuery { connector: Some(resource.connector.clone()), search: search.map(str::to_owned), ..TileQuery::default() };
+        let mut alternatives = self.tiles(&query).await?.tiles;
+        alternatives.retain(|tile| tile.id != resource.credential);
+        Ok(Some(ResourceDetail { resource, credential: self.tile(own), alternatives }))
     }
 
     /// Uses another credential of the same connector from now on. False when there is no such resource, or
@@ -208,9 +238,15 @@ impl Service {
         id: ResourceId,
         credential: CredentialId,
     ) -> Result<bool, ServiceError> {
-        let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(false) };
-        let changed = self.0.store.set_resource_credential(id, credential, row.version).await?;
-        Ok(changed == ResourceChange::Changed)
+        loop {
+            let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(false) };
+            match self.0.store.set_resource_credential(id, credential, row.version).await? {
+                ResourceChange::Changed => return Ok(true),
+                // Somebody changed something else of it in between; this choice still stands.
+                ResourceChange::Outdated => {}
+                ResourceChange::CredentialGone | ResourceChange::NotFound => return Ok(false),
+            }
+        }
     }
 
     /// Deletes a resource. False when there was none.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Service, ServiceError,
-    drafts::{Draft, FormState},
+    drafts::{Draft, FormState, Typed},
     sessions::Session,
     verify::Verified,
 };
@@ -18,6 +18,7 @@ use crate::{
         connector::Connector,
         credential::CredentialId,
         form::{self, CredentialInput, FieldError, RawForm},
+        naming::name_key,
         verification::{StageObserver, Verification},
     },
     store::{CredentialInsert, DraftKey, NewCredential},
@@ -67,20 +68,34 @@ impl Service {
         raw: &RawForm,
         observer: &dyn StageObserver,
     ) -> Result<SaveOutcome, ServiceError> {
-        let (kept, version) = match self.draft(session, draft).await? {
-            Some(Draft::Saved(credential)) => return Ok(SaveOutcome::Saved(credential)),
-            Some(Draft::Open { values, version }) => (Some(values), version + 1),
-            None => (None, 1),
+        if let Some(credential) = self.saved_before(session, connector, draft, raw).await? {
+            return Ok(SaveOutcome::Saved(credential));
+        }
+        let (before, version) = match self.draft(session, connector, draft).await? {
+            Some(Draft::Open { kept, version }) => (Some(kept), version + 1),
+            Some(Draft::Saved(_)) | None => (None, 1),
         };
-        let form = self.keep_draft(session, connector, draft, raw, kept.as_ref(), version).await?;
-        let input = match form::parse(connector, raw, kept.as_ref()) {
+        let kept = form::keep(connector, raw, before.as_ref());
+        let typed = Typed::new(raw, &kept);
+        let form = match self.keep_draft(session, connector, draft, version, &typed).await? {
+            Some(form) => form,
+            // The same form was saved a moment ago, or the id is not this form's to use.
+            None => match self.saved_before(session, connector, draft, raw).await? {
+                Some(credential) => return Ok(SaveOutcome::Saved(credential)),
+                None => {
+                    let form = self.keep_draft(session, connector, self.new_id(), 1, &typed).await?;
+                    form.unwrap_or_else(|| self.unkept_form(connector, &typed))
+                }
+            },
+        };
+        let input = match form::parse(connector, raw, before.as_ref()) {
             Ok(input) => input,
             Err(errors) => return Ok(SaveOutcome::Invalid { errors, form }),
         };
         // Asked for early, so that nobody waits for a verification only to hear that the name is taken. What
         // decides is the constraint of the database.
         if self.0.store.credential_named(&connector.id, &input.name.key()).await?.is_some() {
-            return Ok(name_taken(connector, &input, form));
+            return self.name_taken(session, connector, raw, form).await;
         }
         let verified = match self.verify(connector, &input.values, observer).await {
             Ok(verified) => verified,
@@ -91,12 +106,49 @@ impl Service {
         let new = self.sealed_credential(id, connector, &input, &verified, draft);
         match self.0.store.insert_credential(&new).await? {
             CredentialInsert::Inserted => {
-                self.keep_token(id, 1, &verified.token).await?;
+                if let Err(error) = self.keep_token(id, 1, &verified.token).await {
+                    // The credential is stored; another token is fetched when one is needed.
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the first access token of a credential could not be kept"
+                    );
+                }
                 Ok(SaveOutcome::Saved(id))
             }
             CredentialInsert::AlreadySaved(credential) => Ok(SaveOutcome::Saved(credential)),
-            CredentialInsert::NameTaken => Ok(name_taken(connector, &input, form)),
+            CredentialInsert::NameTaken => self.name_taken(session, connector, raw, form).await,
         }
+    }
+
+    /// The credential that this form was saved as. A form of another name that bears the same id, as one
+    /// from a second window does, has not been saved.
+    async fn saved_before(
+        &self,
+        session: &Session,
+        connector: &Connector,
+        draft: Uuid,
+        raw: &RawForm,
+    ) -> Result<Option<CredentialId>, ServiceError> {
+        let Some(Draft::Saved(id)) = self.draft(session, connector, draft).await? else { return Ok(None) };
+        let stored = self.0.store.credential(id).await?;
+        let same = stored.is_some_and(|row| name_key(row.summary.name.trim()) == name_key(raw.name.trim()));
+        Ok(same.then_some(id))
+    }
+
+    /// The name is taken: by somebody else, or by this very form, sent twice, whose other half was faster.
+    async fn name_taken(
+        &self,
+        session: &Session,
+        connector: &Connector,
+        raw: &RawForm,
+        form: FormState,
+    ) -> Result<SaveOutcome, ServiceError> {
+        if let Some(credential) = self.saved_before(session, connector, form.draft, raw).await? {
+            return Ok(SaveOutcome::Saved(credential));
+        }
+        let name = raw.name.trim();
+        let message = format!("There is already a {} credential named “{name}”. Choose another name.", connector.name);
+        Ok(SaveOutcome::Invalid { errors: vec![FieldError::new("name", message)], form })
     }
 
     fn sealed_credential<'a>(
@@ -119,9 +171,4 @@ impl Service {
             draft: Some(draft),
         }
     }
-}
-
-fn name_taken(connector: &Connector, input: &CredentialInput, form: FormState) -> SaveOutcome {
-    let message = format!("There is already a {} credential named “{}”. Choose another name.", connector.name, input.name.as_str());
-    SaveOutcome::Invalid { errors: vec![FieldError::new("name", message)], form }
 }

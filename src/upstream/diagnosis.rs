@@ -49,7 +49,7 @@ impl<'a> Subject<'a> {
 
     /// Who was called, at the beginning of a sentence. A connector for any service has no name to give.
     pub(super) fn who(&self) -> String {
-        let free = self.connector.token.url.host_is_free(&self.connector.fields);
+        let free = self.connector.token.url.host_is_free();
         match self.part {
             Part::TokenEndpoint if free => "The service".into(),
             Part::TokenEndpoint => self.connector.name.clone(),
@@ -60,7 +60,7 @@ impl<'a> Subject<'a> {
 
     /// True when the host is the service's own and fields choose no more than an account on it.
     fn host_names_an_account(&self) -> bool {
-        self.part == Part::TokenEndpoint && !self.url().host_is_free(&self.connector.fields)
+        self.part == Part::TokenEndpoint && !self.url().host_is_free()
     }
 
     /// The fields that decide on the host.
@@ -170,7 +170,7 @@ impl<'a> Subject<'a> {
                 "What you entered is not the cause. An administrator should check the DNS of this server; then try again.".into(),
             ),
             NameFault::AddressRefused(kind) => {
-                let free = self.url().host_is_free(&self.connector.fields);
+                let free = self.url().host_is_free();
                 let summary = if free {
                     format!("{labels}: this leads to {kind}, which Keytile does not connect to.")
                 } else {

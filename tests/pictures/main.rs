@@ -1,7 +1,7 @@
 //! Makes the pictures of the README from the running program, over the sandbox: `docs/pictures`.
 #![expect(clippy::unwrap_used, reason = "without a picture there is nothing to go on with")]
 
-#[path = "../browser/harness.rs"]
+#[path = "../browser/harness/mod.rs"]
 #[expect(dead_code, reason = "the browser tests use the rest")]
 mod harness;
 #[path = "../browser/support.rs"]

@@ -2,7 +2,7 @@
 //! right one, a source with a preview, a destination, and all of it found again after a restart.
 #![expect(clippy::unwrap_used, reason = "a walk that cannot go on should fail")]
 
-#[path = "../browser/harness.rs"]
+#[path = "../browser/harness/mod.rs"]
 #[expect(dead_code, reason = "the browser tests use the rest")]
 mod harness;
 
@@ -62,7 +62,9 @@ async fn reads(browser: &Browser, css: &str, words: &str) {
 async fn fill_in_what_the_sandbox_names(browser: &Browser, name: &str) {
     browser.fill("#f-name", name).await;
     for field in ["client_id", "client_secret", "account_name"] {
-        let named = format!("document.querySelector('#f-{field}').closest('form').ownerDocument.querySelector('[data-hint=\"{field}\"]').textContent");
+        let named = format!(
+            "document.querySelector('#f-{field}').closest('form').ownerDocument.querySelector('[data-hint=\"{field}\"]').textContent"
+        );
         let value = browser.value(&named).await;
         browser.fill(&format!("#f-{field}"), value.as_str().unwrap()).await;
     }

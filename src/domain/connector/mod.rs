@@ -171,8 +171,9 @@ pub struct Field {
     pub prefix: Template,
     /// Shown behind the value.
     pub suffix: Template,
-    /// Domains whose host names may be pasted: the label before them is the value.
-    pub accept_hosts: Vec<String>,
+    /// More domains, beside that of the suffix, whose host names may be pasted: the label before them is
+    /// the value. One with `{field.attribute}` chooses the option whose attribute it matches.
+    pub accept_hosts: Vec<Template>,
     /// The choices of an `enum` field.
     pub options: Vec<FieldOption>,
     /// The most characters a value may have.

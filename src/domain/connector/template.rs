@@ -220,6 +220,11 @@ impl UrlTemplate {
                     }
                     for reference in alternatives {
                         check_reference(reference, position, fields)?;
+                        let whole =
+                            position != Position::Host || !is_host(reference, fields) || stands_alone(&template.parts, index);
+                        if !whole {
+                            return Err("a field of format host must be the whole host".into());
+                        }
                     }
                     positions.push(position);
                 }
@@ -253,16 +258,31 @@ impl UrlTemplate {
         self.template.references()
     }
 
-    /// True when a field chooses the whole host, not just a label under the service's own domain.
-    pub fn host_is_free(&self, fields: &[Field]) -> bool {
-        self.template.parts.iter().zip(&self.positions).any(|(part, position)| {
-            let Part::Value(alternatives) = part else { return false };
-            *position == Position::Start
-                || *position == Position::Host
-                    && alternatives.iter().any(|one| {
-                        matches!(one, Reference::Field(id) if fields.iter().any(|f| f.id == *id && f.format == FieldFormat::Host))
-                    })
-        })
+    /// True when fields choose the domain, not just a label below one that the file names.
+    pub fn host_is_free(&self) -> bool {
+        // What stands in the host behind the last value that a field chooses.
+        let mut behind: Option<String> = None;
+        for (part, position) in self.template.parts.iter().zip(&self.positions) {
+            match (part, position) {
+                (Part::Value(_), Position::Start) => return true,
+                (Part::Value(alternatives), Position::Host) => {
+                    let chosen = alternatives.iter().any(|one| matches!(one, Reference::Field(_)));
+                    match &mut behind {
+                        _ if chosen => behind = Some(String::new()),
+                        // An attribute is the file's own, and a whole domain.
+                        Some(text) => text.push_str(".domain.of.the.file"),
+                        None => {}
+                    }
+                }
+                (Part::Literal(literal), Position::Host) => {
+                    if let Some(text) = &mut behind {
+                        text.push_str(literal.split(['/', '?']).next().unwrap_or_default());
+                    }
+                }
+                _ => {}
+            }
+        }
+        behind.is_some_and(|text| text.split('.').skip(1).filter(|label| !label.is_empty()).count() < 2)
     }
 
     /// The address with its values.
@@ -282,6 +302,8 @@ impl UrlTemplate {
             let value = alternatives.iter().find_map(|one| context.resolve(one)).filter(|value| !value.is_empty());
             let value = value.ok_or_else(|| missing(alternatives, context))?;
             match position {
+                // A slash at the end belongs to the address, unless a path follows.
+                Position::Start if self.template.parts.len() == 1 => text.push_str(value),
                 Position::Start => text.push_str(value.trim_end_matches('/')),
                 Position::Host => text.push_str(value),
                 Position::Path if value.bytes().all(|b| b == b'.') => {
@@ -334,6 +356,21 @@ fn error(field: Option<&FieldId>, reason: &str) -> RenderError {
     // A URL template without fields renders the same every time, and was rendered when it was loaded.
     let field = field.cloned().unwrap_or_else(|| FieldId(String::from("name")));
     RenderError { field, reason: reason.to_owned() }
+}
+
+fn is_host(reference: &Reference, fields: &[Field]) -> bool {
+    matches!(reference, Reference::Field(id) if fields.iter().any(|field| field.id == *id && field.format == FieldFormat::Host))
+}
+
+/// True when the part is all there is between `https://` and the path.
+fn stands_alone(parts: &[Part], index: usize) -> bool {
+    let before = matches!(&parts[..index], [Part::Literal(literal)] if literal == "https://");
+    let behind = match parts.get(index + 1) {
+        None => true,
+        Some(Part::Literal(literal)) => literal.starts_with(['/', '?']),
+        Some(Part::Value(_)) => false,
+    };
+    before && behind
 }
 
 /// Whether a reference may stand at a position of an address.

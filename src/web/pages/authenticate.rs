@@ -153,7 +153,6 @@ mod tests {
     use super::*;
     use crate::domain::connector::ConnectorId;
     use crate::{domain::credential::CredentialStatus, service::credentials::Tile};
-    use std::time::Instant;
 
     fn tile(number: u64) -> Tile {
         Tile {
@@ -216,15 +215,5 @@ mod tests {
         assert!(!html.contains("<style") && !html.contains(" style=\"") && !html.contains(" onclick"), "{html}");
         assert_eq!(html.matches("name=\"credential\"").count(), 2);
         assert!(html.contains("2 h ago"));
-    }
-
-    #[test]
-    #[ignore = "a measurement: run it with --release -- --ignored --nocapture"]
-    fn fifty_tiles() {
-        let tiles: Vec<_> = (0..50).map(tile).collect();
-        let rounds = 2_000;
-        let started = Instant::now();
-        let bytes: usize = (0..rounds).map(|_| view(&tiles).render().unwrap().len()).sum();
-        println!("{:?} a page of {} bytes", started.elapsed() / rounds, bytes / rounds as usize);
     }
 }

@@ -36,11 +36,11 @@ struct Delete<'a> {
 
 /// `GET /{kind}/{id}/delete`.
 pub(crate) async fn ask_resource(State(state): State<WebState>, Kind(kind): Kind, Id(id): Id) -> Result<Response, PageError> {
-    let detail = state.service.resource(kind, id).await?.ok_or(PageError::NotFound)?;
+    let resource = state.service.resource_summary(kind, id).await?.ok_or(PageError::NotFound)?;
     let page = Delete {
-        layout: Layout::new(&state, Section::Flows, format!("Delete {}?", detail.resource.name)),
+        layout: Layout::new(&state, Section::Flows, format!("Delete {}?", resource.name)),
         noun: noun(kind),
-        name: &detail.resource.name,
+        name: &resource.name,
         address: format!("/{}/{id}", kind.plural()),
         consequence: "Programs that use it stop working. Its credential stays.",
         in_use: 0,

@@ -140,7 +140,7 @@ pub(crate) async fn change_credential(
 }
 
 async fn find(state: &WebState, kind: ResourceKind, id: Uuid) -> Result<ResourceDetail, PageError> {
-    state.service.resource(kind, id).await?.ok_or(PageError::NotFound)
+    state.service.resource(kind, id, None).await?.ok_or(PageError::NotFound)
 }
 
 fn respond(

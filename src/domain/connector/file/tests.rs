@@ -126,3 +126,44 @@ fn other_mistakes_are_refused() {
         assert!(line >= 1);
     }
 }
+
+#[test]
+fn a_field_of_format_host_is_the_whole_host() {
+    for url in ["https://x-{api_host}/v1", "https://{api_host}.example.com", "https://{api_host}{account_name}/"] {
+        let (_, key, reason) = refused("https://{api_host|region.api}", url);
+        assert_eq!(key, "api.base_url");
+        assert!(reason.contains("must be the whole host"), "{reason}");
+    }
+}
+
+#[test]
+fn a_domain_is_free_where_a_field_chooses_it() {
+    let free = |url: &str| {
+        let text = TALKDESK.replacen("https://{account_name}.{region.identity}/oauth/token", url, 1);
+        read("a.toml", &text).unwrap().connector.token.url.host_is_free()
+    };
+    for fixed in [
+        "https://{account_name}.{region.identity}/t",
+        "https://{account_name}.service.example/t",
+        "https://id.example/{account_name}",
+    ] {
+        assert!(!free(fixed), "{fixed}");
+    }
+    for chosen in
+        ["https://{account_name}/t", "https://id.{account_name}/t", "https://{account_name}.com/t", "https://{api_host}/t"]
+    {
+        assert!(free(chosen), "{chosen}");
+    }
+}
+
+#[test]
+fn the_slash_at_the_end_of_an_address_stays() {
+    use crate::domain::{
+        connector::template::Context,
+        values::{FieldValue, FieldValues},
+    };
+    let connector = read("b.toml", GENERIC).unwrap().connector;
+    let mut values = FieldValues::default();
+    values.insert(FieldId::new("token_url").unwrap(), FieldValue::Plain("https://id.example/o/token/".into()));
+    assert_eq!(connector.token.url.render(&Context::new(&connector, &values)).unwrap().as_str(), "https://id.example/o/token/");
+}
