@@ -3,6 +3,7 @@
 
 mod architecture;
 mod configuration;
+mod dependencies;
 mod oidc_provider;
 mod process;
 mod sandbox;
