@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{connector::ConnectorId, time::Timestamp};
+use super::{identifier::ConnectorId, time::Timestamp};
 
 /// Identifies a credential (UUID version 7, so ids sort by age).
 pub type CredentialId = Uuid;

@@ -8,7 +8,8 @@ use super::{
     connector::{
         Connector, Field, FieldId,
         format::{FieldFormat, pasted_host},
-        template::{Context, Reference, RenderError},
+        template::{Context, Reference},
+        url_template::RenderError,
     },
     naming::{Description, Name},
     values::{FieldValue, FieldValues},
@@ -60,7 +61,8 @@ impl FieldError {
 
 impl From<RenderError> for FieldError {
     fn from(error: RenderError) -> Self {
-        Self::new(error.field.as_str(), error.reason)
+        // An address without fields was checked when the connector was loaded.
+        Self::new(error.field.as_ref().map_or("name", FieldId::as_str), error.reason)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod connector;
 pub mod credential;
 pub mod form;
+pub mod identifier;
 pub mod naming;
 pub mod resource;
 pub mod time;

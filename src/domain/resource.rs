@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{connector::ConnectorId, credential::CredentialId, naming::is_unseen, time::Timestamp};
+use super::{credential::CredentialId, identifier::ConnectorId, naming::is_unseen, time::Timestamp};
 
 /// Identifies a resource (UUID version 7).
 pub type ResourceId = Uuid;

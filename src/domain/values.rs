@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::connector::FieldId;
+use super::identifier::FieldId;
 
 /// One value.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{connector::FieldId, credential::CredentialStatus, time::Timestamp};
+use super::{credential::CredentialStatus, identifier::FieldId, time::Timestamp};
 
 /// The most characters of the service's own words that are kept.
 pub const SERVICE_WORDS_MAX: usize = 500;

@@ -10,7 +10,7 @@ use super::{
 use crate::domain::{
     connector::{
         Connector, FieldId,
-        template::{RenderError, UrlTemplate},
+        url_template::{RenderError, UrlTemplate},
     },
     verification::{Blame, Diagnosis, FaultCode, ServiceWords, Stage},
 };
@@ -235,7 +235,7 @@ pub(super) struct InputFault {
 
 impl From<RenderError> for InputFault {
     fn from(error: RenderError) -> Self {
-        Self { field: Some(error.field), reason: error.reason }
+        Self { field: error.field, reason: error.reason }
     }
 }
 

@@ -9,7 +9,8 @@ use crate::domain::{
         Api, BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, EndpointOffer, Field, FieldId, FieldOption,
         Probe, RequestFormat, TokenEndpoint,
         format::FieldFormat,
-        template::{Reference, Template, UrlTemplate},
+        template::{Reference, Template},
+        url_template::UrlTemplate,
     },
     resource::{ApiPath, Method},
 };
