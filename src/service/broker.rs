@@ -50,7 +50,7 @@ impl Service {
             }
             Err(diagnosis) => {
                 let failed = Verification { stages: attempt.stages, failure: Some(diagnosis.clone()), notice: None };
-                self.0.store.record_verification(id, &self.sealed_verification(&failed)).await?;
+                self.0.store.record_verification(id, &self.sealed_verification(id, &failed)).await?;
                 self.0.store.delete_access_token(id).await?;
                 Ok(Err(diagnosis))
             }

@@ -125,7 +125,7 @@ impl Service {
         let store = &self.0.store;
         let Some(row) = store.credential(id).await? else { return Ok(None) };
         let connector = self.catalogue().get(row.summary.connector.as_str()).cloned();
-        let values = self.open_values(id, row.summary.version, &row.secret)?;
+        let values = self.open_values(&row.summary, &row.secret)?;
         let verification = self.newest_verification(id).await?;
         let used_by = store.resources_of_credential(id, USED_BY_LIMIT).await?;
         let same_as = match &connector {
@@ -152,7 +152,7 @@ impl Service {
     pub async fn same_account_as(&self, id: CredentialId) -> Result<Vec<String>, ServiceError> {
         let Some(row) = self.0.store.credential(id).await? else { return Ok(Vec::new()) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(Vec::new()) };
-        let values = self.open_values(id, row.summary.version, &row.secret)?;
+        let values = self.open_values(&row.summary, &row.secret)?;
         self.same_client(connector, &values, id).await
     }
 
@@ -167,7 +167,7 @@ impl Service {
 
     async fn newest_verification(&self, id: CredentialId) -> Result<Option<PastVerification>, ServiceError> {
         let Some(row) = self.0.store.latest_verification(id).await? else { return Ok(None) };
-        Ok(Some(PastVerification { at: row.at, verification: self.open_verification(row.id, &row.sealed)? }))
+        Ok(Some(PastVerification { at: row.at, verification: self.open_verification(row.id, id, &row.sealed)? }))
     }
 
     async fn same_client(
@@ -184,7 +184,7 @@ impl Service {
     /// damaged credential does not hide the others; it is logged.
     pub(super) fn tile(&self, row: CredentialRow) -> Tile {
         let summary = row.summary;
-        let account = match self.open_values(summary.id, summary.version, &row.secret) {
+        let account = match self.open_values(&summary, &row.secret) {
             Ok(values) => self.catalogue().get(summary.connector.as_str()).map(|connector| connector.account_of(&values)),
             Err(error) => {
                 tracing::error!(credential = %summary.id, error = &error as &dyn std::error::Error, "a credential does not open");

@@ -113,7 +113,7 @@ impl Service {
             id,
             session: session.hash,
             connector: connector.id.clone(),
-            sealed: self.0.keyring.seal_packed(&Place::draft(id, version), &values.to_bytes()),
+            sealed: self.0.keyring.seal_packed(&Place::draft(id, version, &session.hash, &connector.id), &values.to_bytes()),
             version,
             updated_at: now,
             expires_at: now.plus(LIFETIME),
@@ -122,7 +122,7 @@ impl Service {
     }
 
     fn draft_values(&self, row: &DraftRow) -> Result<FieldValues, ServiceError> {
-        let place = Place::draft(row.id, row.version);
+        let place = Place::draft(row.id, row.version, &row.session, &row.connector);
         let DraftState::Open(sealed) = &row.state else { return Ok(FieldValues::default()) };
         let bytes = self.open(&place, sealed)?;
         FieldValues::from_bytes(&bytes).ok_or(ServiceError::Unreadable { table: place.table })

@@ -39,7 +39,7 @@ pub struct NewCredential<'a> {
     pub fingerprint: Vec<u8>,
     /// When it is saved.
     pub created_at: Timestamp,
-    /// Its field values, sealed for `Place::credential_secret(id, 1)`.
+    /// Its field values, sealed for `Place::credential_secret(id, 1, connector)`.
     pub secret: Sealed,
     /// The verification that it passed.
     pub verification: NewVerification,
@@ -96,7 +96,7 @@ pub struct CredentialQuery<'a> {
 pub struct CredentialRow {
     /// What is readable of it.
     pub summary: CredentialSummary,
-    /// Its field values, sealed for `Place::credential_secret(id, version)` of the summary.
+    /// Its field values, sealed for `Place::credential_secret(id, version, connector)` of the summary.
     pub secret: Sealed,
     /// How many resources use it.
     pub used_by: i64,

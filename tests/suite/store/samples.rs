@@ -137,6 +137,11 @@ impl SampleResource {
     }
 
     pub(crate) async fn try_insert(&self, store: &Store) -> ResourceInsert {
+        self.try_insert_with(store, b"sealed endpoint").await
+    }
+
+    /// Stores it with this endpoint.
+    pub(crate) async fn try_insert_with(&self, store: &Store, endpoint: &[u8]) -> ResourceInsert {
         let new = NewResource {
             id: self.id,
             kind: self.kind,
@@ -144,7 +149,7 @@ impl SampleResource {
             description: &Description::parse("Nightly").unwrap(),
             connector: &self.connector,
             credential: self.credential,
-            endpoint: b"sealed endpoint",
+            endpoint,
             created_at: NOW,
             form_id: self.form_id,
         };
