@@ -4,6 +4,7 @@ mod concurrency;
 mod credentials;
 mod drafts;
 mod faults;
+mod first_start;
 mod opening;
 mod plans;
 mod resources;
