@@ -122,7 +122,9 @@ async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(BUSY);
+        .busy_timeout(BUSY)
+        // What is deleted is overwritten with zeros, so that it does not stay in free pages of the file.
+        .pragma("secure_delete", "ON");
     // A connection to a file does not get lost, so it need not be asked before each use.
     let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
     // SQLite ends a transaction by itself when the disk is full; sqlx does not notice, and takes the

@@ -8,7 +8,7 @@ use keytile::{
         keyring::Keyring,
     },
     domain::credential::CredentialStatus,
-    store::{CredentialInsert, DraftState, NewCredential, NewDraft, NewVerification, ResourceInsert, Store},
+    store::{CredentialDelete, CredentialInsert, DraftState, NewCredential, NewDraft, NewVerification, ResourceInsert, Store},
 };
 use sqlx::Row;
 use uuid::Uuid;
@@ -191,6 +191,45 @@ async fn nothing_sealed_can_be_read(database: TestDatabase) {
     for form in [canary.to_owned(), hex.to_uppercase(), hex, BASE64_STANDARD.encode(canary), "canary".into()] {
         assert!(!contains(&stored, form.as_bytes()), "{form}");
     }
+}
+
+#[tokio::test]
+async fn what_is_deleted_does_not_stay_in_the_file() {
+    let database = TestDatabase::sqlite();
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    // Short values, and values that fill pages of their own.
+    let kept = save(&store, &keyring, "Kept", &[1; 6_000]).await;
+    let (short, long) = (save(&store, &keyring, "Short", b"value").await, save(&store, &keyring, "Long", &[2; 30_000]).await);
+    let mine = session(&store).await;
+    let form = draft(mine);
+    let typed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &form.connector), &[3; 6_000]);
+    assert!(store.put_draft(&NewDraft { sealed: typed.clone(), ..form.clone() }).await.unwrap());
+    let token = keyring.seal_packed(&Place::access_token(short, 1), &[4; 2_000]);
+    assert!(store.put_access_token(short, 1, &token, later(1)).await.unwrap());
+    let mut sealed = Vec::new();
+    for id in [kept, short, long] {
+        let secret = store.credential(id).await.unwrap().unwrap().secret;
+        let found = store.latest_verification(id).await.unwrap().unwrap().sealed;
+        sealed.push([secret.wrapped_key, secret.ciphertext, found]);
+    }
+    store.close().await;
+    let file = everything_in(&database).await;
+    // The first bytes of each, since what is long is spread over several pages.
+    let is_in = |file: &[u8], bytes: &[u8]| contains(file, &bytes[..bytes.len().min(64)]);
+    assert!(sealed.iter().flatten().chain([&typed, &token]).all(|bytes| is_in(&file, bytes)), "all of it was in the file");
+
+    let store = database.open().await;
+    for id in [short, long] {
+        assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::Deleted);
+    }
+    assert!(store.delete_draft(form.id, &mine).await.unwrap());
+    store.close().await;
+    let file = everything_in(&database).await;
+    for bytes in sealed[1..].iter().flatten().chain([&typed, &token]) {
+        // Of every page that it was on, not only of the first.
+        assert!(!bytes.chunks(1_000).any(|part| is_in(&file, part)));
+    }
+    assert!(sealed[0].iter().all(|bytes| is_in(&file, bytes)), "what was not deleted is still there");
 }
 
 /// Every byte of the files of SQLite, every row of PostgreSQL as text.
