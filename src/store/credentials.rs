@@ -212,11 +212,6 @@ impl Store {
         rows.into_iter().map(CredentialRow::try_from).collect()
     }
 
-    /// How many credentials there are, or `limit` if there are more.
-    pub async fn count_credentials_up_to(&self, limit: i64) -> Result<i64, StoreError> {
-        Ok(reading!(self, pool => sqlx::query_scalar(lookups::CREDENTIAL_COUNT).bind(limit).fetch_one(pool).await?))
-    }
-
     /// Deletes a credential that no resource uses. The foreign key decides, so that a resource which is
     /// made at the same moment either keeps its credential or is refused.
     pub async fn delete_credential(&self, id: CredentialId) -> Result<CredentialDelete, StoreError> {

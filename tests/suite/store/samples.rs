@@ -182,6 +182,12 @@ pub(crate) fn draft(session: [u8; 32]) -> NewDraft {
     }
 }
 
+/// How many credentials there are; at most 100.
+pub(crate) async fn count(store: &Store) -> usize {
+    let all = CredentialQuery { connector: None, search: None, after: None, limit: 100 };
+    store.credentials_page(&all).await.unwrap().len()
+}
+
 /// The names on a page.
 pub(crate) async fn names(store: &Store, query: &CredentialQuery<'_>) -> Vec<String> {
     store.credentials_page(query).await.unwrap().into_iter().map(|row: CredentialRow| row.summary.name).collect()
