@@ -24,7 +24,7 @@ use keytile::{
     config::Config,
     crypto::{envelope::Place, keyring::Keyring, random},
     domain::{
-        connector::FieldId,
+        connector::{ConnectorId, FieldId},
         form::RawForm,
         time::{Clock, SystemClock},
         values::{FieldValue, FieldValues},
@@ -88,11 +88,12 @@ async fn fill(folder: &Path, credentials: usize) -> Outcome<()> {
     let keyring = Keyring::load(&folder.join("keyring"))?;
     let mut database = SqliteConnection::connect(&format!("sqlite:{}", folder.join("keytile.db").display())).await?;
     let mut transaction = database.begin().await?;
+    let talkdesk = ConnectorId::new("talkdesk").ok_or("no id")?;
     for number in 0..credentials {
         let now = SystemClock.now();
         let id = random::new_id(now);
         let name = format!("Desk {number:06}");
-        let sealed = keyring.seal(&Place::credential_secret(id, 1), &values(number)?.to_bytes());
+        let sealed = keyring.seal(&Place::credential_secret(id, 1, &talkdesk), &values(number)?.to_bytes());
         sqlx::query(
             "INSERT INTO credentials (id, connector, name, name_key, description, search_key, fingerprint, status, verified_at, created_at, version)
              VALUES ($1, 'talkdesk', $2, $3, 'Nightly exports for the sales warehouse', $3, $4, 'verified', $5, $5, 1)",

@@ -202,20 +202,33 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
     }
     let path = config.keyring_path();
     match Keyring::load(&path) {
-        Ok(keyring) => Ok((store, keyring, None)),
-        Err(KeyringError::Missing { .. }) if database.is_sqlite() && !store.holds_sealed_rows().await? => {
-            let keyring = Keyring::create(&path)?;
-            Ok((store, keyring, Some(path)))
-        }
-        Err(KeyringError::Missing { .. }) if store.holds_sealed_rows().await? => Err(StartError::Setting(format!(
+        Err(KeyringError::Missing { .. }) => {}
+        loaded => return Ok((store, loaded?, None)),
+    }
+    let holds_sealed_rows = store.holds_sealed_rows().await?;
+    let created = match database.is_sqlite() && !holds_sealed_rows {
+        true => Some(Keyring::create(&path)),
+        false => None,
+    };
+    let exists = match created {
+        Some(Ok(keyring)) => return Ok((store, keyring, Some(path))),
+        Some(Err(error @ KeyringError::Exists { .. })) => Some(error),
+        Some(Err(error)) => return Err(error.into()),
+        None => None,
+    };
+    // Looked for once more: another instance may have started at the same moment. It makes the keyring before
+    // it seals anything, so that one who has seen sealed rows of its making finds its keyring now.
+    match (Keyring::load(&path), exists) {
+        (Err(KeyringError::Missing { .. }), Some(exists)) => Err(exists.into()),
+        (Err(KeyringError::Missing { .. }), None) if holds_sealed_rows => Err(StartError::Setting(format!(
             "--keyring: {} is missing, and the database already holds values that it sealed. Put the keyring back in its place; without it they cannot be opened.",
             path.display()
         ))),
-        Err(KeyringError::Missing { .. }) => Err(StartError::Setting(format!(
+        (Err(KeyringError::Missing { .. }), None) => Err(StartError::Setting(format!(
             "--keyring: {} is missing. Run `keytile init` once to make it, and give the same keyring to every instance of this database.",
             path.display()
         ))),
-        Err(error) => Err(error.into()),
+        (loaded, _) => Ok((store, loaded?, None)),
     }
 }
 

@@ -91,6 +91,7 @@ CREATE TABLE access_tokens (
     credential   UUID    NOT NULL PRIMARY KEY REFERENCES credentials (id) ON DELETE CASCADE,
     version      BIGINT  NOT NULL,
     sealed       BYTEA   NOT NULL,
+    -- Until when it is used: the end that the service named, less a margin.
     expires_at   BIGINT  NOT NULL
 );
 

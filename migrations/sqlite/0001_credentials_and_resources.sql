@@ -91,6 +91,7 @@ CREATE TABLE access_tokens (
     credential   BLOB    NOT NULL PRIMARY KEY REFERENCES credentials (id) ON DELETE CASCADE,
     version      INTEGER NOT NULL,
     sealed       BLOB    NOT NULL,
+    -- Until when it is used: the end that the service named, less a margin.
     expires_at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{keyring::Keyring, random};
+use crate::domain::{connector::ConnectorId, credential::CredentialId, resource::ResourceId};
 
 /// Bytes of a nonce (NIST SP 800-38D, section 5.2.1.1).
 const NONCE: usize = 12;
@@ -25,46 +26,50 @@ const WRAPPED: usize = NONCE + 32 + TAG;
 /// The first byte of a packed value. Another layout gets another number.
 const PACKED_FORMAT: u8 = 1;
 
-/// Where a sealed value is kept: a version of a row of a table.
+/// Where a sealed value is kept: a version of a row of a table, and what the row belongs to. A value
+/// opens only where all of it is as it was sealed, so that a row which is pointed at another owner
+/// behind Keytile's back does not hand its value to that owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Place<'a> {
     /// The table.
     pub table: &'static str,
     /// The id of the row.
     pub row: Uuid,
     /// The version of the value in this row; grows when the value is replaced.
     pub version: i64,
+    /// What the row belongs to, as its columns say; empty where it belongs to nothing else.
+    pub within: [&'a [u8]; 2],
 }
 
-impl Place {
+impl<'a> Place<'a> {
     /// The check value of the installation, of which there is one.
     pub const fn installation() -> Self {
-        Self { table: "installation", row: Uuid::nil(), version: 1 }
+        Self { table: "installation", row: Uuid::nil(), version: 1, within: [&[], &[]] }
     }
 
-    /// The field values of a credential.
-    pub const fn credential_secret(credential: Uuid, version: i64) -> Self {
-        Self { table: "credential_secrets", row: credential, version }
+    /// The field values of a credential. Under another connector they would be sent to other hosts.
+    pub fn credential_secret(credential: CredentialId, version: i64, connector: &'a ConnectorId) -> Self {
+        Self { table: "credential_secrets", row: credential, version, within: [connector.as_str().as_bytes(), &[]] }
     }
 
-    /// What was typed into an overlay.
-    pub const fn draft(draft: Uuid, version: i64) -> Self {
-        Self { table: "drafts", row: draft, version }
+    /// What was typed into an overlay of this connector, in the session with this hash.
+    pub fn draft(draft: Uuid, version: i64, session: &'a [u8; 32], connector: &'a ConnectorId) -> Self {
+        Self { table: "drafts", row: draft, version, within: [session, connector.as_str().as_bytes()] }
     }
 
-    /// What a resource calls.
-    pub const fn resource_endpoint(resource: Uuid, endpoint_version: i64) -> Self {
-        Self { table: "resources", row: resource, version: endpoint_version }
+    /// What a resource calls. Under another connector it would be another service.
+    pub fn resource_endpoint(resource: ResourceId, endpoint_version: i64, connector: &'a ConnectorId) -> Self {
+        Self { table: "resources", row: resource, version: endpoint_version, within: [connector.as_str().as_bytes(), &[]] }
     }
 
-    /// What a verification found; it never changes.
-    pub const fn verification(verification: Uuid) -> Self {
-        Self { table: "verifications", row: verification, version: 1 }
+    /// What a verification of this credential found; it never changes.
+    pub fn verification(verification: Uuid, credential: &'a CredentialId) -> Self {
+        Self { table: "verifications", row: verification, version: 1, within: [credential.as_bytes(), &[]] }
     }
 
     /// The access token of a credential.
-    pub const fn access_token(credential: Uuid, version: i64) -> Self {
-        Self { table: "access_tokens", row: credential, version }
+    pub const fn access_token(credential: CredentialId, version: i64) -> Self {
+        Self { table: "access_tokens", row: credential, version, within: [&[], &[]] }
     }
 
     /// The associated data for one of the two encryptions. Everything of variable length is preceded
@@ -74,8 +79,8 @@ impl Place {
             Purpose::Value => (b"keytile value 1", ""),
             Purpose::DataKey { key_id } => (b"keytile data key 1", key_id),
         };
-        let mut data = Vec::with_capacity(96 + key_id.len());
-        for part in [tag, key_id.as_bytes(), self.table.as_bytes()] {
+        let mut data = Vec::with_capacity(192 + key_id.len());
+        for part in [tag, key_id.as_bytes(), self.table.as_bytes(), self.within[0], self.within[1]] {
             data.extend_from_slice(&(part.len() as u64).to_be_bytes());
             data.extend_from_slice(part);
         }
@@ -152,7 +157,7 @@ impl Keyring {
     ///
     /// # Panics
     /// If the value is larger than AES-GCM allows, 64 GiB.
-    pub fn seal(&self, place: &Place, value: &[u8]) -> Sealed {
+    pub fn seal(&self, place: &Place<'_>, value: &[u8]) -> Sealed {
         let (key_id, wrapping) = self.active();
         let data_key = Zeroizing::new(random::bytes::<32>());
         let cipher = Aes256Gcm::new((&*data_key).into());
@@ -164,7 +169,7 @@ impl Keyring {
     }
 
     /// Opens a value that was sealed for this place. What it returns is wiped when it is dropped.
-    pub fn open(&self, place: &Place, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    pub fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let key_id = sealed.key_id.as_str();
         let wrapping = self.key(key_id).ok_or_else(|| OpenError::UnknownKey { id: key_id.to_owned() })?;
         let data_key = decrypt(wrapping, &place.associated_data(Purpose::DataKey { key_id }), &sealed.wrapped_key)?;
@@ -173,12 +178,12 @@ impl Keyring {
     }
 
     /// [`Self::seal`] for a table that keeps the value in one column.
-    pub fn seal_packed(&self, place: &Place, value: &[u8]) -> Vec<u8> {
+    pub fn seal_packed(&self, place: &Place<'_>, value: &[u8]) -> Vec<u8> {
         self.seal(place, value).to_bytes()
     }
 
     /// [`Self::open`] for a table that keeps the value in one column.
-    pub fn open_packed(&self, place: &Place, packed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    pub fn open_packed(&self, place: &Place<'_>, packed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         self.open(place, &Sealed::from_bytes(packed).ok_or(OpenError::Refused)?)
     }
 }

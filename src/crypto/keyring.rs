@@ -36,29 +36,36 @@ impl Keyring {
     /// Makes a keyring of one random key and writes it to a new file of mode 0600. Returns when the
     /// file and its entry in the folder are on the disk.
     ///
+    /// The file is written whole under another name beside the path and then linked to the path, so
+    /// that whoever looks there sees no file or a complete one, even after a crash. What a crash can
+    /// leave behind is the other name; it stands in nobody's way.
+    ///
     /// # Errors
-    /// [`KeyringError::Exists`] if there is anything at the path: a keyring is never overwritten.
+    /// [`KeyringError::Exists`] if there is anything at the path: a keyring is never overwritten. Of
+    /// several that create it at the same moment, one does, and the others may load what it made.
     pub fn create(path: &Path) -> Result<Self, KeyringError> {
         let text = new_text();
         let keyring = Self::parse(&text)?;
         let failed = |source| KeyringError::Unwritable { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|source| {
-            if source.kind() == io::ErrorKind::AlreadyExists {
-                KeyringError::Exists { path: path.to_owned() }
-            } else {
-                failed(source)
-            }
-        })?;
-        let written = file.write_all(text.expose_secret().as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()
+        let Some(name) = path.file_name() else { return Err(failed(io::ErrorKind::InvalidInput.into())) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let random_end: String = random::bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let unfinished = folder.join(format!(".{}.{random_end}.new", name.to_string_lossy()));
+        let written = write_private(&unfinished, &text).map_err(failed);
+        // Unlike a rename, a link replaces nothing, and follows no symbolic link at its end.
+        let linked = written.and_then(|()| {
+            fs::hard_link(&unfinished, path).map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => KeyringError::Exists { path: path.to_owned() },
+                _ => failed(source),
+            })
         });
-        if let Err(source) = written {
-            // Half a keyring would only stand in the way of the next try; nothing is sealed under it.
-            let _ = fs::remove_file(path);
-            return Err(failed(source));
+        // The name has served its turn. Nothing is sealed under what it holds, unless it is at the path.
+        let _ = fs::remove_file(&unfinished);
+        if matches!(linked, Ok(()) | Err(KeyringError::Exists { .. })) {
+            // Also where another was faster: whoever loads that file next relies on it being there for good.
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         }
-        Ok(keyring)
+        linked.map(|()| keyring)
     }
 
     /// Reads a keyring file.
@@ -112,11 +119,6 @@ impl Keyring {
     pub fn generate() -> Self {
         let key = Zeroizing::new(random::bytes::<32>());
         Self { active: "k1".into(), keys: BTreeMap::from([("k1".into(), Aes256Gcm::new((&*key).into()))]) }
-    }
-
-    /// The id of the key that seals.
-    pub fn active_id(&self) -> &str {
-        &self.active
     }
 
     /// The active key and its id.
@@ -192,6 +194,13 @@ pub enum KeyringError {
 
 fn wrong_at(line: Option<usize>) -> String {
     line.map_or_else(|| "this is not a keyring".into(), |line| format!("line {line} is wrong"))
+}
+
+/// Writes a new file that only its owner may read, and waits until it is on the disk.
+fn write_private(path: &Path, text: &SecretString) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.expose_secret().as_bytes())?;
+    file.sync_all()
 }
 
 /// The text of a new keyring with one random key.

@@ -126,7 +126,7 @@ impl Service {
         let Some(row) = store.credential(id).await? else { return Ok(None) };
         let connector = self.catalogue().get(row.summary.connector.as_str()).cloned();
         // A credential that does not open is still shown, without its values, so that it can be deleted.
-        let values = self.open_values(id, row.summary.version, &row.secret).unwrap_or_default();
+        let values = self.open_values(&row.summary, &row.secret).unwrap_or_default();
         let verification = self.newest_verification(id).await?;
         let used_by = store.resources_of_credential(id, USED_BY_LIMIT).await?;
         let same_as = match &connector {
@@ -153,7 +153,7 @@ impl Service {
     pub async fn same_account_as(&self, id: CredentialId) -> Result<Vec<String>, ServiceError> {
         let Some(row) = self.0.store.credential(id).await? else { return Ok(Vec::new()) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(Vec::new()) };
-        let Ok(values) = self.open_values(id, row.summary.version, &row.secret) else { return Ok(Vec::new()) };
+        let Ok(values) = self.open_values(&row.summary, &row.secret) else { return Ok(Vec::new()) };
         self.same_client(connector, &values, id).await
     }
 
@@ -168,7 +168,7 @@ impl Service {
 
     async fn newest_verification(&self, id: CredentialId) -> Result<Option<PastVerification>, ServiceError> {
         let Some(row) = self.0.store.latest_verification(id).await? else { return Ok(None) };
-        match self.open_verification(row.id, &row.sealed) {
+        match self.open_verification(row.id, id, &row.sealed) {
             Ok(verification) => Ok(Some(PastVerification { at: row.at, verification })),
             Err(error) => {
                 tracing::error!(verification = %row.id, error = &error as &dyn std::error::Error, "a verification does not open");
@@ -191,7 +191,7 @@ impl Service {
     /// damaged credential does not hide the others; it is logged.
     pub(super) fn tile(&self, row: CredentialRow) -> Tile {
         let summary = row.summary;
-        let account = match self.open_values(summary.id, summary.version, &row.secret) {
+        let account = match self.open_values(&summary, &row.secret) {
             Ok(values) => self.catalogue().get(summary.connector.as_str()).map(|connector| connector.account_of(&values)),
             Err(error) => {
                 tracing::error!(credential = %summary.id, error = &error as &dyn std::error::Error, "a credential does not open");

@@ -95,7 +95,7 @@ impl Service {
             id,
             session: session.hash,
             connector: connector.id.clone(),
-            sealed: self.0.keyring.seal_packed(&Place::draft(id, version), &typed.to_bytes()),
+            sealed: self.0.keyring.seal_packed(&Place::draft(id, version, &session.hash, &connector.id), &typed.to_bytes()),
             version,
             updated_at: now,
             expires_at: now.plus(LIFETIME),
@@ -115,7 +115,7 @@ impl Service {
     /// every next form until its time is over; that is logged.
     async fn open_draft(&self, row: &DraftRow) -> Result<Option<Kept>, ServiceError> {
         let DraftState::Open(sealed) = &row.state else { return Ok(None) };
-        let opened = self.open(&Place::draft(row.id, row.version), sealed);
+        let opened = self.open(&Place::draft(row.id, row.version, &row.session, &row.connector), sealed);
         let kept = opened.map(|bytes| FieldValues::from_bytes(&bytes).and_then(kept_of));
         if let Ok(Some(kept)) = kept {
             return Ok(Some(kept));

@@ -30,7 +30,7 @@ use crate::{
         random,
     },
     domain::{
-        credential::CredentialId,
+        credential::CredentialSummary,
         resource::ResourceKind,
         time::{Clock, Timestamp},
         values::FieldValues,
@@ -162,12 +162,12 @@ impl Service {
         random::new_id(self.now())
     }
 
-    fn open(&self, place: &Place, packed: &[u8]) -> Result<Zeroizing<Vec<u8>>, ServiceError> {
+    fn open(&self, place: &Place<'_>, packed: &[u8]) -> Result<Zeroizing<Vec<u8>>, ServiceError> {
         self.0.keyring.open_packed(place, packed).map_err(|cause| ServiceError::Sealed { table: place.table, cause })
     }
 
-    fn open_values(&self, credential: CredentialId, version: i64, sealed: &Sealed) -> Result<FieldValues, ServiceError> {
-        let place = Place::credential_secret(credential, version);
+    fn open_values(&self, credential: &CredentialSummary, sealed: &Sealed) -> Result<FieldValues, ServiceError> {
+        let place = Place::credential_secret(credential.id, credential.version, &credential.connector);
         let opened = self.0.keyring.open(&place, sealed).map_err(|cause| ServiceError::Sealed { table: place.table, cause })?;
         FieldValues::from_bytes(&opened).ok_or(ServiceError::Unreadable { table: place.table })
     }

@@ -84,7 +84,7 @@ impl Service {
         if row.summary.connector != connector.id {
             return Ok(None);
         }
-        let values = self.open_values(credential, row.summary.version, &row.secret)?;
+        let values = self.open_values(&row.summary, &row.secret)?;
         let request = ApiRequest { endpoint, body };
         let mut result = None;
         // A kept token that the API no longer takes is replaced once; a request that writes was not carried

@@ -170,7 +170,7 @@ impl Service {
             description: &description,
             connector: &connector.id,
             credential,
-            endpoint: &self.0.keyring.seal_packed(&Place::resource_endpoint(id, FIRST_VERSION), &bytes),
+            endpoint: &self.0.keyring.seal_packed(&Place::resource_endpoint(id, FIRST_VERSION, &connector.id), &bytes),
             created_at: self.now(),
             form_id: form,
         };
@@ -207,7 +207,7 @@ impl Service {
         search: Option<&str>,
     ) -> Result<Option<ResourceDetail>, ServiceError> {
         let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(None) };
-        let place = Place::resource_endpoint(id, row.endpoint_version);
+        let place = Place::resource_endpoint(id, row.endpoint_version, &row.connector);
         let bytes = self.open(&place, &row.endpoint)?;
         let endpoint = serde_json::from_slice(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })?;
         let resource = Resource {

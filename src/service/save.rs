@@ -166,8 +166,8 @@ impl Service {
             description: &input.description,
             fingerprint: self.fingerprint(connector, &input.values),
             created_at: self.now(),
-            secret: self.0.keyring.seal(&Place::credential_secret(id, 1), &input.values.to_bytes()),
-            verification: self.sealed_verification(&verified.verification),
+            secret: self.0.keyring.seal(&Place::credential_secret(id, 1, &connector.id), &input.values.to_bytes()),
+            verification: self.sealed_verification(id, &verified.verification),
             draft: Some(draft),
         }
     }

@@ -50,7 +50,7 @@ impl Service {
     pub async fn test_credential(&self, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
         let Some(row) = self.0.store.credential(id).await? else { return Ok(None) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
-        let values = self.open_values(id, row.summary.version, &row.secret)?;
+        let values = self.open_values(&row.summary, &row.secret)?;
         let verification = match self.verify(connector, &values, &crate::domain::verification::Unobserved).await {
             Ok(verified) => {
                 self.keep_token(id, row.summary.version, &verified.token).await?;
@@ -58,11 +58,11 @@ impl Service {
             }
             Err(verification) => verification,
         };
-        self.0.store.record_verification(id, &self.sealed_verification(&verification)).await?;
+        self.0.store.record_verification(id, &self.sealed_verification(id, &verification)).await?;
         Ok(Some(verification))
     }
 
-    pub(super) fn sealed_verification(&self, verification: &Verification) -> NewVerification {
+    pub(super) fn sealed_verification(&self, credential: CredentialId, verification: &Verification) -> NewVerification {
         let id = self.new_id();
         // A verification is text, numbers and enums: it always serialises.
         let bytes = serde_json::to_vec(verification).unwrap_or_default();
@@ -72,12 +72,17 @@ impl Service {
             stage: verification.reached(),
             status: verification.status(),
             duration_ms: i64::try_from(verification.duration().as_millis()).unwrap_or(i64::MAX),
-            sealed: self.0.keyring.seal_packed(&Place::verification(id), &bytes),
+            sealed: self.0.keyring.seal_packed(&Place::verification(id, &credential), &bytes),
         }
     }
 
-    pub(super) fn open_verification(&self, id: uuid::Uuid, packed: &[u8]) -> Result<Verification, ServiceError> {
-        let place = Place::verification(id);
+    pub(super) fn open_verification(
+        &self,
+        id: uuid::Uuid,
+        credential: CredentialId,
+        packed: &[u8],
+    ) -> Result<Verification, ServiceError> {
+        let place = Place::verification(id, &credential);
         let bytes = self.open(&place, packed)?;
         serde_json::from_slice(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })
     }

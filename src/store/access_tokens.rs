@@ -16,7 +16,7 @@ pub struct AccessTokenRow {
     pub version: i64,
     /// The token, sealed for `Place::access_token(credential, version)`.
     pub sealed: Vec<u8>,
-    /// Until when the service accepts it.
+    /// Until when it is used: somewhat before the service stops accepting it.
     pub expires_at: Timestamp,
 }
 
@@ -44,7 +44,7 @@ impl Store {
         }
     }
 
-    /// The access token of a credential, expired or not.
+    /// The access token of a credential, whether or not it may still be used.
     pub async fn access_token(&self, credential: CredentialId) -> Result<Option<AccessTokenRow>, StoreError> {
         let row: Option<Row> =
             reading!(self, pool => sqlx::query_as(lookups::ACCESS_TOKEN).bind(credential).fetch_optional(pool).await?);

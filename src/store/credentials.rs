@@ -39,7 +39,7 @@ pub struct NewCredential<'a> {
     pub fingerprint: Vec<u8>,
     /// When it is saved.
     pub created_at: Timestamp,
-    /// Its field values, sealed for `Place::credential_secret(id, 1)`.
+    /// Its field values, sealed for `Place::credential_secret(id, 1, connector)`.
     pub secret: Sealed,
     /// The verification that it passed.
     pub verification: NewVerification,
@@ -96,7 +96,7 @@ pub struct CredentialQuery<'a> {
 pub struct CredentialRow {
     /// What is readable of it.
     pub summary: CredentialSummary,
-    /// Its field values, sealed for `Place::credential_secret(id, version)` of the summary.
+    /// Its field values, sealed for `Place::credential_secret(id, version, connector)` of the summary.
     pub secret: Sealed,
     /// How many resources use it.
     pub used_by: i64,
@@ -210,11 +210,6 @@ impl Store {
     pub async fn credentials_needing_attention(&self, limit: i64) -> Result<Vec<CredentialRow>, StoreError> {
         let rows: Vec<Row> = reading!(self, pool => sqlx::query_as(lookups::ATTENTION).bind(limit).fetch_all(pool).await?);
         rows.into_iter().map(CredentialRow::try_from).collect()
-    }
-
-    /// How many credentials there are, or `limit` if there are more.
-    pub async fn count_credentials_up_to(&self, limit: i64) -> Result<i64, StoreError> {
-        Ok(reading!(self, pool => sqlx::query_scalar(lookups::CREDENTIAL_COUNT).bind(limit).fetch_one(pool).await?))
     }
 
     /// Deletes a credential that no resource uses. The foreign key decides, so that a resource which is

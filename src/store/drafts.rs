@@ -20,7 +20,7 @@ pub struct NewDraft {
     pub session: [u8; 32],
     /// The connector whose form it is.
     pub connector: ConnectorId,
-    /// What was typed, sealed for `Place::draft(id, version)`.
+    /// What was typed, sealed for `Place::draft(id, version, session, connector)`.
     pub sealed: Vec<u8>,
     /// The version that it is sealed for.
     pub version: i64,

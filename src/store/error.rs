@@ -1,6 +1,8 @@
 //! Why the database did not do its work, in sentences for whoever runs Keytile. None of them holds a
 //! password of the database URL or a value of a row.
 
+use std::path::PathBuf;
+
 use sqlx::{error::DatabaseError, migrate::MigrateError, sqlite::SqliteError};
 use thiserror::Error;
 
@@ -21,6 +23,16 @@ pub enum StoreError {
     /// The file is no SQLite database, or parts of it are broken.
     #[error("--database-url: the database file is damaged or is not a SQLite database; restore it from a copy ({0})")]
     Damaged(sqlx::Error),
+    /// Another program has been opening a database in the same folder for longer than Keytile waits.
+    #[error(
+        "--database-url: another program keeps the folder {} locked, as Keytile does for a moment while it opens a database; \
+         wait until it is done or end it, then start again",
+        folder.display()
+    )]
+    Opening {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A newer Keytile has changed the tables.
     #[error(
         "--database-url: the database was last used by a newer version of Keytile (its tables have version {found}, this program knows versions up to {known}); \

@@ -71,9 +71,6 @@ pub const CREDENTIAL_NAMED: &str = "SELECT id FROM credentials WHERE connector =
 pub const FINGERPRINT: &str =
     "SELECT name FROM credentials WHERE connector = $1 AND fingerprint = $2 AND id <> $3 ORDER BY name_key LIMIT 20";
 
-/// How many credentials there are, counted up to a limit: the limit.
-pub const CREDENTIAL_COUNT: &str = "SELECT COUNT(*) FROM (SELECT version FROM credentials LIMIT $1) AS counted";
-
 /// The verifications of a credential, newest first: credential, limit.
 pub const VERIFICATIONS: &str =
     "SELECT id, ended_at, sealed FROM verifications WHERE credential = $1 ORDER BY ended_at DESC, id DESC LIMIT $2";

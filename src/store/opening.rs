@@ -2,7 +2,7 @@
 //! up to date.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -26,6 +26,12 @@ use super::{
 
 /// How long SQLite waits for another process that holds its lock.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long an opening waits for another program that opens or changes the same database.
+const OPENING: Duration = Duration::from_secs(10);
+/// How often it asks whether that program is done.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// The same for PostgreSQL, which would wait for ever. A limit that the URL sets is kept.
+const LIMIT_LOCKS: &str = "SELECT set_config('lock_timeout', $1, false) WHERE current_setting('lock_timeout') = '0'";
 /// How long a request waits for a free connection before it fails.
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// How long a sign of life may take.
@@ -116,13 +122,15 @@ fn sqlite_path(text: &str) -> Result<PathBuf, StoreError> {
 async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
     let unavailable = |source| StoreError::Unavailable { name: path.display().to_string(), source };
     create_private(path).map_err(|error| unavailable(sqlx::Error::Io(error)))?;
-    let _alone = lock_folder(path).await;
+    let _alone = lock_folder(path, OPENING).await?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(BUSY);
+        .busy_timeout(BUSY)
+        // What is deleted is overwritten with zeros, so that it does not stay in free pages of the file.
+        .pragma("secure_delete", "ON");
     // A connection to a file does not get lost, so it need not be asked before each use.
     let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
     // SQLite ends a transaction by itself when the disk is full; sqlx does not notice, and takes the
@@ -156,10 +164,26 @@ async fn prepare_sqlite(write: &SqlitePool) -> Result<(), StoreError> {
 /// Waits until no other program is opening a database in this folder, and keeps others waiting as long
 /// as the answer lives: SQLite does not wait its turn when it switches a new file to WAL. Where a
 /// folder cannot be locked, two first starts at one moment can fail, and nothing else.
-async fn lock_folder(path: &Path) -> Option<File> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    let locked = tokio::task::spawn_blocking(move || File::open(folder).and_then(|folder| folder.lock().map(|()| folder)));
-    locked.await.ok()?.ok()
+///
+/// # Errors
+/// [`StoreError::Opening`] if another program still has the lock after this time.
+pub(super) async fn lock_folder(path: &Path, patience: Duration) -> Result<Option<File>, StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    // Asked again and again, because a thread that waits for the lock could not be called back.
+    let locked = async {
+        loop {
+            match file.try_lock() {
+                Ok(()) => return true,
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(ASK_AGAIN).await,
+                Err(TryLockError::Error(_)) => return false,
+            }
+        }
+    };
+    match tokio::time::timeout(patience, locked).await {
+        Ok(locked) => Ok(locked.then_some(file)),
+        Err(_) => Err(StoreError::Opening { folder: folder.to_owned() }),
+    }
 }
 
 /// Makes an empty file that only its owner may read. SQLite takes it for an empty database, and gives
@@ -187,7 +211,12 @@ async fn open_postgres(url: &str) -> Result<Db, StoreError> {
     // A connection by itself first: a pool would try for ten seconds to reach what is not there.
     let connected = tokio::time::timeout(ACQUIRE, PgConnection::connect_with(&options)).await;
     let mut connection = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))).map_err(unavailable)?;
-    let prepared = migrations::postgres().run(&mut connection).await.map_err(table_error);
+    let limit = OPENING.as_millis().to_string();
+    let limited = sqlx::query(LIMIT_LOCKS).bind(limit).execute(&mut connection).await.map_err(StoreError::from);
+    let prepared = match limited {
+        Ok(_) => migrations::postgres().run(&mut connection).await.map_err(table_error),
+        Err(error) => Err(error),
+    };
     // Ends the session, and with it the lock under which tables are changed.
     connection.close().await?;
     prepared?;

@@ -31,7 +31,7 @@ pub struct NewResource<'a> {
     pub connector: &'a ConnectorId,
     /// The credential it uses.
     pub credential: CredentialId,
-    /// What it calls, sealed for `Place::resource_endpoint(id, 1)`.
+    /// What it calls, sealed for `Place::resource_endpoint(id, 1, connector)`.
     pub endpoint: &'a [u8],
     /// When it was created.
     pub created_at: Timestamp,
@@ -80,7 +80,7 @@ pub struct ResourceRow {
     pub connector: ConnectorId,
     /// The credential it uses.
     pub credential: CredentialId,
-    /// What it calls, sealed for `Place::resource_endpoint(id, endpoint_version)`.
+    /// What it calls, sealed for `Place::resource_endpoint(id, endpoint_version, connector)`.
     pub endpoint: Vec<u8>,
     /// The version that `endpoint` is sealed for. Changing the credential leaves it as it is.
     pub endpoint_version: i64,

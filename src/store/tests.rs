@@ -1,6 +1,8 @@
 //! Faults that are brought about on the connections themselves: a full disk, a file that another
 //! program keeps locked, a reader that writes. What can be tested from outside is in `tests/`.
 
+use std::time::Duration;
+
 use sqlx::{ConnectOptions, Executor};
 use tempfile::TempDir;
 
@@ -91,8 +93,28 @@ async fn a_file_that_another_program_keeps_locked_is_named_and_nothing_is_stored
         assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
     }
     other.execute("COMMIT").await.unwrap();
-    assert_eq!(store.count_credentials_up_to(10).await.unwrap(), 0);
+    let page = CredentialQuery { connector: None, search: None, after: None, limit: 10 };
+    assert!(store.credentials_page(&page).await.unwrap().is_empty());
     assert_eq!(save(&store, "Support EU", 200).await.unwrap(), CredentialInsert::Inserted);
+}
+
+#[tokio::test]
+async fn a_folder_that_another_program_keeps_locked_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keytile.db");
+    let other = std::fs::File::open(folder.path()).unwrap();
+    other.lock().unwrap();
+    let error = opening::lock_folder(&path, Duration::from_millis(60)).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Opening { folder: named } if named == folder.path()), "{error:?}");
+    assert!(error.to_string().contains(&format!("keeps the folder {} locked", folder.path().display())), "{error}");
+    // Whoever waits long enough gets its turn.
+    let (waiting, released) = tokio::join!(opening::lock_folder(&path, Duration::from_secs(60)), async { other.unlock() });
+    released.unwrap();
+    let mine = waiting.unwrap();
+    assert!(mine.is_some());
+    assert!(opening::lock_folder(&path, Duration::from_millis(1)).await.is_err(), "and keeps it");
+    drop(mine);
+    assert!(opening::lock_folder(&path, Duration::from_millis(1)).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -104,6 +126,7 @@ async fn the_settings_are_those_that_keep_data() {
         // 2 is FULL.
         ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
         ("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
+        ("SELECT CAST(secure_delete AS TEXT) FROM pragma_secure_delete", "1"),
         ("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout", "5000"),
     ] {
         for pool in [read, write] {

@@ -27,7 +27,7 @@ pub struct NewVerification {
     pub status: CredentialStatus,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
-    /// What was found, sealed for `Place::verification(id)`.
+    /// What was found, sealed for `Place::verification(id, credential)`.
     pub sealed: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ pub struct VerificationRow {
     pub id: Uuid,
     /// When it ended.
     pub at: Timestamp,
-    /// What was found, sealed for `Place::verification(id)`.
+    /// What was found, sealed for `Place::verification(id, credential)`.
     pub sealed: Vec<u8>,
 }
 

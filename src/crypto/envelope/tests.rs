@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PLACE: Place = Place { table: "credential_secrets", row: Uuid::from_u128(7), version: 3 };
+const PLACE: Place<'static> =
+    Place { table: "credential_secrets", row: Uuid::from_u128(7), version: 3, within: [b"session", b"talkdesk"] };
 const CANARY: &[u8] = b"canary-7f3a-plaintext";
 
 #[test]
@@ -19,6 +20,11 @@ fn a_copied_row_does_not_open() {
         Place { version: 2, ..PLACE },
         Place { version: 4, ..PLACE },
         Place { version: -3, ..PLACE },
+        Place { within: [b"session", b"other"], ..PLACE },
+        Place { within: [b"sessio", b"ntalkdesk"], ..PLACE },
+        Place { within: [b"talkdesk", b"session"], ..PLACE },
+        Place { within: [b"session", b""], ..PLACE },
+        Place { within: [b"", b""], ..PLACE },
     ] {
         assert_eq!(keyring.open(&elsewhere, &sealed), Err(OpenError::Refused), "{elsewhere:?}");
     }
@@ -85,24 +91,30 @@ fn nothing_that_can_be_printed_holds_the_value() {
 
 #[test]
 fn places_have_distinct_names_for_each_table() {
-    let id = Uuid::from_u128(1);
+    let (id, connector) = (Uuid::from_u128(1), ConnectorId::new("talkdesk").unwrap());
     let places = [
         Place::installation(),
-        Place::credential_secret(id, 1),
-        Place::draft(id, 1),
-        Place::resource_endpoint(id, 1),
-        Place::verification(id),
+        Place::credential_secret(id, 1, &connector),
+        Place::draft(id, 1, &[0; 32], &connector),
+        Place::resource_endpoint(id, 1, &connector),
+        Place::verification(id, &id),
         Place::access_token(id, 1),
     ];
     let tables: std::collections::BTreeSet<_> = places.iter().map(|place| place.table).collect();
     assert_eq!(tables.len(), places.len());
 }
 
+/// Short and of few letters, so that two of them are often equal, or equal when put together.
+fn within() -> impl Strategy<Value = [Vec<u8>; 2]> {
+    let part = || proptest::collection::vec(0_u8..2, 0..3);
+    [part(), part()]
+}
+
 proptest! {
     #[test]
     fn a_value_comes_back(value: Vec<u8>, row: u128, version: i64) {
         let keyring = Keyring::generate();
-        let place = Place { table: "drafts", row: Uuid::from_u128(row), version };
+        let place = Place { table: "drafts", row: Uuid::from_u128(row), version, within: [&[], &[]] };
         let packed = keyring.seal_packed(&place, &value);
         prop_assert_eq!(Sealed::from_bytes(&packed).unwrap().to_bytes(), packed.clone());
         prop_assert_eq!(&*keyring.open_packed(&place, &packed).unwrap(), &value);
@@ -143,9 +155,13 @@ proptest! {
     }
 
     #[test]
-    fn no_two_places_share_their_associated_data(a: (u128, i64), b: (u128, i64), tables: (bool, bool)) {
-        let place = |(row, version), other: bool| Place { table: if other { "draft" } else { "drafts" }, row: Uuid::from_u128(row), version };
-        let (first, second) = (place(a, tables.0), place(b, tables.1));
+    fn no_two_places_share_their_associated_data(
+        a: (u128, i64), b: (u128, i64), tables: (bool, bool), one in within(), other in within(), same_row: bool,
+    ) {
+        fn place<'a>((row, version): (u128, i64), other: bool, [first, second]: &'a [Vec<u8>; 2]) -> Place<'a> {
+            Place { table: if other { "draft" } else { "drafts" }, row: Uuid::from_u128(row), version, within: [first, second] }
+        }
+        let (first, second) = (place(a, tables.0, &one), place(if same_row { a } else { b }, tables.1, &other));
         prop_assert_eq!(first.associated_data(Purpose::Value) == second.associated_data(Purpose::Value), first == second);
     }
 }

@@ -1,6 +1,6 @@
 //! The keyring's file: its mode, that it is never overwritten, and that no error repeats a key.
 
-use std::os::unix::fs::symlink;
+use std::{os::unix::fs::symlink, sync::Barrier, thread};
 
 use super::*;
 use crate::crypto::envelope::Place;
@@ -23,7 +23,7 @@ fn a_new_keyring_is_private_and_opens_what_it_sealed() {
     let place = Place::installation();
     let sealed = made.seal(&place, b"check");
     let loaded = Keyring::load(&path).unwrap();
-    assert_eq!(loaded.active_id(), "k1");
+    assert_eq!(sealed.key_id, "k1");
     assert_eq!(&*loaded.open(&place, &sealed).unwrap(), b"check");
     let as_variable = Keyring::parse(&fs::read_to_string(&path).unwrap().into()).unwrap();
     assert_eq!(&*as_variable.open(&place, &sealed).unwrap(), b"check");
@@ -50,6 +50,62 @@ fn a_keyring_is_never_overwritten() {
     symlink(folder.path().join("nowhere"), &link).unwrap();
     assert!(matches!(refused(Keyring::create(&link)), KeyringError::Exists { .. }));
     assert!(!folder.path().join("nowhere").exists());
+}
+
+#[test]
+fn only_the_keyring_is_left_in_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring");
+    Keyring::create(&path).unwrap();
+    refused(Keyring::create(&path));
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["keyring"]);
+}
+
+#[test]
+fn an_unfinished_keyring_of_a_crash_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring");
+    fs::write(folder.path().join(".keyring.0011223344556677.new"), "active = \"k1\"\n[ke").unwrap();
+    assert!(matches!(refused(Keyring::load(&path)), KeyringError::Missing { .. }));
+    Keyring::create(&path).unwrap();
+    assert!(Keyring::load(&path).is_ok());
+}
+
+#[test]
+fn of_many_creators_one_makes_it_and_every_reader_sees_it_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("keyring {round}"));
+        let start = Barrier::new(8);
+        let create = || {
+            start.wait();
+            match Keyring::create(&path) {
+                Ok(made) => (true, made),
+                Err(KeyringError::Exists { .. }) => (false, Keyring::load(&path).unwrap()),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        // Looks as often as it can: at every moment there is no file, or one that loads.
+        let read = || {
+            start.wait();
+            loop {
+                match Keyring::load(&path) {
+                    Ok(keyring) => return (false, keyring),
+                    Err(KeyringError::Missing { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        let keyrings: Vec<_> = thread::scope(|scope| {
+            let creators: Vec<_> = (0..4).map(|_| scope.spawn(create)).collect();
+            let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
+            creators.into_iter().chain(readers).map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(keyrings.iter().filter(|(made, _)| *made).count(), 1);
+        let sealed = keyrings[0].1.seal(&Place::installation(), b"check");
+        assert!(keyrings.iter().all(|(_, keyring)| keyring.open(&Place::installation(), &sealed).is_ok()));
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod concurrency;
 mod credentials;
 mod drafts;
 mod faults;
+mod first_start;
+mod nul_bytes;
 mod opening;
 mod plans;
 mod resources;

@@ -6,7 +6,7 @@ use keytile::{
     domain::resource::ResourceKind,
     store::{Store, StoreError, migrations::MIGRATIONS},
 };
-use sqlx::Row;
+use sqlx::{Connection, Executor, Row};
 
 use super::{
     on_both_databases,
@@ -88,6 +88,21 @@ fn refused(result: Result<Store, StoreError>) -> StoreError {
         Ok(_) => panic!("this should have been refused"),
         Err(error) => error,
     }
+}
+
+#[tokio::test]
+async fn tables_that_stay_locked_are_named() {
+    let database = TestDatabase::postgres().await;
+    database.open().await.close().await;
+    let mut other = database.postgres_connection().await;
+    let mut transaction = other.begin().await.unwrap();
+    transaction.execute("LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let impatient = format!("{}?options[lock_timeout]=50ms", database.url());
+    let error = refused(Store::open(&impatient).await);
+    assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
+    assert!(error.to_string().contains("keeps the database locked"), "{error}");
+    transaction.rollback().await.unwrap();
+    Store::open(&impatient).await.unwrap().close().await;
 }
 
 #[test]

@@ -137,6 +137,11 @@ impl SampleResource {
     }
 
     pub(crate) async fn try_insert(&self, store: &Store) -> ResourceInsert {
+        self.try_insert_with(store, b"sealed endpoint").await
+    }
+
+    /// Stores it with this endpoint.
+    pub(crate) async fn try_insert_with(&self, store: &Store, endpoint: &[u8]) -> ResourceInsert {
         let new = NewResource {
             id: self.id,
             kind: self.kind,
@@ -144,7 +149,7 @@ impl SampleResource {
             description: &Description::parse("Nightly").unwrap(),
             connector: &self.connector,
             credential: self.credential,
-            endpoint: b"sealed endpoint",
+            endpoint,
             created_at: NOW,
             form_id: self.form_id,
         };
@@ -175,6 +180,12 @@ pub(crate) fn draft(session: [u8; 32]) -> NewDraft {
         updated_at: NOW,
         expires_at: later(900_000),
     }
+}
+
+/// How many credentials there are; at most 100.
+pub(crate) async fn count(store: &Store) -> usize {
+    let all = CredentialQuery { connector: None, search: None, after: None, limit: 100 };
+    store.credentials_page(&all).await.unwrap().len()
 }
 
 /// The names on a page.

@@ -7,25 +7,33 @@ use keytile::{
         envelope::{OpenError, Place},
         keyring::Keyring,
     },
-    domain::{credential::CredentialStatus, naming::Description, resource::ResourceKind},
-    store::{CredentialInsert, NewCredential, NewDraft, NewResource, NewVerification, ResourceInsert, Store},
+    domain::credential::CredentialStatus,
+    store::{CredentialDelete, CredentialInsert, DraftState, NewCredential, NewDraft, NewVerification, ResourceInsert, Store},
 };
 use sqlx::Row;
 use uuid::Uuid;
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, draft, later, new_id, session, verification},
+    samples::{NOW, Sample, SampleResource, connector, draft, later, session, verification},
 };
 use crate::support::database::TestDatabase;
 
-on_both_databases!(a_secret_on_another_row_does_not_open, a_changed_secret_does_not_open, nothing_sealed_can_be_read);
+on_both_databases!(
+    a_secret_on_another_row_does_not_open,
+    a_changed_secret_does_not_open,
+    a_credential_of_another_connector_does_not_open,
+    a_draft_in_another_session_or_connector_does_not_open,
+    an_endpoint_of_another_connector_does_not_open,
+    a_verification_of_another_credential_does_not_open,
+    nothing_sealed_can_be_read,
+);
 
 /// Saves a credential whose field values are `value`, sealed.
 async fn save(store: &Store, keyring: &Keyring, name: &str, value: &[u8]) -> Uuid {
     let sample = Sample::new(name);
     let tried = verification(CredentialStatus::Verified, NOW);
-    let verification = NewVerification { sealed: keyring.seal_packed(&Place::verification(tried.id), value), ..tried };
+    let verification = NewVerification { sealed: keyring.seal_packed(&Place::verification(tried.id, &sample.id), value), ..tried };
     let new = NewCredential {
         id: sample.id,
         connector: &sample.connector,
@@ -33,7 +41,7 @@ async fn save(store: &Store, keyring: &Keyring, name: &str, value: &[u8]) -> Uui
         description: &sample.description,
         fingerprint: vec![0; 32],
         created_at: NOW,
-        secret: keyring.seal(&Place::credential_secret(sample.id, 1), value),
+        secret: keyring.seal(&Place::credential_secret(sample.id, 1, &sample.connector), value),
         verification,
         draft: None,
     };
@@ -43,7 +51,8 @@ async fn save(store: &Store, keyring: &Keyring, name: &str, value: &[u8]) -> Uui
 
 async fn open(store: &Store, keyring: &Keyring, id: Uuid) -> Result<Vec<u8>, OpenError> {
     let row = store.credential(id).await.unwrap().unwrap();
-    keyring.open(&Place::credential_secret(id, row.summary.version), &row.secret).map(|value| value.to_vec())
+    let place = Place::credential_secret(id, row.summary.version, &row.summary.connector);
+    keyring.open(&place, &row.secret).map(|value| value.to_vec())
 }
 
 async fn a_secret_on_another_row_does_not_open(database: TestDatabase) {
@@ -92,29 +101,87 @@ async fn a_changed_secret_does_not_open(database: TestDatabase) {
     }
 }
 
+async fn a_credential_of_another_connector_does_not_open(database: TestDatabase) {
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    let id = save(&store, &keyring, "Support EU", b"value").await;
+    database.execute("UPDATE credentials SET connector = 'other'").await.unwrap();
+    assert_eq!(store.credential(id).await.unwrap().unwrap().summary.connector, connector("other"));
+    assert_eq!(open(&store, &keyring, id).await, Err(OpenError::Refused));
+    database.execute("UPDATE credentials SET connector = 'talkdesk'").await.unwrap();
+    assert_eq!(open(&store, &keyring, id).await.unwrap(), b"value");
+}
+
+async fn a_draft_in_another_session_or_connector_does_not_open(database: TestDatabase) {
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    let (mine, other) = (session(&store).await, session(&store).await);
+    let (talkdesk, elsewhere) = (connector("talkdesk"), connector("other"));
+    let form = draft(mine);
+    let sealed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &talkdesk), b"typed");
+    assert!(store.put_draft(&NewDraft { sealed, ..form }).await.unwrap());
+    let open = async |session, connector| {
+        let row = store.latest_open_draft(session, connector, NOW).await.unwrap().unwrap();
+        let DraftState::Open(sealed) = &row.state else { panic!("the draft is open") };
+        let place = Place::draft(row.id, row.version, &row.session, &row.connector);
+        keyring.open_packed(&place, sealed).map(|value| value.to_vec())
+    };
+    assert_eq!(open(&mine, &talkdesk).await.unwrap(), b"typed");
+    let hash: String = other.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = if database.is_postgres() { format!("'\\x{hash}'") } else { format!("x'{hash}'") };
+    database.execute("UPDATE drafts SET connector = 'other'").await.unwrap();
+    assert_eq!(open(&mine, &elsewhere).await, Err(OpenError::Refused));
+    database.execute(&format!("UPDATE drafts SET connector = 'talkdesk', session = {hash}")).await.unwrap();
+    assert_eq!(open(&other, &talkdesk).await, Err(OpenError::Refused));
+}
+
+async fn an_endpoint_of_another_connector_does_not_open(database: TestDatabase) {
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    let first = Sample::new("First").insert(&store).await;
+    Sample::new("Elsewhere").of("other").insert(&store).await;
+    let sample = SampleResource::new("Users", first);
+    let place = Place::resource_endpoint(sample.id, 1, &sample.connector);
+    assert_eq!(sample.try_insert_with(&store, &keyring.seal_packed(&place, b"GET /users")).await, ResourceInsert::Inserted);
+    let open = async || {
+        let row = store.resource(sample.id).await.unwrap().unwrap();
+        let place = Place::resource_endpoint(row.id, row.endpoint_version, &row.connector);
+        keyring.open_packed(&place, &row.endpoint).map(|value| value.to_vec())
+    };
+    assert_eq!(open().await.unwrap(), b"GET /users");
+    let moved = "UPDATE resources SET connector = 'other', credential = (SELECT id FROM credentials WHERE connector = 'other')";
+    database.execute(moved).await.unwrap();
+    assert_eq!(open().await, Err(OpenError::Refused));
+}
+
+async fn a_verification_of_another_credential_does_not_open(database: TestDatabase) {
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    let first = save(&store, &keyring, "First", b"what was found").await;
+    let second = Sample::new("Second").insert(&store).await;
+    let open = async |credential| {
+        let row = store.latest_verification(credential).await.unwrap().unwrap();
+        keyring.open_packed(&Place::verification(row.id, &credential), &row.sealed).map(|value| value.to_vec())
+    };
+    assert_eq!(open(first).await.unwrap(), b"what was found");
+    database
+        .execute("DELETE FROM verifications WHERE credential <> (SELECT id FROM credentials WHERE name = 'First')")
+        .await
+        .unwrap();
+    let moved = "UPDATE verifications SET credential = (SELECT id FROM credentials WHERE name = 'Second')";
+    database.execute(moved).await.unwrap();
+    assert_eq!(open(second).await, Err(OpenError::Refused));
+}
+
 async fn nothing_sealed_can_be_read(database: TestDatabase) {
     let canary = "canary-4f1c+/&% secret";
     let (store, keyring) = (database.open().await, Keyring::generate());
     let credential = save(&store, &keyring, "Readable name", canary.as_bytes()).await;
     let mine = session(&store).await;
     let form = draft(mine);
-    let sealed = keyring.seal_packed(&Place::draft(form.id, 1), canary.as_bytes());
+    let sealed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &form.connector), canary.as_bytes());
     assert!(store.put_draft(&NewDraft { sealed, ..form }).await.unwrap());
     let token = keyring.seal_packed(&Place::access_token(credential, 1), canary.as_bytes());
     assert!(store.put_access_token(credential, 1, &token, later(600_000)).await.unwrap());
-    let sample = Sample::new("Readable resource");
-    let resource = NewResource {
-        id: sample.id,
-        kind: ResourceKind::Source,
-        name: &sample.name,
-        description: &Description::default(),
-        connector: &sample.connector,
-        credential,
-        endpoint: &keyring.seal_packed(&Place::resource_endpoint(sample.id, 1), canary.as_bytes()),
-        created_at: NOW,
-        form_id: new_id(),
-    };
-    assert_eq!(store.insert_resource(&resource).await.unwrap(), ResourceInsert::Inserted);
+    let resource = SampleResource::new("Readable resource", credential);
+    let endpoint = keyring.seal_packed(&Place::resource_endpoint(resource.id, 1, &resource.connector), canary.as_bytes());
+    assert_eq!(resource.try_insert_with(&store, &endpoint).await, ResourceInsert::Inserted);
     let check = keyring.seal_packed(&Place::installation(), canary.as_bytes());
     assert!(store.set_installation_if_absent(NOW, &check).await.unwrap());
 
@@ -124,6 +191,45 @@ async fn nothing_sealed_can_be_read(database: TestDatabase) {
     for form in [canary.to_owned(), hex.to_uppercase(), hex, BASE64_STANDARD.encode(canary), "canary".into()] {
         assert!(!contains(&stored, form.as_bytes()), "{form}");
     }
+}
+
+#[tokio::test]
+async fn what_is_deleted_does_not_stay_in_the_file() {
+    let database = TestDatabase::sqlite();
+    let (store, keyring) = (database.open().await, Keyring::generate());
+    // Short values, and values that fill pages of their own.
+    let kept = save(&store, &keyring, "Kept", &[1; 6_000]).await;
+    let (short, long) = (save(&store, &keyring, "Short", b"value").await, save(&store, &keyring, "Long", &[2; 30_000]).await);
+    let mine = session(&store).await;
+    let form = draft(mine);
+    let typed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &form.connector), &[3; 6_000]);
+    assert!(store.put_draft(&NewDraft { sealed: typed.clone(), ..form.clone() }).await.unwrap());
+    let token = keyring.seal_packed(&Place::access_token(short, 1), &[4; 2_000]);
+    assert!(store.put_access_token(short, 1, &token, later(1)).await.unwrap());
+    let mut sealed = Vec::new();
+    for id in [kept, short, long] {
+        let secret = store.credential(id).await.unwrap().unwrap().secret;
+        let found = store.latest_verification(id).await.unwrap().unwrap().sealed;
+        sealed.push([secret.wrapped_key, secret.ciphertext, found]);
+    }
+    store.close().await;
+    let file = everything_in(&database).await;
+    // The first bytes of each, since what is long is spread over several pages.
+    let is_in = |file: &[u8], bytes: &[u8]| contains(file, &bytes[..bytes.len().min(64)]);
+    assert!(sealed.iter().flatten().chain([&typed, &token]).all(|bytes| is_in(&file, bytes)), "all of it was in the file");
+
+    let store = database.open().await;
+    for id in [short, long] {
+        assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::Deleted);
+    }
+    assert!(store.delete_draft(form.id, &mine).await.unwrap());
+    store.close().await;
+    let file = everything_in(&database).await;
+    for bytes in sealed[1..].iter().flatten().chain([&typed, &token]) {
+        // Of every page that it was on, not only of the first.
+        assert!(!bytes.chunks(1_000).any(|part| is_in(&file, part)));
+    }
+    assert!(sealed[0].iter().all(|bytes| is_in(&file, bytes)), "what was not deleted is still there");
 }
 
 /// Every byte of the files of SQLite, every row of PostgreSQL as text.
