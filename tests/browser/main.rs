@@ -3,3 +3,9 @@
 
 mod harness;
 mod harness_works;
+mod main_job;
+mod overlay;
+mod person;
+mod support;
+mod tiles;
+mod without_script;
