@@ -24,7 +24,8 @@ async fn stages_appear_as_they_pass_and_save_is_sent_once() {
     field.send_keys("\u{e007}\u{e007}").await.unwrap();
     browser.wait_until("document.querySelectorAll('#stages .stage-passed').length >= 3").await;
     let stages = browser.text("#stages").await;
-    let places: Vec<_> = ["Address", "Connection", "TLS", "Asking slow.talkdeskid.com for a token"].map(|word| stages.find(word)).into();
+    let places: Vec<_> =
+        ["Address", "Connection", "TLS", "Asking slow.talkdeskid.com for a token"].map(|word| stages.find(word)).into();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{stages}");
     assert_eq!(person.count("#progress[role='status']:not([hidden]) .stage-running").await, 1);
 

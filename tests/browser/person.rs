@@ -62,10 +62,10 @@ impl Person {
         self.browser.value(&format!("document.querySelectorAll({css:?}).length")).await.as_u64().unwrap()
     }
 
-    /// Checks what a person reads in the first element that the selector finds.
+    /// Waits until a person reads these words in the first element that the selector finds.
     pub(crate) async fn reads(&self, css: &str, words: &str) {
-        let text = self.browser.text(css).await;
-        assert!(text.contains(words), "{css} does not say {words:?} but {text:?}");
+        let shown = format!("(e => e?.checkVisibility() && e.innerText.includes({words:?}))(document.querySelector({css:?}))");
+        self.browser.wait_until(&shown).await;
     }
 
     /// Waits until an element has the focus.

@@ -8,7 +8,8 @@ use crate::{
     support::server::Setup,
 };
 
-const CHOSEN: &str = "document.querySelector('.tile-radio:checked')?.closest('.tile').querySelector('.tile-name').textContent ?? ''";
+const CHOSEN: &str =
+    "document.querySelector('.tile-radio:checked')?.closest('.tile').querySelector('.tile-name').textContent ?? ''";
 
 #[tokio::test]
 async fn arrow_keys_move_the_choice_and_next_wants_one() {
@@ -38,7 +39,8 @@ async fn arrow_keys_move_the_choice_and_next_wants_one() {
     browser.press_key(Key::Space).await;
     browser.wait_until(&format!("({CHOSEN}) === 'Third'")).await;
     assert_eq!(person.count("#choice-error").await, 0, "the complaint stays after a choice");
-    for (key, name) in [(Key::Down, "Second"), (Key::Right, "First"), (Key::Down, "Third"), (Key::Up, "First"), (Key::Left, "Second")]
+    for (key, name) in
+        [(Key::Down, "Second"), (Key::Right, "First"), (Key::Down, "Third"), (Key::Up, "First"), (Key::Left, "Second")]
     {
         browser.press_key(key).await;
         assert_eq!(browser.value(CHOSEN).await, name);
@@ -152,6 +154,7 @@ async fn the_keyboard_stays_in_the_overlay() {
     let server = Setup::sandbox().start().await;
     let person = Person::at(&server).await;
     let browser = &person.browser;
+    browser.resize(1280, 600).await;
     person.open_overlay_in_place().await;
     assert_eq!(person.location().await, OVERLAY);
     let mut seen = Vec::new();
@@ -161,6 +164,13 @@ async fn the_keyboard_stays_in_the_overlay() {
         let below = "document.activeElement !== document.body && !document.activeElement.closest('#overlay')";
         assert_eq!(browser.value(below).await, false, "the focus left the overlay after {seen:?}");
         seen.push(browser.focused().await);
+        // Nor is it ever below the actions that stick to the lower edge (WCAG 2.2, 2.4.11).
+        let hidden = "(e => {
+            const box = e.getBoundingClientRect();
+            const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+            return e !== document.body && !e.contains(top) && Boolean(top?.closest('.overlay-actions'));
+        })(document.activeElement)";
+        assert_eq!(browser.value(hidden).await, false, "{seen:?}: the last is hidden");
     }
     for stop in ["f-description", "f-client_id", "f-client_secret", "f-account_name", "summary", "cancel", "save", "f-name"] {
         assert!(seen.iter().any(|at| at == stop), "{stop} is no stop of {seen:?}");
