@@ -66,7 +66,10 @@ impl Visitor {
         browser.colours(false).await;
         let said = browser.console().await;
         // The browser notes that a page came with a status of an error, which is what the state is about.
-        let wrong: Vec<_> = said.iter().filter(|line| !line.contains("the server responded with a status of 4")).collect();
+        let wrong: Vec<_> = said
+            .iter()
+            .filter(|line| !line.starts_with("INFO") && !line.contains("the server responded with a status of 4"))
+            .collect();
         assert!(wrong.is_empty(), "{here}: {wrong:?}");
     }
 
@@ -105,8 +108,8 @@ async fn the_way_to_a_credential() {
     visitor.page("/", "Data flows").await;
     visitor.page("/credentials", "Credentials").await;
     visitor.page("/connectors", "Connectors").await;
-    visitor.page("/sources/new", "Choose a connector · New source").await;
-    visitor.page("/destinations/new", "Choose a connector · New destination").await;
+    visitor.page("/sources/new", "Connector · New source").await;
+    visitor.page("/destinations/new", "Connector · New destination").await;
     visitor.page(TILES, "Authenticate · New source").await;
     visitor.page("/sources/new/talkdesk/configure", "Error: Authenticate · New source").await;
     visitor.page(OVERLAY, "Add New Credential · New source").await;
@@ -151,7 +154,7 @@ async fn tiles_and_what_is_said_about_them() {
     visitor.page(&format!("{TILES}?credential={bearer}&saved=1"), "Authenticate · New source").await;
     assert_eq!(person.count("#notices > .notice").await, 3);
     visitor.page("/credentials", "Credentials").await;
-    visitor.page(&format!("/credentials/{bearer}"), "Bearer only").await;
+    visitor.page(&format!("/credentials/{bearer}"), "Bearer only · Credentials").await;
     browser.click("#delete").await;
     browser.wait_for("dialog.confirm:modal").await;
     browser.assert_accessible().await;
@@ -196,7 +199,7 @@ async fn sources_and_destinations() {
     browser.click("#preview-button").await;
     browser.wait_for("#error-summary").await;
     visitor.state("Error: New contacts").await;
-    visitor.page(&format!("/credentials/{credential}"), "Support EU").await;
+    visitor.page(&format!("/credentials/{credential}"), "Support EU · Credentials").await;
     visitor.page(&format!("/credentials/{credential}/delete"), "Delete Support EU?").await;
     person.reads("h1", "is in use").await;
     person.goto("/?deleted=source").await;

@@ -206,7 +206,7 @@ async fn the_token_url_is_built_as_one_types() {
     browser.fill("#f-account_name", "Acme").await;
     person.reads("#token-url", "https://acme.talkdeskid.com/oauth/token").await;
     browser.click("details.advanced summary").await;
-    person.choose("#f-region", "ca").await;
+    person.choose("#f-region", "Canada").await;
     person.reads("#token-url", "https://acme.talkdeskidca.com/oauth/token").await;
     person.reads(".affixed:has(#f-account_name)", ".talkdeskidca.com").await;
 

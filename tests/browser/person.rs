@@ -73,9 +73,9 @@ impl Person {
         self.browser.wait_until(&format!("document.activeElement?.matches({css:?})")).await;
     }
 
-    /// Chooses an option of a select.
-    pub(crate) async fn choose(&self, css: &str, value: &str) {
-        self.browser.click(&format!("{css} option[value={value:?}]")).await;
+    /// Chooses an option of a select by typing what it is called.
+    pub(crate) async fn choose(&self, css: &str, label: &str) {
+        self.browser.wait_for(css).await.send_keys(label).await.unwrap();
     }
 
     /// Opens the tiles of a new source and then the overlay in place, by its tile.
