@@ -59,7 +59,10 @@ impl Visitor {
             }
             self.picture(title, width).await;
         }
-        // Colours do not depend on the width, nor structure on the colours: the other two pairs are told by these.
+        // The structure does not depend on the colours: for the other two pairs the colours are enough.
+        browser.colours(false).await;
+        browser.assert_colours().await;
+        browser.colours(true).await;
         browser.resize(1200, 860).await;
         browser.assert_colours().await;
         self.picture(title, 1201).await;

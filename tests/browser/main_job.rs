@@ -133,4 +133,14 @@ async fn a_destination_is_built_in_the_same_way_and_writes_only_when_told() {
     browser.click("input[name='may_write']").await;
     browser.click("#preview-button").await;
     person.reads("#preview table", "Keytile test contact").await;
+
+    // Deleting asks in a dialog, which can be left with nothing deleted.
+    browser.click("#delete").await;
+    person.reads("dialog.confirm:modal", "Delete “New contacts”?").await;
+    browser.click("dialog.confirm [data-close]").await;
+    person.wait_for_focus("#delete").await;
+    assert_eq!(person.count("dialog").await, 0);
+    browser.click("#delete").await;
+    browser.click("dialog.confirm:modal #confirm-delete").await;
+    person.reads("[role='status'].notice", "The data destination was deleted").await;
 }

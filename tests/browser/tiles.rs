@@ -4,6 +4,7 @@
 use fantoccini::key::Key;
 
 use crate::{
+    harness::Wanted,
     person::{OVERLAY, Person, TILES},
     support::server::Setup,
 };
@@ -164,17 +165,46 @@ async fn the_keyboard_stays_in_the_overlay() {
         let below = "document.activeElement !== document.body && !document.activeElement.closest('#overlay')";
         assert_eq!(browser.value(below).await, false, "the focus left the overlay after {seen:?}");
         seen.push(browser.focused().await);
-        // Nor is it ever below the actions that stick to the lower edge (WCAG 2.2, 2.4.11).
-        let hidden = "(e => {
-            const box = e.getBoundingClientRect();
-            const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-            return e !== document.body && !e.contains(top) && Boolean(top?.closest('.overlay-actions'));
-        })(document.activeElement)";
-        assert_eq!(browser.value(hidden).await, false, "{seen:?}: the last is hidden");
+        assert_in_sight(&person).await;
     }
     for stop in ["f-description", "f-client_id", "f-client_secret", "f-account_name", "summary", "cancel", "save", "f-name"] {
         assert!(seen.iter().any(|at| at == stop), "{stop} is no stop of {seen:?}");
     }
+}
+
+#[tokio::test]
+async fn the_focus_is_in_sight_on_a_small_screen_too() {
+    let server = Setup::sandbox().start().await;
+    let person = Person::with(Wanted::default().size(360, 740), &server).await;
+    let browser = &person.browser;
+    person.open_overlay_in_place().await;
+    person.fill_credential("Small", "not-the-secret", "acme").await;
+    browser.click("details.advanced summary").await;
+    browser.click("#save").await;
+    // The stages now stand above the buttons, in two lines.
+    browser.wait_for("#rejection").await;
+    person.wait_for_focus("#f-client_id").await;
+    assert_in_sight(&person).await;
+    for key in [Key::Tab.into(), Key::Shift.into()] {
+        for _ in 0..20 {
+            match key {
+                key if key == char::from(Key::Tab) => browser.press_key(Key::Tab).await,
+                shift => browser.press(&[shift, Key::Tab.into()]).await,
+            }
+            assert_in_sight(&person).await;
+        }
+    }
+}
+
+/// The element with the focus is not below the actions that stick to the lower edge (WCAG 2.2, 2.4.11).
+async fn assert_in_sight(person: &Person) {
+    const HIDDEN: &str = "(e => {
+        const actions = document.querySelector('.overlay-actions');
+        if (e === document.body || actions.contains(e) || !e.closest('.overlay-main')) return '';
+        const hidden = e.getBoundingClientRect().bottom - actions.getBoundingClientRect().top;
+        return hidden > 1 ? `${e.outerHTML.slice(0, 80)} by ${hidden} px` : '';
+    })(document.activeElement)";
+    assert_eq!(person.browser.value(HIDDEN).await, "", "the actions hide what has the focus");
 }
 
 /// Presses Tab until an element has the focus.
