@@ -5,6 +5,7 @@
 use std::{cell::RefCell, collections::HashSet, path::PathBuf, time::Duration};
 
 use fantoccini::key::Key;
+use serde_json::json;
 
 use crate::{
     harness::Wanted,
@@ -47,12 +48,12 @@ impl Visitor {
         let headings = browser.value(HEADINGS).await;
         assert_eq!(headings.as_array().unwrap().len(), 1, "{here} has these headings: {headings}");
         assert_eq!(browser.value(LIVE_REGION).await, true, "{here} has no live region");
-        assert_eq!(browser.value(OTHER_HOSTS).await, serde_json::json!([]), "{here} asks other hosts");
+        assert_eq!(browser.value(OTHER_HOSTS).await, json!([]), "{here} asks other hosts");
         for (width, dark) in [(1600, None), (1200, Some(false)), (768, None), (360, Some(true))] {
             browser.resize(width, 860).await;
             browser.wait_until(&format!("innerWidth === {width}")).await;
             let wide = browser.value(TOO_WIDE).await;
-            assert_eq!(wide, serde_json::json!([]), "{here} scrolls sideways at {width}");
+            assert_eq!(wide, json!([]), "{here} scrolls sideways at {width}");
             if let Some(dark) = dark {
                 browser.colours(dark).await;
                 browser.assert_accessible().await;
@@ -138,6 +139,31 @@ async fn the_way_to_a_credential() {
     browser.wait_until("document.querySelector('#rejection') && !document.querySelector('.announcer')").await;
     browser.wait_for("html.scripted #overlay:modal").await;
     visitor.state("Error: Add New Credential · New source").await;
+}
+
+#[tokio::test]
+async fn the_overlay_without_its_scripts() {
+    let server = Setup::sandbox().start().await;
+    let person = Person::at(&server).await;
+    let browser = &person.browser;
+    // axe needs a browser that runs scripts; those of the page do not arrive.
+    browser.devtools("Network.enable", json!({})).await;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/static/*.js"] })).await;
+    person.goto(OVERLAY).await;
+    for (secret, answer) in [("", "#overlay"), ("", "#error-summary"), ("not-the-secret", "#rejection")] {
+        if answer != "#overlay" {
+            person.fill_credential(if secret.is_empty() { "" } else { "Support EU" }, secret, "acme").await;
+            browser.click("#save").await;
+        }
+        browser.wait_for(&format!("html:not(.scripted) {answer}")).await;
+        for (width, dark) in [(1200, false), (360, true)] {
+            browser.resize(width, 860).await;
+            browser.wait_until(&format!("innerWidth === {width}")).await;
+            browser.colours(dark).await;
+            browser.assert_accessible().await;
+            assert_eq!(browser.value(TOO_WIDE).await, json!([]), "{answer} at {width}");
+        }
+    }
 }
 
 #[tokio::test]

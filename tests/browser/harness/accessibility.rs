@@ -45,8 +45,8 @@ static AXE: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Browser {
-    /// Checks the page as it is now against every rule of axe. The driver injects it, so that the page's
-    /// Content-Security-Policy stays in force.
+    /// Checks the page as it is now against every rule of axe. Needs JavaScript. The driver injects it,
+    /// so that the page's Content-Security-Policy stays in force.
     pub(crate) async fn axe(&self) -> Vec<Violation> {
         self.run_axe("{}").await
     }

@@ -4,10 +4,7 @@
 //! its [`Browser`] is dropped. At most two run at a time. Nothing here sleeps for a fixed time: waiting
 //! means asking again until a deadline.
 
-// With their paths, so that other test binaries can take this file in by its path.
-#[path = "harness/accessibility.rs"]
 mod accessibility;
-#[path = "harness/driver.rs"]
 mod driver;
 
 use std::{
