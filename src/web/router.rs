@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
@@ -41,6 +42,8 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/{id}/credential", post(resource::change_credential))
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
         .route("/static/{name}", get(assets::serve))
+        // Named, so that the layers below lie around it too: without it an unknown address is an empty answer.
+        .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(own, guard))

@@ -71,8 +71,11 @@ document.addEventListener("submit", (event) => {
   const message = notice("choice-error", "bad", "Choose a credential, or add one.");
   document.getElementById("notices").prepend(message);
   focusOn(message);
+  if (!document.title.startsWith("Error: ")) document.title = `Error: ${document.title}`;
 });
 
 document.addEventListener("change", (event) => {
-  if (event.target.matches(".tile-radio")) document.getElementById("choice-error")?.remove();
+  if (!event.target.matches(".tile-radio")) return;
+  document.getElementById("choice-error")?.remove();
+  document.title = document.title.replace(/^Error: /, "");
 });

@@ -48,20 +48,36 @@ impl Browser {
     /// Checks the page as it is now against every rule of axe. Needs JavaScript. The driver injects it,
     /// so that the page's Content-Security-Policy stays in force.
     pub(crate) async fn axe(&self) -> Vec<Violation> {
-        const RUN: &str = "
-            const done = arguments[arguments.length - 1];
-            axe.run(document, { resultTypes: ['violations'] })
-                .then((results) => done({ violations: results.violations }), (error) => done({ error: String(error) }));
-        ";
-        let script = format!("{};{RUN}", AXE.as_str());
-        let mut answer = self.client().execute_async(&script, Vec::new()).await.unwrap();
-        assert!(answer["error"].is_null(), "axe failed: {}", answer["error"]);
-        serde_json::from_value(answer["violations"].take()).unwrap()
+        self.run_axe("{}").await
     }
 
     /// Fails with a list of what is wrong, if anything is.
     pub(crate) async fn assert_accessible(&self) {
         let violations = self.axe().await;
+        self.assert_none(&violations).await;
+    }
+
+    /// The same for the contrast of colours alone, which takes less time.
+    pub(crate) async fn assert_colours(&self) {
+        let violations = self.run_axe("{ runOnly: ['color-contrast'] }").await;
+        self.assert_none(&violations).await;
+    }
+
+    async fn run_axe(&self, options: &str) -> Vec<Violation> {
+        if self.value("typeof window.axe === 'object'").await != true {
+            self.client().execute(&AXE, Vec::new()).await.unwrap();
+        }
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             axe.run(document, {{ resultTypes: ['violations'], ...{options} }})
+                .then((results) => done({{ violations: results.violations }}), (error) => done({{ error: String(error) }}));"
+        );
+        let mut answer = self.client().execute_async(&script, Vec::new()).await.unwrap();
+        assert!(answer["error"].is_null(), "axe failed: {}", answer["error"]);
+        serde_json::from_value(answer["violations"].take()).unwrap()
+    }
+
+    async fn assert_none(&self, violations: &[Violation]) {
         let list: String = violations.iter().map(ToString::to_string).collect();
         let url = self.client().current_url().await.unwrap();
         assert!(violations.is_empty(), "{url} has accessibility violations:\n{list}");

@@ -82,9 +82,7 @@ impl Wanted {
         // The session is ended by Drop, which also runs when a test panics.
         client.persist().await.unwrap();
         let browser = Browser { client, session, port: driver.port, _profile: profile, _place: place };
-        let scheme = if self.dark { "dark" } else { "light" };
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        browser.devtools("Emulation.setEmulatedMedia", media).await;
+        browser.colours(self.dark).await;
         browser.resize(self.width, self.height).await;
         browser
     }
@@ -181,8 +179,15 @@ impl Browser {
         self.wait_for(css).await.text().await.unwrap()
     }
 
-    /// Clicks on the first element that the selector finds.
+    /// Clicks on the first element that the selector finds. Where something lies over it, such as buttons
+    /// that stick to the lower edge, it is scrolled to the middle first, as a person does.
     pub(crate) async fn click(&self, css: &str) {
+        let element = self.wait_for(css).await;
+        if element.click().await.is_ok() {
+            return;
+        }
+        let script = format!("document.querySelector({css:?})?.scrollIntoView({{ block: 'center' }})");
+        self.client.execute(&script, Vec::new()).await.unwrap();
         self.wait_for(css).await.click().await.unwrap();
     }
 
@@ -220,6 +225,17 @@ impl Browser {
     pub(crate) async fn resize(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Makes the person prefer dark colours or light ones. Either way they prefer to see nothing move, so
+    /// that no test sees a page that is still fading in.
+    pub(crate) async fn colours(&self, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
     /// Writes what is seen to a PNG file.

@@ -1,7 +1,12 @@
 //! A whole Keytile for a test: the real app on a free port, with a fresh database, a clock that the test
 //! moves, and the sandbox or the servers that the test pins hosts to.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Parser;
 use keytile::{
@@ -28,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) arguments: Vec<String>,
     pub(crate) overrides: Overrides,
+    /// Where it listens; port 0 chooses a free one.
+    pub(crate) listen: SocketAddr,
 }
 
 impl Setup {
@@ -38,6 +45,7 @@ impl Setup {
             clock: Arc::new(TestClock::new()),
             arguments: Vec::new(),
             overrides: Overrides::default(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
     }
 
@@ -65,7 +73,7 @@ impl Setup {
     /// Starts it.
     pub(crate) async fn start(&self) -> Server {
         let data_dir = format!("--data-dir={}", self.data_dir().display());
-        let own = ["keytile".to_owned(), "--listen=127.0.0.1:0".to_owned(), data_dir];
+        let own = ["keytile".to_owned(), format!("--listen={}", self.listen), data_dir];
         let config = Arguments::parse_from(own.into_iter().chain(self.arguments.iter().cloned())).config;
         let clock: Arc<dyn Clock> = self.clock.clone();
         let app = App::build(&config, clock, self.overrides.clone()).await.unwrap();
