@@ -93,6 +93,96 @@ async fn an_answer_without_end_is_cut_and_marked() {
 }
 
 #[tokio::test]
+async fn an_api_that_repeats_the_request_gives_nothing_away() {
+    let connector = generic_with("[api]", "[api.headers]\nX-Id = \"{client_id}\"\n\n[api]");
+    let values = generic_values("https://id.example.test/token");
+    let token = "tok.en-1234567890/+=";
+    let (_server, upstream) = serving(|seen| {
+        let sent = seen.header("authorization").unwrap();
+        let escaped: String = sent.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+        match seen.target.as_str() {
+            "/json" => {
+                Reply::json(200, json!({"headers": {"authorization": sent}, "secret": HARD_SECRET, "id": seen.header("x-id")}))
+            }
+            "/escaped" => Reply::Whole(200, Vec::new(), format!("{{\"sent\": \"{escaped}\"}}")),
+            "/slashes" => Reply::Whole(200, Vec::new(), format!("{{\"sent\": \"{}\"}}", sent.replace('/', "\\/"))),
+            "/html" => Reply::Whole(200, Vec::new(), format!("<b>{}</b>", sent.replace('+', "&#43;"))),
+            "/url" => {
+                Reply::Whole(200, Vec::new(), format!("?sent={}", sent.replace(' ', "+").replace('+', "%2b").replace('=', "%3D")))
+            }
+            "/type" => Reply::Whole(200, vec![("Content-Type", format!("text/{}; q=1", &sent[7..]))], "said".into()),
+            _ => Reply::Whole(200, Vec::new(), "nothing of it \\ & % \u{0}".into()),
+        }
+    })
+    .await;
+    for (path, expected) in [
+        ("/json", r#"{"headers":{"authorization":"Bearer [redacted]"},"secret":"[redacted]","id":"client-1"}"#),
+        ("/escaped", r#"{"sent": "\u0042\u0065\u0061\u0072\u0065\u0072\u0020[redacted]"}"#),
+        ("/slashes", r#"{"sent": "Bearer [redacted]"}"#),
+        ("/html", "<b>Bearer [redacted]</b>"),
+        ("/url", "?sent=Bearer%2b[redacted]"),
+        ("/type", "said"),
+        ("/other", "nothing of it \\ & % \u{0}"),
+    ] {
+        let endpoint = endpoint(Method::Get, path, &[]);
+        let request = ApiRequest { endpoint: &endpoint, body: None };
+        let answer = upstream.call(&connector, &values, &token.into(), &request).await.unwrap();
+        assert_eq!(String::from_utf8(answer.body).unwrap(), expected);
+        assert!(!answer.truncated);
+        if path == "/type" {
+            assert_eq!(answer.content_type.unwrap(), "text/[redacted]");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_an_answer_is_cut_in_is_not_shown_in_part() {
+    let limits = Limits { api_answer: 100, ..Limits::default() };
+    let (_server, upstream) = serving_within(limits, |seen| {
+        let before: usize = seen.target[1..].parse().unwrap();
+        Reply::Whole(200, Vec::new(), format!("{}tok-1-abcdefghijklmnop!", ".".repeat(before)))
+    })
+    .await;
+    let token = SecretString::from("tok-1-abcdefghijklmnop");
+    for (before, mark, truncated) in [
+        (70, "[redacted]!", false),
+        (77, "[redacted]!", false),
+        (78, "[redacted]", true),
+        (79, "[redacted]", true),
+        (90, "[redacted]", true),
+        (92, "[redacte", true),
+        // Fewer characters than eight say too little.
+        (93, "tok-1-a", true),
+    ] {
+        let endpoint = endpoint(Method::Get, &format!("/{before}"), &[]);
+        let request = ApiRequest { endpoint: &endpoint, body: None };
+        let answer = upstream.call(&talkdesk(), &talkdesk_values(), &token, &request).await.unwrap();
+        let expected = format!("{}{mark}", ".".repeat(before));
+        assert_eq!((String::from_utf8(answer.body).unwrap(), answer.truncated), (expected, truncated));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_an_answer() {
+    let (_server, upstream) = serving(|seen| {
+        let head = match seen.target.as_str() {
+            "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
+            // The length of what would have been sent (RFC 9110 section 8.6).
+            "/304" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 400\r\nContent-Type: application/json\r\n\r\n",
+            _ => "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
+        };
+        Reply::Cut(head.into())
+    })
+    .await;
+    for status in [204, 304, 205] {
+        for method in [Method::Get, Method::Delete, Method::Put] {
+            let answer = call(&upstream, &talkdesk(), &talkdesk_values(), &endpoint(method, &format!("/{status}"), &[])).await;
+            assert_eq!((answer.status, answer.body.len(), answer.truncated), (status, 0, false));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_gets_no_answer_has_a_diagnosis() {
     let (_server, upstream) = serving_within(short(), |seen| match seen.target.as_str() {
         "/cut" => Reply::Cut("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".into()),
