@@ -87,14 +87,14 @@ impl Upstream {
         Ok(ApiAnswer { status: answer.status, content_type: redactor.content_type(&answer.headers), body, truncated, elapsed })
     }
 
-    /// Shows whether the API takes an access token. All of it stays within the time of one request.
+    /// Shows whether the API takes an access token. All of it stays within the time of a probe.
     pub async fn probe(&self, connector: &Connector, values: &FieldValues, access_token: &SecretString) -> ProbeOutcome {
         let Some(probe) = &connector.probe else {
             let report = StageReport { stage: Stage::Probe, outcome: StageOutcome::Skipped, micros: 0 };
             return ProbeOutcome { report, notice: None };
         };
         let begun = Instant::now();
-        let deadline = Deadline::now() + self.limits.request;
+        let deadline = Deadline::now() + self.limits.probe;
         let endpoint = Endpoint { method: ApiMethod::Get, path: probe.path.clone(), query: Vec::new() };
         let notice = match self.knock(connector, values, access_token, &endpoint, deadline).await {
             Ok(answer) if (200..300).contains(&answer.status) => None,
