@@ -16,7 +16,7 @@ use super::{
     diagnosis::{InputFault, NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
     exchange::{Answer, BodyLimit, Outgoing},
     progress::Progress,
-    token_answer::retry_after,
+    token_answer::{retry_after, wait_in_words},
     token_request::{add_headers, header_value, own_headers, refuse_user_information},
     words::Redactor,
 };
@@ -175,6 +175,7 @@ impl Upstream {
         let subject = Subject::api(connector);
         let who = subject.who();
         let status = answer.status;
+        let wait = retry_after(&answer.headers, self.clock.now()).filter(|_| status >= 400);
         let of_input = |code, summary: String, remedy: String, fields: Vec<FieldId>| Diagnosis {
             fields,
             ..plain(Stage::Probe, code, Blame::Input, summary, remedy)
@@ -215,7 +216,10 @@ impl Upstream {
                 FaultCode::RateLimited,
                 Blame::Service,
                 format!("{who} asks for fewer requests."),
-                "The access token was issued. Try the API again later.".into(),
+                format!(
+                    "The access token was issued. Try the API again {}.",
+                    wait.map_or("later".into(), |seconds| format!("in {}", wait_in_words(seconds)))
+                ),
             ),
             (500.., None) => plain(
                 Stage::Probe,
@@ -233,7 +237,7 @@ impl Upstream {
         };
         let json = serde_json::from_slice(&answer.body).ok();
         let words = Redactor::new(connector, values, Some(access_token)).words(status, &answer.headers, json.as_ref());
-        with_words(diagnosis, words, retry_after(&answer.headers, self.clock.now()).filter(|_| status >= 400))
+        with_words(diagnosis, words, wait)
     }
 }
 

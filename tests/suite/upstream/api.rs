@@ -296,12 +296,13 @@ async fn a_probe_that_fails_says_why() {
         (429, FaultCode::RateLimited, Blame::Service),
         (503, FaultCode::ServiceError, Blame::Service),
     ] {
-        let (_server, upstream) = serving(move |_| Reply::Whole(status, vec![("Retry-After", "7".into())], String::new())).await;
+        let (_server, upstream) = serving(move |_| Reply::Whole(status, vec![("Retry-After", "700".into())], String::new())).await;
         let outcome = upstream.probe(&talkdesk(), &talkdesk_values(), &token()).await;
         let notice = outcome.notice.unwrap();
         assert_eq!((notice.stage, notice.code, notice.blame), (Stage::Probe, code, blame), "{status}");
         assert_eq!(notice.service.unwrap().status, Some(status));
-        assert_eq!(notice.retry_after, (status >= 400).then_some(7));
+        assert_eq!(notice.retry_after, (status >= 400).then_some(700));
+        assert!(status != 429 || notice.remedy.ends_with("Try the API again in 12 minutes."), "{}", notice.remedy);
     }
     let (_server, upstream) = serving(|_| Reply::Cut(String::new())).await;
     let notice = upstream.probe(&talkdesk(), &talkdesk_values(), &token()).await.notice.unwrap();
