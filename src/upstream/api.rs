@@ -16,9 +16,9 @@ use super::{
     diagnosis::{InputFault, NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
     exchange::{Answer, BodyLimit, Outgoing},
     progress::Progress,
-    token_answer::retry_after,
+    token_answer::{retry_after, wait_in_words},
     token_request::{add_headers, header_value, own_headers, refuse_user_information},
-    words::{Redactor, content_type},
+    words::Redactor,
 };
 use crate::domain::{
     connector::{CLIENT_ID, Connector, FieldId, template::Context},
@@ -44,9 +44,10 @@ pub struct ApiRequest<'a> {
 pub struct ApiAnswer {
     /// The status code. A redirect is answered like everything else, and not followed.
     pub status: u16,
-    /// The media type, without parameters.
+    /// The media type, without parameters and secrets.
     pub content_type: Option<String>,
-    /// The body, as far as the limit lets it in.
+    /// The body, as far as the limit lets it in. Where it had the access token or a secret of the
+    /// credential, in whatever encoding, stands `[redacted]`.
     pub body: Vec<u8>,
     /// True when there was more.
     pub truncated: bool,
@@ -65,7 +66,7 @@ pub struct ProbeOutcome {
 
 impl Upstream {
     /// Sends one request of a resource to the API. Every status is an answer; the error says why
-    /// there is none.
+    /// there is none. An API that repeats the request does not give its secrets away.
     pub async fn call(
         &self,
         connector: &Connector,
@@ -77,23 +78,23 @@ impl Upstream {
         let deadline = Deadline::now() + self.limits.request;
         let outgoing = api_request(connector, values, access_token, request)?;
         let answer = self.exchange_with_api(connector, outgoing, self.limits.api_answer, deadline).await?;
-        Ok(ApiAnswer {
-            status: answer.status,
-            content_type: content_type(&answer.headers),
-            body: answer.body.to_vec(),
-            truncated: answer.truncated,
-            elapsed: begun.elapsed(),
-        })
+        let elapsed = begun.elapsed();
+        let redactor = Redactor::new(connector, values, Some(access_token));
+        let mut body = redactor.body(&answer.body, answer.truncated);
+        // A mark may be longer than the secret in whose place it stands.
+        let truncated = answer.truncated || body.len() > self.limits.api_answer;
+        body.truncate(self.limits.api_answer);
+        Ok(ApiAnswer { status: answer.status, content_type: redactor.content_type(&answer.headers), body, truncated, elapsed })
     }
 
-    /// Shows whether the API takes an access token. All of it stays within the time of one request.
+    /// Shows whether the API takes an access token. All of it stays within the time of a probe.
     pub async fn probe(&self, connector: &Connector, values: &FieldValues, access_token: &SecretString) -> ProbeOutcome {
         let Some(probe) = &connector.probe else {
             let report = StageReport { stage: Stage::Probe, outcome: StageOutcome::Skipped, micros: 0 };
             return ProbeOutcome { report, notice: None };
         };
         let begun = Instant::now();
-        let deadline = Deadline::now() + self.limits.request;
+        let deadline = Deadline::now() + self.limits.probe;
         let endpoint = Endpoint { method: ApiMethod::Get, path: probe.path.clone(), query: Vec::new() };
         let notice = match self.knock(connector, values, access_token, &endpoint, deadline).await {
             Ok(answer) if (200..300).contains(&answer.status) => None,
@@ -174,6 +175,7 @@ impl Upstream {
         let subject = Subject::api(connector);
         let who = subject.who();
         let status = answer.status;
+        let wait = retry_after(&answer.headers, self.clock.now()).filter(|_| status >= 400);
         let of_input = |code, summary: String, remedy: String, fields: Vec<FieldId>| Diagnosis {
             fields,
             ..plain(Stage::Probe, code, Blame::Input, summary, remedy)
@@ -214,7 +216,10 @@ impl Upstream {
                 FaultCode::RateLimited,
                 Blame::Service,
                 format!("{who} asks for fewer requests."),
-                "The access token was issued. Try the API again later.".into(),
+                format!(
+                    "The access token was issued. Try the API again {}.",
+                    wait.map_or("later".into(), |seconds| format!("in {}", wait_in_words(seconds)))
+                ),
             ),
             (500.., None) => plain(
                 Stage::Probe,
@@ -232,7 +237,7 @@ impl Upstream {
         };
         let json = serde_json::from_slice(&answer.body).ok();
         let words = Redactor::new(connector, values, Some(access_token)).words(status, &answer.headers, json.as_ref());
-        with_words(diagnosis, words, retry_after(&answer.headers, self.clock.now()).filter(|_| status >= 400))
+        with_words(diagnosis, words, wait)
     }
 }
 

@@ -118,6 +118,12 @@ impl<'a> Subject<'a> {
                 format!("The certificate of {} comes from an authority that is not trusted.", mid_sentence(&who)),
                 "Nothing was sent. If the authority is your own, an administrator can add it with --extra-ca.",
             ),
+            FaultKind::CertificateOfAuthority => certificate(
+                FaultCode::CertificateUnknownAuthority,
+                format!("The certificate of {} is one that only an authority can use, not a server.", mid_sentence(&who)),
+                "Nothing was sent. The server needs a certificate that an authority has issued to it. If the authority is your own, \
+                 an administrator can add it with --extra-ca.",
+            ),
             FaultKind::NotTls => {
                 of_service(FaultCode::TlsFailed, format!("What answers for {} does not speak TLS.", mid_sentence(&who)))
             }
@@ -131,6 +137,13 @@ impl<'a> Subject<'a> {
                 };
                 of_service(code, format!("What answers for {} does not speak HTTP.", mid_sentence(&who)))
             }
+            FaultKind::HeadTooLarge => plain(
+                fault.stage,
+                FaultCode::AnswerTooLarge,
+                Blame::Service,
+                format!("The headers in the answer of {} are too many or too long.", mid_sentence(&who)),
+                "What you entered is not the cause. The service, or something in front of it, must send fewer headers.".into(),
+            ),
             FaultKind::Cut => of_service(FaultCode::AnswerCut, format!("{who} broke off in the middle of its answer.")),
             FaultKind::TooLarge => Diagnosis {
                 fields: self.address_fields(),

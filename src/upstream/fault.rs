@@ -28,12 +28,17 @@ pub(super) enum FaultKind {
     CertificateNotYetValid,
     CertificateWrongName,
     CertificateUnknownAuthority,
+    /// The server shows the certificate of an authority in place of its own, as one does that was
+    /// made in a hurry. It proves nothing, whether it is trusted as an authority or not.
+    CertificateOfAuthority,
     /// TLS failed in another way, in the words of the TLS library.
     Tls(String),
     /// What answers on the port speaks no TLS.
     NotTls,
     /// What answers over TLS speaks no HTTP.
     NotHttp,
+    /// The head of the answer has more or longer headers than the client takes.
+    HeadTooLarge,
     /// The answer ended before its end.
     Cut,
     /// The answer is over the limit.
@@ -88,7 +93,11 @@ fn of_link(stage: Stage, error: &(dyn Error + 'static)) -> Option<FaultKind> {
         return Some(of_tls(error));
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return error.is_parse().then_some(FaultKind::NotHttp);
+        // What is too large is a parse error as well.
+        return match error.is_parse_too_large() {
+            true => Some(FaultKind::HeadTooLarge),
+            false => error.is_parse().then_some(FaultKind::NotHttp),
+        };
     }
     let error = error.downcast_ref::<io::Error>()?;
     // An error inside an io::Error is not part of its source chain.
@@ -117,10 +126,15 @@ fn of_tls(error: &rustls::Error) -> FaultKind {
             // A bad signature is an authority that has a trusted name without having its key, such as
             // one that was made anew.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => FaultKind::CertificateUnknownAuthority,
+            CertificateError::Other(other) if of_authority(&*other.0) => FaultKind::CertificateOfAuthority,
             // The words of the library may quote names; the kind alone is enough.
             _ => FaultKind::Tls("its certificate cannot be verified".into()),
         },
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => FaultKind::NotTls,
         other => FaultKind::Tls(other.to_string()),
     }
+}
+
+fn of_authority(problem: &(dyn Error + Send + Sync + 'static)) -> bool {
+    matches!(problem.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }

@@ -10,10 +10,12 @@ mod api;
 mod diagnosis;
 mod exchange;
 mod fault;
+mod forms;
 mod guard;
 mod names;
 mod pin;
 mod progress;
+mod search;
 mod tls;
 mod token_answer;
 mod token_request;
@@ -69,8 +71,11 @@ pub struct UpstreamSettings {
 pub struct Limits {
     /// The time for finding an address, connecting and the TLS handshake together.
     pub connect: Duration,
-    /// The time for a whole request, to the last byte of its answer. A probe stays within it too.
+    /// The time for a whole request, to the last byte of its answer.
     pub request: Duration,
+    /// The time for all requests of a probe together. Shorter, because somebody waits for a Save
+    /// that the probe can only explain.
+    pub probe: Duration,
     /// The most bytes that a token endpoint may answer.
     pub token_answer: usize,
     /// The bytes after which the answer of an API is cut.
@@ -79,7 +84,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), request: Duration::from_secs(15), token_answer: 64 * 1024, api_answer: 1024 * 1024 }
+        Self {
+            connect: Duration::from_secs(5),
+            request: Duration::from_secs(15),
+            probe: Duration::from_secs(5),
+            token_answer: 64 * 1024,
+            api_answer: 1024 * 1024,
+        }
     }
 }
 

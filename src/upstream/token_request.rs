@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     diagnosis::InputFault,
     exchange::Outgoing,
-    words::{form_pair, raw_pair},
+    forms::{form_pair, raw_pair},
 };
 use crate::domain::{
     connector::{

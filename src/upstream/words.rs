@@ -1,16 +1,15 @@
 //! The service's own words, made fit to be shown and kept: nothing that draws or hides, nothing of
 //! the credential, nothing longer than it needs to be.
 
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
-};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::{
+    forms::{form_pair, forms_of, raw_pair},
+    search::Search,
+};
 use crate::domain::{
     connector::{CLIENT_ID, CLIENT_SECRET, Connector},
     naming::is_unseen,
@@ -18,19 +17,17 @@ use crate::domain::{
     verification::{SERVICE_WORDS_MAX, ServiceWords},
 };
 
-/// All but the unreserved characters of RFC 3986 section 2.3.
-const PERCENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The longest media type that is kept.
 const CONTENT_TYPE_MAX: usize = 100;
 /// A shorter plain value is too likely to be part of an ordinary word.
 const PLAIN_MIN: usize = 3;
 
-/// Takes a credential's values out of texts. Secrets go in every form in which a request carries
-/// them; other values, which are sealed at rest too, give way to the label of their field.
+/// Takes a credential's values out of what a service sends. Secrets go in every form in which a
+/// request carries them; in words, other values, which are sealed at rest too, give way to the label
+/// of their field.
 pub(super) struct Redactor {
-    /// What to look for, the longest first.
-    secrets: Vec<Zeroizing<String>>,
-    /// Value and label.
+    secrets: Search,
+    /// Value, as it is once a text has been settled, and label.
     plain: Vec<(Zeroizing<String>, String)>,
 }
 
@@ -38,38 +35,55 @@ impl Redactor {
     pub(super) fn new(connector: &Connector, values: &FieldValues, access_token: Option<&SecretString>) -> Self {
         let mut secrets = Vec::new();
         for secret in values.secrets().chain(access_token) {
-            forms_of(secret.expose_secret(), &mut secrets);
+            secrets.extend(forms_of(secret.expose_secret()));
         }
         if let (Some(id), Some(secret)) = (values.expose(CLIENT_ID), values.expose(CLIENT_SECRET)) {
             for pair in [raw_pair(id, secret), form_pair(id, secret)] {
-                forms_of(&pair, &mut secrets);
+                secrets.extend(forms_of(&pair));
             }
         }
-        secrets.retain(|form| !form.is_empty());
-        secrets.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        // A text is settled before it is searched, which changes a secret in it as well. One of
+        // which no more than blanks is left is not worth to lose every blank for.
+        let as_settled: Vec<_> = secrets.iter().map(|form| settled(form)).filter(|form| !form.trim().is_empty()).collect();
+        secrets.extend(as_settled);
         let plain = values.iter().filter_map(|(id, _)| {
             let field = connector.field(id.as_str())?;
             let value = values.plain(id.as_str())?;
             let own = field.options.is_empty() && field.default.as_deref() != Some(value) && value.chars().count() >= PLAIN_MIN;
-            own.then(|| (Zeroizing::new(value.to_owned()), field.label.clone()))
+            own.then(|| (settled(value), field.label.clone()))
         });
-        let mut plain: Vec<_> = plain.collect();
+        let mut plain: Vec<_> = plain.filter(|(value, _)| !value.trim().is_empty()).collect();
         plain.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        Self { secrets, plain }
+        Self { secrets: Search::new(secrets), plain }
     }
 
     /// The text as it may be shown: at most `most` characters.
     pub(super) fn clean(&self, text: &str, most: usize) -> String {
-        let mut text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !hides(*c)).collect();
-        for form in &self.secrets {
-            if text.contains(form.as_str()) {
-                text = text.replace(form.as_str(), "[redacted]");
-            }
-        }
+        let mut text = self.without_secrets(text);
         for (value, label) in &self.plain {
             text = replace_word(&text, value, label);
         }
         cut(text.trim(), most)
+    }
+
+    /// A body as it may be shown, with its plain values: it belongs to those who may use the
+    /// credential. `truncated` says that it had more, so that a secret may be cut at its end.
+    pub(super) fn body(&self, body: &[u8], truncated: bool) -> Vec<u8> {
+        self.secrets.redact(body, truncated).unwrap_or_else(|| body.to_vec())
+    }
+
+    /// The media type as it may be shown, with its plain values.
+    pub(super) fn content_type(&self, headers: &HeaderMap) -> Option<String> {
+        // Lower case comes last: a secret is found as it was written.
+        essence(headers).map(|text| cut(&self.without_secrets(text), CONTENT_TYPE_MAX).to_ascii_lowercase())
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        let text = settled(text);
+        match self.secrets.redact(text.as_bytes(), false) {
+            Some(redacted) => String::from_utf8_lossy(&redacted).into_owned(),
+            None => text.to_string(),
+        }
     }
 
     /// What an answer says, with the parts that RFC 6749 section 5.2 names, or the nearest to them.
@@ -95,73 +109,27 @@ impl Redactor {
                 "/title",
                 "/errors/0/message",
             ]),
-            content_type: content_type(headers).map(|text| self.clean(&text, CONTENT_TYPE_MAX)),
+            content_type: essence(headers).map(|text| self.clean(text, CONTENT_TYPE_MAX).to_ascii_lowercase()),
         }
     }
 }
 
 /// The media type of an answer, without parameters.
 pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
+    essence(headers).map(str::to_ascii_lowercase)
+}
+
+fn essence(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or_default().trim();
-    (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
+    (!essence.is_empty()).then_some(essence)
 }
 
-/// `id:secret` as it stands in a Basic header that does not encode.
-pub(super) fn raw_pair(id: &str, secret: &str) -> Zeroizing<String> {
-    let mut pair = Zeroizing::new(String::with_capacity(id.len() + secret.len() + 1));
-    pair.push_str(id);
-    pair.push(':');
-    pair.push_str(secret);
-    pair
-}
-
-/// `id:secret`, each encoded first, as RFC 6749 section 2.3.1 asks for.
-pub(super) fn form_pair(id: &str, secret: &str) -> Zeroizing<String> {
-    raw_pair(&form_encoded(id), &form_encoded(secret))
-}
-
-fn form_encoded(text: &str) -> Zeroizing<String> {
-    let mut encoded = Zeroizing::new(String::with_capacity(text.len() * 3));
-    encoded.extend(form_urlencoded::byte_serialize(text.as_bytes()));
-    encoded
-}
-
-/// A secret in the forms in which it could come back.
-fn forms_of(secret: &str, forms: &mut Vec<Zeroizing<String>>) {
-    if secret.is_empty() {
-        return;
-    }
-    let percent = utf8_percent_encode(secret, PERCENT).to_string();
-    let form = form_encoded(secret);
-    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-    let json = Value::from(secret).to_string();
-    forms.push(Zeroizing::new(secret.to_owned()));
-    forms.push(Zeroizing::new(lower_hex(&percent)));
-    forms.push(Zeroizing::new(lower_hex(&form)));
-    forms.push(Zeroizing::new(percent));
-    forms.push(form);
-    forms.push(Zeroizing::new(html));
-    forms.push(Zeroizing::new(json[1..json.len() - 1].to_owned()));
-    for engine in [BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD] {
-        forms.push(Zeroizing::new(engine.encode(secret)));
-    }
-    forms.push(Zeroizing::new(secret.bytes().map(|byte| format!("{byte:02x}")).collect()));
-}
-
-/// Percent-encoding with its hexadecimal digits in lower case, which servers write too.
-fn lower_hex(encoded: &str) -> String {
-    let mut digits = 0;
-    let lower = encoded.chars().map(|c| {
-        if c == '%' {
-            digits = 2;
-            return c;
-        }
-        let is_digit = digits > 0;
-        digits = if is_digit { digits - 1 } else { 0 };
-        if is_digit { c.to_ascii_lowercase() } else { c }
-    });
-    lower.collect()
+/// The text with every blank an ordinary one, and without what hides.
+fn settled(text: &str) -> Zeroizing<String> {
+    let mut settled = Zeroizing::new(String::with_capacity(text.len()));
+    settled.extend(text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !hides(*c)));
+    settled
 }
 
 /// Replaces a value where it stands as a word of its own.

@@ -101,6 +101,9 @@ async fn too_many_requests_honours_both_forms_of_retry_after() {
         (Some("30"), Some(30), "Try again in 30 seconds."),
         (Some("Sun, 06 Nov 1994 08:59:37 GMT"), Some(600), "Try again in 10 minutes."),
         (Some("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0), "Try again in a moment."),
+        (Some("5400"), Some(5_400), "Try again in 90 minutes."),
+        (Some("36000"), Some(36_000), "Try again in 10 hours."),
+        (Some("99999999999999999999"), Some(30 * 86_400), "Try again in 30 days."),
         (Some("whenever"), None, "Wait a few minutes and try again."),
         (None, None, "Wait a few minutes and try again."),
     ] {

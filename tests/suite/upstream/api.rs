@@ -93,6 +93,96 @@ async fn an_answer_without_end_is_cut_and_marked() {
 }
 
 #[tokio::test]
+async fn an_api_that_repeats_the_request_gives_nothing_away() {
+    let connector = generic_with("[api]", "[api.headers]\nX-Id = \"{client_id}\"\n\n[api]");
+    let values = generic_values("https://id.example.test/token");
+    let token = "tok.en-1234567890/+=";
+    let (_server, upstream) = serving(|seen| {
+        let sent = seen.header("authorization").unwrap();
+        let escaped: String = sent.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+        match seen.target.as_str() {
+            "/json" => {
+                Reply::json(200, json!({"headers": {"authorization": sent}, "secret": HARD_SECRET, "id": seen.header("x-id")}))
+            }
+            "/escaped" => Reply::Whole(200, Vec::new(), format!("{{\"sent\": \"{escaped}\"}}")),
+            "/slashes" => Reply::Whole(200, Vec::new(), format!("{{\"sent\": \"{}\"}}", sent.replace('/', "\\/"))),
+            "/html" => Reply::Whole(200, Vec::new(), format!("<b>{}</b>", sent.replace('+', "&#43;"))),
+            "/url" => {
+                Reply::Whole(200, Vec::new(), format!("?sent={}", sent.replace(' ', "+").replace('+', "%2b").replace('=', "%3D")))
+            }
+            "/type" => Reply::Whole(200, vec![("Content-Type", format!("text/{}; q=1", &sent[7..]))], "said".into()),
+            _ => Reply::Whole(200, Vec::new(), "nothing of it \\ & % \u{0}".into()),
+        }
+    })
+    .await;
+    for (path, expected) in [
+        ("/json", r#"{"headers":{"authorization":"Bearer [redacted]"},"secret":"[redacted]","id":"client-1"}"#),
+        ("/escaped", r#"{"sent": "\u0042\u0065\u0061\u0072\u0065\u0072\u0020[redacted]"}"#),
+        ("/slashes", r#"{"sent": "Bearer [redacted]"}"#),
+        ("/html", "<b>Bearer [redacted]</b>"),
+        ("/url", "?sent=Bearer%2b[redacted]"),
+        ("/type", "said"),
+        ("/other", "nothing of it \\ & % \u{0}"),
+    ] {
+        let endpoint = endpoint(Method::Get, path, &[]);
+        let request = ApiRequest { endpoint: &endpoint, body: None };
+        let answer = upstream.call(&connector, &values, &token.into(), &request).await.unwrap();
+        assert_eq!(String::from_utf8(answer.body).unwrap(), expected);
+        assert!(!answer.truncated);
+        if path == "/type" {
+            assert_eq!(answer.content_type.unwrap(), "text/[redacted]");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_an_answer_is_cut_in_is_not_shown_in_part() {
+    let limits = Limits { api_answer: 100, ..Limits::default() };
+    let (_server, upstream) = serving_within(limits, |seen| {
+        let before: usize = seen.target[1..].parse().unwrap();
+        Reply::Whole(200, Vec::new(), format!("{}tok-1-abcdefghijklmnop!", ".".repeat(before)))
+    })
+    .await;
+    let token = SecretString::from("tok-1-abcdefghijklmnop");
+    for (before, mark, truncated) in [
+        (70, "[redacted]!", false),
+        (77, "[redacted]!", false),
+        (78, "[redacted]", true),
+        (79, "[redacted]", true),
+        (90, "[redacted]", true),
+        (92, "[redacte", true),
+        // Fewer characters than eight say too little.
+        (93, "tok-1-a", true),
+    ] {
+        let endpoint = endpoint(Method::Get, &format!("/{before}"), &[]);
+        let request = ApiRequest { endpoint: &endpoint, body: None };
+        let answer = upstream.call(&talkdesk(), &talkdesk_values(), &token, &request).await.unwrap();
+        let expected = format!("{}{mark}", ".".repeat(before));
+        assert_eq!((String::from_utf8(answer.body).unwrap(), answer.truncated), (expected, truncated));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_an_answer() {
+    let (_server, upstream) = serving(|seen| {
+        let head = match seen.target.as_str() {
+            "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
+            // The length of what would have been sent (RFC 9110 section 8.6).
+            "/304" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 400\r\nContent-Type: application/json\r\n\r\n",
+            _ => "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
+        };
+        Reply::Cut(head.into())
+    })
+    .await;
+    for status in [204, 304, 205] {
+        for method in [Method::Get, Method::Delete, Method::Put] {
+            let answer = call(&upstream, &talkdesk(), &talkdesk_values(), &endpoint(method, &format!("/{status}"), &[])).await;
+            assert_eq!((answer.status, answer.body.len(), answer.truncated), (status, 0, false));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_gets_no_answer_has_a_diagnosis() {
     let (_server, upstream) = serving_within(short(), |seen| match seen.target.as_str() {
         "/cut" => Reply::Cut("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".into()),
@@ -173,6 +263,29 @@ async fn a_probe_tells_which_prefix_the_api_takes() {
 }
 
 #[tokio::test]
+async fn a_slow_api_holds_a_probe_up_no_longer_than_its_own_time() {
+    assert_eq!(Limits::default().probe, Duration::from_secs(5));
+    let limits = Limits { probe: Duration::from_millis(1_500), ..Limits::default() };
+    // The first answer, in time, asks for a second request, which gets none.
+    let (server, upstream) = serving_within(limits, |seen| match seen.header("authorization") {
+        Some("Bearer tok-1") => Reply::Silence,
+        _ => Reply::json(401, json!({})),
+    })
+    .await;
+    let begun = Instant::now();
+    let notice = upstream.probe(&talkdesk(), &talkdesk_values(), &token()).await.notice.unwrap();
+    assert_eq!((notice.stage, notice.code), (Stage::Probe, FaultCode::ApiRejected));
+    let silent = with(talkdesk_values(), "authorization_prefix", "Bearer");
+    let outcome = upstream.probe(&talkdesk(), &silent, &token()).await;
+    assert_eq!(outcome.report.outcome, StageOutcome::Failed);
+    let notice = outcome.notice.unwrap();
+    assert_eq!((notice.stage, notice.code, notice.blame), (Stage::Probe, FaultCode::TimedOut, Blame::Service));
+    // Far from the time for a request, also on a machine under load.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
 async fn a_probe_that_fails_says_why() {
     for (status, code, blame) in [
         (401, FaultCode::ApiRejected, Blame::Input),
@@ -183,12 +296,13 @@ async fn a_probe_that_fails_says_why() {
         (429, FaultCode::RateLimited, Blame::Service),
         (503, FaultCode::ServiceError, Blame::Service),
     ] {
-        let (_server, upstream) = serving(move |_| Reply::Whole(status, vec![("Retry-After", "7".into())], String::new())).await;
+        let (_server, upstream) = serving(move |_| Reply::Whole(status, vec![("Retry-After", "700".into())], String::new())).await;
         let outcome = upstream.probe(&talkdesk(), &talkdesk_values(), &token()).await;
         let notice = outcome.notice.unwrap();
         assert_eq!((notice.stage, notice.code, notice.blame), (Stage::Probe, code, blame), "{status}");
         assert_eq!(notice.service.unwrap().status, Some(status));
-        assert_eq!(notice.retry_after, (status >= 400).then_some(7));
+        assert_eq!(notice.retry_after, (status >= 400).then_some(700));
+        assert!(status != 429 || notice.remedy.ends_with("Try the API again in 12 minutes."), "{}", notice.remedy);
     }
     let (_server, upstream) = serving(|_| Reply::Cut(String::new())).await;
     let notice = upstream.probe(&talkdesk(), &talkdesk_values(), &token()).await.notice.unwrap();

@@ -171,6 +171,22 @@ async fn certificates_that_prove_nothing_end_the_call_before_anything_is_sent() 
 }
 
 #[tokio::test]
+async fn an_authoritys_certificate_is_no_servers() {
+    let authority = Authority::new();
+    let own = Authority::own_certificate(NAMES);
+    // Trusted as an authority it proves no more than otherwise.
+    for trusted in [authority.certificate(), own.0.clone()] {
+        let server = FaultServer::start(Arc::clone(&own.1), |_| Reply::token()).await;
+        let settings = UpstreamSettings { extra_ca: vec![trusted], ..pinned(&server, &authority) };
+        let diagnosis = failure(fetch(&upstream(settings)).await);
+        let found = (diagnosis.stage, diagnosis.code, diagnosis.blame);
+        assert_eq!(found, (Stage::Tls, FaultCode::CertificateUnknownAuthority, Blame::Service), "{diagnosis:?}");
+        assert!(diagnosis.summary.contains("only an authority can use"), "{}", diagnosis.summary);
+        assert!(server.seen().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_tls_is_told_from_one_that_breaks_off() {
     let authority = Authority::new();
     let plain = FaultServer::plain(|_| Reply::token()).await;
@@ -209,6 +225,18 @@ async fn a_body_without_end_is_refused_at_the_limit() {
     let diagnosis = failure(fetch(&upstream).await);
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::AnswerTooLarge, Blame::Service));
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_named_as_one() {
+    for headers in [(0..101).map(|_| ("X-One", "1".to_owned())).collect::<Vec<_>>(), vec![("X-Long", "x".repeat(1_000_000))]] {
+        let (_server, upstream) = serving(move |_| Reply::Whole(200, headers.clone(), String::new())).await;
+        let diagnosis = failure(fetch(&upstream).await);
+        let found = (diagnosis.stage, diagnosis.code, diagnosis.blame);
+        assert_eq!(found, (Stage::Http, FaultCode::AnswerTooLarge, Blame::Service), "{diagnosis:?}");
+        assert_eq!(diagnosis.summary, "The headers in the answer of TalkDesk are too many or too long.");
+        assert!(diagnosis.fields.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -161,7 +161,12 @@ async fn no_secret_comes_out_anywhere() {
             ("/token", false) => {
                 Reply::json(200, serde_json::json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 600}))
             }
-            _ => Reply::json(200, serde_json::json!([{"record": BODY}])),
+            // An API that repeats what it was sent, headers and all.
+            _ => {
+                let headers: serde_json::Map<_, _> =
+                    seen.headers().iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+                Reply::json(200, serde_json::json!([{"record": BODY, "sent": sent, "headers": headers, "secret": SECRET}]))
+            }
         }
     })
     .await;
@@ -222,7 +227,7 @@ async fn no_secret_comes_out_anywhere() {
         ("path", "/records"),
     ];
     let (status, _, text) = reader.send(&configure, Some(&[&resource[..], &[("action", "test")]].concat()), "text/html").await;
-    assert!(status == 200 && text.contains(BODY), "{text}");
+    assert!(status == 200 && text.contains(BODY) && text.contains("Bearer [redacted]"), "{text}");
     assert_eq!(
         server.seen().last().unwrap().header("authorization"),
         Some(format!("Bearer {TOKEN}").as_str()),
