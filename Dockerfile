@@ -4,12 +4,11 @@
 FROM rust:1-bookworm AS build
 WORKDIR /build
 
-# The dependencies first, as a layer that stays while only Keytile's own code changes. The targets that
-# Cargo.toml names must exist; what was built from these stand-ins is forgotten again.
+# The dependencies first, as a layer that stays while only Keytile's own code changes. Every target that
+# Cargo.toml names by its path must exist, hence the stand-ins; what was built from them is forgotten again.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/suite tests/browser \
-    && for target in src/main.rs tests/suite/main.rs tests/browser/main.rs; do echo 'fn main() {}' > "$target"; done \
-    && touch src/lib.rs \
+RUN sed -n 's/^path = "\(.*\)"$/\1/p' Cargo.toml \
+        | while read -r target; do mkdir -p "${target%/*}" && echo 'fn main() {}' > "$target"; done \
     && cargo build --release --locked --bin keytile \
     && rm -rf src target/release/.fingerprint/keytile-*
 
@@ -18,12 +17,13 @@ RUN cargo build --release --locked --bin keytile
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Keytile" \
-      org.opencontainers.image.description="A self-hosted credential store for data connectors" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.description="A self-hosted credential store for data connectors"
 
-# The number is fixed, so that the owner of a volume stays the same from image to image.
+# The number is fixed, so that the owner of a volume stays the same from image to image. A new volume takes
+# over owner and mode of the folder that it covers.
 RUN groupadd --gid 10001 keytile \
-    && useradd --uid 10001 --gid keytile --no-create-home --home-dir /var/lib/keytile --shell /usr/sbin/nologin keytile \
+    && useradd --uid 10001 --gid keytile --no-log-init --no-create-home --home-dir /var/lib/keytile \
+        --shell /usr/sbin/nologin keytile \
     && install -d -m 0700 -o keytile -g keytile /var/lib/keytile
 COPY --from=build /build/target/release/keytile /usr/local/bin/keytile
 
