@@ -31,6 +31,14 @@ impl Keytile {
     fn start(data: &Path) -> Self {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("exec {}", first_command())).current_dir(env!("CARGO_MANIFEST_DIR"));
+        // A stranger's shell has none of what cargo sets for tests; with it, crates would be built anew.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            let of_cargo = ["CARGO_MANIFEST", "CARGO_PKG", "CARGO_BIN", "CARGO_CRATE", "CARGO_PRIMARY", "CARGO_TARGET_TMPDIR"];
+            if name == "LD_LIBRARY_PATH" || name == "CARGO" || of_cargo.iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(&*name);
+            }
+        }
         command.env("KEYTILE_DATA_DIR", data).env("KEYTILE_LISTEN", "127.0.0.1:0");
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -89,6 +97,7 @@ async fn the_main_job() {
     fill_in_what_the_sandbox_names(&browser, "Support EU").await;
     browser.click("#save").await;
     reads(&browser, ".tile:has(.tile-radio:checked)", "Support EU").await;
+    browser.wait_until("!document.querySelector('#overlay')").await;
     browser.click("#next").await;
 
     browser.wait_for("html.scripted #configure").await;
