@@ -3,6 +3,7 @@
 mod canary;
 mod drafts;
 mod guard;
+mod lists;
 mod postgres;
 mod real_server;
 mod resources;
