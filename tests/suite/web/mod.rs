@@ -1,6 +1,7 @@
 //! The pages, through the real router of a whole Keytile, as a browser without scripts uses them.
 
 mod canary;
+mod damaged;
 mod drafts;
 mod guard;
 mod lists;
