@@ -172,7 +172,7 @@ impl Configure<'_> {
     fn anchor<'b>(&self, field: &'b str) -> &'b str {
         match field {
             "endpoint" | "method" | "query" => "endpoint-group",
-            "credential" => "credential-in-use",
+            "credential" if self.others.is_empty() => "credential-in-use",
             other => other,
         }
     }

@@ -58,6 +58,7 @@ async fn configure_goes_on_with_another_credential_when_its_own_is_gone() {
     keeps_what_was_typed(&page);
     page.says("No credential is chosen.");
     page.says(&format!("<option value=\"{second}\">Second (acme)</option>"));
+    page.says("href=\"#credential\"");
     let tested = browser.post(CONFIGURE, &[&typed("test")[..], &[("credential", &second)]].concat()).await;
     assert_eq!(tested.status, 200, "{}", tested.text);
     tested.says("It works");
