@@ -59,6 +59,8 @@ pub struct TileQuery {
 pub struct TilePage {
     /// The tiles.
     pub tiles: Vec<Tile>,
+    /// True when the first of them is the selected one and would not be on this page otherwise.
+    pub selected_beside: bool,
     /// Where the next page begins (`after`), if there is one.
     pub next: Option<CredentialId>,
 }
@@ -110,14 +112,16 @@ impl Service {
         let page = PAGE as usize;
         let next = (rows.len() > page).then(|| rows[page - 1].summary.id);
         rows.truncate(page);
+        let mut selected_beside = false;
         if let Some(selected) = query.selected
             && !rows.iter().any(|row| row.summary.id == selected)
             && let Some(row) = self.0.store.credential(selected).await?
             && query.connector.as_ref().is_none_or(|connector| *connector == row.summary.connector)
         {
             rows.insert(0, row);
+            selected_beside = true;
         }
-        Ok(TilePage { tiles: rows.into_iter().map(|row| self.tile(row)).collect(), next })
+        Ok(TilePage { tiles: rows.into_iter().map(|row| self.tile(row)).collect(), selected_beside, next })
     }
 
     /// One credential.

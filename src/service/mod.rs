@@ -96,8 +96,8 @@ pub struct Overview {
     pub destinations: Vec<ResourceSummary>,
 }
 
-/// How many entries of each list the home page shows.
-const OVERVIEW_LIMIT: i64 = 20;
+/// The most entries that each list of the home page has.
+pub const OVERVIEW_LIMIT: i64 = 20;
 
 impl Service {
     /// Puts the service together. Fails when the keyring does not fit the database.

@@ -14,7 +14,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     assets, error,
     middleware::{guard::Guard, guard::guard, headers::headers, request_id::request_id},
-    pages::{authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, save},
+    pages::{
+        authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
+    },
     state::WebState,
 };
 
@@ -32,6 +34,7 @@ pub fn router(state: WebState) -> Router {
         .route("/credentials/{id}", get(credential::show))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
+        .route("/{kind}", get(resources::show))
         .route("/{kind}/new", get(connectors::choose))
         .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))
         .route("/{kind}/new/{connector}/credentials/new", get(overlay::show).post(save::save))

@@ -5,27 +5,41 @@ import { announce } from "./announce.js";
 
 const REFERENCE = /\{([^}]*)\}/g;
 
-/** The value of a field as the server would read it; a pasted address counts as its first label. */
-function valueOf(form, name) {
+/** What the addresses in a form say: the label that a field means, the option that a select would have. */
+function readAddresses(form) {
+  const labels = new Map();
+  const options = new Map();
+  for (const input of form.querySelectorAll("[data-hosts]")) {
+    const found = readAddress(input);
+    if (!found) continue;
+    labels.set(input, found.label);
+    if (found.select) options.set(found.select, found.option);
+  }
+  return { labels, options };
+}
+
+/** The value of a field as the server would read it; an unknown address counts as its first label. */
+function valueOf(form, name, { labels }) {
   const field = form.elements.namedItem(name);
   if (!field || field.type === "password") return "";
   const value = field.value.trim();
   if (field.dataset.format !== "dns-label") return value;
   const pasted = value.toLowerCase().replace(/^https?:\/\//, "");
-  return /[./]/.test(pasted) ? pasted.split(/[./]/)[0] : pasted;
+  return labels.get(field) ?? (/[./]/.test(pasted) ? pasted.split(/[./]/)[0] : pasted);
 }
 
-function resolve(form, reference) {
+function resolve(form, reference, addresses) {
   const [name, attribute] = reference.split(".");
-  if (!attribute) return valueOf(form, name);
-  const option = form.elements.namedItem(name)?.selectedOptions?.[0];
+  if (!attribute) return valueOf(form, name, addresses);
+  const select = form.elements.namedItem(name);
+  const option = addresses.options.get(select) ?? select?.selectedOptions?.[0];
   return option ? JSON.parse(option.dataset.attributes)[attribute] ?? "" : "";
 }
 
-function render(form, template, missing) {
+function render(form, template, missing, addresses) {
   return template.replace(REFERENCE, (_, alternatives) => {
     for (const reference of alternatives.split("|")) {
-      const value = resolve(form, reference);
+      const value = resolve(form, reference, addresses);
       if (value) return value;
     }
     return missing;
@@ -35,38 +49,48 @@ function render(form, template, missing) {
 document.addEventListener("input", (event) => {
   const form = event.target.closest?.(".credential-form");
   if (!form || !event.target.matches("[data-field]")) return;
+  const addresses = readAddresses(form);
   for (const element of form.querySelectorAll("[data-template]")) {
-    element.textContent = render(form, element.dataset.template, element.dataset.missing ?? "");
+    element.textContent = render(form, element.dataset.template, element.dataset.missing ?? "", addresses);
   }
 });
 
-/** The option of another field whose suffix a pasted host ends in, with the label before it. */
-function readHost(form, input, host) {
-  const template = input.parentElement.querySelector(".affix-end")?.dataset.template ?? "";
-  const [, name, attribute] = /\{(\w+)\.(\w+)\}/.exec(template) ?? [];
-  const select = name && form.elements.namedItem(name);
-  if (!select?.options) return undefined;
-  for (const option of select.options) {
-    const value = JSON.parse(option.dataset.attributes)[attribute];
-    const suffix = template.replace(/\{[^}]*\}/, value ?? "");
-    const label = host.slice(0, -suffix.length);
-    if (value && host.endsWith(suffix) && /^[a-z0-9-]+$/.test(label)) return { select, option, label };
+/** The host of a pasted address; undefined for a label that stands alone. */
+function hostOf(typed) {
+  if (!/[./]/.test(typed)) return undefined;
+  const address = typed.includes("://") ? typed : `https://${typed}`;
+  return URL.canParse(address) ? new URL(address).hostname : undefined;
+}
+
+/**
+ * What a pasted address says: the label before one of the connector's domains, and the option of another
+ * field that the domain depends on. Undefined where it is no address, or of no domain that is known.
+ */
+function readAddress(input) {
+  const host = hostOf(input.value.trim().toLowerCase());
+  if (!host) return undefined;
+  for (const template of JSON.parse(input.dataset.hosts)) {
+    const [, name, attribute] = /\{(\w+)\.(\w+)\}/.exec(template) ?? [];
+    const select = name && input.form.elements.namedItem(name);
+    for (const option of select ? select.options : [undefined]) {
+      const value = option && JSON.parse(option.dataset.attributes)[attribute];
+      if (option && !value) continue;
+      const domain = template.replace(REFERENCE, value).replace(/^\./, "");
+      const label = host.endsWith(`.${domain}`) ? host.slice(0, -domain.length - 1) : "";
+      if (/^[a-z0-9-]+$/.test(label)) return { select, option, label };
+    }
   }
   return undefined;
 }
 
 // A pasted address becomes the value that is meant, and chooses what else it says. What is not
-// recognised here is left to the server, which knows more addresses.
+// recognised here is left to the server, which says so.
 document.addEventListener("change", (event) => {
   const input = event.target;
-  if (!input.matches?.('[data-format="dns-label"]') || !/[./]/.test(input.value)) return;
-  const form = input.form;
-  const typed = input.value.trim().toLowerCase();
-  const address = typed.includes("://") ? typed : `https://${typed}`;
-  const found = URL.canParse(address) && readHost(form, input, new URL(address).hostname);
+  const found = input.matches?.("[data-hosts]") && readAddress(input);
   if (!found) return;
   input.value = found.label;
-  if (!found.option.selected) {
+  if (found.option && !found.option.selected) {
     found.option.selected = true;
     found.select.closest("details")?.setAttribute("open", "");
     announce(`${found.select.labels[0].textContent.trim()}: ${found.option.label}`);

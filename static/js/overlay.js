@@ -16,7 +16,8 @@ function isTyped(form) {
   if (form.hasAttribute("data-typed")) return true;
   return [...form.elements].some((field) => {
     if (!field.name || field.type === "hidden") return false;
-    if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex !== 0;
+    // Where no option is chosen by the page, the browser chooses the first.
+    if (field.options) return field.selectedIndex !== Math.max(0, [...field.options].findIndex((option) => option.defaultSelected));
     return field.value !== field.defaultValue;
   });
 }

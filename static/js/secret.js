@@ -7,6 +7,7 @@ document.addEventListener("click", (event) => {
   const shown = input.type === "password";
   input.type = shown ? "text" : "password";
   button.textContent = shown ? "Hide" : "Show";
+  button.setAttribute("aria-label", `${button.textContent} ${button.dataset.label}`);
   button.setAttribute("aria-pressed", String(shown));
 });
 

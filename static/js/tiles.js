@@ -1,9 +1,13 @@
-// The tiles: search as one types, load more without leaving the page, and a word when Next has no choice.
+// The tiles: search as one types, load more of any list without leaving the page, and a word when Next has
+// no choice.
 
 import { announce } from "./announce.js";
 import { fetchPage, focusOn, notice } from "./page.js";
 
-const count = () => document.getElementById("tile-count");
+/** What a list holds, but for the tile that adds one. */
+const ENTRY = ":not(.tile-add, legend)";
+
+const count = () => document.querySelector("[data-noun]");
 const chosen = () => document.querySelector(".tile-radio:checked")?.value;
 
 let waiting;
@@ -45,23 +49,26 @@ document.addEventListener("click", async (event) => {
   try {
     const { page, ok } = await fetchPage(link.href);
     if (!ok) throw new Error("no page");
-    const tiles = [...page.querySelectorAll("#tiles > .tile:not(.tile-add)")].filter((tile) => !isShown(tile));
-    const added = tiles.map((tile) => document.importNode(tile, true));
-    document.getElementById("tiles").append(...added);
+    const list = document.querySelector("[data-list]");
+    const added = [...page.querySelectorAll(`[data-list] > ${ENTRY}`)].filter(isNew).map((entry) => document.importNode(entry, true));
+    list.append(...added);
     const next = page.getElementById("load-more");
     link.parentElement.replaceWith(...(next ? [document.importNode(next, true)] : []));
-    const shown = document.querySelectorAll("#tiles > .tile:not(.tile-add)").length;
-    count().textContent = `${shown} credentials`;
-    announce(`${added.length} more credentials`);
-    if (added[0]) focusOn(added[0].querySelector("input") ?? added[0]);
+    const { noun } = count().dataset;
+    count().textContent = `${list.querySelectorAll(`:scope > ${ENTRY}:not([data-beside])`).length} ${noun}`;
+    announce(`${added.length} more ${noun}`);
+    if (added[0]) focusOn(added[0].querySelector("input, a") ?? added[0]);
   } catch {
     location.assign(link.href);
   }
 });
 
-function isShown(tile) {
-  const value = tile.querySelector("input")?.value;
-  return value !== undefined && document.querySelector(`.tile-radio[value="${CSS.escape(value)}"]`) !== null;
+/** False for the chosen tile, which is shown already. If it is of this page it counts from now on. */
+function isNew(entry) {
+  const value = entry.querySelector(".tile-radio")?.value;
+  const shown = value && document.querySelector(`.tile-radio[value="${CSS.escape(value)}"]`);
+  if (shown && !("beside" in entry.dataset)) delete shown.closest(".tile").dataset.beside;
+  return !shown;
 }
 
 document.addEventListener("submit", (event) => {

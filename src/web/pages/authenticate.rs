@@ -112,11 +112,15 @@ pub(crate) async fn tiles_below(state: &WebState, flow: &Flow) -> Result<TilePag
 impl<'a> Authenticate<'a> {
     fn new(state: &WebState, flow: &'a Flow, page: &'a TilePage, selected: Option<Uuid>, now: Timestamp) -> Self {
         let badge = Badge::of(&flow.connector);
+        let mut tiles: Vec<_> = page.tiles.iter().map(|tile| TileView::new(tile, badge, now).chosen(selected)).collect();
+        if let Some(first) = tiles.first_mut() {
+            first.beside = page.selected_beside;
+        }
         Self {
             layout: Layout::new(state, Section::Flows, format!("Authenticate · {}", new_title(flow.kind))),
             flow: FlowView::new(flow),
             search: "",
-            tiles: page.tiles.iter().map(|tile| TileView::new(tile, badge, now).chosen(selected)).collect(),
+            tiles,
             next: page.next,
             is_first_page: true,
             selected,
@@ -137,9 +141,14 @@ impl<'a> Authenticate<'a> {
         view
     }
 
+    /// How many tiles are of this page; the chosen one may be shown beside them.
+    fn hits(&self) -> usize {
+        self.tiles.iter().filter(|tile| !tile.beside).count()
+    }
+
     /// How many tiles there are, in words.
     fn count(&self) -> String {
-        match (self.tiles.len(), self.next.is_none() && self.is_first_page) {
+        match (self.hits(), self.next.is_none() && self.is_first_page) {
             (1, true) => "1 credential".into(),
             (count, true) => format!("{count} credentials"),
             (count, false) if self.is_first_page => format!("The newest {count} credentials"),

@@ -18,7 +18,7 @@ use crate::{
         resource::{Method, ResourceKind},
     },
     service::{
-        credentials::CredentialDetail,
+        credentials::{Tile, TileQuery},
         preview::Preview,
         resources::{RawResource, ResourceCreation},
     },
@@ -28,7 +28,7 @@ use crate::{
         layout::{self, Layout, Section},
         state::WebState,
         views::{
-            flow::{Badge, FlowView, new_title},
+            flow::{self, Badge, FlowView, new_title},
             preview::PreviewView,
             tile::TileView,
         },
@@ -45,6 +45,8 @@ pub(crate) struct Wanted {
 #[derive(Default)]
 pub(crate) struct ConfigureForm {
     id: Uuid,
+    /// The credential that was chosen here in place of one that cannot be used.
+    credential: Option<Uuid>,
     raw: RawResource,
     /// The endpoint that the query parameters below it were shown for.
     shown_for: String,
@@ -61,6 +63,7 @@ impl FromFields for ConfigureForm {
         let (names, values) = (fields.take_all("query_name"), fields.take_all("query_value"));
         Ok(Self {
             id,
+            credential: id_of(Some(&fields.take("credential"))),
             raw: RawResource {
                 name: fields.take("name"),
                 description: fields.take("description"),
@@ -132,7 +135,14 @@ impl Outcome {
 struct Configure<'a> {
     layout: Layout,
     flow: FlowView<'a>,
-    tile: TileView<'a>,
+    /// The credential; none when another has to be chosen first.
+    tile: Option<TileView<'a>>,
+    /// The credentials that can be chosen instead.
+    others: &'a [Tile],
+    /// Where the form is sent.
+    address: String,
+    /// The credentials of the connector, this one chosen.
+    authenticate: String,
     form: &'a ConfigureForm,
     offers: Vec<OfferView<'a>>,
     own: bool,
@@ -162,7 +172,7 @@ impl Configure<'_> {
     fn anchor<'b>(&self, field: &'b str) -> &'b str {
         match field {
             "endpoint" | "method" | "query" => "endpoint-group",
-            "credential" => "credential-in-use",
+            "credential" if self.others.is_empty() => "credential-in-use",
             other => other,
         }
     }
@@ -170,14 +180,18 @@ impl Configure<'_> {
 
 /// `GET /{kind}/new/{connector}/configure?credential=…`.
 pub(crate) async fn show(State(state): State<WebState>, flow: Flow, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
-    let Some(id) = id_of(wanted.credential.as_deref()) else {
+    let wanted = id_of(wanted.credential.as_deref());
+    if wanted.is_none() {
         return authenticate::without_choice(&state, &flow, "Choose a credential, or add one.").await;
-    };
-    let Some(credential) = credential(&state, &flow, id).await? else {
-        return gone(&state, &flow).await;
+    }
+    let tile = match credential(&state, &flow, wanted).await? {
+        Ok(tile) => tile,
+        Err(unusable) => {
+            return authenticate::without_choice(&state, &flow, &unusable.sentence("Choose another, or add one.")).await;
+        }
     };
     let form = ConfigureForm::first(state.service.new_form(), &flow.connector, flow.kind);
-    respond(&state, &flow, &credential, &form, &Outcome::default())
+    respond(&state, &flow, Ok(&tile), &form, &Outcome::default())
 }
 
 /// `POST` of the same: Test, Create, or one more row.
@@ -187,15 +201,20 @@ pub(crate) async fn act(
     Query(wanted): Query<Wanted>,
     Form(mut form): Form<ConfigureForm>,
 ) -> Result<Response, PageError> {
-    let Some(credential) = credential(&state, &flow, id_of(wanted.credential.as_deref()).unwrap_or_default()).await? else {
-        return gone(&state, &flow).await;
-    };
     form.follow_choice(&flow.connector, flow.kind);
-    let id = credential.tile.id;
+    let wanted = form.credential.or_else(|| id_of(wanted.credential.as_deref()));
+    let tile = match credential(&state, &flow, wanted).await? {
+        Ok(tile) => tile,
+        Err(unusable) => return choose_again(&state, &flow, &form, unusable).await,
+    };
+    let id = tile.id;
     let outcome = match form.action.as_str() {
         "create" => match state.service.create_resource(flow.kind, &flow.connector, id, form.id, &form.raw).await? {
             ResourceCreation::Created(id) => {
                 return Ok(Redirect::to(&format!("/{}/{id}?created=1", flow.kind.plural())).into_response());
+            }
+            ResourceCreation::Invalid(errors) if errors.iter().any(|error| error.field == "credential") => {
+                return choose_again(&state, &flow, &form, Unusable::Gone).await;
             }
             ResourceCreation::Invalid(errors) => Outcome::errors(errors),
         },
@@ -208,7 +227,7 @@ pub(crate) async fn act(
                 let body = Some(form.body.as_str()).filter(|body| !endpoint.method.is_safe() && !body.trim().is_empty());
                 let preview = state.service.preview(&flow.connector, id, &endpoint, body).await?;
                 if preview.is_none() {
-                    return gone(&state, &flow).await;
+                    return choose_again(&state, &flow, &form, Unusable::Gone).await;
                 }
                 Outcome { preview, ..Outcome::default() }
             }
@@ -218,22 +237,55 @@ pub(crate) async fn act(
             Outcome { row_added: true, ..Outcome::default() }
         }
     };
-    respond(&state, &flow, &credential, &form, &outcome)
+    respond(&state, &flow, Ok(&tile), &form, &outcome)
 }
 
-async fn credential(state: &WebState, flow: &Flow, id: Uuid) -> Result<Option<CredentialDetail>, PageError> {
-    let credential = state.service.credential(id).await?;
-    Ok(credential.filter(|credential| credential.tile.connector == flow.connector.id))
+/// Why a credential cannot be used.
+#[derive(Debug, Clone, Copy)]
+enum Unusable {
+    /// It was deleted, or never was one of this connector.
+    Gone,
+    /// Its sealed values do not open.
+    Damaged,
+    /// None was named.
+    NotChosen,
 }
 
-async fn gone(state: &WebState, flow: &Flow) -> Result<Response, PageError> {
-    authenticate::without_choice(state, flow, "This credential does not exist any more. Choose another, or add one.").await
+impl Unusable {
+    /// What is the matter, and what to do.
+    fn sentence(self, remedy: &str) -> String {
+        match self {
+            Self::Gone => format!("This credential does not exist any more. {remedy}"),
+            Self::NotChosen => format!("No credential is chosen. {remedy}"),
+            Self::Damaged => format!("The sealed values of this credential do not open. {remedy}"),
+        }
+    }
 }
 
+async fn credential(state: &WebState, flow: &Flow, id: Option<Uuid>) -> Result<Result<Tile, Unusable>, PageError> {
+    let Some(id) = id else { return Ok(Err(Unusable::NotChosen)) };
+    let found = state.service.credential(id).await?.map(|credential| credential.tile);
+    Ok(match found.filter(|tile| tile.connector == flow.connector.id) {
+        Some(tile) if tile.account.is_some() => Ok(tile),
+        Some(_) => Err(Unusable::Damaged),
+        None => Err(Unusable::Gone),
+    })
+}
+
+/// The form as it was typed, with the other credentials to choose from in place of the one that cannot be used.
+async fn choose_again(state: &WebState, flow: &Flow, form: &ConfigureForm, unusable: Unusable) -> Result<Response, PageError> {
+    let query = TileQuery { connector: Some(flow.connector.id.clone()), ..TileQuery::default() };
+    let mut others = state.service.tiles(&query).await?.tiles;
+    others.retain(|tile| tile.account.is_some());
+    let message = unusable.sentence("Choose another one here; what you typed is kept.");
+    respond(state, flow, Err(&others), form, &Outcome::errors(vec![FieldError::new("credential", message)]))
+}
+
+/// The page, with its credential or those to choose from.
 fn respond(
     state: &WebState,
     flow: &Flow,
-    credential: &CredentialDetail,
+    tile: Result<&Tile, &[Tile]>,
     form: &ConfigureForm,
     outcome: &Outcome,
 ) -> Result<Response, PageError> {
@@ -255,10 +307,15 @@ fn respond(
         rows.push(("", ""));
     }
     let wrong = !outcome.errors.is_empty();
+    let base = flow::base(flow);
+    let chosen_by = tile.map_or_else(|_| String::new(), |tile| format!("?credential={}", tile.id));
     let page = Configure {
         layout: Layout::new(state, Section::Flows, format!("Configure · {}", new_title(flow.kind))).with_error(wrong),
         flow: FlowView::new(flow),
-        tile: TileView::new(&credential.tile, Badge::of(connector), state.service.now()),
+        tile: tile.ok().map(|tile| TileView::new(tile, Badge::of(connector), state.service.now())),
+        others: tile.err().unwrap_or_default(),
+        address: format!("{base}/configure{chosen_by}"),
+        authenticate: format!("{base}/authenticate{chosen_by}"),
         form,
         offers,
         own: chosen.is_none(),

@@ -29,6 +29,15 @@ pub(crate) struct Happened {
     tested: Option<String>,
 }
 
+/// Why a credential can be neither tested nor used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    /// Its connector is not part of this Keytile any more.
+    NoConnector,
+    /// Its sealed values do not open.
+    Damaged,
+}
+
 #[derive(Template)]
 #[template(path = "credential.html")]
 struct CredentialPage<'a> {
@@ -36,6 +45,7 @@ struct CredentialPage<'a> {
     tile: TileView<'a>,
     detail: &'a CredentialDetail,
     connector: &'a str,
+    obstacle: Option<Obstacle>,
     created: Age,
     verified: Option<Age>,
     stages: Vec<StageView<'a>>,
@@ -55,10 +65,20 @@ pub(crate) async fn show(
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let tile = &detail.tile;
     let verification: Option<&Verification> = detail.verification.as_ref().map(|past| &past.verification);
+    let connector = catalogue.get(tile.connector.as_str());
+    // A credential always has values: one that shows none of them does not open.
+    let obstacle = if tile.account.is_none() && detail.fields.is_empty() {
+        Some(Obstacle::Damaged)
+    } else if connector.is_none() {
+        Some(Obstacle::NoConnector)
+    } else {
+        None
+    };
     let page = CredentialPage {
         layout: Layout::new(&state, Section::Credentials, format!("{} · Credentials", tile.name)),
         tile: TileView::new(tile, badge(catalogue, &tile.connector), now),
-        connector: catalogue.get(tile.connector.as_str()).map_or(tile.connector.as_str(), |connector| &connector.name),
+        connector: connector.map_or(tile.connector.as_str(), |connector| &connector.name),
+        obstacle,
         created: Age::of(detail.created_at, now),
         verified: detail.verification.as_ref().map(|past| Age::of(past.at, now)),
         stages: verification.map(stages).unwrap_or_default(),
@@ -73,6 +93,9 @@ pub(crate) async fn show(
 
 /// `POST /credentials/{id}/test`: verifies again; the page then shows what was found.
 pub(crate) async fn test(State(state): State<WebState>, Id(id): Id) -> Result<Response, PageError> {
-    state.service.test_credential(id).await?.ok_or(PageError::NotFound)?;
+    if state.service.test_credential(id).await?.is_none() {
+        // There is nothing to verify it with, which its page says; or it is gone, and so is its page.
+        return Ok(Redirect::to(&format!("/credentials/{id}")).into_response());
+    }
     Ok(Redirect::to(&format!("/credentials/{id}?tested=1")).into_response())
 }

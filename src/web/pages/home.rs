@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     domain::{resource::ResourceKind, time::Timestamp},
-    service::{catalogue::Catalogue, resources::ResourceSummary},
+    service::{OVERVIEW_LIMIT, catalogue::Catalogue, resources::ResourceSummary},
     web::{
         error::PageError,
         layout::{self, Layout, Section},
@@ -46,6 +46,11 @@ struct List<'a> {
 }
 
 impl Home<'_> {
+    /// What stands over a list that may be longer than what is shown of it; nothing over a whole one.
+    fn limit<T>(entries: &[T]) -> Option<i64> {
+        (entries.len() as i64 >= OVERVIEW_LIMIT).then_some(OVERVIEW_LIMIT)
+    }
+
     fn is_empty(&self) -> bool {
         self.attention.is_empty() && self.lists.iter().all(|list| list.resources.is_empty())
     }

@@ -11,4 +11,5 @@ pub(crate) mod health;
 pub(crate) mod home;
 pub(crate) mod overlay;
 pub(crate) mod resource;
+pub(crate) mod resources;
 pub(crate) mod save;

@@ -11,7 +11,11 @@ use uuid::Uuid;
 
 use crate::{
     domain::resource::ResourceKind,
-    service::{preview::Preview, resources::ResourceDetail},
+    service::{
+        ServiceError,
+        preview::Preview,
+        resources::{ResourceDetail, ResourceSummary},
+    },
     web::{
         age::Age,
         error::PageError,
@@ -31,6 +35,8 @@ use crate::{
 pub(crate) struct Happened {
     created: Option<String>,
     changed: Option<String>,
+    /// Narrows the other credentials.
+    q: Option<String>,
 }
 
 #[derive(Template)]
@@ -41,6 +47,7 @@ struct ResourcePage<'a> {
     plural: &'static str,
     detail: &'a ResourceDetail,
     connector: &'a str,
+    search: &'a str,
     tile: TileView<'a>,
     method: &'static str,
     writes: bool,
@@ -51,9 +58,40 @@ struct ResourcePage<'a> {
     preview: Option<PreviewView<'a>>,
 }
 
+/// How many other credentials a page of them has at least, when there are more of them than it has: it has
+/// fifty, and the resource's own is left out.
+const MANY: usize = 49;
+
+impl ResourcePage<'_> {
+    /// True when there may be more other credentials than are in the list.
+    fn is_cut(&self) -> bool {
+        self.detail.alternatives.len() >= MANY
+    }
+
+    /// True when the other credentials were searched, or had better be.
+    fn has_search(&self) -> bool {
+        !self.search.is_empty() || self.is_cut()
+    }
+}
+
+/// What is shown of a resource whose endpoint does not open.
+#[derive(Template)]
+#[template(path = "resource_damaged.html")]
+struct DamagedPage<'a> {
+    layout: Layout,
+    noun: &'static str,
+    plural: &'static str,
+    resource: &'a ResourceSummary,
+    connector: &'a str,
+}
+
 /// What a page shows beside the resource.
 #[derive(Default)]
 struct Outcome {
+    /// The body of a preview, as typed.
+    body: Option<String>,
+    /// What the other credentials were searched for.
+    search: String,
     message: Option<&'static str>,
     error: Option<&'static str>,
     preview: Option<Preview>,
@@ -66,14 +104,15 @@ pub(crate) async fn show(
     Id(id): Id,
     Query(happened): Query<Happened>,
 ) -> Result<Response, PageError> {
-    let detail = find(&state, kind, id).await?;
+    let search = happened.q.as_deref().unwrap_or_default().trim().to_owned();
+    let Some(detail) = find(&state, kind, id, &search).await? else { return damaged(&state, kind, id).await };
     let message = match (happened.created, happened.changed, kind) {
         (Some(_), _, ResourceKind::Source) => Some("The data source was created."),
         (Some(_), _, ResourceKind::Destination) => Some("The data destination was created."),
         (None, Some(_), _) => Some("It uses this credential from now on."),
         (None, None, _) => None,
     };
-    respond(&state, kind, &detail, None, &Outcome { message, ..Outcome::default() })
+    respond(&state, kind, &detail, &Outcome { message, search, ..Outcome::default() })
 }
 
 /// What a preview sends.
@@ -95,31 +134,36 @@ pub(crate) async fn preview(
     Id(id): Id,
     Form(form): Form<PreviewForm>,
 ) -> Result<Response, PageError> {
-    let detail = find(&state, kind, id).await?;
+    let Some(detail) = find(&state, kind, id, "").await? else { return damaged(&state, kind, id).await };
     let resource = &detail.resource;
+    let answer = |outcome: Outcome| respond(&state, kind, &detail, &Outcome { body: Some(form.body.clone()), ..outcome });
+    let refuse = |error| answer(Outcome { error: Some(error), ..Outcome::default() });
     let Some(connector) = state.service.catalogue().get(resource.connector.as_str()) else {
-        let error = Some("Its connector is not part of this Keytile any more.");
-        return respond(&state, kind, &detail, Some(&form.body), &Outcome { error, ..Outcome::default() });
+        return refuse("Its connector is not part of this Keytile any more.");
     };
+    if detail.credential.account.is_none() {
+        return refuse("The sealed values of its credential do not open. Use another credential.");
+    }
     let safe = resource.endpoint.method.is_safe();
     if !safe && !form.may_write {
-        let error = Some("Tick the box first: this request writes to the real account.");
-        return respond(&state, kind, &detail, Some(&form.body), &Outcome { error, ..Outcome::default() });
+        return refuse("Tick the box first: this request writes to the real account.");
     }
     let body = Some(form.body.as_str()).filter(|body| !safe && !body.trim().is_empty());
     let preview = state.service.preview(connector, resource.credential, &resource.endpoint, body).await?;
     let preview = Some(preview.ok_or(PageError::NotFound)?);
-    respond(&state, kind, &detail, Some(&form.body), &Outcome { preview, ..Outcome::default() })
+    answer(Outcome { preview, ..Outcome::default() })
 }
 
 /// Which credential to use from now on.
 pub(crate) struct ChangeForm {
     credential: Uuid,
+    /// What the credentials were searched for.
+    search: String,
 }
 
 impl FromFields for ChangeForm {
     fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
-        Ok(Self { credential: fields.take_id("credential")? })
+        Ok(Self { credential: fields.take_id("credential")?, search: fields.take("q").trim().to_owned() })
     }
 }
 
@@ -134,22 +178,40 @@ pub(crate) async fn change_credential(
         return Ok(Redirect::to(&format!("/{}/{id}?changed=1", kind.plural())).into_response());
     }
     // Either is gone: the page says which, by its absence or by this sentence.
-    let detail = find(&state, kind, id).await?;
+    let search = form.search;
+    let Some(detail) = find(&state, kind, id, &search).await? else { return damaged(&state, kind, id).await };
     let error = Some("That credential does not exist any more. Choose another.");
-    respond(&state, kind, &detail, None, &Outcome { error, ..Outcome::default() })
+    respond(&state, kind, &detail, &Outcome { error, search, ..Outcome::default() })
 }
 
-async fn find(state: &WebState, kind: ResourceKind, id: Uuid) -> Result<ResourceDetail, PageError> {
-    state.service.resource(kind, id, None).await?.ok_or(PageError::NotFound)
+/// The resource; `None` when it is there and does not open, which is logged.
+async fn find(state: &WebState, kind: ResourceKind, id: Uuid, search: &str) -> Result<Option<ResourceDetail>, PageError> {
+    let search = Some(search).filter(|search| !search.is_empty());
+    match state.service.resource(kind, id, search).await {
+        Ok(detail) => detail.map(Some).ok_or(PageError::NotFound),
+        Err(error @ (ServiceError::Sealed { .. } | ServiceError::Unreadable { .. })) => {
+            tracing::error!(resource = %id, error = &error as &dyn std::error::Error, "an endpoint does not open");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn respond(
-    state: &WebState,
-    kind: ResourceKind,
-    detail: &ResourceDetail,
-    body: Option<&str>,
-    outcome: &Outcome,
-) -> Result<Response, PageError> {
+/// The page of a resource that does not open, so that it can be deleted.
+async fn damaged(state: &WebState, kind: ResourceKind, id: Uuid) -> Result<Response, PageError> {
+    let resource = state.service.resource_summary(kind, id).await?.ok_or(PageError::NotFound)?;
+    let connector = state.service.catalogue().get(resource.connector.as_str());
+    let page = DamagedPage {
+        layout: Layout::new(state, Section::Flows, resource.name.as_str()),
+        noun: noun(kind),
+        plural: kind.plural(),
+        connector: connector.map_or(resource.connector.as_str(), |connector| &connector.name),
+        resource: &resource,
+    };
+    layout::ok(&page)
+}
+
+fn respond(state: &WebState, kind: ResourceKind, detail: &ResourceDetail, outcome: &Outcome) -> Result<Response, PageError> {
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let resource = &detail.resource;
     let connector = catalogue.get(resource.connector.as_str());
@@ -166,7 +228,8 @@ fn respond(
         method: resource.endpoint.method.as_str(),
         writes: !resource.endpoint.method.is_safe(),
         age: Age::of(resource.created_at, now),
-        body: body.or(sample.map(|offer| offer.sample_body.as_str())).unwrap_or_default(),
+        search: &outcome.search,
+        body: outcome.body.as_deref().or(sample.map(|offer| offer.sample_body.as_str())).unwrap_or_default(),
         message: outcome.message,
         error: outcome.error,
         preview: outcome.preview.as_ref().map(PreviewView::new),

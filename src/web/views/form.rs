@@ -107,6 +107,8 @@ pub(crate) struct FieldView<'a> {
     pub(crate) prefix: Affix<'a>,
     /// What stands behind the value, and the template it comes from.
     pub(crate) suffix: Affix<'a>,
+    /// The domains whose addresses may be pasted, as a JSON list of templates, or an empty text.
+    pub(crate) hosts: String,
     /// The choices, for a field that has some.
     pub(crate) options: Vec<OptionView<'a>>,
     /// True when it takes the whole width.
@@ -231,6 +233,7 @@ impl<'a> Builder<'a> {
             suspect: self.suspects(&field.id),
             prefix: Affix { text: field.prefix.render_plain(&context), template: field.prefix.source() },
             suffix: Affix { text: field.suffix.render_plain(&context), template: field.suffix.source() },
+            hosts: hosts(field),
             options: options(field, chosen),
             wide: is_wide(field),
             token_url: (self.token_url_after == Some(&field.id))
@@ -298,6 +301,17 @@ fn token_url_field(connector: &Connector) -> Option<&FieldId> {
     let field = connector.fields.iter().rfind(|field| !field.advanced && is_part(field))?;
     let whole = url.source().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(field.id.as_str());
     (!whole).then_some(&field.id)
+}
+
+/// The domains of which an address may be pasted, in the order in which the server tries them: what stands
+/// behind the value, then the others that the connector names.
+fn hosts(field: &Field) -> String {
+    if field.format != FieldFormat::DnsLabel {
+        return String::new();
+    }
+    let templates = std::iter::once(&field.suffix).chain(&field.accept_hosts).map(|domain| domain.source());
+    let templates: Vec<serde_json::Value> = templates.filter(|domain| !domain.is_empty()).map(Into::into).collect();
+    if templates.is_empty() { String::new() } else { serde_json::Value::Array(templates).to_string() }
 }
 
 fn options<'a>(field: &'a Field, chosen: &str) -> Vec<OptionView<'a>> {

@@ -50,6 +50,8 @@ pub(crate) struct TileView<'a> {
     pub(crate) used_by: u64,
     /// True when it is chosen.
     pub(crate) selected: bool,
+    /// True when it is shown only because it is chosen: it is no hit of a search, and not of this page.
+    pub(crate) beside: bool,
 }
 
 impl<'a> TileView<'a> {
@@ -65,6 +67,7 @@ impl<'a> TileView<'a> {
             age: Age::of(tile.verified_at, now),
             used_by: tile.used_by,
             selected: false,
+            beside: false,
         }
     }
 

@@ -158,7 +158,7 @@ async fn what_is_long_comes_back_whole() {
 }
 
 /// Changes the database as somebody with access to it would.
-async fn tamper(setup: &Setup, statement: &'static str) {
+pub(super) async fn tamper(setup: &Setup, statement: &'static str) {
     use sqlx::Connection;
     let url = format!("sqlite:{}", setup.data_dir().join("keytile.db").display());
     let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();

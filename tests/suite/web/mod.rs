@@ -1,8 +1,10 @@
 //! The pages, through the real router of a whole Keytile, as a browser without scripts uses them.
 
 mod canary;
+mod damaged;
 mod drafts;
 mod guard;
+mod lists;
 mod postgres;
 mod real_server;
 mod resources;

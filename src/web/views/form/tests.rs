@@ -173,3 +173,26 @@ fn narrow_fields_stand_in_pairs() {
     let wide: Vec<_> = view.fields.iter().chain(&view.advanced).map(|field| (field.id, field.wide)).collect();
     assert_eq!(wide, [("client_id", false), ("client_secret", false), ("account", true), ("region", false), ("api_host", false)]);
 }
+
+#[test]
+fn the_script_is_told_every_domain_of_which_an_address_may_be_pasted() {
+    let text =
+        ACCOUNTS.replace("suffix = \".{region.domain}\"", "suffix = \".{region.domain}\"\naccept_hosts = [\"{region.portal}\"]");
+    let text = text.replace("domain = \"id.example.eu\"", "domain = \"id.example.eu\"\nportal = \"portal.example\"");
+    let flow = flow(&text);
+    let state = state(&[]);
+    let view = FormView::new(&flow, &state, Problem::None, None, NOW);
+    let hosts: Vec<_> = view.fields.iter().map(|field| (field.id, field.hosts.as_str())).collect();
+    let all = r#"[".{region.domain}","{region.portal}"]"#;
+    assert_eq!(hosts, [("client_id", ""), ("client_secret", ""), ("account", all)]);
+    let page = html(&flow, &state, Problem::None);
+    assert!(page.contains("data-hosts=\"[&#34;.{region.domain}&#34;,&#34;{region.portal}&#34;]\""), "{page}");
+    // The option says what the template asks of it.
+    assert!(page.contains("&#34;portal&#34;:&#34;portal.example&#34;"), "{page}");
+}
+
+#[test]
+fn no_browser_cuts_what_is_pasted() {
+    let page = html(&flow(ACCOUNTS), &state(&[]), Problem::None);
+    assert!(page.contains("name=\"name\"") && !page.contains("maxlength"), "{page}");
+}
