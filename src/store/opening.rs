@@ -129,6 +129,8 @@ async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
+        // A page of tiles and one more fit: the thread that reads does not stop to wait for the one that takes.
+        .row_buffer_size(128)
         // What is deleted is overwritten with zeros, so that it does not stay in free pages of the file.
         .pragma("secure_delete", "ON");
     // A connection to a file does not get lost, so it need not be asked before each use.
