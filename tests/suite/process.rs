@@ -24,8 +24,12 @@ struct Program {
 
 impl Program {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &["serve", "--sandbox", "--listen", "127.0.0.1:0"])
+    }
+
+    fn start_with(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
-        command.args(["serve", "--sandbox", "--listen", "127.0.0.1:0"]).current_dir(folder).env_clear();
+        command.args(arguments).current_dir(folder).env_clear();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut said = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
@@ -203,4 +207,22 @@ fn init_makes_a_keyring_once() {
     let again = init();
     assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already there"));
     assert_eq!(std::fs::read(folder.path().join("keytile-data/keyring")).unwrap(), keyring);
+}
+
+#[tokio::test]
+async fn the_sandbox_alone_says_how_a_keytile_reaches_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
+    command.args(["sandbox", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).env_clear();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut sandbox = Program { child, address: String::new(), said: Vec::new() };
+    let told = lines.find(|line| line.starts_with("keytile serve")).expect("the command to start Keytile with");
+    let arguments: Vec<&str> = told.split_whitespace().skip(2).map(|argument| argument.trim_matches('\'')).collect();
+    let program = Program::start_with(folder.path(), &[&["serve", "--listen", "127.0.0.1:0"], &arguments[..]].concat());
+    let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), "", "").await);
+    let saved = program.ask(&format!("POST {OVERLAY}"), "", &encoded(&good_values("Apart", &draft))).await;
+    assert!(saved.starts_with("HTTP/1.1 303"), "{saved}");
+    sandbox.signal("TERM");
+    assert_eq!(sandbox.child.wait().unwrap().code(), Some(0));
 }
