@@ -111,7 +111,7 @@ async fn the_main_job() {
 
     browser.goto(&format!("{}destinations/new/talkdesk/authenticate", keytile.address)).await;
     browser.wait_for("html.scripted #add-credential").await;
-    browser.click(".tile").await;
+    browser.click("label.tile-choice").await;
     browser.click("#next").await;
     browser.wait_for("html.scripted #configure").await;
     browser.fill("#name", "New contacts").await;
