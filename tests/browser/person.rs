@@ -46,6 +46,11 @@ impl Person {
         self.browser.wait_until(&format!("location.pathname === {path:?}")).await;
     }
 
+    /// Waits until the page has this title.
+    pub(crate) async fn wait_for_title(&self, title: &str) {
+        self.browser.wait_until(&format!("document.title === {title:?}")).await;
+    }
+
     /// The title of the page.
     pub(crate) async fn title(&self) -> String {
         self.browser.client().title().await.unwrap()
