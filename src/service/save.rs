@@ -68,10 +68,8 @@ impl Service {
         raw: &RawForm,
         observer: &dyn StageObserver,
     ) -> Result<SaveOutcome, ServiceError> {
-        if let Some(credential) = self.saved_before(session, connector, draft, raw).await? {
-            return Ok(SaveOutcome::Saved(credential));
-        }
         let (before, version) = match self.draft(session, connector, draft).await? {
+            Some(Draft::Saved(credential)) if self.bears_name(credential, raw).await? => return Ok(SaveOutcome::Saved(credential)),
             Some(Draft::Open { kept, version }) => (Some(kept), version + 1),
             Some(Draft::Saved(_)) | None => (None, 1),
         };
@@ -103,8 +101,16 @@ impl Service {
         };
         let id = self.new_id();
         let draft = DraftKey { id: form.draft, session: session.hash };
-        let new = self.sealed_credential(id, connector, &input, &verified, draft);
-        match self.0.store.insert_credential(&new).await? {
+        let mut new = self.sealed_credential(id, connector, &input, &verified, draft);
+        let mut inserted = self.0.store.insert_credential(&new).await?;
+        if let CredentialInsert::AlreadySaved(other) = inserted
+            && !self.bears_name(other, raw).await?
+        {
+            // While this one was verified, the other window's form of the same id was saved.
+            new.draft = None;
+            inserted = self.0.store.insert_credential(&new).await?;
+        }
+        match inserted {
             CredentialInsert::Inserted => {
                 if let Err(error) = self.keep_token(id, 1, &verified.token).await {
                     // The credential is stored; another token is fetched when one is needed.
@@ -120,8 +126,7 @@ impl Service {
         }
     }
 
-    /// The credential that this form was saved as. A form of another name that bears the same id, as one
-    /// from a second window does, has not been saved.
+    /// The credential that this form was saved as, if it was.
     async fn saved_before(
         &self,
         session: &Session,
@@ -130,9 +135,14 @@ impl Service {
         raw: &RawForm,
     ) -> Result<Option<CredentialId>, ServiceError> {
         let Some(Draft::Saved(id)) = self.draft(session, connector, draft).await? else { return Ok(None) };
-        let stored = self.0.store.credential(id).await?;
-        let same = stored.is_some_and(|row| name_key(row.summary.name.trim()) == name_key(raw.name.trim()));
-        Ok(same.then_some(id))
+        Ok(self.bears_name(id, raw).await?.then_some(id))
+    }
+
+    /// Whether a credential that was saved from a form of this id is what this form asks for. A form of
+    /// another name, as one from a second window, has not been saved.
+    async fn bears_name(&self, credential: CredentialId, raw: &RawForm) -> Result<bool, ServiceError> {
+        let stored = self.0.store.credential(credential).await?;
+        Ok(stored.is_some_and(|row| name_key(&row.summary.name) == name_key(raw.name.trim())))
     }
 
     /// The name is taken: by somebody else, or by this very form, sent twice, whose other half was faster.

@@ -111,6 +111,14 @@ async fn a_second_window_with_the_same_form_is_not_taken_for_the_first() {
     assert_eq!((one.status, other.status), (303, 303));
     assert_ne!(credential_in(&one.location.unwrap()), credential_in(&other.location.unwrap()));
     browser.get("/credentials").await.says("Other");
+    // Both windows at the same moment, while neither has been saved.
+    let draft = browser.get(OVERLAY).await.value("draft");
+    let draft = browser.post(OVERLAY, &replaced(good_values("Left", &draft), &[("client_secret", "wrong")])).await.value("draft");
+    let (mut left, mut right) = (browser.clone(), browser.clone());
+    let (left_form, right_form) = (good_values("Left", &draft), good_values("Right", &draft));
+    let (left, right) = tokio::join!(left.post(OVERLAY, &left_form), right.post(OVERLAY, &right_form));
+    assert_eq!((left.status, right.status), (303, 303));
+    assert_ne!(credential_in(&left.location.unwrap()), credential_in(&right.location.unwrap()));
     server.stop().await;
 }
 
