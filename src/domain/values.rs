@@ -29,7 +29,7 @@ impl FieldValues {
     }
 
     /// Sets a value that is no secret, under one of Keytile's own ids.
-    pub fn extend_plain(&mut self, own: &'static str, value: &str) {
+    pub fn insert_own(&mut self, own: &'static str, value: &str) {
         if let Some(field) = FieldId::new(own) {
             self.0.insert(field, FieldValue::Plain(value.to_owned()));
         }

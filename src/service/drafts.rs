@@ -138,7 +138,7 @@ impl<'a> Typed<'a> {
     pub(super) fn new(raw: &RawForm, kept: &'a Kept) -> Self {
         let mut values = kept.values.clone();
         for (own, typed) in [(NAME, &raw.name), (DESCRIPTION, &raw.description)] {
-            values.extend_plain(own, typed);
+            values.insert_own(own, typed);
         }
         Self { values, secrets_for: &kept.secrets_for }
     }
@@ -146,7 +146,7 @@ impl<'a> Typed<'a> {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut values = self.values.clone();
         // A map of texts always serialises.
-        values.extend_plain(SECRETS_FOR, &serde_json::to_string(self.secrets_for).unwrap_or_default());
+        values.insert_own(SECRETS_FOR, &serde_json::to_string(self.secrets_for).unwrap_or_default());
         values.to_bytes()
     }
 }

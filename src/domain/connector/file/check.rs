@@ -265,6 +265,13 @@ impl Check<'_> {
         self.templates(key, texts, fields, token)
     }
 
+    fn enum_field<'f>(&self, key: &str, name: &str, fields: &'f [Field]) -> Checked<&'f Field> {
+        match fields.iter().find(|field| field.id.as_str() == name && field.format == FieldFormat::Enum) {
+            Some(field) => Ok(field),
+            None => self.refuse(key, format!("`{name}` is not an enum field of this connector")),
+        }
+    }
+
     /// One of a few words, or `{field}` for an enum field whose options are such words.
     fn choice<T: Copy>(&self, key: &str, text: Option<&str>, words: &[(&str, T)], fields: &[Field]) -> Checked<Choice<T>> {
         let word = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -276,9 +283,7 @@ impl Check<'_> {
                 None => self.refuse(key, format!("`{text}` is not {}", known())),
             };
         };
-        let Some(field) = fields.iter().find(|field| field.id.as_str() == name && field.format == FieldFormat::Enum) else {
-            return self.refuse(key, format!("`{name}` is not an enum field of this connector"));
-        };
+        let field = self.enum_field(key, name, fields)?;
         let mut options = Vec::with_capacity(field.options.len());
         for option in &field.options {
             match word(&option.id) {
@@ -347,10 +352,7 @@ impl Check<'_> {
         let Some(probe) = probe else { return Ok(None) };
         let compare = match probe.compare {
             None => None,
-            Some(name) => match fields.iter().find(|field| field.id.as_str() == name && field.format == FieldFormat::Enum) {
-                Some(field) => Some(field.id.clone()),
-                None => return self.refuse("probe.compare", format!("`{name}` is not an enum field of this connector")),
-            },
+            Some(name) => Some(self.enum_field("probe.compare", &name, fields)?.id.clone()),
         };
         Ok(Some(Probe { path: self.at("probe.path", ApiPath::parse(&probe.path))?, compare }))
     }
