@@ -13,6 +13,7 @@ mod layout;
 mod middleware;
 mod pages;
 mod router;
+mod client_address;
 mod session;
 mod state;
 mod views;
