@@ -17,5 +17,8 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
     }
     let sandbox = if config.sandbox { " with the sandbox" } else { "" };
     println!("Keytile is ready{sandbox}: {}", app.address());
+    if let Some(address) = app.setup_address().await.map_err(|error| error.to_string())? {
+        println!("There is no account yet. This link makes the first administrator, once: {address}");
+    }
     app.serve(asked_to_stop()).await.map_err(|error| format!("serving ended: {error}"))
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::domain::audit::AuditChain;
+use crate::domain::{api_key::ApiKeyText, audit::AuditChain};
 
 /// What is stored of a session: the SHA-256 of its token. The token has 256 random bits (see
 /// [`super::random::url_token`]), so that no salt or slow hash is needed.
@@ -26,6 +26,13 @@ pub fn form_token(cookie: &str) -> String {
 /// Whether two texts are equal, in a time that depends only on their lengths.
 pub fn equal_in_constant_time(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+/// What is stored of an API key, and what it is looked up by: the SHA-256 of its text. The key has 256
+/// random bits, so that no salt or slow hash is needed, and how long a look-up by the hash takes tells
+/// nothing of the key. The text and not the bytes behind it, so that a check need not decode it.
+pub fn api_key_hash(key: &ApiKeyText) -> [u8; 32] {
+    Sha256::digest(key.expose()).into()
 }
 
 /// Makes keyed fingerprints (HMAC-SHA-256, RFC 2104), by which equal values are found without being
@@ -90,6 +97,15 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_of_an_api_key_is_sha_256_of_its_text() {
+        let key = ApiKeyText::from_bytes(&[0; 32]);
+        let expected: [u8; 32] = Sha256::digest(key.expose()).into();
+        assert_eq!(api_key_hash(&key), expected);
+        assert_eq!(api_key_hash(&ApiKeyText::parse(key.expose()).unwrap()), expected);
+        assert_ne!(api_key_hash(&ApiKeyText::from_bytes(&[1; 32])), expected);
+    }
+
+    #[test]
     fn the_fingerprint_is_hmac_sha_256_over_lengths_and_parts() {
         // Made with Python: hmac.new(bytes(range(32)), bytes(7) + b"\x02ab" + bytes(7) + b"\x01c", "sha256")
         let key: [u8; 32] = std::array::from_fn(|i| u8::try_from(i).unwrap());
@@ -112,7 +128,11 @@ mod tests {
         let token = form_token("cookie-of-ana");
         assert_eq!(token.len(), 43);
         assert_ne!(token, form_token("cookie-of-ben"));
-        assert_ne!(token, BASE64_URL_SAFE_NO_PAD.encode(session_hash(&"cookie-of-ana".to_owned().into())), "it is not what is stored");
+        assert_ne!(
+            token,
+            BASE64_URL_SAFE_NO_PAD.encode(session_hash(&"cookie-of-ana".to_owned().into())),
+            "it is not what is stored"
+        );
         assert!(equal_in_constant_time(&token, &form_token("cookie-of-ana")));
         assert!(!equal_in_constant_time(&token, &token[1..]));
     }

@@ -7,4 +7,6 @@
 pub mod envelope;
 pub mod hash;
 pub mod keyring;
+pub mod password;
 pub mod random;
+pub mod second_factor;

@@ -4,12 +4,14 @@
 //! or asks for the time; whoever needs the time is handed a [`time::Clock`].
 
 pub mod account;
+pub mod api_key;
 pub mod audit;
 pub mod connector;
 pub mod credential;
 pub mod form;
 pub mod identifier;
 pub mod naming;
+pub mod password;
 pub mod permission;
 pub mod resource;
 pub mod session;

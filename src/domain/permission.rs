@@ -22,14 +22,8 @@ pub enum Permission {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Look,
-        Self::MakeResources,
-        Self::MakeCredentials,
-        Self::ManageAccounts,
-        Self::ManageKeys,
-        Self::ReadAudit,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Look, Self::MakeResources, Self::MakeCredentials, Self::ManageAccounts, Self::ManageKeys, Self::ReadAudit];
 
     /// The least role that has it: each role has what the roles below it have.
     pub const fn least_role(self) -> Role {

@@ -3,12 +3,14 @@
 //! A use case answers with what a person did wrong as part of its result; a [`ServiceError`] is always
 //! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
 
+pub mod accounts;
 mod audit;
 mod broker;
 pub mod caller;
 pub mod catalogue;
 pub mod credentials;
 pub mod drafts;
+pub mod hashing;
 mod installation;
 pub mod preview;
 mod remembered;
@@ -25,6 +27,7 @@ use zeroize::Zeroizing;
 
 pub use self::installation::InstallationError;
 use self::{
+    accounts::Passwords,
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
@@ -37,6 +40,7 @@ use crate::{
         envelope::{OpenError, Place, Sealed},
         hash::{Fingerprint, KeyedChain},
         keyring::Keyring,
+        password::{OutOfMemory, PasswordCost},
         random,
     },
     domain::{
@@ -74,6 +78,9 @@ pub enum ServiceError {
     /// The caller does not have this permission. That it was refused is recorded.
     #[error("not allowed")]
     Refused(Permission),
+    /// There is no memory for the hash of a password.
+    #[error("a password could not be hashed")]
+    OutOfMemory(#[from] OutOfMemory),
     /// A task ended before it had an answer.
     #[error("the work was interrupted")]
     Interrupted,
@@ -97,6 +104,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     fingerprint: Fingerprint,
     chain: KeyedChain,
+    passwords: Passwords,
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
     /// Work that goes on when the request it began with is gone.
@@ -124,6 +132,7 @@ impl Service {
         upstream: Upstream,
         catalogue: Catalogue,
         clock: Arc<dyn Clock>,
+        cost: PasswordCost,
     ) -> Result<Self, InstallationError> {
         let fingerprint = installation::check(&store, &keyring, clock.now()).await?;
         let chain = KeyedChain::derived_from(&fingerprint);
@@ -135,6 +144,7 @@ impl Service {
             clock,
             fingerprint,
             chain,
+            passwords: Passwords::new(cost),
             epoch: Epoch::new(),
             sessions: Remembered::new(),
             tasks: TaskTracker::new(),

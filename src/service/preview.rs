@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
-use super::{Service, ServiceError, caller::Caller, broker::TokenOrigin};
+use super::{Service, ServiceError, broker::TokenOrigin, caller::Caller};
 use crate::{
     domain::{
         connector::{Connector, template::Context},

@@ -194,7 +194,12 @@ impl Service {
     }
 
     /// Resources of a kind, newest first, at most 50, beginning behind one.
-    pub async fn resources(&self, _caller: &Caller, kind: ResourceKind, after: Option<ResourceId>) -> Result<ResourcePage, ServiceError> {
+    pub async fn resources(
+        &self,
+        _caller: &Caller,
+        kind: ResourceKind,
+        after: Option<ResourceId>,
+    ) -> Result<ResourcePage, ServiceError> {
         let mut rows = self.0.store.resources_page(kind, after, PAGE + 1).await?;
         let page = PAGE as usize;
         let next = (rows.len() > page).then(|| rows[page - 1].id);
@@ -203,7 +208,12 @@ impl Service {
     }
 
     /// One resource as lists show it. Opens nothing that is sealed, so that what is damaged can be deleted.
-    pub async fn resource_summary(&self, _caller: &Caller, kind: ResourceKind, id: ResourceId) -> Result<Option<ResourceSummary>, ServiceError> {
+    pub async fn resource_summary(
+        &self,
+        _caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Option<ResourceSummary>, ServiceError> {
         Ok(self.0.store.resource(id).await?.filter(|row| row.kind == kind).map(ResourceSummary::from))
     }
 

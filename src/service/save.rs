@@ -133,13 +133,7 @@ impl Service {
     }
 
     /// Keeps what was typed when it cannot be saved now, because the session ran out.
-    pub async fn keep_form(
-        &self,
-        caller: &Caller,
-        connector: &Connector,
-        draft: Uuid,
-        raw: &RawForm,
-    ) -> Result<(), ServiceError> {
+    pub async fn keep_form(&self, caller: &Caller, connector: &Connector, draft: Uuid, raw: &RawForm) -> Result<(), ServiceError> {
         let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
         self.keep(owner, connector, draft, raw).await?;
         Ok(())
@@ -148,7 +142,9 @@ impl Service {
     /// Keeps what was typed in a draft, before anything else is done with it.
     async fn keep(&self, owner: UserId, connector: &Connector, draft: Uuid, raw: &RawForm) -> Result<Keeping, ServiceError> {
         let (before, version) = match self.draft(owner, connector, draft).await? {
-            Some(Draft::Saved(credential)) if self.bears_name(credential, raw).await? => return Ok(Keeping::SavedBefore(credential)),
+            Some(Draft::Saved(credential)) if self.bears_name(credential, raw).await? => {
+                return Ok(Keeping::SavedBefore(credential));
+            }
             Some(Draft::Open { kept, version }) => (Some(kept), version + 1),
             Some(Draft::Saved(_)) | None => (None, 1),
         };

@@ -152,7 +152,13 @@ impl Service {
     /// The live sessions of somebody, newest first, and whether each is the present one.
     pub async fn sessions(&self, present: &Session) -> Result<Vec<(ListedSession, bool)>, ServiceError> {
         let sessions = self.live_sessions(present.person.id).await?;
-        Ok(sessions.into_iter().map(|session| { let own = session.hash == present.hash; (session, own) }).collect())
+        Ok(sessions
+            .into_iter()
+            .map(|session| {
+                let own = session.hash == present.hash;
+                (session, own)
+            })
+            .collect())
     }
 
     pub(super) async fn live_sessions(&self, owner: UserId) -> Result<Vec<ListedSession>, ServiceError> {

@@ -113,8 +113,7 @@ impl Store {
     /// The draft is claimed first, so that of several submissions of one form, one stores the
     /// credential and the others learn of it.
     pub async fn insert_credential(&self, new: &NewCredential<'_>, audit: &Audit<'_>) -> Result<CredentialInsert, StoreError> {
-        const CLAIM: &str =
-            "UPDATE drafts SET credential = $1, sealed = NULL WHERE id = $2 AND owner = $3 AND credential IS NULL";
+        const CLAIM: &str = "UPDATE drafts SET credential = $1, sealed = NULL WHERE id = $2 AND owner = $3 AND credential IS NULL";
         const CLAIMED: &str = "SELECT credential FROM drafts WHERE id = $1 AND owner = $2 AND credential IS NOT NULL";
         const CREDENTIAL: &str = "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint,
                 status, verified_at, created_at, version, sharing)
@@ -193,7 +192,12 @@ impl Store {
     }
 
     /// The credential of a connector and owner that has a name with this key.
-    pub async fn credential_named(&self, connector: &ConnectorId, owner: UserId, name_key: &str) -> Result<Option<CredentialId>, StoreError> {
+    pub async fn credential_named(
+        &self,
+        connector: &ConnectorId,
+        owner: UserId,
+        name_key: &str,
+    ) -> Result<Option<CredentialId>, StoreError> {
         Ok(reading!(self, pool => {
             sqlx::query_scalar(lookups::CREDENTIAL_NAMED).bind(connector.as_str()).bind(owner).bind(name_key).fetch_optional(pool).await?
         }))

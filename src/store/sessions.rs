@@ -89,7 +89,8 @@ pub struct ListedSession {
 /// Stores a session within a transaction.
 macro_rules! insert_session {
     ($transaction:expr, $session:expr) => {{
-        const INSERT: &str = "INSERT INTO sessions (hash, id, owner, stage, method, address, agent, created_at, used_at, expires_at)
+        const INSERT: &str =
+            "INSERT INTO sessions (hash, id, owner, stage, method, address, agent, created_at, used_at, expires_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
         let session: &$crate::store::NewSession = $session;
         let insert = sqlx::query(INSERT)
@@ -135,8 +136,7 @@ impl Store {
 
     /// The session of this hash with its account, whether or not it has ended.
     pub async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
-        let row: Option<Row> =
-            reading!(self, pool => sqlx::query_as(lookups::SESSION).bind(&hash[..]).fetch_optional(pool).await?);
+        let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::SESSION).bind(&hash[..]).fetch_optional(pool).await?);
         row.map(SessionRow::try_from).transpose()
     }
 

@@ -71,7 +71,8 @@ pub enum UserInsert {
 /// Stores an account within a transaction, unless its address is taken; answers how many rows that made.
 macro_rules! insert_user {
     ($transaction:expr, $new:expr) => {{
-        const INSERT: &str = "INSERT INTO users (id, email, email_key, name, role, state, password, second_factor_step, created_at, version)
+        const INSERT: &str =
+            "INSERT INTO users (id, email, email_key, name, role, state, password, second_factor_step, created_at, version)
             VALUES ($1, $2, $3, $4, $5, 'active', $6, 0, $7, 1) ON CONFLICT (email_key) DO NOTHING";
         let new: &NewUser<'_> = $new;
         let insert = sqlx::query(INSERT)

@@ -7,13 +7,13 @@
 
 mod age;
 mod assets;
+mod client_address;
 mod error;
 mod extract;
 mod layout;
 mod middleware;
 mod pages;
 mod router;
-mod client_address;
 mod session;
 mod state;
 mod views;

@@ -15,7 +15,8 @@ use super::{
     assets, error,
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
     pages::{
-        authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save, setup, sign_in,
+        authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
+        setup, sign_in,
     },
     session::{identify, signed_in},
     state::WebState,

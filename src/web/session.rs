@@ -273,8 +273,22 @@ mod tests {
         for own in ["/", "/credentials", "/sources/new/x/configure?credential=1&q=a%20b", "/credentials/1#values"] {
             assert_eq!(own_page(own), own);
         }
-        let others = ["", "//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example/", "javascript:alert(1)", "evil.example",
-            "/a\r\nSet-Cookie: x=1", "/a b", "/\tevil", "/%0a\u{a0}", "/sign-in", "/sign-out", "/a\\b"];
+        let others = [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "evil.example",
+            "/a\r\nSet-Cookie: x=1",
+            "/a b",
+            "/\tevil",
+            "/%0a\u{a0}",
+            "/sign-in",
+            "/sign-out",
+            "/a\\b",
+        ];
         for other in others {
             assert_eq!(own_page(other), "/", "{other:?}");
         }

@@ -37,13 +37,17 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
         return Ok(next.run(request).await);
     }
     let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
-    let is_form = kind.is_some_and(|kind| kind.split(|byte| *byte == b';').next().map(<[u8]>::trim_ascii) == Some(b"application/x-www-form-urlencoded"));
+    let is_form = kind.is_some_and(|kind| {
+        kind.split(|byte| *byte == b';').next().map(<[u8]>::trim_ascii) == Some(b"application/x-www-form-urlencoded")
+    });
     if !is_form {
         return Err(PageError::NotAForm);
     }
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
     let (parts, body) = request.into_parts();
-    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &state).await.map_err(|rejection| match rejection.status() {
+    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &state).await.map_err(|rejection| match rejection
+        .status()
+    {
         StatusCode::PAYLOAD_TOO_LARGE => PageError::TooLarge,
         StatusCode::REQUEST_TIMEOUT => PageError::TooSlow,
         _ => PageError::BadRequest,

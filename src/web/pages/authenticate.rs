@@ -66,7 +66,12 @@ pub(crate) struct Overlay<'a> {
 }
 
 /// `GET /{kind}/new/{connector}/authenticate`.
-pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, flow: Flow, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    flow: Flow,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
     respond(&state, &signed, &flow, &wanted, None).await
 }
 
@@ -75,7 +80,13 @@ pub(crate) async fn without_choice(state: &WebState, signed: &SignedIn, flow: &F
     respond(state, signed, flow, &Wanted::default(), Some(error)).await
 }
 
-async fn respond(state: &WebState, signed: &SignedIn, flow: &Flow, wanted: &Wanted, error: Option<&str>) -> Result<Response, PageError> {
+async fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &Flow,
+    wanted: &Wanted,
+    error: Option<&str>,
+) -> Result<Response, PageError> {
     let selected = id_of(wanted.credential.as_deref());
     let search = wanted.q.as_deref().unwrap_or_default().trim();
     let after = id_of(wanted.after.as_deref());
@@ -111,7 +122,14 @@ pub(crate) async fn tiles_below(state: &WebState, signed: &SignedIn, flow: &Flow
 }
 
 impl<'a> Authenticate<'a> {
-    fn new(state: &WebState, signed: &SignedIn, flow: &'a Flow, page: &'a TilePage, selected: Option<Uuid>, now: Timestamp) -> Self {
+    fn new(
+        state: &WebState,
+        signed: &SignedIn,
+        flow: &'a Flow,
+        page: &'a TilePage,
+        selected: Option<Uuid>,
+        now: Timestamp,
+    ) -> Self {
         let badge = Badge::of(&flow.connector);
         let mut tiles: Vec<_> = page.tiles.iter().map(|tile| TileView::new(tile, badge, now).chosen(selected)).collect();
         if let Some(first) = tiles.first_mut() {
@@ -134,7 +152,13 @@ impl<'a> Authenticate<'a> {
     }
 
     /// The page with the overlay over it.
-    pub(crate) fn with_overlay(state: &WebState, signed: &SignedIn, flow: &'a Flow, page: &'a TilePage, overlay: Overlay<'a>) -> Self {
+    pub(crate) fn with_overlay(
+        state: &WebState,
+        signed: &SignedIn,
+        flow: &'a Flow,
+        page: &'a TilePage,
+        overlay: Overlay<'a>,
+    ) -> Self {
         let mut view = Self::new(state, signed, flow, page, None, state.service.now());
         let title = format!("Add New Credential · {}", new_title(flow.kind));
         view.layout = Layout::new(state, signed, Section::Flows, title).with_error(overlay.form.has_problem()).covered();

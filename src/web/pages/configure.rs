@@ -180,7 +180,12 @@ impl Configure<'_> {
 }
 
 /// `GET /{kind}/new/{connector}/configure?credential=…`.
-pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, flow: Flow, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    flow: Flow,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
     let wanted = id_of(wanted.credential.as_deref());
     if wanted.is_none() {
         return authenticate::without_choice(&state, &signed, &flow, "Choose a credential, or add one.").await;
@@ -211,15 +216,17 @@ pub(crate) async fn act(
     };
     let id = tile.id;
     let outcome = match form.action.as_str() {
-        "create" => match state.service.create_resource(&signed.caller, flow.kind, &flow.connector, id, form.id, &form.raw).await? {
-            ResourceCreation::Created(id) => {
-                return Ok(Redirect::to(&format!("/{}/{id}?created=1", flow.kind.plural())).into_response());
+        "create" => {
+            match state.service.create_resource(&signed.caller, flow.kind, &flow.connector, id, form.id, &form.raw).await? {
+                ResourceCreation::Created(id) => {
+                    return Ok(Redirect::to(&format!("/{}/{id}?created=1", flow.kind.plural())).into_response());
+                }
+                ResourceCreation::Invalid(errors) if errors.iter().any(|error| error.field == "credential") => {
+                    return choose_again(&state, &signed, &flow, &form, Unusable::Gone).await;
+                }
+                ResourceCreation::Invalid(errors) => Outcome::errors(errors),
             }
-            ResourceCreation::Invalid(errors) if errors.iter().any(|error| error.field == "credential") => {
-                return choose_again(&state, &signed, &flow, &form, Unusable::Gone).await;
-            }
-            ResourceCreation::Invalid(errors) => Outcome::errors(errors),
-        },
+        }
         "test" => match state.service.parse_endpoint(&flow.connector, flow.kind, &form.raw) {
             Err(errors) => Outcome::errors(errors),
             Ok(endpoint) if !endpoint.method.is_safe() && !form.may_write => {
@@ -264,7 +271,12 @@ impl Unusable {
     }
 }
 
-async fn credential(state: &WebState, signed: &SignedIn, flow: &Flow, id: Option<Uuid>) -> Result<Result<Tile, Unusable>, PageError> {
+async fn credential(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &Flow,
+    id: Option<Uuid>,
+) -> Result<Result<Tile, Unusable>, PageError> {
     let Some(id) = id else { return Ok(Err(Unusable::NotChosen)) };
     let found = state.service.credential(&signed.caller, id).await?.map(|credential| credential.tile);
     Ok(match found.filter(|tile| tile.connector == flow.connector.id) {
@@ -275,7 +287,13 @@ async fn credential(state: &WebState, signed: &SignedIn, flow: &Flow, id: Option
 }
 
 /// The form as it was typed, with the other credentials to choose from in place of the one that cannot be used.
-async fn choose_again(state: &WebState, signed: &SignedIn, flow: &Flow, form: &ConfigureForm, unusable: Unusable) -> Result<Response, PageError> {
+async fn choose_again(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &Flow,
+    form: &ConfigureForm,
+    unusable: Unusable,
+) -> Result<Response, PageError> {
     let query = TileQuery { connector: Some(flow.connector.id.clone()), ..TileQuery::default() };
     let mut others = state.service.tiles(&signed.caller, &query).await?.tiles;
     others.retain(|tile| tile.account.is_some());
@@ -285,7 +303,8 @@ async fn choose_again(state: &WebState, signed: &SignedIn, flow: &Flow, form: &C
 
 /// The page, with its credential or those to choose from.
 fn respond(
-    state: &WebState, signed: &SignedIn,
+    state: &WebState,
+    signed: &SignedIn,
     flow: &Flow,
     tile: Result<&Tile, &[Tile]>,
     form: &ConfigureForm,

@@ -40,7 +40,11 @@ struct Credentials<'a> {
 }
 
 /// `GET /credentials`.
-pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
     let search = wanted.q.as_deref().unwrap_or_default().trim();
     let after = id_of(wanted.after.as_deref());
     let query = TileQuery { search: Some(search.to_owned()).filter(|search| !search.is_empty()), after, ..TileQuery::default() };

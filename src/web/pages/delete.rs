@@ -36,7 +36,12 @@ struct Delete<'a> {
 }
 
 /// `GET /{kind}/{id}/delete`.
-pub(crate) async fn ask_resource(State(state): State<WebState>, signed: SignedIn, Kind(kind): Kind, Id(id): Id) -> Result<Response, PageError> {
+pub(crate) async fn ask_resource(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+) -> Result<Response, PageError> {
     let resource = state.service.resource_summary(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)?;
     let page = Delete {
         layout: Layout::new(&state, &signed, Section::Flows, format!("Delete {}?", resource.name)),
@@ -51,7 +56,12 @@ pub(crate) async fn ask_resource(State(state): State<WebState>, signed: SignedIn
 }
 
 /// `POST` of the same.
-pub(crate) async fn resource(State(state): State<WebState>, signed: SignedIn, Kind(kind): Kind, Id(id): Id) -> Result<Response, PageError> {
+pub(crate) async fn resource(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+) -> Result<Response, PageError> {
     // Whoever sends it twice finds the same as whoever sent it once.
     state.service.delete_resource(&signed.caller, kind, id).await?;
     Ok(Redirect::to(&format!("/?deleted={}", kind.as_str())).into_response())
@@ -74,10 +84,18 @@ pub(crate) async fn credential(State(state): State<WebState>, signed: SignedIn, 
     }
 }
 
-fn respond(state: &WebState, signed: &SignedIn, id: Uuid, detail: &CredentialDetail, in_use: u64, status: StatusCode) -> Result<Response, PageError> {
+fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    id: Uuid,
+    detail: &CredentialDetail,
+    in_use: u64,
+    status: StatusCode,
+) -> Result<Response, PageError> {
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let page = Delete {
-        layout: Layout::new(state, signed, Section::Credentials, format!("Delete {}?", detail.tile.name)).with_error(!status.is_success()),
+        layout: Layout::new(state, signed, Section::Credentials, format!("Delete {}?", detail.tile.name))
+            .with_error(!status.is_success()),
         noun: "credential",
         name: &detail.tile.name,
         address: format!("/credentials/{id}"),

@@ -58,7 +58,11 @@ impl Home<'_> {
 }
 
 /// `GET /`.
-pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, Query(happened): Query<Happened>) -> Result<Response, PageError> {
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Query(happened): Query<Happened>,
+) -> Result<Response, PageError> {
     let overview = state.service.overview(&signed.caller).await?;
     let now = state.service.now();
     let catalogue = state.service.catalogue();

@@ -31,20 +31,29 @@ pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, flow: 
 
 /// The page with a form that was opened, or that came back with a problem.
 pub(crate) async fn respond(
-    state: &WebState, signed: &SignedIn,
+    state: &WebState,
+    signed: &SignedIn,
     flow: &Flow,
     form: &FormState,
     problem: Problem<'_>,
     status: StatusCode,
 ) -> Result<Response, PageError> {
     let tiles = tiles_below(state, signed, flow).await?;
-    let overlay =
-        Overlay { form: view(state, signed, flow, form, problem), guide: state.service.catalogue().guide_html(flow.connector.id.as_str()) };
+    let overlay = Overlay {
+        form: view(state, signed, flow, form, problem),
+        guide: state.service.catalogue().guide_html(flow.connector.id.as_str()),
+    };
     layout::page(status, &Authenticate::with_overlay(state, signed, flow, &tiles, overlay))
 }
 
 /// The form alone.
-pub(crate) fn view<'a>(state: &WebState, signed: &SignedIn, flow: &'a Flow, form: &'a FormState, problem: Problem<'a>) -> FormView<'a> {
+pub(crate) fn view<'a>(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &'a Flow,
+    form: &'a FormState,
+    problem: Problem<'a>,
+) -> FormView<'a> {
     FormView::new(flow, form, problem, &signed.form_token, state.hints(flow.connector.id.as_str()), state.service.now())
 }
 

@@ -189,7 +189,13 @@ pub(crate) async fn change_credential(
 }
 
 /// The resource; `None` when it is there and does not open, which is logged.
-async fn find(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uuid, search: &str) -> Result<Option<ResourceDetail>, PageError> {
+async fn find(
+    state: &WebState,
+    signed: &SignedIn,
+    kind: ResourceKind,
+    id: Uuid,
+    search: &str,
+) -> Result<Option<ResourceDetail>, PageError> {
     let search = Some(search).filter(|search| !search.is_empty());
     match state.service.resource(&signed.caller, kind, id, search).await {
         Ok(detail) => detail.map(Some).ok_or(PageError::NotFound),
@@ -215,7 +221,13 @@ async fn damaged(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uu
     layout::ok(&page)
 }
 
-fn respond(state: &WebState, signed: &SignedIn, kind: ResourceKind, detail: &ResourceDetail, outcome: &Outcome) -> Result<Response, PageError> {
+fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    kind: ResourceKind,
+    detail: &ResourceDetail,
+    outcome: &Outcome,
+) -> Result<Response, PageError> {
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let resource = &detail.resource;
     let connector = catalogue.get(resource.connector.as_str());

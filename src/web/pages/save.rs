@@ -86,11 +86,14 @@ pub(crate) async fn save(
     if by_script {
         return Ok(as_lines(state, flow, signed, draft, raw));
     }
-    let saving = state.service.save_credential(signed.caller.clone(), Arc::clone(&flow.connector), draft, raw, Arc::new(Unobserved));
+    let saving =
+        state.service.save_credential(signed.caller.clone(), Arc::clone(&flow.connector), draft, raw, Arc::new(Unobserved));
     let invalid = StatusCode::UNPROCESSABLE_ENTITY;
     match saving.await? {
         SaveOutcome::Saved(id) => Ok(Redirect::to(&location(&flow, id)).into_response()),
-        SaveOutcome::Invalid { errors, form } => overlay::respond(&state, &signed, &flow, &form, Problem::Invalid(&errors), invalid).await,
+        SaveOutcome::Invalid { errors, form } => {
+            overlay::respond(&state, &signed, &flow, &form, Problem::Invalid(&errors), invalid).await
+        }
         SaveOutcome::Rejected { verification, form } => {
             overlay::respond(&state, &signed, &flow, &form, Problem::Rejected(&verification), invalid).await
         }
@@ -187,7 +190,9 @@ fn as_lines(state: WebState, flow: Flow, signed: SignedIn, draft: Uuid, raw: Raw
 
 fn last_line(state: &WebState, signed: &SignedIn, flow: &Flow, outcome: Result<SaveOutcome, ServiceError>) -> Line {
     let again =
-        |outcome, form: &_, problem: Problem<'_>| match (Fragment { form: overlay::view(state, signed, flow, form, problem) }).render() {
+        |outcome, form: &_, problem: Problem<'_>| match (Fragment { form: overlay::view(state, signed, flow, form, problem) })
+            .render()
+        {
             Ok(html) => Line::Again { outcome, html },
             Err(error) => {
                 PageError::internal(error);
