@@ -16,7 +16,9 @@ pub mod lookups;
 pub mod migrations;
 mod opening;
 mod resources;
+mod second_factor;
 mod sessions;
+mod sign_in_limits;
 mod users;
 mod verifications;
 
@@ -25,8 +27,10 @@ pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, Crede
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
-pub use users::{NewUser, UserInsert, UserRow};
+pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
+pub use users::{NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};
 
 /// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.
