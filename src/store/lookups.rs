@@ -17,6 +17,7 @@ pub const ANY_SEALED_ROW: &str = "SELECT COUNT(*) FROM (
     SELECT singleton AS found FROM installation
     UNION ALL SELECT version FROM credential_secrets
     UNION ALL SELECT version FROM drafts WHERE sealed IS NOT NULL
+    UNION ALL SELECT version FROM users WHERE second_factor IS NOT NULL
     LIMIT 1) AS rows";
 
 /// How many accounts there are, at most 1. No parameters.
