@@ -6,7 +6,8 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
-const ROWS: [&str; 8] = [
+const ROWS: [&str; 9] = [
+    "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
     "INSERT INTO users SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'editor', 'active', NULL, NULL, 0, n, n, 1 FROM series",
     "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
     "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint, status, verified_at,
@@ -25,10 +26,9 @@ const ROWS: [&str; 8] = [
 ];
 
 /// The statements of pages, with an example of each parameter.
-const STATEMENTS: [(&str, &[&str]); 19] = [
-    (lookups::ANY_USER, &[]),
+const STATEMENTS: [(&str, &[&str]); 18] = [
+    (lookups::ANY_USER, &["ID(0)"]),
     (lookups::USER, &["ID(7)"]),
-    (lookups::ACCESS_EPOCH, &[]),
     (lookups::SESSION, &["HASH(7)"]),
     (lookups::SESSIONS_OF_USER, &["ID(7)", "5", "5"]),
     (lookups::DRAFT, &["ID(7)", "ID(7)", "5"]),

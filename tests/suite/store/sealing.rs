@@ -241,9 +241,17 @@ async fn everything_in(database: &TestDatabase) -> Vec<u8> {
     }
     let mut connection = database.postgres_connection().await;
     let mut text = String::new();
-    for table in
-        ["installation", "sessions", "credentials", "credential_secrets", "drafts", "verifications", "access_tokens", "resources"]
-    {
+    for table in [
+        "installation",
+        "users",
+        "audit_events",
+        "credentials",
+        "credential_secrets",
+        "drafts",
+        "verifications",
+        "access_tokens",
+        "resources",
+    ] {
         let rows =
             sqlx::query(sqlx::AssertSqlSafe(format!("SELECT t::text FROM {table} t"))).fetch_all(&mut connection).await.unwrap();
         assert!(!rows.is_empty(), "{table}");

@@ -13,10 +13,22 @@ use clap::Parser;
 use keytile::{
     app::{App, Overrides},
     config::Config,
-    crypto::{hash::form_token, password::PasswordCost},
-    domain::time::Clock,
+    crypto::{
+        hash::{form_token, session_hash},
+        password::PasswordCost,
+        random,
+    },
+    domain::{
+        account::{Email, Role},
+        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
+        naming::Name,
+        session::{SessionStage, SignInMethod},
+        time::{Clock, Timestamp},
+    },
+    store::{NewSession, NewUser, Store, UserInsert},
 };
 use reqwest::{Client, Response, header};
+use secrecy::ExposeSecret;
 use tokio::{sync::oneshot, task::JoinHandle};
 use url::Url;
 
@@ -93,6 +105,41 @@ impl Setup {
         server
     }
 
+    /// Starts another instance over the database of one that runs, whose first administrator is also this one's.
+    pub(crate) async fn start_beside(&self, other: &Server) -> Server {
+        let mut server = self.start_without_accounts().await;
+        server.administrator.clone_from(&other.administrator);
+        server
+    }
+
+    /// A browser in which somebody of this role is signed in, whose account is made for it.
+    pub(crate) async fn browser_as(&self, server: &Server, email: &str, role: Role) -> Browser {
+        let url = self.arguments.iter().find_map(|argument| argument.strip_prefix("--database-url=").map(str::to_owned));
+        let url = url.unwrap_or_else(|| format!("sqlite:{}", self.data_dir().join("keytile.db").display()));
+        let store = Store::open(&url).await.unwrap();
+        let now = self.clock.now();
+        let (id, cookie) = (random::new_id(now), random::url_token());
+        let (email, name) = (Email::parse(email).unwrap(), Name::parse(email.split('@').next().unwrap()).unwrap());
+        let new = NewUser { id, email: &email, name: &name, role, password: None, created_at: now };
+        assert_eq!(store.insert_user(&new, &audit(now)).await.unwrap(), UserInsert::Inserted);
+        let session = NewSession {
+            hash: session_hash(&cookie),
+            id: random::new_id(now),
+            owner: id,
+            stage: SessionStage::SignedIn,
+            method: SignInMethod::Link,
+            address: String::new(),
+            agent: String::new(),
+            created_at: now,
+            expires_at: now.plus(Duration::from_secs(7 * 24 * 3_600)),
+        };
+        store.start_session(&session, None, &audit(now)).await.unwrap();
+        store.close().await;
+        let mut browser = server.visitor();
+        browser.cookies.insert(SESSION.to_owned(), cookie.expose_secret().to_owned());
+        browser
+    }
+
     /// Starts it as it is, perhaps without any account.
     pub(crate) async fn start_without_accounts(&self) -> Server {
         let data_dir = format!("--data-dir={}", self.data_dir().display());
@@ -109,6 +156,27 @@ impl Setup {
         }));
         Server { address, setup, administrator: None, stop, serving, _folder: self.folder.clone() }
     }
+}
+
+/// What is recorded of an account that a test makes beside Keytile. Its link does not hold, as nobody's could.
+fn audit(at: Timestamp) -> Audit<'static> {
+    struct NoChain;
+    impl AuditChain for NoChain {
+        fn link(&self, before: &[u8; 32], _: &[u8]) -> [u8; 32] {
+            *before
+        }
+    }
+    let event = AuditEvent {
+        at,
+        actor: AuditActor { kind: ActorKind::Server, id: None, name: "test".into() },
+        action: AuditAction::AddUser,
+        target: None,
+        outcome: AuditOutcome::Done,
+        address: String::new(),
+        request: String::new(),
+        detail: String::new(),
+    };
+    Audit { event, chain: &NoChain }
 }
 
 /// A Keytile that runs.
