@@ -4,6 +4,7 @@
 //! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
 
 pub mod accounts;
+pub mod api_keys;
 mod audit;
 mod broker;
 pub mod caller;
@@ -12,6 +13,7 @@ pub mod credentials;
 pub mod drafts;
 pub mod hashing;
 mod installation;
+pub mod key_check;
 pub mod preview;
 mod remembered;
 pub mod resources;
@@ -31,6 +33,7 @@ use self::{
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
+    key_check::CheckedKeys,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
@@ -107,6 +110,7 @@ pub struct Parts {
     passwords: Passwords,
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
+    keys: CheckedKeys,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -147,6 +151,7 @@ impl Service {
             passwords: Passwords::new(cost),
             epoch: Epoch::new(),
             sessions: Remembered::new(),
+            keys: CheckedKeys::new(),
             tasks: TaskTracker::new(),
         })))
     }
