@@ -254,6 +254,30 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
     }
 }
 
+/// Opens the service over a database and a keyring that are there already, for a command on the server. Such a
+/// command makes neither: a mistyped folder would look like an empty Keytile.
+pub async fn open_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
+    let database = config.database();
+    let file = database.expose().strip_prefix("sqlite:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)));
+    if let Some(file) = file.filter(|file| !file.exists()) {
+        let setting = if config.database_url.is_some() { "--database-url" } else { "--data-dir" };
+        return Err(StartError::Setting(format!("{setting}: there is no database at {}.", file.display())));
+    }
+    if keyring_value().is_none() && !config.keyring_path().exists() {
+        return Err(KeyringError::Missing { path: config.keyring_path() }.into());
+    }
+    let (store, keyring, _) = open_storage(config).await?;
+    let settings = UpstreamSettings {
+        pins: Vec::new(),
+        allow_private: Vec::new(),
+        extra_ca: Vec::new(),
+        nameserver: Nameserver::default(),
+        limits: Limits::default(),
+    };
+    let upstream = Upstream::new(settings, clock.clone())?;
+    Ok(Service::new(store, keyring, upstream, Catalogue::load(None)?, clock, PasswordCost::RECOMMENDED).await?)
+}
+
 /// Makes the data folder, for its owner only, if it is not there.
 pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;

@@ -212,12 +212,7 @@ impl Service {
     }
 
     /// Refuses a key, and records it if that was not done a moment ago.
-    async fn reject(
-        &self,
-        caller: Caller,
-        target: Option<AuditTarget>,
-        reason: KeyRejection,
-    ) -> Result<KeyCheck, ServiceError> {
+    async fn reject(&self, caller: Caller, target: Option<AuditTarget>, reason: KeyRejection) -> Result<KeyCheck, ServiceError> {
         let place = (reason, network(&caller.origin.address));
         if self.0.keys.is_first_refusal(&place, self.now()) {
             tracing::warn!(reason = reason.as_str(), address = caller.origin.address, "an API key was refused");
@@ -284,12 +279,8 @@ mod tests {
 
     #[test]
     fn a_use_is_noted_once_a_minute() {
-        let owner = Person {
-            id: uuid::Uuid::nil(),
-            email: String::new(),
-            name: String::new(),
-            role: crate::domain::account::Role::Viewer,
-        };
+        let owner =
+            Person { id: uuid::Uuid::nil(), email: String::new(), name: String::new(), role: crate::domain::account::Role::Viewer };
         let scopes = crate::domain::api_key::Scopes::parse("proxy").unwrap();
         let identity = KeyIdentity { id: uuid::Uuid::nil(), name: String::new(), owner, scopes, resources: None };
         let key = KnownKey {

@@ -109,7 +109,8 @@ pub struct ApiKeyResource {
 impl Store {
     /// Stores a key.
     pub async fn insert_api_key(&self, new: &NewApiKey<'_>, audit: &Audit<'_>) -> Result<ApiKeyInsert, StoreError> {
-        const INSERT: &str = "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, expires_at, form_id)
+        const INSERT: &str =
+            "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, expires_at, form_id)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (form_id) DO NOTHING";
         const RESOURCE: &str = "INSERT INTO api_key_resources (api_key, resource) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         let result: Result<bool, StoreError> = transaction!(self, transaction => async {

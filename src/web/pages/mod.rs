@@ -9,6 +9,8 @@ pub(crate) mod credentials;
 pub(crate) mod delete;
 pub(crate) mod health;
 pub(crate) mod home;
+pub(crate) mod key_new;
+pub(crate) mod keys;
 pub(crate) mod overlay;
 pub(crate) mod resource;
 pub(crate) mod resources;
