@@ -107,8 +107,9 @@ impl Store {
         const RESOURCES: &str = "UPDATE resources SET owner = $1 WHERE owner IS NULL";
         transaction!(self, transaction => {
             bump_access_epoch!(transaction);
-            let users: i64 = sqlx::query_scalar(lookups::ANY_USER).fetch_one(&mut *transaction).await?;
-            if users > 0 {
+            let first: Option<Uuid> =
+                sqlx::query_scalar(lookups::ANY_USER).bind(Uuid::nil()).fetch_optional(&mut *transaction).await?;
+            if first.is_some() {
                 return Ok(UserInsert::NotTheFirst);
             }
             insert_user!(transaction, new);
@@ -123,8 +124,9 @@ impl Store {
 
     /// Whether there is any account.
     pub async fn has_users(&self) -> Result<bool, StoreError> {
-        let users: i64 = reading!(self, pool => sqlx::query_scalar(lookups::ANY_USER).fetch_one(pool).await?);
-        Ok(users > 0)
+        let first: Option<Uuid> =
+            reading!(self, pool => sqlx::query_scalar(lookups::ANY_USER).bind(Uuid::nil()).fetch_optional(pool).await?);
+        Ok(first.is_some())
     }
 
     /// One account.

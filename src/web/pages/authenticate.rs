@@ -211,6 +211,8 @@ mod tests {
                 sandbox: true,
                 error: false,
                 covered: false,
+                person: None,
+                form_token: "token".into(),
                 assets: crate::web::assets::Assets::get(),
             },
             flow: FlowView {
