@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use crate::{
-    app::open_service,
+    app::existing_service,
     config::StorageConfig,
     domain::{
         api_key::Scope,
@@ -77,7 +77,7 @@ pub(super) async fn run(command: &ApiKeyCommand) -> Result<(), String> {
         ApiKeyCommand::List(storage) => storage,
         ApiKeyCommand::Revoke(arguments) => &arguments.storage,
     };
-    let service = open_service(storage, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
+    let service = existing_service(storage, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
     let result = match command {
         ApiKeyCommand::Add(arguments) => add(&service, arguments).await,
         ApiKeyCommand::List(_) => list(&service).await,

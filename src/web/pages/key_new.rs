@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::keys::{self, Shown};
 use crate::{
-    domain::{api_key::Scope, form::FieldError},
+    domain::{api_key::Scope, form::FieldError, resource::ResourceKind},
     service::{
         api_keys::{KeyCreation, OFFERED_MAX, RawApiKey},
         caller::Person,
@@ -94,6 +94,12 @@ impl NewKey<'_> {
 
     fn is_end(&self, value: &str) -> bool {
         self.form.ends == value
+    }
+
+    /// Whether there may be resources that are not offered.
+    fn has_more(&self) -> bool {
+        let offered = |kind| self.resources.iter().filter(|choice| choice.resource.kind == kind).count();
+        ResourceKind::ALL.into_iter().any(|kind| offered(kind) >= OFFERED_MAX)
     }
 
     const fn offered_max(&self) -> usize {

@@ -3,6 +3,7 @@
 pub(crate) mod flow;
 pub(crate) mod form;
 pub(crate) mod key;
+pub(crate) mod person;
 pub(crate) mod preview;
 pub(crate) mod settings;
 pub(crate) mod tile;
