@@ -15,11 +15,11 @@ use super::{
     sign_in_limits::{Counted, Tried, account},
 };
 use crate::domain::{
-        audit::{Audit, AuditAction, TargetKind},
-        form::FieldError,
-        naming::Name,
-        session::SessionStage,
-    };
+    audit::{Audit, AuditAction, TargetKind},
+    form::FieldError,
+    naming::Name,
+    session::SessionStage,
+};
 
 /// What the page of one's own account shows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 mod access_epoch;
 mod access_tokens;
+mod api_keys;
 mod audit;
 mod credentials;
 mod database;
@@ -27,6 +28,7 @@ mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
+pub use api_keys::{ApiKeyInsert, ApiKeyOwner, ApiKeyResource, ApiKeyRow, NewApiKey};
 pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;

@@ -12,6 +12,8 @@ pub(crate) mod groups;
 pub(crate) mod hand_over;
 pub(crate) mod health;
 pub(crate) mod home;
+pub(crate) mod key_new;
+pub(crate) mod keys;
 pub(crate) mod overlay;
 pub(crate) mod own_account;
 pub(crate) mod own_second_factor;
