@@ -1,10 +1,12 @@
 //! The command line: a file a command.
 
+mod apikey;
 mod health;
 mod init;
 mod logging;
 mod sandbox;
 mod serve;
+mod user;
 
 use std::process::ExitCode;
 
@@ -26,8 +28,13 @@ enum Command {
     Init(crate::config::StorageConfig),
     /// Start only the sandbox, for a Keytile that runs elsewhere on this machine.
     Sandbox(sandbox::SandboxArguments),
+    /// Add, list and change the people of a Keytile, whether or not it runs.
+    User(user::UserArguments),
     /// Ask a running Keytile whether it is well. Exits 0 if so, 1 if not.
     Health(health::HealthArguments),
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Apikey(apikey::ApiKeyCommand),
 }
 
 impl CommandLine {
@@ -37,7 +44,9 @@ impl CommandLine {
             Command::Serve(config) => serve::run(&config).await,
             Command::Init(config) => init::run(&config).await,
             Command::Sandbox(arguments) => sandbox::run(&arguments).await,
+            Command::User(arguments) => user::run(&arguments).await,
             Command::Health(arguments) => health::run(&arguments).await,
+            Command::Apikey(command) => apikey::run(&command).await,
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

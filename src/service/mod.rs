@@ -4,6 +4,7 @@
 //! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
 
 pub mod accounts;
+pub mod api_keys;
 mod audit;
 mod broker;
 pub mod caller;
@@ -11,9 +12,14 @@ pub mod catalogue;
 pub mod credentials;
 mod devices;
 pub mod drafts;
+pub mod groups;
+pub mod hand_over;
 pub mod hashing;
 mod installation;
+pub mod key_check;
 pub mod own_account;
+pub mod password_links;
+pub mod people;
 pub mod preview;
 mod remembered;
 pub mod resources;
@@ -36,6 +42,7 @@ use self::{
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
+    key_check::CheckedKeys,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
@@ -112,6 +119,7 @@ pub struct Parts {
     passwords: Passwords,
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
+    keys: CheckedKeys,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -152,6 +160,7 @@ impl Service {
             passwords: Passwords::new(cost),
             epoch: Epoch::new(),
             sessions: Remembered::new(),
+            keys: CheckedKeys::new(),
             tasks: TaskTracker::new(),
         })))
     }

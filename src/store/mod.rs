@@ -6,15 +6,20 @@
 
 mod access_epoch;
 mod access_tokens;
+mod api_keys;
 mod audit;
 mod credentials;
 mod database;
 mod drafts;
 mod error;
+mod groups;
+mod hand_over;
 mod installation;
 pub mod lookups;
 pub mod migrations;
 mod opening;
+mod password_links;
+mod people;
 mod resources;
 mod second_factor;
 mod sessions;
@@ -23,9 +28,14 @@ mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
+pub use api_keys::{ApiKeyInsert, ApiKeyOwner, ApiKeyResource, ApiKeyRow, NewApiKey};
 pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
+pub use groups::{GroupChange, GroupMember, GroupRow, GroupShare};
+pub use hand_over::{HandOver, HandOverResult, HandedOver, Owned, Renamed};
+pub use password_links::NewPasswordLink;
+pub use people::{StateChange, UserChange, UserChanged};
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
 pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};

@@ -1,10 +1,12 @@
 //! Tests of the store. Each body runs on SQLite and on PostgreSQL, on a database of its own.
 
+mod api_keys;
 mod concurrency;
 mod credentials;
 mod drafts;
 mod faults;
 mod first_start;
+mod key_check;
 mod nul_bytes;
 mod opening;
 mod plans;

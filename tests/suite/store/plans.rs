@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
-const ROWS: [&str; 10] = [
+const ROWS: &[&str] = &[
     "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
     "INSERT INTO users SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'editor', 'active', NULL, NULL, 0, n, n, 1 FROM series",
     "INSERT INTO recovery_codes SELECT ID(n), HASH(n) FROM series",
@@ -24,10 +24,13 @@ const ROWS: [&str; 10] = [
         created_at, version, form_id)
         SELECT ID(n), ID(n % 100 + 1), CASE WHEN n % 2 = 0 THEN 'source' ELSE 'destination' END, 'Name ' || n, 'name ' || n, '',
         'talkdesk', ID(n - n % 10 + 1), HASH(n), 1, n, 1, ID(n) FROM series WHERE n < 19990",
+    "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, form_id)
+        SELECT ID(n), ID(n % 100 + 1), 'Key', 'kt_', HASH(n), 'proxy', 1, n, ID(n) FROM series",
+    "INSERT INTO api_key_resources SELECT ID(n), ID(n) FROM series WHERE n < 19990",
 ];
 
 /// The statements of pages, with an example of each parameter.
-const STATEMENTS: [(&str, &[&str]); 23] = [
+const STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::ANY_USER, &["ID(0)"]),
     (lookups::USER, &["ID(7)"]),
     (lookups::USER_TO_SIGN_IN, &["'key 7'"]),
@@ -54,14 +57,25 @@ const STATEMENTS: [(&str, &[&str]); 23] = [
 ];
 
 /// More of them.
-const RESOURCE_STATEMENTS: [(&str, &[&str]); 3] = [
+const RESOURCE_STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::RESOURCES_OF_CREDENTIAL, &["ID(11)", "50"]),
     (lookups::RESOURCE_COUNT, &["ID(11)"]),
     (lookups::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
 ];
 
+/// Those of API keys.
+const KEY_STATEMENTS: &[(&str, &[&str])] = &[
+    (lookups::API_KEY_BY_HASH, &["HASH(7)"]),
+    (lookups::API_KEY, &["ID(7)"]),
+    (lookups::API_KEYS, &["ID(15000)", "50"]),
+    (lookups::API_KEY_OF_FORM, &["ID(7)"]),
+    (lookups::RESOURCES_OF_API_KEY, &["ID(7)"]),
+    (lookups::API_KEY_OWNER, &["'key 7'"]),
+    (lookups::API_KEY_OWNERS, &["''", "500"]),
+];
+
 /// The statements that clear away and that other statements cause.
-const CLEARING: [&str; 6] = [
+const CLEARING: &[&str] = &[
     "DELETE FROM sessions WHERE used_at <= 10",
     "DELETE FROM sign_in_limits WHERE updated_at <= 10",
     "DELETE FROM sessions WHERE expires_at <= 1000010",
@@ -72,7 +86,7 @@ const CLEARING: [&str; 6] = [
 
 /// Every statement, its parameters filled in.
 fn statements() -> Vec<String> {
-    let filled = STATEMENTS.iter().chain(&RESOURCE_STATEMENTS).map(|(statement, parameters)| {
+    let filled = STATEMENTS.iter().chain(RESOURCE_STATEMENTS).chain(KEY_STATEMENTS).map(|(statement, parameters)| {
         let mut text = (*statement).to_owned();
         for (index, value) in parameters.iter().enumerate().rev() {
             text = text.replace(&format!("${}", index + 1), value);
@@ -80,7 +94,7 @@ fn statements() -> Vec<String> {
         assert!(!text.contains('$'), "{text}");
         text
     });
-    filled.chain(CLEARING.map(str::to_owned)).collect()
+    filled.chain(CLEARING.iter().copied().map(str::to_owned)).collect()
 }
 
 /// Replaces `NAME(argument)` by what `write` makes of the argument.

@@ -141,13 +141,22 @@ impl Setup {
         browser
     }
 
-    /// Starts it as it is, perhaps without any account.
-    pub(crate) async fn start_without_accounts(&self) -> Server {
+    /// What Keytile does, as another instance over the same database that serves nothing.
+    pub(crate) async fn service(&self) -> Service {
+        self.build().await.service().clone()
+    }
+
+    async fn build(&self) -> App {
         let data_dir = format!("--data-dir={}", self.data_dir().display());
         let own = ["keytile".to_owned(), format!("--listen={}", self.listen), data_dir];
         let config = Arguments::parse_from(own.into_iter().chain(self.arguments.iter().cloned())).config;
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let app = App::build(&config, clock, self.overrides.clone()).await.unwrap();
+        App::build(&config, clock, self.overrides.clone()).await.unwrap()
+    }
+
+    /// Starts it as it is, perhaps without any account.
+    pub(crate) async fn start_without_accounts(&self) -> Server {
+        let app = self.build().await;
         let (stop, stopped) = oneshot::channel::<()>();
         let address = app.address().clone();
         let setup = app.setup_address().await.unwrap();

@@ -4,6 +4,7 @@ mod canary;
 mod damaged;
 mod drafts;
 mod guard;
+mod keys;
 mod lists;
 mod postgres;
 mod real_server;
