@@ -10,4 +10,5 @@ mod sandbox;
 mod store;
 mod support;
 mod upstream;
+mod user_command;
 mod web;
