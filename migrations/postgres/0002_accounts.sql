@@ -173,7 +173,9 @@ CREATE TABLE api_keys (
     expires_at    BIGINT,
     -- To the minute.
     last_used_at  BIGINT,
-    revoked_at    BIGINT
+    revoked_at    BIGINT,
+    -- The form that made it; the same form sent again makes no second one.
+    form_id       UUID    NOT NULL UNIQUE
 );
 
 CREATE INDEX api_keys_of_owner ON api_keys (owner, id);

@@ -269,7 +269,9 @@ CREATE TABLE api_keys (
     expires_at    INTEGER,
     -- To the minute.
     last_used_at  INTEGER,
-    revoked_at    INTEGER
+    revoked_at    INTEGER,
+    -- The form that made it; the same form sent again makes no second one.
+    form_id       BLOB    NOT NULL UNIQUE CHECK (length(form_id) = 16)
 ) STRICT;
 
 CREATE INDEX api_keys_of_owner ON api_keys (owner, id);

@@ -1,5 +1,6 @@
 //! The command line: a file a command.
 
+mod apikey;
 mod health;
 mod init;
 mod logging;
@@ -31,6 +32,9 @@ enum Command {
     User(user::UserArguments),
     /// Ask a running Keytile whether it is well. Exits 0 if so, 1 if not.
     Health(health::HealthArguments),
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Apikey(apikey::ApiKeyCommand),
 }
 
 impl CommandLine {
@@ -42,6 +46,7 @@ impl CommandLine {
             Command::Sandbox(arguments) => sandbox::run(&arguments).await,
             Command::User(arguments) => user::run(&arguments).await,
             Command::Health(arguments) => health::run(&arguments).await,
+            Command::Apikey(command) => apikey::run(&command).await,
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -4,23 +4,30 @@
 //! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
 
 pub mod accounts;
+pub mod api_keys;
 mod audit;
 mod broker;
 pub mod caller;
 pub mod catalogue;
 pub mod credentials;
+mod devices;
 pub mod drafts;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;
 mod installation;
+pub mod key_check;
+pub mod own_account;
 pub mod password_links;
 pub mod people;
 pub mod preview;
 mod remembered;
 pub mod resources;
 pub mod save;
+pub mod second_factor;
 pub mod sessions;
+pub mod sign_in;
+mod sign_in_limits;
 mod verify;
 
 use std::sync::Arc;
@@ -35,6 +42,7 @@ use self::{
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
+    key_check::CheckedKeys,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
@@ -111,6 +119,7 @@ pub struct Parts {
     passwords: Passwords,
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
+    keys: CheckedKeys,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -151,6 +160,7 @@ impl Service {
             passwords: Passwords::new(cost),
             epoch: Epoch::new(),
             sessions: Remembered::new(),
+            keys: CheckedKeys::new(),
             tasks: TaskTracker::new(),
         })))
     }

@@ -98,6 +98,22 @@ pub const GROUPS_OF_MEMBER: &str = "SELECT g.id, g.name FROM group_members m CRO
 pub const SHARES_OF_GROUP: &str = "SELECT c.connector, c.name, s.access, u.email AS owner
     FROM credential_shares s CROSS JOIN credentials c LEFT JOIN users u ON u.id = c.owner
     WHERE c.id = s.credential AND s.group_id = $1 ORDER BY s.connector, s.credential LIMIT $2";
+/// The account that somebody signs in to: the key of its e-mail address.
+pub const USER_TO_SIGN_IN: &str = "SELECT id, email, name, role, state, password,
+    CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor FROM users WHERE email_key = $1";
+
+/// The hash of the password of an account: its id.
+pub const PASSWORD: &str = "SELECT password FROM users WHERE id = $1 AND password IS NOT NULL";
+
+/// The second factor of an account: its id.
+pub const SECOND_FACTOR: &str =
+    "SELECT second_factor AS sealed, second_factor_step AS step FROM users WHERE id = $1 AND second_factor IS NOT NULL";
+
+/// How many recovery codes an account has left: its id.
+pub const RECOVERY_CODES_LEFT: &str = "SELECT COUNT(*) FROM recovery_codes WHERE owner = $1";
+
+/// The failed sign-ins of a bucket: the bucket.
+pub const SIGN_IN_LIMIT: &str = "SELECT failures, blocked_until, updated_at FROM sign_in_limits WHERE bucket = $1";
 
 /// The access epoch. No parameters.
 pub const ACCESS_EPOCH: &str = "SELECT value FROM access_epoch WHERE singleton = 1";
@@ -190,3 +206,37 @@ pub const RESOURCE_COUNT: &str = "SELECT COUNT(*) FROM resources WHERE credentia
 
 /// The resource that a form made: the form's id, its owner.
 pub const RESOURCE_OF_FORM: &str = "SELECT id FROM resources WHERE form_id = $1 AND owner = $2";
+
+// CROSS JOIN, so that SQLite begins with the keys and not with all accounts.
+macro_rules! api_key_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT k.id, k.name, k.hint, k.scopes, k.restricted, k.created_at, k.expires_at, k.last_used_at, k.revoked_at,
+            k.owner, u.email, u.name AS owner_name, u.role, u.state FROM api_keys k CROSS JOIN users u WHERE u.id = k.owner AND ",
+            $rest
+        )
+    };
+}
+
+/// An API key with its account: its hash.
+pub const API_KEY_BY_HASH: &str = api_key_rows!("k.hash = $1");
+
+/// An API key with its account: its id.
+pub const API_KEY: &str = api_key_rows!("k.id = $1");
+
+/// All API keys: id to go on below, limit.
+pub const API_KEYS: &str = api_key_rows!("k.id < $1 ORDER BY k.id DESC LIMIT $2");
+
+/// The API key that a form made: the form's id.
+pub const API_KEY_OF_FORM: &str = "SELECT id FROM api_keys WHERE form_id = $1";
+
+/// The resources that an API key is for: its id.
+pub const RESOURCES_OF_API_KEY: &str = "SELECT r.id, r.kind, r.name FROM api_key_resources k CROSS JOIN resources r
+    WHERE k.api_key = $1 AND r.id = k.resource ORDER BY k.resource";
+
+/// An active account: the key of its e-mail address.
+pub const API_KEY_OWNER: &str = "SELECT id, email, name, role FROM users WHERE email_key = $1 AND state = 'active'";
+
+/// Active accounts: key of the e-mail address to go on above, limit.
+pub const API_KEY_OWNERS: &str =
+    "SELECT id, email, name, role FROM users WHERE email_key > $1 AND state = 'active' ORDER BY email_key LIMIT $2";

@@ -6,6 +6,7 @@
 
 mod access_epoch;
 mod access_tokens;
+mod api_keys;
 mod audit;
 mod credentials;
 mod database;
@@ -20,11 +21,14 @@ mod opening;
 mod password_links;
 mod people;
 mod resources;
+mod second_factor;
 mod sessions;
+mod sign_in_limits;
 mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
+pub use api_keys::{ApiKeyInsert, ApiKeyOwner, ApiKeyResource, ApiKeyRow, NewApiKey};
 pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
@@ -33,8 +37,10 @@ pub use hand_over::{HandOver, HandOverResult, HandedOver, Owned, Renamed};
 pub use password_links::NewPasswordLink;
 pub use people::{StateChange, UserChange, UserChanged};
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
-pub use users::{NewUser, UserInsert, UserRow};
+pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
+pub use users::{NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};
 
 /// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.

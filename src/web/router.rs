@@ -15,8 +15,9 @@ use super::{
     assets, error,
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
     pages::{
-        authenticate, configure, connectors, credential, credentials, delete, groups, hand_over, health, home, overlay,
-        password_link, people, person, resource, resources, save, setup, sign_in,
+        authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home, key_new, keys,
+        overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources, save, setup,
+        sign_in,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -49,6 +50,18 @@ pub fn router(state: WebState) -> Router {
         .route("/settings/groups/{id}/members", post(groups::add_member))
         .route("/settings/groups/{id}/members/remove", post(groups::remove_member))
         .route("/settings/groups/{id}/delete", get(groups::ask_delete).post(groups::delete))
+        .route("/settings", get(own_account::show))
+        .route("/settings/name", post(own_account::change_name))
+        .route("/settings/password", post(own_account::change_password))
+        .route("/settings/second-factor", get(own_second_factor::show).post(own_second_factor::enable))
+        .route("/settings/second-factor/change", post(own_second_factor::change))
+        .route("/settings/sessions", get(own_sessions::show))
+        .route("/settings/sessions/end-others", post(own_sessions::end_others))
+        .route("/settings/sessions/{id}/end", post(own_sessions::end))
+        .route("/settings/keys", get(keys::list))
+        .route("/settings/keys/new", get(key_new::show).post(key_new::create))
+        .route("/settings/keys/{id}", get(keys::show))
+        .route("/settings/keys/{id}/revoke", post(keys::revoke))
         .route("/{kind}", get(resources::show))
         .route("/{kind}/new", get(connectors::choose))
         .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))
@@ -64,6 +77,7 @@ pub fn router(state: WebState) -> Router {
         .route("/password", get(password_link::show).post(password_link::choose))
         .route("/setup", get(setup::show).post(setup::set_up))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-in/code", get(code::show).post(code::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/static/{name}", get(assets::serve));
     let pages = signed

@@ -2,6 +2,7 @@
 //! template has the name of its page.
 
 pub(crate) mod authenticate;
+pub(crate) mod code;
 pub(crate) mod configure;
 pub(crate) mod connectors;
 pub(crate) mod credential;
@@ -11,7 +12,12 @@ pub(crate) mod groups;
 pub(crate) mod hand_over;
 pub(crate) mod health;
 pub(crate) mod home;
+pub(crate) mod key_new;
+pub(crate) mod keys;
 pub(crate) mod overlay;
+pub(crate) mod own_account;
+pub(crate) mod own_second_factor;
+pub(crate) mod own_sessions;
 pub(crate) mod password_link;
 pub(crate) mod people;
 pub(crate) mod person;

@@ -105,8 +105,8 @@ async fn keys_and_shares_follow(database: TestDatabase) {
     };
     let literal = |id: Uuid| if database.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.simple()) };
     let statements = format!(
-        "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at)
-            SELECT id, owner, 'Key', 'kt_', {bytes}, 'proxy', 0, 1 FROM credentials;
+        "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, form_id)
+            SELECT id, owner, 'Key', 'kt_', {bytes}, 'proxy', 0, 1, id FROM credentials;
          INSERT INTO credential_shares (id, credential, connector, person, access)
             SELECT u.id, c.id, c.connector, u.id, 'use' FROM credentials c CROSS JOIN users u WHERE u.id IN ({}, {})",
         literal(ben),

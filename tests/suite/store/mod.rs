@@ -1,5 +1,6 @@
 //! Tests of the store. Each body runs on SQLite and on PostgreSQL, on a database of its own.
 
+mod api_keys;
 mod concurrency;
 mod credentials;
 mod drafts;
@@ -7,6 +8,7 @@ mod faults;
 mod first_start;
 mod groups;
 mod hand_over;
+mod key_check;
 mod nul_bytes;
 mod opening;
 mod people;
@@ -14,6 +16,8 @@ mod plans;
 mod resources;
 mod samples;
 mod sealing;
+mod second_factor;
+mod sign_in_limits;
 mod verifications;
 
 /// Makes a test on SQLite and one on PostgreSQL of each `async fn(TestDatabase)`.

@@ -76,6 +76,9 @@ async fn people_are_paged_and_found_by_any_part(database: TestDatabase) {
     assert_eq!(store.change_user(&change, &audit()).await.unwrap(), UserChanged::Changed);
     assert!(found(Some("schulz"), None, 9).await.is_empty());
     assert_eq!(found(Some("newname"), None, 9).await, [jurgen]);
+    store.rename_user(jurgen, &name("Own Choice"), &audit()).await.unwrap();
+    assert!(found(Some("newname"), None, 9).await.is_empty());
+    assert_eq!(found(Some(&key("own choice\nNEW@example")), None, 9).await, [jurgen]);
     assert_eq!(store.user_of_email(&Email::parse("NEW@EXAMPLE.COM").unwrap()).await.unwrap().unwrap().id, jurgen);
 }
 

@@ -6,11 +6,12 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
-const ROWS: [&str; 14] = [
+const ROWS: &[&str] = &[
     "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
     "INSERT INTO users (id, email, email_key, name, search_key, role, state, second_factor_step, created_at, version)
         SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'key ' || n, CASE WHEN n % 500 = 0 THEN 'administrator' ELSE 'editor' END,
         CASE WHEN n % 20 = 0 THEN 'disabled' ELSE 'active' END, 0, n, 1 FROM series",
+    "INSERT INTO recovery_codes SELECT ID(n), HASH(n) FROM series",
     "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
     "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint, status, verified_at,
         created_at, version, sharing)
@@ -30,13 +31,20 @@ const ROWS: [&str; 14] = [
     "INSERT INTO group_members SELECT ID(n % 100 + 1), ID(n) FROM series",
     "INSERT INTO credential_shares SELECT ID(n), ID(n), CASE WHEN n % 10 = 0 THEN 'other' ELSE 'talkdesk' END, NULL,
         ID(n % 100 + 1), 'use' FROM series",
-    "INSERT INTO api_keys SELECT ID(n), ID(n % 100 + 1), 'Key', 'kt_', HASH(n), 'proxy', 0, n, NULL, NULL, NULL FROM series",
+    "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, form_id)
+        SELECT ID(n), ID(n % 100 + 1), 'Key', 'kt_', HASH(n), 'proxy', 1, n, ID(n) FROM series",
+    "INSERT INTO api_key_resources SELECT ID(n), ID(n) FROM series WHERE n < 19990",
 ];
 
 /// The statements of pages, with an example of each parameter.
-const STATEMENTS: [(&str, &[&str]); 18] = [
+const STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::ANY_USER, &["ID(0)"]),
     (lookups::USER, &["ID(7)"]),
+    (lookups::USER_TO_SIGN_IN, &["'key 7'"]),
+    (lookups::PASSWORD, &["ID(7)"]),
+    (lookups::SECOND_FACTOR, &["ID(7)"]),
+    (lookups::RECOVERY_CODES_LEFT, &["ID(7)"]),
+    (lookups::SIGN_IN_LIMIT, &["HASH(7)"]),
     (lookups::SESSION, &["HASH(7)"]),
     (lookups::SESSIONS_OF_USER, &["ID(7)", "5", "5"]),
     (lookups::DRAFT, &["ID(7)", "ID(7)", "5"]),
@@ -56,14 +64,14 @@ const STATEMENTS: [(&str, &[&str]); 18] = [
 ];
 
 /// More of them.
-const RESOURCE_STATEMENTS: [(&str, &[&str]); 3] = [
+const RESOURCE_STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::RESOURCES_OF_CREDENTIAL, &["ID(11)", "50"]),
     (lookups::RESOURCE_COUNT, &["ID(11)"]),
     (lookups::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
 ];
 
 /// Those of people and groups.
-const PEOPLE_STATEMENTS: [(&str, &[&str]); 15] = [
+const PEOPLE_STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::USER_OF_EMAIL, &["'key 7'"]),
     (lookups::USERS, &["ID(15000)", "50"]),
     (lookups::USERS_FOUND, &["ID(15000)", "50", "'%key%'"]),
@@ -81,8 +89,19 @@ const PEOPLE_STATEMENTS: [(&str, &[&str]); 15] = [
     (lookups::SHARES_OF_GROUP, &["ID(7)", "50"]),
 ];
 
+/// Those of API keys.
+const KEY_STATEMENTS: &[(&str, &[&str])] = &[
+    (lookups::API_KEY_BY_HASH, &["HASH(7)"]),
+    (lookups::API_KEY, &["ID(7)"]),
+    (lookups::API_KEYS, &["ID(15000)", "50"]),
+    (lookups::API_KEY_OF_FORM, &["ID(7)"]),
+    (lookups::RESOURCES_OF_API_KEY, &["ID(7)"]),
+    (lookups::API_KEY_OWNER, &["'key 7'"]),
+    (lookups::API_KEY_OWNERS, &["''", "500"]),
+];
+
 /// The statements that clear away and that other statements cause.
-const CLEARING: [&str; 6] = [
+const CLEARING: &[&str] = &[
     "DELETE FROM sessions WHERE used_at <= 10",
     "DELETE FROM sign_in_limits WHERE updated_at <= 10",
     "DELETE FROM sessions WHERE expires_at <= 1000010",
@@ -93,7 +112,8 @@ const CLEARING: [&str; 6] = [
 
 /// Every statement, its parameters filled in.
 fn statements() -> Vec<String> {
-    let filled = STATEMENTS.iter().chain(&RESOURCE_STATEMENTS).chain(&PEOPLE_STATEMENTS).map(|(statement, parameters)| {
+    let groups = [STATEMENTS, RESOURCE_STATEMENTS, PEOPLE_STATEMENTS, KEY_STATEMENTS];
+    let filled = groups.into_iter().flatten().map(|(statement, parameters)| {
         let mut text = (*statement).to_owned();
         for (index, value) in parameters.iter().enumerate().rev() {
             text = text.replace(&format!("${}", index + 1), value);
@@ -101,7 +121,7 @@ fn statements() -> Vec<String> {
         assert!(!text.contains('$'), "{text}");
         text
     });
-    filled.chain(CLEARING.map(str::to_owned)).collect()
+    filled.chain(CLEARING.iter().copied().map(str::to_owned)).collect()
 }
 
 /// Replaces `NAME(argument)` by what `write` makes of the argument.

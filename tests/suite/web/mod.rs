@@ -6,6 +6,7 @@ mod drafts;
 mod groups;
 mod guard;
 mod hand_over;
+mod keys;
 mod lists;
 mod password_link;
 mod people;
@@ -13,6 +14,10 @@ mod postgres;
 mod real_server;
 mod resources;
 mod save;
+mod second_factor;
+mod sessions;
+mod sign_in;
+mod sign_in_limits;
 
 use crate::support::{database::TestDatabase, server::Setup};
 use keytile::crypto::keyring::Keyring;
