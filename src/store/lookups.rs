@@ -46,9 +46,8 @@ pub const USERS: &str = user_rows!("WHERE id < $1 ORDER BY id DESC LIMIT $2");
 /// Accounts that match a search: id to go on below, limit, LIKE pattern.
 pub const USERS_FOUND: &str = user_rows!("WHERE id < $1 AND search_key LIKE $3 ESCAPE '\\' ORDER BY id DESC LIMIT $2");
 
-/// How many active administrators there are, at most 1. No parameters.
-pub const ANY_ADMINISTRATOR: &str =
-    "SELECT COUNT(*) FROM (SELECT id FROM users WHERE role = 'administrator' AND state = 'active' LIMIT 1) AS found";
+/// How many active administrators there are. No parameters.
+pub const ADMINISTRATORS: &str = "SELECT COUNT(*) FROM users WHERE role = 'administrator' AND state = 'active'";
 
 /// Whose link to choose a password this is: the hash of the link, the time.
 pub const PASSWORD_LINK: &str = "SELECT owner FROM password_links WHERE hash = $1 AND expires_at > $2";

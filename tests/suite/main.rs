@@ -11,4 +11,5 @@ mod sandbox;
 mod store;
 mod support;
 mod upstream;
+mod user_command;
 mod web;

@@ -8,7 +8,9 @@ use crate::support::database::TestDatabase;
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
 const ROWS: &[&str] = &[
     "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
-    "INSERT INTO users SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'editor', 'active', NULL, NULL, 0, n, n, 1 FROM series",
+    "INSERT INTO users (id, email, email_key, name, search_key, role, state, second_factor_step, created_at, version)
+        SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'key ' || n, CASE WHEN n % 500 = 0 THEN 'administrator' ELSE 'editor' END,
+        CASE WHEN n % 20 = 0 THEN 'disabled' ELSE 'active' END, 0, n, 1 FROM series",
     "INSERT INTO recovery_codes SELECT ID(n), HASH(n) FROM series",
     "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
     "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint, status, verified_at,
@@ -24,6 +26,11 @@ const ROWS: &[&str] = &[
         created_at, version, form_id)
         SELECT ID(n), ID(n % 100 + 1), CASE WHEN n % 2 = 0 THEN 'source' ELSE 'destination' END, 'Name ' || n, 'name ' || n, '',
         'talkdesk', ID(n - n % 10 + 1), HASH(n), 1, n, 1, ID(n) FROM series WHERE n < 19990",
+    "INSERT INTO password_links SELECT ID(n), HASH(n), n FROM series",
+    "INSERT INTO user_groups SELECT ID(n), 'Group ' || n, 'group ' || n, n FROM series",
+    "INSERT INTO group_members SELECT ID(n % 100 + 1), ID(n) FROM series",
+    "INSERT INTO credential_shares SELECT ID(n), ID(n), CASE WHEN n % 10 = 0 THEN 'other' ELSE 'talkdesk' END, NULL,
+        ID(n % 100 + 1), 'use' FROM series",
     "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, form_id)
         SELECT ID(n), ID(n % 100 + 1), 'Key', 'kt_', HASH(n), 'proxy', 1, n, ID(n) FROM series",
     "INSERT INTO api_key_resources SELECT ID(n), ID(n) FROM series WHERE n < 19990",
@@ -63,6 +70,25 @@ const RESOURCE_STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
 ];
 
+/// Those of people and groups.
+const PEOPLE_STATEMENTS: &[(&str, &[&str])] = &[
+    (lookups::USER_OF_EMAIL, &["'key 7'"]),
+    (lookups::USERS, &["ID(15000)", "50"]),
+    (lookups::USERS_FOUND, &["ID(15000)", "50", "'%key%'"]),
+    (lookups::ADMINISTRATORS, &[]),
+    (lookups::PASSWORD_LINK, &["HASH(7)", "5"]),
+    (lookups::PASSWORD_LINK_OF_USER, &["ID(7)", "5"]),
+    (lookups::OWNED, &["ID(7)"]),
+    (lookups::CREDENTIALS_OF_OWNER, &["ID(7)"]),
+    (lookups::RESOURCES_OF_OWNER, &["ID(7)"]),
+    (lookups::KEYS_OF_OWNER, &["ID(7)"]),
+    (lookups::GROUPS, &["ID(15000)", "50"]),
+    (lookups::GROUP, &["ID(7)"]),
+    (lookups::GROUP_MEMBERS, &["ID(7)", "ID(15000)", "50"]),
+    (lookups::GROUPS_OF_MEMBER, &["ID(7)", "50"]),
+    (lookups::SHARES_OF_GROUP, &["ID(7)", "50"]),
+];
+
 /// Those of API keys.
 const KEY_STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::API_KEY_BY_HASH, &["HASH(7)"]),
@@ -86,7 +112,8 @@ const CLEARING: &[&str] = &[
 
 /// Every statement, its parameters filled in.
 fn statements() -> Vec<String> {
-    let filled = STATEMENTS.iter().chain(RESOURCE_STATEMENTS).chain(KEY_STATEMENTS).map(|(statement, parameters)| {
+    let groups = [STATEMENTS, RESOURCE_STATEMENTS, PEOPLE_STATEMENTS, KEY_STATEMENTS];
+    let filled = groups.into_iter().flatten().map(|(statement, parameters)| {
         let mut text = (*statement).to_owned();
         for (index, value) in parameters.iter().enumerate().rev() {
             text = text.replace(&format!("${}", index + 1), value);
