@@ -11,12 +11,18 @@ mod credentials;
 mod database;
 mod drafts;
 mod error;
+mod groups;
+mod hand_over;
 mod installation;
 pub mod lookups;
 pub mod migrations;
 mod opening;
+mod password_links;
+mod people;
 mod resources;
+mod second_factor;
 mod sessions;
+mod sign_in_limits;
 mod users;
 mod verifications;
 
@@ -24,9 +30,15 @@ pub use access_tokens::AccessTokenRow;
 pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
+pub use groups::{GroupChange, GroupMember, GroupRow, GroupShare};
+pub use hand_over::{HandOver, HandOverResult, HandedOver, Owned, Renamed};
+pub use password_links::NewPasswordLink;
+pub use people::{StateChange, UserChange, UserChanged};
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
-pub use users::{NewUser, UserInsert, UserRow};
+pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
+pub use users::{NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};
 
 /// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.

@@ -1,7 +1,10 @@
 //! What templates show: domain values prepared for reading, without a database row or a secret in them.
 
+pub(crate) mod account_field;
+pub(crate) mod agent;
 pub(crate) mod flow;
 pub(crate) mod form;
+pub(crate) mod person;
 pub(crate) mod preview;
 pub(crate) mod settings;
 pub(crate) mod tile;

@@ -6,9 +6,10 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 10] = [
     "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
     "INSERT INTO users SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'editor', 'active', NULL, NULL, 0, n, n, 1 FROM series",
+    "INSERT INTO recovery_codes SELECT ID(n), HASH(n) FROM series",
     "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
     "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint, status, verified_at,
         created_at, version, sharing)
@@ -26,9 +27,14 @@ const ROWS: [&str; 9] = [
 ];
 
 /// The statements of pages, with an example of each parameter.
-const STATEMENTS: [(&str, &[&str]); 18] = [
+const STATEMENTS: [(&str, &[&str]); 23] = [
     (lookups::ANY_USER, &["ID(0)"]),
     (lookups::USER, &["ID(7)"]),
+    (lookups::USER_TO_SIGN_IN, &["'key 7'"]),
+    (lookups::PASSWORD, &["ID(7)"]),
+    (lookups::SECOND_FACTOR, &["ID(7)"]),
+    (lookups::RECOVERY_CODES_LEFT, &["ID(7)"]),
+    (lookups::SIGN_IN_LIMIT, &["HASH(7)"]),
     (lookups::SESSION, &["HASH(7)"]),
     (lookups::SESSIONS_OF_USER, &["ID(7)", "5", "5"]),
     (lookups::DRAFT, &["ID(7)", "ID(7)", "5"]),
