@@ -8,6 +8,7 @@ mod dependencies;
 mod oidc_provider;
 mod process;
 mod sandbox;
+mod security_docs;
 mod store;
 mod support;
 mod upstream;
