@@ -17,15 +17,17 @@ pub mod migrations;
 mod opening;
 mod resources;
 mod sessions;
+mod shares;
 mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
-pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
+pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, Owner};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
+pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};
 pub use users::{NewUser, UserInsert, UserRow};
 pub use verifications::{NewVerification, VerificationRow};
 
