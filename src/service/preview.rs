@@ -75,6 +75,11 @@ pub struct Table {
 }
 
 impl Service {
+    /// Goes on only for a caller who may make the requests of resources at all.
+    pub async fn may_preview(&self, caller: &Caller) -> Result<(), ServiceError> {
+        self.require(caller, Permission::MakeResources, "making the request of a resource").await
+    }
+
     /// Makes the request with the credential. `None` when there is no such credential of this connector for the
     /// caller.
     pub async fn preview(
@@ -85,7 +90,7 @@ impl Service {
         endpoint: &Endpoint,
         body: Option<&str>,
     ) -> Result<Option<Preview>, ServiceError> {
-        self.require(caller, Permission::MakeResources, "making the request of a resource").await?;
+        self.may_preview(caller).await?;
         let Some((row, access)) = self.usable(caller, credential).await? else { return Ok(None) };
         if row.summary.connector != connector.id {
             return Ok(None);

@@ -214,14 +214,16 @@ impl Service {
         Ok(ResourcePage { resources: rows.into_iter().map(ResourceSummary::from).collect(), next })
     }
 
-    /// One resource as lists show it. Opens nothing that is sealed, so that what is damaged can be deleted.
+    /// One resource as lists show it, and whether the caller may change it. Opens nothing that is sealed, so that what
+    /// is damaged can be deleted.
     pub async fn resource_summary(
         &self,
         caller: &Caller,
         kind: ResourceKind,
         id: ResourceId,
-    ) -> Result<Option<ResourceSummary>, ServiceError> {
-        Ok(self.seen_resource(caller, kind, id).await?.map(ResourceSummary::from))
+    ) -> Result<Option<(ResourceSummary, bool)>, ServiceError> {
+        let row = self.seen_resource(caller, kind, id).await?;
+        Ok(row.map(|row| (may_change(caller, &row), ResourceSummary::from(row))).map(|(change, summary)| (summary, change)))
     }
 
     /// The same for somebody who is about to delete it.

@@ -16,7 +16,7 @@ use super::{
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
     pages::{
         authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
-        setup, sign_in,
+        setup, sharing, sign_in,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -34,6 +34,7 @@ pub fn router(state: WebState) -> Router {
         .route("/connectors", get(connectors::catalogue))
         .route("/credentials", get(credentials::show))
         .route("/credentials/{id}", get(credential::show))
+        .route("/credentials/{id}/sharing", get(sharing::show).post(sharing::change))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
         .route("/{kind}", get(resources::show))
