@@ -11,6 +11,7 @@ mod plans;
 mod resources;
 mod samples;
 mod sealing;
+mod shares;
 mod verifications;
 
 /// Makes a test on SQLite and one on PostgreSQL of each `async fn(TestDatabase)`.
