@@ -221,9 +221,9 @@ pub const RESOURCES: &str = resource_rows!("r.kind = $2 AND r.id < $3 AND ", acc
 /// Begins with the credentials, so that it does not walk through the resources of everybody else.
 pub const RESOURCES_OF_FEW: &str = concat!(
     resource_columns!(),
-    "(",
+    "(SELECT id FROM (",
     visible!("", "", "", "$5"),
-    ") AS visible CROSS JOIN credentials c CROSS JOIN resources r
+    ") AS few LIMIT $5) AS visible CROSS JOIN credentials c CROSS JOIN resources r
     WHERE c.id = visible.id AND r.credential = c.id AND r.kind = $2 AND r.id < $3 ORDER BY r.id DESC LIMIT $4"
 );
 

@@ -108,7 +108,7 @@ pub struct ResourceRow {
 }
 
 /// How many credentials are few: where somebody sees no more, their resources are found by way of them.
-const FEW: i64 = 200;
+const FEW: i64 = 100;
 
 /// Whether the person, `$1`, may change the resource `r`: it is their own and they may use its credential, or they
 /// manage its credential.

@@ -8,4 +8,6 @@ mod lists;
 mod postgres;
 mod real_server;
 mod resources;
+mod rights;
 mod save;
+mod sharing;
