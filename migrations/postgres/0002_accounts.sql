@@ -139,6 +139,9 @@ CREATE TABLE credential_shares (
 
 CREATE INDEX shares_of_person ON credential_shares (person, connector, credential);
 CREATE INDEX shares_of_group ON credential_shares (group_id, connector, credential);
+-- The same without regard to the connector, for the page of all credentials.
+CREATE INDEX shares_of_person_by_age ON credential_shares (person, credential);
+CREATE INDEX shares_of_group_by_age ON credential_shares (group_id, credential);
 
 CREATE TABLE drafts (
     id           UUID    NOT NULL PRIMARY KEY,

@@ -47,9 +47,9 @@ impl Service {
     }
 
     /// Verifies a stored credential again and keeps what it finds. `None` when there is no such credential,
-    /// or its connector is no longer known.
+    /// for the caller, or its connector is no longer known.
     pub async fn test_credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
-        let Some(row) = self.0.store.credential(id).await? else { return Ok(None) };
+        let Some((_, row)) = self.managed(caller, id, "testing a credential").await? else { return Ok(None) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
         let values = self.open_values(&row.summary, &row.secret)?;
         let verification = match self.verify(connector, &values, &crate::domain::verification::Unobserved).await {

@@ -24,12 +24,14 @@ mod resources;
 mod second_factor;
 mod sessions;
 mod sign_in_limits;
+mod shares;
 mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
 pub use api_keys::{ApiKeyInsert, ApiKeyOwner, ApiKeyResource, ApiKeyRow, NewApiKey};
 pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
+pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, Owner};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
 pub use groups::{GroupChange, GroupMember, GroupRow, GroupShare};
@@ -41,6 +43,8 @@ pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
 pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
 pub use users::{NewUser, UserInsert, UserRow, UserToSignIn};
+pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};
+pub use users::{NewUser, UserInsert, UserRow};
 pub use verifications::{NewVerification, VerificationRow};
 
 /// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.

@@ -15,9 +15,7 @@ use super::{
     assets, error,
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
     pages::{
-        authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home, key_new, keys,
-        overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources, save, setup,
-        sign_in,
+        authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources, save, setup, sharing, sign_in,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -35,6 +33,7 @@ pub fn router(state: WebState) -> Router {
         .route("/connectors", get(connectors::catalogue))
         .route("/credentials", get(credentials::show))
         .route("/credentials/{id}", get(credential::show))
+        .route("/credentials/{id}/sharing", get(sharing::show).post(sharing::change))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
         .route("/settings/people", get(people::show).post(people::add))

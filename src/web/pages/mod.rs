@@ -25,4 +25,5 @@ pub(crate) mod resource;
 pub(crate) mod resources;
 pub(crate) mod save;
 pub(crate) mod setup;
+pub(crate) mod sharing;
 pub(crate) mod sign_in;

@@ -18,6 +18,7 @@ mod samples;
 mod sealing;
 mod second_factor;
 mod sign_in_limits;
+mod shares;
 mod verifications;
 
 /// Makes a test on SQLite and one on PostgreSQL of each `async fn(TestDatabase)`.

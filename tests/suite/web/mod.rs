@@ -13,6 +13,7 @@ mod people;
 mod postgres;
 mod real_server;
 mod resources;
+mod rights;
 mod save;
 mod second_factor;
 mod sessions;
@@ -50,3 +51,4 @@ fn over(database: &TestDatabase) -> Setup {
     Keyring::create(&keyring).unwrap();
     setup.with(format!("--keyring={}", keyring.display()))
 }
+mod sharing;
