@@ -113,6 +113,7 @@ ALTER TABLE resources
 
 CREATE INDEX resources_of_owner ON resources (owner, id);
 
+CREATE INDEX credentials_by_name ON credentials (name_key);
 CREATE INDEX credentials_of_owner ON credentials (owner, connector, id);
 CREATE INDEX credentials_of_owner_by_age ON credentials (owner, id);
 CREATE INDEX credentials_for_everyone ON credentials (connector, id) WHERE sharing = 'everyone';
@@ -214,6 +215,8 @@ CREATE INDEX audit_by_actor ON audit_events (actor, seq);
 CREATE INDEX audit_by_actor_and_action ON audit_events (actor, action, seq);
 CREATE INDEX audit_by_target ON audit_events (target, seq);
 CREATE INDEX audit_by_target_and_action ON audit_events (target, action, seq);
+-- The action last: what one person did to one thing is found in order, and of one action without reading the rows.
+CREATE INDEX audit_by_actor_and_target ON audit_events (actor, target, seq, action);
 
 -- One row: the end of the chain.
 CREATE TABLE audit_head (

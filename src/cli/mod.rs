@@ -1,5 +1,6 @@
 //! The command line: a file a command.
 
+mod audit;
 mod health;
 mod init;
 mod logging;
@@ -24,6 +25,9 @@ enum Command {
     Serve(Box<crate::config::Config>),
     /// Make the keyring and the tables of a new database.
     Init(crate::config::StorageConfig),
+    /// Check or export the audit trail.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Start only the sandbox, for a Keytile that runs elsewhere on this machine.
     Sandbox(sandbox::SandboxArguments),
     /// Ask a running Keytile whether it is well. Exits 0 if so, 1 if not.
@@ -36,6 +40,7 @@ impl CommandLine {
         let result = match self.command {
             Command::Serve(config) => serve::run(&config).await,
             Command::Init(config) => init::run(&config).await,
+            Command::Audit(command) => audit::run(&command).await,
             Command::Sandbox(arguments) => sandbox::run(&arguments).await,
             Command::Health(arguments) => health::run(&arguments).await,
         };

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 mod audit;
+pub mod audit_trail;
 mod broker;
 pub mod caller;
 pub mod catalogue;
@@ -17,6 +18,7 @@ mod remembered;
 pub mod resources;
 pub mod save;
 pub mod sessions;
+mod settings;
 mod verify;
 
 use std::sync::Arc;

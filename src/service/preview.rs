@@ -4,12 +4,13 @@ use std::io;
 
 use serde_json::Value;
 
-use super::{Service, ServiceError, broker::TokenOrigin, caller::Caller};
+use super::{Service, ServiceError, audit::target, broker::TokenOrigin, caller::Caller};
 use crate::{
     domain::{
+        audit::{AuditAction, AuditOutcome, TargetKind},
         connector::{Connector, template::Context},
         credential::CredentialId,
-        resource::Endpoint,
+        resource::{Endpoint, Resource},
         values::FieldValues,
         verification::Diagnosis,
     },
@@ -73,9 +74,13 @@ pub struct Table {
 
 impl Service {
     /// Makes the request with the credential. `None` when there is no such credential of this connector.
+    ///
+    /// It is recorded before it is made, so that none is made which cannot be recorded; that there was no answer is
+    /// recorded as well. `resource` is what it is made for, unless that is still to be created.
     pub async fn preview(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
+        resource: Option<&Resource>,
         connector: &Connector,
         credential: CredentialId,
         endpoint: &Endpoint,
@@ -86,6 +91,14 @@ impl Service {
             return Ok(None);
         }
         let values = self.open_values(&row.summary, &row.secret)?;
+        let about = match resource {
+            Some(resource) => target(TargetKind::Resource, resource.id, &resource.name),
+            None => target(TargetKind::Credential, credential, &row.summary.name),
+        };
+        // Not the path: it is sealed where it is stored.
+        let detail = format!("a {} request", endpoint.method.as_str());
+        let audit = self.audit(caller, AuditAction::PreviewResource, about.clone(), AuditOutcome::Done, detail);
+        self.0.store.record(&audit).await?;
         let request = ApiRequest { endpoint, body };
         let mut result = None;
         // A kept token that the API no longer takes is replaced once; a request that writes was not carried
@@ -104,6 +117,11 @@ impl Service {
             if !again {
                 break;
             }
+        }
+        if let Some(PreviewResult::Failed(diagnosis)) = &result {
+            let detail = format!("no answer: it failed at {}", diagnosis.stage.as_str());
+            let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Failed, detail);
+            self.0.store.record(&audit).await?;
         }
         Ok(result.map(|result| Preview {
             request_line: request_line(connector, &values, endpoint),

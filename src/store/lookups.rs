@@ -128,3 +128,128 @@ pub const RESOURCE_COUNT: &str = "SELECT COUNT(*) FROM resources WHERE credentia
 
 /// The resource that a form made: the form's id, its owner.
 pub const RESOURCE_OF_FORM: &str = "SELECT id FROM resources WHERE form_id = $1 AND owner = $2";
+
+/// The end of the audit trail. No parameters.
+pub const AUDIT_END: &str = "SELECT seq, at, hash FROM audit_head WHERE singleton = 1";
+
+/// The first event that is not before a time: the time. Times never fall along the trail.
+pub const AUDIT_PLACE_AT: &str = "SELECT seq FROM audit_events WHERE at >= $1 ORDER BY at, seq LIMIT 1";
+
+/// One way to search the audit trail, in either direction. The parameters: the first place, the place to stop before, the
+/// limit, then what is searched for.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditLookup {
+    /// From the newest event to the oldest.
+    pub newest_first: &'static str,
+    /// From the oldest event to the newest.
+    pub oldest_first: &'static str,
+}
+
+// What is searched for stands in the conditions twice, and in the order although it is the same in every row. SQLite
+// finds the first event by the first condition (of a comparison of rows it uses no more than what stands before `seq`).
+// To PostgreSQL that condition is one that no index can answer, and the comparison of rows is the beginning and end of
+// one index: written with `=`, it would often rather walk the trail from its end and leave out what does not match,
+// which for events that were frequent once is all of it.
+macro_rules! audit_lookup {
+    ($conditions:literal, $newest:literal, $oldest:literal) => {
+        AuditLookup {
+            newest_first: audit_lookup!(@rows $conditions, $newest),
+            oldest_first: audit_lookup!(@rows $conditions, $oldest),
+        }
+    };
+    (@rows $conditions:literal, $order:literal) => {
+        concat!(
+            "SELECT seq, at, actor_kind, actor, actor_name, action, target_kind, target, target_name, outcome, address, request,
+            detail, hash FROM audit_events WHERE seq >= $1 AND seq < $2 ",
+            $conditions,
+            " ORDER BY ",
+            $order,
+            " LIMIT $3"
+        )
+    };
+}
+
+/// All events.
+pub const AUDIT: AuditLookup = audit_lookup!("", "seq DESC", "seq");
+
+/// Those of a person.
+pub const AUDIT_OF_ACTOR: AuditLookup = audit_lookup!(
+    "AND actor IS NOT DISTINCT FROM $4 AND (actor, seq) >= ($4, $1) AND (actor, seq) < ($4, $2)",
+    "actor DESC, seq DESC",
+    "actor, seq"
+);
+
+/// Those on a thing.
+pub const AUDIT_OF_TARGET: AuditLookup = audit_lookup!(
+    "AND target IS NOT DISTINCT FROM $4 AND (target, seq) >= ($4, $1) AND (target, seq) < ($4, $2)",
+    "target DESC, seq DESC",
+    "target, seq"
+);
+
+/// Those of an action.
+pub const AUDIT_OF_ACTION: AuditLookup = audit_lookup!(
+    "AND action IS NOT DISTINCT FROM $4 AND (action, seq) >= ($4, $1) AND (action, seq) < ($4, $2)",
+    "action DESC, seq DESC",
+    "action, seq"
+);
+
+/// Those of a person and an action.
+pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!(
+    "AND actor IS NOT DISTINCT FROM $4 AND action IS NOT DISTINCT FROM $5
+    AND (actor, action, seq) >= ($4, $5, $1) AND (actor, action, seq) < ($4, $5, $2)",
+    "actor DESC, action DESC, seq DESC",
+    "actor, action, seq"
+);
+
+/// Those on a thing and of an action.
+pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!(
+    "AND target IS NOT DISTINCT FROM $4 AND action IS NOT DISTINCT FROM $5
+    AND (target, action, seq) >= ($4, $5, $1) AND (target, action, seq) < ($4, $5, $2)",
+    "target DESC, action DESC, seq DESC",
+    "target, action, seq"
+);
+
+/// Those of a person on a thing.
+pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!(
+    "AND actor IS NOT DISTINCT FROM $4 AND target IS NOT DISTINCT FROM $5
+    AND (actor, target, seq) >= ($4, $5, $1) AND (actor, target, seq) < ($4, $5, $2)",
+    "actor DESC, target DESC, seq DESC",
+    "actor, target, seq"
+);
+
+/// Those of a person on a thing and of an action, which stands in the index behind the place.
+pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!(
+    "AND actor IS NOT DISTINCT FROM $4 AND target IS NOT DISTINCT FROM $5
+    AND (actor, target, seq) >= ($4, $5, $1) AND (actor, target, seq) < ($4, $5, $2) AND action IS NOT DISTINCT FROM $6",
+    "actor DESC, target DESC, seq DESC",
+    "actor, target, seq"
+);
+
+/// The account of an e-mail address: the key of the address.
+pub const AUDIT_PERSON: &str = "SELECT id, email FROM users WHERE email_key = $1";
+
+/// E-mail addresses in the order of their keys: the key to begin behind, limit.
+pub const AUDIT_PEOPLE: &str = "SELECT email FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2";
+
+/// The credentials of a name, of all connectors and owners: key of the name, limit.
+pub const AUDIT_CREDENTIALS: &str = "SELECT c.id, c.connector, c.name, u.email AS owner FROM credentials c
+    LEFT JOIN users u ON u.id = c.owner WHERE c.name_key = $1 ORDER BY c.id DESC LIMIT $2";
+
+macro_rules! fifty {
+    () => {
+        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+        $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48,
+        $49, $50)"
+    };
+}
+
+/// How many ids [`AUDIT_PAGES`] takes.
+pub const AUDIT_PAGES_OF: usize = 50;
+
+/// Which of these things have a page of their own: fifty ids.
+pub const AUDIT_PAGES: &str = concat!(
+    "SELECT id, 'credential' AS kind FROM credentials WHERE id IN ",
+    fifty!(),
+    " UNION ALL SELECT id, kind FROM resources WHERE id IN ",
+    fifty!()
+);

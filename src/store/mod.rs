@@ -7,6 +7,7 @@
 mod access_epoch;
 mod access_tokens;
 mod audit;
+mod audit_trail;
 mod credentials;
 mod database;
 mod drafts;
@@ -21,6 +22,7 @@ mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
+pub use audit_trail::{AuditCredential, AuditEnd, AuditOrder, AuditRow, AuditSelection};
 pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;

@@ -15,8 +15,8 @@ use super::{
     assets, error,
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
     pages::{
-        authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
-        setup, sign_in,
+        audit, authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources,
+        save, setup, sign_in,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -36,6 +36,8 @@ pub fn router(state: WebState) -> Router {
         .route("/credentials/{id}", get(credential::show))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
+        .route("/audit", get(audit::show))
+        .route("/audit/export", post(audit::export))
         .route("/{kind}", get(resources::show))
         .route("/{kind}/new", get(connectors::choose))
         .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))

@@ -1,5 +1,6 @@
 //! What templates show: domain values prepared for reading, without a database row or a secret in them.
 
+pub(crate) mod audit;
 pub(crate) mod flow;
 pub(crate) mod form;
 pub(crate) mod preview;
