@@ -149,7 +149,7 @@ impl Config {
         })
     }
 
-    /// Every setting with its value, for the audit trail. What has a password in it is marked as secret.
+    /// Every setting with its value, for the audit trail. What is not to be readable at rest is marked as secret.
     pub fn settings(&self) -> Vec<Setting> {
         let (storage, log) = (&self.storage, &self.log);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -162,7 +162,8 @@ impl Config {
             Setting { secret: true, ..setting("database-url", database, "") },
             setting("keyring", path(&storage.keyring), ""),
             setting("connectors", path(&self.connectors), ""),
-            setting("egress-pin", listed(&self.egress_pin), ""),
+            // Hosts that are called can hold what is typed into a credential, and that is readable nowhere at rest.
+            Setting { secret: true, ..setting("egress-pin", listed(&self.egress_pin), "") },
             setting("allow-private-egress", listed(&self.allow_private_egress), ""),
             setting("extra-ca", path(&self.extra_ca), ""),
             setting("sandbox", if self.sandbox { "true".to_owned() } else { String::new() }, ""),

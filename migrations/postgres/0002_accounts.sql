@@ -113,7 +113,7 @@ ALTER TABLE resources
 
 CREATE INDEX resources_of_owner ON resources (owner, id);
 
-CREATE INDEX credentials_by_name ON credentials (name_key);
+CREATE INDEX credentials_by_name ON credentials (name_key, id);
 CREATE INDEX credentials_of_owner ON credentials (owner, connector, id);
 CREATE INDEX credentials_of_owner_by_age ON credentials (owner, id);
 CREATE INDEX credentials_for_everyone ON credentials (connector, id) WHERE sharing = 'everyone';

@@ -209,7 +209,7 @@ CREATE INDEX access_tokens_by_expiry ON access_tokens (expires_at);
 CREATE INDEX resources_of_credential ON resources (credential, id);
 CREATE INDEX resources_of_owner ON resources (owner, id);
 
-CREATE INDEX credentials_by_name ON credentials (name_key);
+CREATE INDEX credentials_by_name ON credentials (name_key, id);
 CREATE INDEX credentials_of_owner ON credentials (owner, connector, id);
 CREATE INDEX credentials_of_owner_by_age ON credentials (owner, id);
 CREATE INDEX credentials_for_everyone ON credentials (connector, id) WHERE sharing = 'everyone';

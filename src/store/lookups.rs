@@ -233,7 +233,7 @@ pub const AUDIT_PEOPLE: &str = "SELECT email FROM users WHERE email_key > $1 ORD
 
 /// The credentials of a name, of all connectors and owners: key of the name, limit.
 pub const AUDIT_CREDENTIALS: &str = "SELECT c.id, c.connector, c.name, u.email AS owner FROM credentials c
-    LEFT JOIN users u ON u.id = c.owner WHERE c.name_key = $1 ORDER BY c.id DESC LIMIT $2";
+    LEFT JOIN users u ON u.id = c.owner WHERE c.name_key = $1 ORDER BY c.name_key DESC, c.id DESC LIMIT $2";
 
 macro_rules! fifty {
     () => {

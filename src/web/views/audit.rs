@@ -71,7 +71,11 @@ impl EventView {
             target_name: event.target_name.clone(),
             target: event.target,
             address,
-            from: if event.address.is_empty() { "this server".to_owned() } else { event.address.clone() },
+            from: match (event.address.as_str(), ActorKind::parse(&event.actor_kind)) {
+                ("", Some(ActorKind::Server)) => "this server".to_owned(),
+                ("", _) => "–".to_owned(),
+                (address, _) => address.to_owned(),
+            },
             request: event.request.clone(),
             outcome: outcome.map_or_else(|| event.outcome.clone(), |outcome| outcome_word(outcome).to_owned()),
             class: match outcome {
@@ -204,6 +208,7 @@ mod tests {
         let key = AuditRecord { actor_kind: "api_key".into(), actor_name: "nightly".into(), ..record() };
         assert_eq!(EventView::new(&key, &HashMap::new()).who, "API key “nightly”");
         let newer = AuditRecord { action: "tile.paint".into(), outcome: "odd".into(), address: String::new(), ..record() };
+        let newer = AuditRecord { actor_kind: "server".into(), ..newer };
         let row = EventView::new(&newer, &HashMap::new());
         assert_eq!((row.what.as_str(), row.outcome.as_str(), row.from.as_str()), ("tile.paint", "odd", "this server"));
     }

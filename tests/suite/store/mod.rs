@@ -1,5 +1,7 @@
 //! Tests of the store. Each body runs on SQLite and on PostgreSQL, on a database of its own.
 
+mod audit;
+mod audit_chain;
 mod concurrency;
 mod credentials;
 mod drafts;
@@ -8,6 +10,7 @@ mod first_start;
 mod nul_bytes;
 mod opening;
 mod plans;
+mod recorded;
 mod resources;
 mod samples;
 mod sealing;

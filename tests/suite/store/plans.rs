@@ -6,7 +6,10 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 10] = [
+    "INSERT INTO audit_events SELECT n, n, 'person', ID(n % 100 + 1), 'ana@example.com',
+        CASE WHEN n % 3 = 0 THEN 'session.sign_in' WHEN n % 1000 = 1 THEN 'audit.export' ELSE 'resource.preview' END,
+        'resource', ID(n % 500 + 1), 'Name', 'done', '', '', '', HASH(n) FROM series",
     "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
     "INSERT INTO users SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'editor', 'active', NULL, NULL, 0, n, n, 1 FROM series",
     "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
@@ -54,6 +57,14 @@ const RESOURCE_STATEMENTS: [(&str, &[&str]); 3] = [
     (lookups::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
 ];
 
+/// Those of the audit trail but for its searches.
+const AUDIT_STATEMENTS: [(&str, &[&str]); 4] = [
+    (lookups::AUDIT_PLACE_AT, &["15000"]),
+    (lookups::AUDIT_PERSON, &["'key 7'"]),
+    (lookups::AUDIT_PEOPLE, &["''", "200"]),
+    (lookups::AUDIT_CREDENTIALS, &["'name 7'", "20"]),
+];
+
 /// The statements that clear away and that other statements cause.
 const CLEARING: [&str; 6] = [
     "DELETE FROM sessions WHERE used_at <= 10",
@@ -66,15 +77,46 @@ const CLEARING: [&str; 6] = [
 
 /// Every statement, its parameters filled in.
 fn statements() -> Vec<String> {
-    let filled = STATEMENTS.iter().chain(&RESOURCE_STATEMENTS).map(|(statement, parameters)| {
-        let mut text = (*statement).to_owned();
-        for (index, value) in parameters.iter().enumerate().rev() {
-            text = text.replace(&format!("${}", index + 1), value);
+    let filled = STATEMENTS.iter().chain(&RESOURCE_STATEMENTS).chain(&AUDIT_STATEMENTS);
+    let filled = filled.map(|(statement, parameters)| fill(statement, parameters));
+    filled.chain(audit_statements()).chain(CLEARING.map(str::to_owned)).collect()
+}
+
+/// The searches of the audit trail, for values that are frequent and for ones that are rare or not there.
+fn audit_statements() -> Vec<String> {
+    let (actor, target) = (["ID(7)", "ID(7000)"], ["ID(8)", "ID(9000)"]);
+    let action = ["'session.sign_in'", "'audit.export'"];
+    let mut filled = Vec::new();
+    for which in 0..2 {
+        let searches: [(lookups::AuditLookup, &[&str]); 8] = [
+            (lookups::AUDIT, &[]),
+            (lookups::AUDIT_OF_ACTOR, &[actor[which]]),
+            (lookups::AUDIT_OF_TARGET, &[target[which]]),
+            (lookups::AUDIT_OF_ACTION, &[action[which]]),
+            (lookups::AUDIT_OF_ACTOR_AND_ACTION, &[actor[which], action[which]]),
+            (lookups::AUDIT_OF_TARGET_AND_ACTION, &[target[which], action[which]]),
+            (lookups::AUDIT_OF_ACTOR_AND_TARGET, &[actor[which], target[which]]),
+            (lookups::AUDIT_OF_ALL_THREE, &[actor[which], target[which], action[which]]),
+        ];
+        for (lookup, wanted) in searches {
+            for statement in [lookup.newest_first, lookup.oldest_first] {
+                let values: Vec<&str> = ["2", "15000", "51"].iter().chain(wanted).copied().collect();
+                filled.push(fill(statement, &values));
+            }
         }
-        assert!(!text.contains('$'), "{text}");
-        text
-    });
-    filled.chain(CLEARING.map(str::to_owned)).collect()
+    }
+    filled.push(fill(lookups::AUDIT_PAGES, &["ID(7)"; lookups::AUDIT_PAGES_OF]));
+    filled
+}
+
+/// A statement with its parameters filled in.
+fn fill(statement: &str, parameters: &[&str]) -> String {
+    let mut text = statement.to_owned();
+    for (index, value) in parameters.iter().enumerate().rev() {
+        text = text.replace(&format!("${}", index + 1), value);
+    }
+    assert!(!text.contains('$'), "{text}");
+    text
 }
 
 /// Replaces `NAME(argument)` by what `write` makes of the argument.

@@ -1,5 +1,6 @@
 //! The pages, through the real router of a whole Keytile, as a browser without scripts uses them.
 
+mod audit;
 mod canary;
 mod damaged;
 mod drafts;
@@ -9,3 +10,4 @@ mod postgres;
 mod real_server;
 mod resources;
 mod save;
+mod unrecorded;
