@@ -220,11 +220,13 @@ impl Postgres {
             (Some(_), Some(_), None) => lookups::AUDIT_OF_ACTOR_AND_TARGET,
             (Some(_), Some(_), Some(_)) => lookups::AUDIT_OF_ALL_THREE,
         };
+        let sign = if filter.actor.is_none() && filter.target.is_none() && filter.action.is_none() { 1 } else { -1 };
         let mut micros = Vec::new();
         for _ in 0..9 {
             let began = cpu_time(self.process)?;
             for _ in 0..20 {
-                let mut query = sqlx::query(lookup.newest_first).bind(place(filter.from).unwrap_or(1)).bind(end).bind(51_i64);
+                let start = place(filter.from).unwrap_or(1);
+                let mut query = sqlx::query(lookup.newest_first).bind(sign * start).bind(sign * end).bind(51_i64);
                 if let Some(actor) = filter.actor {
                     query = query.bind(actor);
                 }

@@ -90,9 +90,14 @@ impl Store {
             AuditOrder::NewestFirst => lookup.newest_first,
             AuditOrder::OldestFirst => lookup.oldest_first,
         };
-        let places = &selection.places;
+        let Range { start, end } = selection.places;
+        let (start, end) = match (selection.actor, selection.target, selection.action) {
+            (None, None, None) => (start, end),
+            // The indexes count backwards.
+            _ => (start.saturating_neg(), end.saturating_neg()),
+        };
         let rows: Vec<Row> = reading!(self, pool => {
-            let mut query = sqlx::query_as(statement).bind(places.start).bind(places.end).bind(limit);
+            let mut query = sqlx::query_as(statement).bind(start).bind(end).bind(limit);
             if let Some(actor) = selection.actor {
                 query = query.bind(actor);
             }

@@ -136,7 +136,8 @@ pub const AUDIT_END: &str = "SELECT seq, at, hash FROM audit_head WHERE singleto
 pub const AUDIT_PLACE_AT: &str = "SELECT seq FROM audit_events WHERE at >= $1 ORDER BY at, seq LIMIT 1";
 
 /// One way to search the audit trail, in either direction. The parameters: the first place, the place to stop before, the
-/// limit, then what is searched for.
+/// limit, then what is searched for. Where something is, places are counted backwards, as in the indexes: both are
+/// negative.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditLookup {
     /// From the newest event to the oldest.
@@ -145,85 +146,52 @@ pub struct AuditLookup {
     pub oldest_first: &'static str,
 }
 
-// What is searched for stands in the conditions twice, and in the order although it is the same in every row. SQLite
-// finds the first event by the first condition (of a comparison of rows it uses no more than what stands before `seq`).
-// To PostgreSQL that condition is one that no index can answer, and the comparison of rows is the beginning and end of
-// one index: written with `=`, it would often rather walk the trail from its end and leave out what does not match,
-// which for events that were frequent once is all of it.
-macro_rules! audit_lookup {
-    ($conditions:literal, $newest:literal, $oldest:literal) => {
-        AuditLookup {
-            newest_first: audit_lookup!(@rows $conditions, $newest),
-            oldest_first: audit_lookup!(@rows $conditions, $oldest),
-        }
-    };
-    (@rows $conditions:literal, $order:literal) => {
+macro_rules! audit_rows {
+    ($rest:expr) => {
         concat!(
             "SELECT seq, at, actor_kind, actor, actor_name, action, target_kind, target, target_name, outcome, address, request,
-            detail, hash FROM audit_events WHERE seq >= $1 AND seq < $2 ",
-            $conditions,
-            " ORDER BY ",
-            $order,
+            detail, hash FROM audit_events WHERE ",
+            $rest,
             " LIMIT $3"
         )
     };
 }
 
+macro_rules! audit_lookup {
+    ($wanted:literal) => {
+        AuditLookup {
+            newest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq")),
+            oldest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq DESC")),
+        }
+    };
+}
+
 /// All events.
-pub const AUDIT: AuditLookup = audit_lookup!("", "seq DESC", "seq");
+pub const AUDIT: AuditLookup = AuditLookup {
+    newest_first: audit_rows!("seq >= $1 AND seq < $2 ORDER BY seq DESC"),
+    oldest_first: audit_rows!("seq >= $1 AND seq < $2 ORDER BY seq"),
+};
 
 /// Those of a person.
-pub const AUDIT_OF_ACTOR: AuditLookup = audit_lookup!(
-    "AND actor IS NOT DISTINCT FROM $4 AND (actor, seq) >= ($4, $1) AND (actor, seq) < ($4, $2)",
-    "actor DESC, seq DESC",
-    "actor, seq"
-);
+pub const AUDIT_OF_ACTOR: AuditLookup = audit_lookup!("actor = $4");
 
 /// Those on a thing.
-pub const AUDIT_OF_TARGET: AuditLookup = audit_lookup!(
-    "AND target IS NOT DISTINCT FROM $4 AND (target, seq) >= ($4, $1) AND (target, seq) < ($4, $2)",
-    "target DESC, seq DESC",
-    "target, seq"
-);
+pub const AUDIT_OF_TARGET: AuditLookup = audit_lookup!("target = $4");
 
 /// Those of an action.
-pub const AUDIT_OF_ACTION: AuditLookup = audit_lookup!(
-    "AND action IS NOT DISTINCT FROM $4 AND (action, seq) >= ($4, $1) AND (action, seq) < ($4, $2)",
-    "action DESC, seq DESC",
-    "action, seq"
-);
+pub const AUDIT_OF_ACTION: AuditLookup = audit_lookup!("action = $4");
 
 /// Those of a person and an action.
-pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!(
-    "AND actor IS NOT DISTINCT FROM $4 AND action IS NOT DISTINCT FROM $5
-    AND (actor, action, seq) >= ($4, $5, $1) AND (actor, action, seq) < ($4, $5, $2)",
-    "actor DESC, action DESC, seq DESC",
-    "actor, action, seq"
-);
+pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!("actor = $4 AND action = $5");
 
 /// Those on a thing and of an action.
-pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!(
-    "AND target IS NOT DISTINCT FROM $4 AND action IS NOT DISTINCT FROM $5
-    AND (target, action, seq) >= ($4, $5, $1) AND (target, action, seq) < ($4, $5, $2)",
-    "target DESC, action DESC, seq DESC",
-    "target, action, seq"
-);
+pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!("target = $4 AND action = $5");
 
 /// Those of a person on a thing.
-pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!(
-    "AND actor IS NOT DISTINCT FROM $4 AND target IS NOT DISTINCT FROM $5
-    AND (actor, target, seq) >= ($4, $5, $1) AND (actor, target, seq) < ($4, $5, $2)",
-    "actor DESC, target DESC, seq DESC",
-    "actor, target, seq"
-);
+pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!("actor = $4 AND target = $5");
 
-/// Those of a person on a thing and of an action, which stands in the index behind the place.
-pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!(
-    "AND actor IS NOT DISTINCT FROM $4 AND target IS NOT DISTINCT FROM $5
-    AND (actor, target, seq) >= ($4, $5, $1) AND (actor, target, seq) < ($4, $5, $2) AND action IS NOT DISTINCT FROM $6",
-    "actor DESC, target DESC, seq DESC",
-    "actor, target, seq"
-);
+/// Those of a person on a thing and of an action.
+pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!("actor = $4 AND target = $5 AND action = $6");
 
 /// The account of an e-mail address: the key of the address.
 pub const AUDIT_PERSON: &str = "SELECT id, email FROM users WHERE email_key = $1";
