@@ -79,6 +79,9 @@ pub enum StartError {
     /// What calls out.
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
+    /// What is done with the database at the start, such as recording that settings have changed.
+    #[error("{}", causes(.0))]
+    Service(#[from] ServiceError),
     /// The address to listen on.
     #[error("--listen: {address} cannot be listened on: {cause}")]
     Listen {
@@ -126,6 +129,8 @@ impl App {
         let settings = upstream_settings(config, sandbox.as_ref(), overrides)?;
         let upstream = Upstream::new(settings, clock.clone())?;
         let service = Service::new(store, keyring, upstream, catalogue, clock, cost).await?;
+        service.record_settings(&config.settings()).await?;
+        log_end_of_audit_trail(&service).await;
         let address = config.address(listen);
         let settings = WebSettings { public_url: address.clone(), listen, sandbox: sandbox.is_some(), sandbox_hints };
         let router = web::router(WebState { service: service.clone(), settings: Arc::new(settings) });
@@ -182,6 +187,7 @@ impl App {
             }
         };
         cleaning.abort();
+        log_end_of_audit_trail(&self.service).await;
         if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
             tracing::warn!("work was still going on after {} s and was cut off", STOPPING.as_secs());
         }
@@ -190,6 +196,41 @@ impl App {
         }
         served
     }
+}
+
+/// The service alone, for commands that work beside a server or without one. Only what is kept is opened.
+pub async fn open_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
+    let (store, keyring, _) = open_storage(config).await?;
+    let overrides = Overrides::default();
+    let settings = UpstreamSettings {
+        pins: Vec::new(),
+        allow_private: Vec::new(),
+        extra_ca: Vec::new(),
+        nameserver: overrides.nameserver,
+        limits: overrides.limits,
+    };
+    let upstream = Upstream::new(settings, clock.clone())?;
+    Ok(Service::new(store, keyring, upstream, Catalogue::load(None)?, clock, overrides.password_cost).await?)
+}
+
+/// Writes into the log what proves later that the end of the audit trail was not cut off: logs are kept elsewhere.
+async fn log_end_of_audit_trail(service: &Service) {
+    match service.audit_end().await {
+        Ok(end) => tracing::info!(%end, "the last event of the audit trail"),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the end of the audit trail cannot be read"),
+    }
+}
+
+/// An error and what caused it, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
 }
 
 async fn clean(service: Service) {

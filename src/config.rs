@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
-use crate::upstream::EgressPin;
+use crate::{domain::setting::Setting, upstream::EgressPin};
 
 /// The variable that holds the keyring itself, for containers. It has no flag, because what stands on a
 /// command line can be read by every user of the machine.
@@ -96,6 +96,15 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// The address of a database. Has no `Display`, because it may hold a password.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
@@ -134,6 +143,29 @@ impl Config {
         address(self.public_url.as_ref(), listening)
     }
 
+    /// Every setting with its value, for the audit trail. What is not to be readable at rest is marked as secret.
+    pub fn settings(&self) -> Vec<Setting> {
+        let (storage, log) = (&self.storage, &self.log);
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let setting = |name, value: String, default| Setting { name, value, default, secret: false };
+        let database = storage.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
+        vec![
+            setting("listen", self.listen.to_string(), "127.0.0.1:8440"),
+            setting("public-url", self.public_url.as_ref().map(Url::to_string).unwrap_or_default(), ""),
+            setting("data-dir", storage.data_dir.display().to_string(), "keytile-data"),
+            Setting { secret: true, ..setting("database-url", database, "") },
+            setting("keyring", path(&storage.keyring), ""),
+            setting("connectors", path(&self.connectors), ""),
+            // Hosts that are called can hold what is typed into a credential, and that is readable nowhere at rest.
+            Setting { secret: true, ..setting("egress-pin", listed(&self.egress_pin), "") },
+            setting("allow-private-egress", listed(&self.allow_private_egress), ""),
+            setting("extra-ca", path(&self.extra_ca), ""),
+            setting("sandbox", if self.sandbox { "true".to_owned() } else { String::new() }, ""),
+            setting("log-format", log.log_format.as_str().to_owned(), "pretty"),
+            setting("log-level", log.log_level.as_str().to_ascii_lowercase(), "info"),
+        ]
+    }
+
     /// Settings that parse but cannot be used together. The error is a sentence that names the setting.
     pub fn check(&self) -> Result<(), String> {
         if !is_loopback(self.listen.ip()) {
@@ -168,6 +200,11 @@ pub fn address(public_url: Option<&Url>, listening: SocketAddr) -> Url {
         let _ = url.set_port(Some(listening.port()));
         url
     })
+}
+
+/// Several values of one setting, as the variable takes them.
+fn listed<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn is_loopback(address: IpAddr) -> bool {

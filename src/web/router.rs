@@ -15,7 +15,9 @@ use super::{
     assets, error,
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
     pages::{
-        authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources, save, setup, sharing, sign_in,
+        audit, authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home,
+        key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources,
+        save, setup, sharing, sign_in,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -61,6 +63,8 @@ pub fn router(state: WebState) -> Router {
         .route("/settings/keys/new", get(key_new::show).post(key_new::create))
         .route("/settings/keys/{id}", get(keys::show))
         .route("/settings/keys/{id}/revoke", post(keys::revoke))
+        .route("/audit", get(audit::show))
+        .route("/audit/export", post(audit::export))
         .route("/{kind}", get(resources::show))
         .route("/{kind}/new", get(connectors::choose))
         .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))

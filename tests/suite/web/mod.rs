@@ -1,5 +1,6 @@
 //! The pages, through the real router of a whole Keytile, as a browser without scripts uses them.
 
+mod audit;
 mod canary;
 mod damaged;
 mod drafts;
@@ -52,3 +53,4 @@ fn over(database: &TestDatabase) -> Setup {
     setup.with(format!("--keyring={}", keyring.display()))
 }
 mod sharing;
+mod unrecorded;
