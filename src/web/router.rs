@@ -9,16 +9,24 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     assets, error,
-    middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
+    middleware::{
+        forgery::forgery,
+        guard::{Guard, guard},
+        headers::{Https, headers},
+        in_flight::in_flight,
+        request_id::request_id,
+        slow_body::slow_body,
+    },
     pages::{
         authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
         setup, sign_in,
     },
-    session::{identify, signed_in},
+    session::{identify, is_secure, signed_in},
     state::WebState,
 };
 
@@ -27,7 +35,8 @@ const BODY_MAX: usize = 256 * 1024;
 
 /// Everything that Keytile answers.
 pub fn router(state: WebState) -> Router {
-    let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.listen));
+    let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.loopback));
+    let room = Arc::new(Semaphore::new(state.settings.limits.in_flight));
     // The first layer that is added is the innermost: a request passes them from the last to the first.
     let signed = Router::new()
         .route("/", get(home::show))
@@ -59,10 +68,12 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), forgery))
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(state.clone(), slow_body))
         .layer(from_fn_with_state(state.clone(), identify))
         .layer(from_fn_with_state(own, guard))
+        .layer(from_fn_with_state(room, in_flight))
         .layer(from_fn_with_state(state.clone(), error::error_pages));
     // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.
     let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
-    pages.merge(health).layer(from_fn(headers)).layer(from_fn(request_id)).with_state(state)
+    pages.merge(health).layer(from_fn_with_state(Https(is_secure(&state)), headers)).layer(from_fn(request_id)).with_state(state)
 }
