@@ -156,6 +156,11 @@ impl App {
         &self.address
     }
 
+    /// Where it listens, with the port that it really got.
+    pub fn listening(&self) -> io::Result<SocketAddr> {
+        self.server.listener.local_addr()
+    }
+
     /// The address that makes the first administrator; `None` once there is one.
     pub async fn setup_address(&self) -> Result<Option<Url>, StartError> {
         let failed = |error: ServiceError| StartError::Setting(error.to_string());

@@ -19,8 +19,8 @@ use super::{
         guard::{Guard, guard},
         headers::{Https, headers},
         in_flight::in_flight,
+        receiving::{Receiving, receiving},
         request_id::request_id,
-        slow_body::slow_body,
     },
     pages::{
         authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
@@ -37,6 +37,7 @@ const BODY_MAX: usize = 256 * 1024;
 pub fn router(state: WebState) -> Router {
     let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.loopback));
     let room = Arc::new(Semaphore::new(state.settings.limits.in_flight));
+    let bodies = Arc::new(Receiving::new(&state.settings.limits));
     // The first layer that is added is the innermost: a request passes them from the last to the first.
     let signed = Router::new()
         .route("/", get(home::show))
@@ -68,7 +69,7 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), forgery))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(state.clone(), slow_body))
+        .layer(from_fn_with_state(bodies, receiving))
         .layer(from_fn_with_state(state.clone(), identify))
         .layer(from_fn_with_state(own, guard))
         .layer(from_fn_with_state(room, in_flight))

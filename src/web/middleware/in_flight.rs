@@ -18,9 +18,14 @@ use crate::web::holding::Holding;
 pub(crate) async fn in_flight(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(permit) = room.try_acquire_owned() else {
         tracing::warn!("refused: too many requests are being answered");
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]).into_response();
+        return come_back();
     };
     next.run(request).await.map(|body| Body::new(Holding::new(body, permit)))
+}
+
+/// The answer to what there is no room for at the moment.
+pub(super) fn come_back() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]).into_response()
 }
 
 #[cfg(test)]

@@ -4,5 +4,5 @@ pub(crate) mod forgery;
 pub(crate) mod guard;
 pub(crate) mod headers;
 pub(crate) mod in_flight;
+pub(crate) mod receiving;
 pub(crate) mod request_id;
-pub(crate) mod slow_body;

@@ -12,6 +12,9 @@ pub struct ServingLimits {
     pub connections: usize,
     /// Requests that are being answered at once. Further ones are answered 503.
     pub in_flight: usize,
+    /// Bodies that are being received at once, at most an eighth of them from one client. Requests with further ones
+    /// are answered 503.
+    pub receiving: usize,
     /// From the beginning of a connection to the end of its first head, handshake included for TLS; later, from the
     /// first byte of a head to its end.
     pub head: Duration,
@@ -43,6 +46,7 @@ impl Default for ServingLimits {
         Self {
             connections: CONNECTIONS_MAX,
             in_flight: 1_024,
+            receiving: 256,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body_piece: Duration::from_secs(10),

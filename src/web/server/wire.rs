@@ -328,4 +328,16 @@ mod tests {
             progress.end_answer();
         }
     }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answer_is_not_waited_for() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (stream, mut client) = tokio::io::duplex(8);
+        let mut wire = Wire::new(stream, progress(), Duration::from_millis(20));
+        wire.write_all(b"12345678").await.unwrap();
+        assert_eq!(wire.write_all(b"9").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut taken = [0; 8];
+        client.read_exact(&mut taken).await.unwrap();
+        wire.write_all(b"9").await.unwrap();
+    }
 }

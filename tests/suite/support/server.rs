@@ -148,13 +148,13 @@ impl Setup {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let app = App::build(&config, clock, self.overrides.clone()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let address = app.address().clone();
+        let (address, listening) = (app.address().clone(), app.listening().unwrap());
         let setup = app.setup_address().await.unwrap();
         let serving = tokio::spawn(app.serve(async move {
             // A test that ends without stopping the server drops the sender; that stops it too.
             let _ = stopped.await;
         }));
-        Server { address, setup, administrator: None, stop, serving, _folder: self.folder.clone() }
+        Server { address, listening, setup, administrator: None, stop, serving, _folder: self.folder.clone() }
     }
 }
 
@@ -182,6 +182,8 @@ fn audit(at: Timestamp) -> Audit<'static> {
 /// A Keytile that runs.
 pub(crate) struct Server {
     pub(crate) address: Url,
+    /// Where it listens, whatever it is called.
+    pub(crate) listening: SocketAddr,
     /// The link that makes the first administrator, while there is none.
     pub(crate) setup: Option<Url>,
     administrator: Option<String>,
