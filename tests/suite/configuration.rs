@@ -79,9 +79,16 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)], named: &str, reason: 
 #[test]
 fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--listen", "nowhere"], &[], "--listen", "invalid socket address");
-    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "loopback");
-    refused(&["--listen", "[::]:0"], &[], "--listen", "loopback");
-    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "loopback");
+    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "--public-url is needed");
+    refused(&["--listen", "[::]:0"], &[], "--listen", "--public-url is needed");
+    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "--public-url is needed");
+    refused(&["--tls-cert", "a.pem"], &[], "--tls-key", "");
+    refused(&["--tls-key", "a.pem"], &[], "--tls-cert", "");
+    refused(&[], &[("KEYTILE_TLS_CERT", "a.pem")], "--tls-key", "");
+    refused(&["--tls-cert", "/does/not/exist.pem", "--tls-key", "a.pem"], &[], "--tls-cert", "/does/not/exist.pem: cannot be read");
+    refused(&["--tls-cert", "a", "--tls-key", "b", "--public-url", "http://a.example"], &[], "--public-url", "not HTTPS");
+    refused(&["--trusted-proxy", "proxy.example"], &[], "--trusted-proxy", "expected a range");
+    refused(&[], &[("KEYTILE_TRUSTED_PROXY", "10.0.0.0/8,0.0.0.0/0")], "--trusted-proxy", "every address");
     refused(&["--public-url", "keytile.example.com"], &[], "--public-url", "relative URL");
     refused(&["--public-url", "https://a.example/keytile"], &[], "--public-url", "root");
     refused(&["--public-url", "http://:pw@a.example/"], &[], "--public-url", "root");

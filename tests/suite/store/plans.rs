@@ -32,12 +32,9 @@ const ROWS: &[&str] = &[
     "INSERT INTO password_links SELECT ID(n), HASH(n), n FROM series",
     "INSERT INTO user_groups SELECT ID(n), 'Group ' || n, 'group ' || n, n FROM series",
     "INSERT INTO group_members SELECT ID(n % 100 + 1), ID(n) FROM series",
-    "INSERT INTO credential_shares SELECT ID(n), ID(n), CASE WHEN n % 10 = 0 THEN 'other' ELSE 'talkdesk' END, NULL,
-        ID(n % 100 + 1), 'use' FROM series",
     "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, form_id)
         SELECT ID(n), ID(n % 100 + 1), 'Key', 'kt_', HASH(n), 'proxy', 1, n, ID(n) FROM series",
     "INSERT INTO api_key_resources SELECT ID(n), ID(n) FROM series WHERE n < 19990",
-    "INSERT INTO user_groups SELECT ID(n), 'Group ' || n, 'group ' || n, n FROM series",
     "INSERT INTO group_members SELECT ID(n), ID(n % 500 + 1) FROM series",
     "INSERT INTO credential_shares (id, credential, connector, person, group_id, access)
         SELECT ID(n), ID(n), CASE WHEN n % 10 = 0 THEN 'other' ELSE 'talkdesk' END,
