@@ -1,9 +1,11 @@
 //! `oidc-provider` from npm, an OAuth2 server that nobody here wrote, running for one test.
 //!
 //! It serves `/oauth/token` over TLS under the host names that the test gives, and takes two clients:
-//! one that authenticates in the header and one that does so in the body. `scripts/test` installs it.
+//! one that authenticates in the header and one that does so in the body. With [`SignIn`] it also signs
+//! people in by OpenID Connect, for three more clients. `scripts/test` installs it.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
@@ -16,7 +18,10 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::CertificateDer;
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::https;
 
 /// A client that the provider knows.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,28 @@ pub(crate) const HEADER_CLIENT: OauthClient =
 /// Authenticates with parameters in the body.
 pub(crate) const BODY_CLIENT: OauthClient =
     OauthClient { id: "body client", secret: "b+o/d y&=%:secret", method: "client_secret_post" };
+
+/// Signs people in, and authenticates with HTTP Basic.
+pub(crate) const SIGN_IN_CLIENT: OauthClient =
+    OauthClient { id: "sign-in client", secret: "s+ig/n i&n=%:secret", method: "client_secret_basic" };
+/// Signs people in, and authenticates with parameters in the body.
+pub(crate) const SIGN_IN_BODY_CLIENT: OauthClient =
+    OauthClient { id: "sign-in body client", secret: "s+ig/n b&n=%:secret", method: "client_secret_post" };
+/// Signs people in, and has no secret.
+pub(crate) const SIGN_IN_PUBLIC_CLIENT: OauthClient = OauthClient { id: "sign-in public client", secret: "", method: "none" };
+
+/// Whom the provider signs in, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct SignIn {
+    /// Where browsers may be sent back to.
+    pub(crate) redirects: Vec<String>,
+    /// The claims of each account, by its id. `email`, `profile` and `groups` are the scopes that show them.
+    pub(crate) accounts: Value,
+    /// Whether the ID token holds the claims, or only the userinfo endpoint tells them.
+    pub(crate) claims_in_id_token: bool,
+    /// How ID tokens are signed: `ES256`, `RS256`, `PS256` or `EdDSA`.
+    pub(crate) algorithm: &'static str,
+}
 
 /// How long it may take to start, on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -53,8 +80,47 @@ impl OidcProvider {
     /// # Panics
     /// With a sentence that names `scripts/test`, if Node or the npm package is missing.
     pub(crate) async fn start(hosts: &[&str], lifetime: Duration) -> Self {
+        let nobody = SignIn { redirects: Vec::new(), accounts: json!({}), claims_in_id_token: false, algorithm: "ES256" };
+        Self::run(hosts, lifetime, nobody).await
+    }
+
+    /// Starts a provider that signs people in.
+    ///
+    /// # Panics
+    /// As [`OidcProvider::start`].
+    pub(crate) async fn start_with_sign_in(hosts: &[&str], sign_in: SignIn) -> Self {
+        Self::run(hosts, Duration::from_secs(600), sign_in).await
+    }
+
+    async fn run(hosts: &[&str], lifetime: Duration, sign_in: SignIn) -> Self {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
-        tokio::task::spawn_blocking(move || start(&hosts, lifetime)).await.unwrap()
+        tokio::task::spawn_blocking(move || start(&hosts, lifetime, &sign_in)).await.unwrap()
+    }
+
+    /// Does what a browser does in which somebody signs in as `account`: it begins at `url`, keeps cookies and
+    /// follows redirects. The address with which the provider sends it back is returned and not opened.
+    pub(crate) async fn sign_in(&self, url: &Url, account: &str) -> Url {
+        let host = url.host_str().unwrap().to_owned();
+        let client = https::client(self.authority(), self.address, &[&host]);
+        let mut cookies = BTreeMap::new();
+        let mut at = url.clone();
+        at.query_pairs_mut().append_pair("login_hint", account);
+        for _ in 0..10 {
+            let sent = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let answer = client.get(at.clone()).header("cookie", sent).send().await.unwrap();
+            for cookie in answer.headers().get_all("set-cookie") {
+                let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+            let status = answer.status();
+            let location = answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
+            let Some(location) = location else { panic!("{at} answers {status}: {}", answer.text().await.unwrap()) };
+            at = at.join(&location).unwrap();
+            if at.host_str() != Some(&host) {
+                return at;
+            }
+        }
+        panic!("the provider redirects without end, in the end to {at}");
     }
 
     /// Where it listens.
@@ -76,7 +142,7 @@ impl Drop for OidcProvider {
     }
 }
 
-fn start(hosts: &[String], lifetime: Duration) -> OidcProvider {
+fn start(hosts: &[String], lifetime: Duration, sign_in: &SignIn) -> OidcProvider {
     let npm = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
     let installed = env::var_os("KEYTILE_TEST_NPM").map_or_else(|| npm.clone(), PathBuf::from);
     assert!(
@@ -86,7 +152,7 @@ fn start(hosts: &[String], lifetime: Duration) -> OidcProvider {
     );
 
     let tls = certificate(hosts);
-    let clients = [HEADER_CLIENT, BODY_CLIENT].map(|client| {
+    let programs = [HEADER_CLIENT, BODY_CLIENT].map(|client| {
         json!({
             "client_id": client.id,
             "client_secret": client.secret,
@@ -96,12 +162,30 @@ fn start(hosts: &[String], lifetime: Duration) -> OidcProvider {
             "redirect_uris": [],
         })
     });
+    // Without a redirect, such a client would be a mistake.
+    let people = [SIGN_IN_CLIENT, SIGN_IN_BODY_CLIENT, SIGN_IN_PUBLIC_CLIENT].into_iter().filter(|_| !sign_in.redirects.is_empty());
+    let people = people.map(|client| {
+        let mut known = json!({
+            "client_id": client.id,
+            "token_endpoint_auth_method": client.method,
+            "grant_types": ["authorization_code"],
+            "response_types": ["code"],
+            "redirect_uris": sign_in.redirects,
+            "id_token_signed_response_alg": sign_in.algorithm,
+        });
+        if !client.secret.is_empty() {
+            known["client_secret"] = client.secret.into();
+        }
+        known
+    });
     let settings = json!({
         "issuer": format!("https://{}", hosts[0]),
         "key": tls.key_pem,
         "certificate": tls.certificate_pem,
         "lifetime": lifetime.as_secs(),
-        "clients": clients,
+        "clients": programs.into_iter().chain(people).collect::<Vec<_>>(),
+        "accounts": sign_in.accounts,
+        "claimsInIdToken": sign_in.claims_in_id_token,
     });
 
     let mut child = Command::new("node")
