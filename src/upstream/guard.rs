@@ -216,6 +216,14 @@ mod tests {
         assert!(guard.check("127.0.0.1".parse().unwrap()).is_err());
     }
 
+    #[test]
+    fn an_open_guard_lets_everything_pass() {
+        for address in ["10.0.0.1", "127.0.0.1", "::1", "fd00::1", "::ffff:192.168.0.1", "8.8.8.8", "2a00:1450:4001::1"] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(Guard::open().check(address), Ok(address.to_canonical()));
+        }
+    }
+
     proptest! {
         #[test]
         fn an_ipv4_address_is_judged_alike_in_every_form(bits: u32) {

@@ -3,7 +3,7 @@
 //!
 //! Fetching a token is one code path, [`Upstream::fetch_token`], for verification and broker alike,
 //! so that nothing verifies that would not work later. Requests go over HTTPS, to addresses that the
-//! guard has checked or an operator has pinned, within limits, and never follow a redirect. Nothing
+//! guard has checked or an operator has named, within limits, and never follow a redirect. Nothing
 //! here is logged that a request or an answer holds.
 
 mod api;

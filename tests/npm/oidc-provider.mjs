@@ -28,6 +28,8 @@ async function start({ issuer, key, certificate, lifetime, clients, accounts, cl
   const Provider = await loadProvider();
   const provider = new Provider(issuer, {
     clients,
+    // It offers no more ways to authenticate than its clients have.
+    clientAuthMethods: [...new Set(clients.map((client) => client.token_endpoint_auth_method))],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
     routes: { token: '/oauth/token' },

@@ -1,6 +1,6 @@
 //! Who somebody is, put together from the claims of an ID token and of the userinfo endpoint.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use openidconnect::{AdditionalClaims, EndUserEmail, EndUserName, LocalizedClaim, UserInfoClaims, core::CoreGenderClaim};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,13 @@ pub struct ExternalIdentity {
     pub name: Option<String>,
     /// The groups that they are in, each once and in order.
     pub groups: Vec<String>,
+}
+
+impl fmt::Display for ExternalIdentity {
+    /// Names the person in logs and in the audit by what cannot change.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.subject, self.issuer)
+    }
 }
 
 /// The claims that are not among the standard ones.

@@ -12,7 +12,7 @@ mod identity;
 mod provider;
 mod token;
 
-use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -139,12 +139,12 @@ impl Upstream {
     /// provider, so its keys are fetched anew, once.
     async fn verified(
         &self,
-        mut provider: std::sync::Arc<Provider>,
+        mut provider: Arc<Provider>,
         settings: &SingleSignOnSettings,
         pending: &PendingSignIn,
         tokens: Tokens,
         caller: &Caller<'_>,
-    ) -> Result<(std::sync::Arc<Provider>, Issued), SingleSignOnError> {
+    ) -> Result<(Arc<Provider>, Issued), SingleSignOnError> {
         let now = self.clock.now();
         let mut verdict = token::verify(&provider, settings, pending, &tokens, now);
         if verdict.as_ref().is_err_and(|fault| fault.may_be_of_old_keys()) {
@@ -189,13 +189,6 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
 
 fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     Option::<String>::deserialize(deserializer).map(|text| text.map(Into::into))
-}
-
-impl fmt::Display for ExternalIdentity {
-    /// Names the person in logs and in the audit by what cannot change.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.subject, self.issuer)
-    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ use crate::domain::time::Timestamp;
 /// How far the provider's clock may be behind ours.
 const LEEWAY: Duration = Duration::from_secs(60);
 
+/// The longest id of a person, in bytes.
+const SUBJECT_MAX: usize = 255;
+
 /// The algorithms that an ID token may be signed with: all with a key pair. One with a shared secret would
 /// let anybody who knows the client's secret make identities, and `none` anybody at all.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
@@ -211,7 +214,7 @@ pub(super) fn verify(
             return Err(TokenFault::AccessToken);
         }
     }
-    if claims.subject().is_empty() {
+    if !is_subject(claims.subject()) {
         return Err(TokenFault::Malformed);
     }
     Ok(claims.clone())
@@ -255,6 +258,11 @@ fn client(provider: &Provider, settings: &SingleSignOnSettings) -> SignInClient 
         Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())),
         None => client,
     }
+}
+
+/// Fit to be kept as an id and to stand in a log (OpenID Connect Core section 2).
+fn is_subject(subject: &str) -> bool {
+    (1..=SUBJECT_MAX).contains(&subject.len()) && !subject.chars().any(char::is_control)
 }
 
 fn holds_tokens(body: &[u8]) -> bool {

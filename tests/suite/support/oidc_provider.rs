@@ -1,8 +1,8 @@
 //! `oidc-provider` from npm, an OAuth2 server that nobody here wrote, running for one test.
 //!
 //! It serves `/oauth/token` over TLS under the host names that the test gives, and takes two clients:
-//! one that authenticates in the header and one that does so in the body. With [`SignIn`] it also signs
-//! people in by OpenID Connect, for three more clients. `scripts/test` installs it.
+//! one that authenticates in the header and one that does so in the body. With [`SignIn`] it signs people
+//! in by OpenID Connect instead. `scripts/test` installs it.
 
 use std::{
     collections::BTreeMap,
@@ -51,6 +51,8 @@ pub(crate) const SIGN_IN_PUBLIC_CLIENT: OauthClient = OauthClient { id: "sign-in
 /// Whom the provider signs in, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct SignIn {
+    /// For whom: some of [`SIGN_IN_CLIENT`], [`SIGN_IN_BODY_CLIENT`] and [`SIGN_IN_PUBLIC_CLIENT`].
+    pub(crate) clients: Vec<OauthClient>,
     /// Where browsers may be sent back to.
     pub(crate) redirects: Vec<String>,
     /// The claims of each account, by its id. `email`, `profile` and `groups` are the scopes that show them.
@@ -80,8 +82,7 @@ impl OidcProvider {
     /// # Panics
     /// With a sentence that names `scripts/test`, if Node or the npm package is missing.
     pub(crate) async fn start(hosts: &[&str], lifetime: Duration) -> Self {
-        let nobody = SignIn { redirects: Vec::new(), accounts: json!({}), claims_in_id_token: false, algorithm: "ES256" };
-        Self::run(hosts, lifetime, nobody).await
+        Self::run(hosts, lifetime, None).await
     }
 
     /// Starts a provider that signs people in.
@@ -89,12 +90,12 @@ impl OidcProvider {
     /// # Panics
     /// As [`OidcProvider::start`].
     pub(crate) async fn start_with_sign_in(hosts: &[&str], sign_in: SignIn) -> Self {
-        Self::run(hosts, Duration::from_secs(600), sign_in).await
+        Self::run(hosts, Duration::from_secs(600), Some(sign_in)).await
     }
 
-    async fn run(hosts: &[&str], lifetime: Duration, sign_in: SignIn) -> Self {
+    async fn run(hosts: &[&str], lifetime: Duration, sign_in: Option<SignIn>) -> Self {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
-        tokio::task::spawn_blocking(move || start(&hosts, lifetime, &sign_in)).await.unwrap()
+        tokio::task::spawn_blocking(move || start(&hosts, lifetime, sign_in.as_ref())).await.unwrap()
     }
 
     /// Does what a browser does in which somebody signs in as `account`: it begins at `url`, keeps cookies and
@@ -142,7 +143,7 @@ impl Drop for OidcProvider {
     }
 }
 
-fn start(hosts: &[String], lifetime: Duration, sign_in: &SignIn) -> OidcProvider {
+fn start(hosts: &[String], lifetime: Duration, sign_in: Option<&SignIn>) -> OidcProvider {
     let npm = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
     let installed = env::var_os("KEYTILE_TEST_NPM").map_or_else(|| npm.clone(), PathBuf::from);
     assert!(
@@ -152,40 +153,18 @@ fn start(hosts: &[String], lifetime: Duration, sign_in: &SignIn) -> OidcProvider
     );
 
     let tls = certificate(hosts);
-    let programs = [HEADER_CLIENT, BODY_CLIENT].map(|client| {
-        json!({
-            "client_id": client.id,
-            "client_secret": client.secret,
-            "token_endpoint_auth_method": client.method,
-            "grant_types": ["client_credentials"],
-            "response_types": [],
-            "redirect_uris": [],
-        })
-    });
-    // Without a redirect, such a client would be a mistake.
-    let people = [SIGN_IN_CLIENT, SIGN_IN_BODY_CLIENT, SIGN_IN_PUBLIC_CLIENT].into_iter().filter(|_| !sign_in.redirects.is_empty());
-    let people = people.map(|client| {
-        let mut known = json!({
-            "client_id": client.id,
-            "token_endpoint_auth_method": client.method,
-            "grant_types": ["authorization_code"],
-            "response_types": ["code"],
-            "redirect_uris": sign_in.redirects,
-            "id_token_signed_response_alg": sign_in.algorithm,
-        });
-        if !client.secret.is_empty() {
-            known["client_secret"] = client.secret.into();
-        }
-        known
-    });
+    let clients = match sign_in {
+        Some(sign_in) => sign_in.clients.iter().map(|client| for_people(client, sign_in)).collect(),
+        None => vec![for_programs(&HEADER_CLIENT), for_programs(&BODY_CLIENT)],
+    };
     let settings = json!({
         "issuer": format!("https://{}", hosts[0]),
         "key": tls.key_pem,
         "certificate": tls.certificate_pem,
         "lifetime": lifetime.as_secs(),
-        "clients": programs.into_iter().chain(people).collect::<Vec<_>>(),
-        "accounts": sign_in.accounts,
-        "claimsInIdToken": sign_in.claims_in_id_token,
+        "clients": clients,
+        "accounts": sign_in.map_or_else(|| json!({}), |sign_in| sign_in.accounts.clone()),
+        "claimsInIdToken": sign_in.is_some_and(|sign_in| sign_in.claims_in_id_token),
     });
 
     let mut child = Command::new("node")
@@ -206,6 +185,34 @@ fn start(hosts: &[String], lifetime: Duration, sign_in: &SignIn) -> OidcProvider
         panic!("oidc-provider did not start: {said}");
     };
     OidcProvider { child, _stdin: stdin, address: ([127, 0, 0, 1], port).into(), authority: tls.authority }
+}
+
+/// A client as the provider takes it, that fetches tokens for itself.
+fn for_programs(client: &OauthClient) -> Value {
+    json!({
+        "client_id": client.id,
+        "client_secret": client.secret,
+        "token_endpoint_auth_method": client.method,
+        "grant_types": ["client_credentials"],
+        "response_types": [],
+        "redirect_uris": [],
+    })
+}
+
+/// A client as the provider takes it, that people sign in to.
+fn for_people(client: &OauthClient, sign_in: &SignIn) -> Value {
+    let mut known = json!({
+        "client_id": client.id,
+        "token_endpoint_auth_method": client.method,
+        "grant_types": ["authorization_code"],
+        "response_types": ["code"],
+        "redirect_uris": sign_in.redirects,
+        "id_token_signed_response_alg": sign_in.algorithm,
+    });
+    if !client.secret.is_empty() {
+        known["client_secret"] = client.secret.into();
+    }
+    known
 }
 
 /// Reads the ready line. `None` if the process ended first, or took too long.

@@ -201,6 +201,10 @@ async fn userinfo_that_cannot_be_believed_signs_nobody_in() {
         let error = liar.refused().await;
         assert!(is_answer(&error, words), "{words}: {error}");
     }
+    // A signed answer counts only with a signature that is allowed for it.
+    liar.change(|says| says.userinfo = Reply::Whole(200, vec![("Content-Type", "application/jwt".into())], says.id_token()));
+    let error = liar.refused().await;
+    assert!(is_answer(&error, "signature of its userinfo"), "{error}");
     liar.change(|says| says.userinfo = Reply::json(500, json!({})));
     assert!(matches!(liar.refused().await, SingleSignOnError::Unreachable(_)));
 }

@@ -47,6 +47,8 @@ async fn a_claim_that_is_wrong_is_refused_and_named() {
         ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), TokenFault::AccessToken),
         ("sub", json!(""), TokenFault::Malformed),
         ("sub", Value::Null, TokenFault::Malformed),
+        ("sub", json!("a\nsigned in as root"), TokenFault::Malformed),
+        ("sub", json!("x".repeat(256)), TokenFault::Malformed),
     ] {
         liar.change(|says| {
             says.claims = right.clone();
