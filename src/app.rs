@@ -9,17 +9,20 @@ use std::{
 };
 
 use axum::Router;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use url::Url;
 
 use crate::{
     config::{Config, KEYRING_VALUE_VARIABLE, StorageConfig},
-    crypto::keyring::{Keyring, KeyringError},
+    crypto::{
+        keyring::{Keyring, KeyringError},
+        password::PasswordCost,
+    },
     domain::time::Clock,
     sandbox::{self, Sandbox},
     service::{
-        InstallationError, Service,
+        InstallationError, Service, ServiceError,
         catalogue::{Catalogue, CatalogueError},
     },
     store::{Store, StoreError},
@@ -90,12 +93,20 @@ pub enum StartError {
 }
 
 /// What a test may set that an operator cannot.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Overrides {
     /// Where names are looked up.
     pub nameserver: Nameserver,
     /// How long calls may take.
     pub limits: Limits,
+    /// How much work hashing a password is.
+    pub password_cost: PasswordCost,
+}
+
+impl Default for Overrides {
+    fn default() -> Self {
+        Self { nameserver: Nameserver::default(), limits: Limits::default(), password_cost: PasswordCost::RECOMMENDED }
+    }
 }
 
 impl App {
@@ -111,9 +122,10 @@ impl App {
             true => Some(Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).await.map_err(StartError::Sandbox)?),
             false => None,
         };
+        let cost = overrides.password_cost.clone();
         let settings = upstream_settings(config, sandbox.as_ref(), overrides)?;
         let upstream = Upstream::new(settings, clock.clone())?;
-        let service = Service::new(store, keyring, upstream, catalogue, clock).await?;
+        let service = Service::new(store, keyring, upstream, catalogue, clock, cost).await?;
         let address = config.address(listen);
         let settings = WebSettings { public_url: address.clone(), listen, sandbox: sandbox.is_some(), sandbox_hints };
         let router = web::router(WebState { service: service.clone(), settings: Arc::new(settings) });
@@ -123,6 +135,16 @@ impl App {
     /// The address to open.
     pub fn address(&self) -> &Url {
         &self.address
+    }
+
+    /// The address that makes the first administrator; `None` once there is one.
+    pub async fn setup_address(&self) -> Result<Option<Url>, StartError> {
+        let failed = |error: ServiceError| StartError::Setting(error.to_string());
+        let Some(token) = self.service.setup_token().await.map_err(failed)? else { return Ok(None) };
+        let mut address = self.address.clone();
+        address.set_path("/setup");
+        address.query_pairs_mut().append_pair("token", token.expose_secret());
+        Ok(Some(address))
     }
 
     /// The keyring that this start made, because the database was new.

@@ -16,6 +16,9 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
         println!("Made a new keyring: {}. Back it up apart from the database; without it nothing can be opened.", path.display());
     }
     let sandbox = if config.sandbox { " with the sandbox" } else { "" };
-    println!("Keytile is ready{sandbox}: {}", app.address());
+    match app.setup_address().await.map_err(|error| error.to_string())? {
+        None => println!("Keytile is ready{sandbox}: {}", app.address()),
+        Some(link) => println!("Keytile is ready{sandbox}. Open this link to make the first administrator; it works once: {link}"),
+    }
     app.serve(asked_to_stop()).await.map_err(|error| format!("serving ended: {error}"))
 }

@@ -52,9 +52,9 @@ impl<'a> Place<'a> {
         Self { table: "credential_secrets", row: credential, version, within: [connector.as_str().as_bytes(), &[]] }
     }
 
-    /// What was typed into an overlay of this connector, in the session with this hash.
-    pub fn draft(draft: Uuid, version: i64, session: &'a [u8; 32], connector: &'a ConnectorId) -> Self {
-        Self { table: "drafts", row: draft, version, within: [session, connector.as_str().as_bytes()] }
+    /// What this person typed into an overlay of this connector.
+    pub fn draft(draft: Uuid, version: i64, owner: &'a Uuid, connector: &'a ConnectorId) -> Self {
+        Self { table: "drafts", row: draft, version, within: [owner.as_bytes(), connector.as_str().as_bytes()] }
     }
 
     /// What a resource calls. Under another connector it would be another service.

@@ -1,14 +1,38 @@
 //! One-way values: what may be stored and compared, but not turned back into what it was made of.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+use crate::domain::{api_key::ApiKeyText, audit::AuditChain};
 
 /// What is stored of a session: the SHA-256 of its token. The token has 256 random bits (see
 /// [`super::random::url_token`]), so that no salt or slow hash is needed.
 pub fn session_hash(token: &SecretString) -> [u8; 32] {
     Sha256::digest(token.expose_secret()).into()
+}
+
+/// What a form has to bring with it, for the session of this cookie: a hash of the cookie that nobody can make
+/// who does not have the cookie, and that does not give the cookie away to who reads the page. It needs no
+/// place in the database, and holds before anybody is signed in.
+pub fn form_token(cookie: &str) -> String {
+    let digest = Sha256::new().chain_update(b"keytile form token\0").chain_update(cookie).finalize();
+    BASE64_URL_SAFE_NO_PAD.encode(digest)
+}
+
+/// Whether two texts are equal, in a time that depends only on their lengths.
+pub fn equal_in_constant_time(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+/// What is stored of an API key, and what it is looked up by: the SHA-256 of its text. The key has 256
+/// random bits, so that no salt or slow hash is needed, and how long a look-up by the hash takes tells
+/// nothing of the key. The text and not the bytes behind it, so that a check need not decode it.
+pub fn api_key_hash(key: &ApiKeyText) -> [u8; 32] {
+    Sha256::digest(key.expose()).into()
 }
 
 /// Makes keyed fingerprints (HMAC-SHA-256, RFC 2104), by which equal values are found without being
@@ -41,6 +65,23 @@ impl Fingerprint {
     }
 }
 
+/// The chain of the audit trail: HMAC-SHA-256 under a key of the installation, so that somebody who can write
+/// to the database but has no keyring cannot make a chain that holds.
+pub struct KeyedChain(Fingerprint);
+
+impl KeyedChain {
+    /// A chain under a key of its own, derived from that of the fingerprints.
+    pub fn derived_from(fingerprint: &Fingerprint) -> Self {
+        Self(Fingerprint::new(Zeroizing::new(fingerprint.of(&[b"audit trail"]))))
+    }
+}
+
+impl AuditChain for KeyedChain {
+    fn link(&self, before: &[u8; 32], record: &[u8]) -> [u8; 32] {
+        self.0.of(&[before, record])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +94,15 @@ mod tests {
         let hash = session_hash(&"abc".to_owned().into());
         let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, expected);
+    }
+
+    #[test]
+    fn the_hash_of_an_api_key_is_sha_256_of_its_text() {
+        let key = ApiKeyText::from_bytes(&[0; 32]);
+        let expected: [u8; 32] = Sha256::digest(key.expose()).into();
+        assert_eq!(api_key_hash(&key), expected);
+        assert_eq!(api_key_hash(&ApiKeyText::parse(key.expose()).unwrap()), expected);
+        assert_ne!(api_key_hash(&ApiKeyText::from_bytes(&[1; 32])), expected);
     }
 
     #[test]
@@ -71,6 +121,29 @@ mod tests {
             Fingerprint::from_key_bytes(&[1; 32]).unwrap().of(&[b"x"]),
             Fingerprint::new(Zeroizing::new([1; 32])).of(&[b"x"])
         );
+    }
+
+    #[test]
+    fn a_form_token_belongs_to_one_cookie_and_does_not_show_it() {
+        let token = form_token("cookie-of-ana");
+        assert_eq!(token.len(), 43);
+        assert_ne!(token, form_token("cookie-of-ben"));
+        assert_ne!(
+            token,
+            BASE64_URL_SAFE_NO_PAD.encode(session_hash(&"cookie-of-ana".to_owned().into())),
+            "it is not what is stored"
+        );
+        assert!(equal_in_constant_time(&token, &form_token("cookie-of-ana")));
+        assert!(!equal_in_constant_time(&token, &token[1..]));
+    }
+
+    #[test]
+    fn the_chain_depends_on_every_record_before_and_on_the_key() {
+        let chain = |key: u8| KeyedChain::derived_from(&Fingerprint::new(Zeroizing::new([key; 32])));
+        let first = chain(1).link(&[0; 32], b"one");
+        assert_ne!(chain(1).link(&first, b"two"), chain(1).link(&[0; 32], b"two"));
+        assert_ne!(first, chain(2).link(&[0; 32], b"one"));
+        assert_ne!(first, Fingerprint::new(Zeroizing::new([1; 32])).of(&[&[0; 32], b"one"]), "fingerprints have another key");
     }
 
     proptest! {

@@ -3,12 +3,18 @@
 //! What is parsed here cannot hold a wrong value afterwards. Nothing in here calls out, reads a file
 //! or asks for the time; whoever needs the time is handed a [`time::Clock`].
 
+pub mod account;
+pub mod api_key;
+pub mod audit;
 pub mod connector;
 pub mod credential;
 pub mod form;
 pub mod identifier;
 pub mod naming;
+pub mod password;
+pub mod permission;
 pub mod resource;
+pub mod session;
 pub mod time;
 pub mod values;
 pub mod verification;

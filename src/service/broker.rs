@@ -49,13 +49,13 @@ impl Service {
                 if row.summary.status != CredentialStatus::Verified {
                     // It works again, and everybody should see that.
                     let passed = Verification { stages: attempt.stages, failure: None, notice: None };
-                    self.0.store.record_verification(id, &self.sealed_verification(id, &passed)).await?;
+                    self.0.store.record_verification(id, &self.sealed_verification(id, &passed), None).await?;
                 }
                 Ok(Ok((token.access_token, TokenOrigin::Fetched)))
             }
             Err(diagnosis) => {
                 let failed = Verification { stages: attempt.stages, failure: Some(diagnosis.clone()), notice: None };
-                self.0.store.record_verification(id, &self.sealed_verification(id, &failed)).await?;
+                self.0.store.record_verification(id, &self.sealed_verification(id, &failed), None).await?;
                 self.0.store.delete_access_token(id).await?;
                 Ok(Err(diagnosis))
             }

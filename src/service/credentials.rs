@@ -2,9 +2,10 @@
 
 use url::Url;
 
-use super::{Service, ServiceError, resources::ResourceSummary};
+use super::{Service, ServiceError, audit::target, caller::Caller, resources::ResourceSummary};
 use crate::{
     domain::{
+        audit::{AuditAction, TargetKind},
         connector::{Connector, ConnectorId},
         credential::{CredentialId, CredentialStatus},
         naming::name_key,
@@ -97,7 +98,7 @@ pub enum CredentialDeletion {
 
 impl Service {
     /// A page of tiles.
-    pub async fn tiles(&self, query: &TileQuery) -> Result<TilePage, ServiceError> {
+    pub async fn tiles(&self, _caller: &Caller, query: &TileQuery) -> Result<TilePage, ServiceError> {
         let search = query.search.as_deref().map(str::trim).filter(|search| !search.is_empty()).map(name_key);
         let mut rows = self
             .0
@@ -125,7 +126,7 @@ impl Service {
     }
 
     /// One credential.
-    pub async fn credential(&self, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
+    pub async fn credential(&self, _caller: &Caller, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
         let store = &self.0.store;
         let Some(row) = store.credential(id).await? else { return Ok(None) };
         let connector = self.catalogue().get(row.summary.connector.as_str()).cloned();
@@ -149,12 +150,12 @@ impl Service {
     }
 
     /// What the newest verification had to say beside its outcome: the notice of the probe.
-    pub async fn notice(&self, id: CredentialId) -> Result<Option<Diagnosis>, ServiceError> {
+    pub async fn notice(&self, _caller: &Caller, id: CredentialId) -> Result<Option<Diagnosis>, ServiceError> {
         Ok(self.newest_verification(id).await?.and_then(|past| past.verification.notice))
     }
 
     /// Names of other credentials of the same account and client.
-    pub async fn same_account_as(&self, id: CredentialId) -> Result<Vec<String>, ServiceError> {
+    pub async fn same_account_as(&self, _caller: &Caller, id: CredentialId) -> Result<Vec<String>, ServiceError> {
         let Some(row) = self.0.store.credential(id).await? else { return Ok(Vec::new()) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(Vec::new()) };
         let Ok(values) = self.open_values(&row.summary, &row.secret) else { return Ok(Vec::new()) };
@@ -162,8 +163,11 @@ impl Service {
     }
 
     /// Deletes a credential that nothing uses.
-    pub async fn delete_credential(&self, id: CredentialId) -> Result<CredentialDeletion, ServiceError> {
-        Ok(match self.0.store.delete_credential(id).await? {
+    pub async fn delete_credential(&self, caller: &Caller, id: CredentialId) -> Result<CredentialDeletion, ServiceError> {
+        let Some(row) = self.0.store.credential(id).await? else { return Ok(CredentialDeletion::NotFound) };
+        let about = target(TargetKind::Credential, id, row.summary.name);
+        let audit = self.done(caller, AuditAction::DeleteCredential, about);
+        Ok(match self.0.store.delete_credential(id, &audit).await? {
             CredentialDelete::Deleted => CredentialDeletion::Deleted,
             CredentialDelete::InUse(count) => CredentialDeletion::InUse(u64::try_from(count).unwrap_or(0)),
             CredentialDelete::NotFound => CredentialDeletion::NotFound,

@@ -1,4 +1,4 @@
-//! Drafts: what was typed into an overlay and has not been saved. Sealed, bound to one session, and gone
+//! Drafts: what was typed into an overlay and has not been saved. Sealed, bound to one person, and gone
 //! 15 minutes after the last try.
 
 use std::{
@@ -9,13 +9,15 @@ use std::{
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Service, ServiceError, sessions::Session};
+use super::{Service, ServiceError, caller::Caller};
 use crate::{
     crypto::envelope::Place,
     domain::{
+        account::UserId,
         connector::{Connector, FieldId},
         credential::CredentialId,
         form::{Kept, RawForm},
+        permission::Permission,
         time::Timestamp,
         values::{FieldValue, FieldValues},
     },
@@ -52,9 +54,10 @@ pub(super) enum Draft {
 }
 
 impl Service {
-    /// A form to fill in: the session's unsaved draft for this connector, or an empty one.
-    pub async fn open_form(&self, session: &Session, connector: &Connector) -> Result<FormState, ServiceError> {
-        if let Some(row) = self.0.store.latest_open_draft(&session.hash, &connector.id, self.now()).await?
+    /// A form to fill in: the caller's unsaved draft for this connector, or an empty one.
+    pub async fn open_form(&self, caller: &Caller, connector: &Connector) -> Result<FormState, ServiceError> {
+        let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
+        if let Some(row) = self.0.store.latest_open_draft(owner, &connector.id, self.now()).await?
             && let Some(kept) = self.open_draft(&row).await?
         {
             return Ok(form_state(row.id, connector, &kept.values, Some(row.updated_at)));
@@ -62,16 +65,17 @@ impl Service {
         Ok(form_state(self.new_id(), connector, &FieldValues::default(), None))
     }
 
-    /// Forgets a draft of this session.
-    pub async fn discard_draft(&self, session: &Session, draft: Uuid) -> Result<(), ServiceError> {
-        self.0.store.delete_draft(draft, &session.hash).await?;
+    /// Forgets a draft of the caller.
+    pub async fn discard_draft(&self, caller: &Caller, draft: Uuid) -> Result<(), ServiceError> {
+        let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
+        self.0.store.delete_draft(draft, owner).await?;
         Ok(())
     }
 
-    /// The session's draft of this id, if it is one of this connector: what was typed for one service is
+    /// Somebody's draft of this id, if it is one of this connector: what was typed for one service is
     /// never sent to another.
-    pub(super) async fn draft(&self, session: &Session, connector: &Connector, id: Uuid) -> Result<Option<Draft>, ServiceError> {
-        let found = self.0.store.draft(id, &session.hash, self.now()).await?;
+    pub(super) async fn draft(&self, owner: UserId, connector: &Connector, id: Uuid) -> Result<Option<Draft>, ServiceError> {
+        let found = self.0.store.draft(id, owner, self.now()).await?;
         let Some(row) = found.filter(|row| row.connector == connector.id) else { return Ok(None) };
         if let DraftState::SavedAs(credential) = row.state {
             return Ok(Some(Draft::Saved(credential)));
@@ -81,10 +85,10 @@ impl Service {
     }
 
     /// Keeps what was typed, sealed, under this id, and returns the form to show again. `None` if the id is
-    /// taken: by another session, or by a form that has been saved.
+    /// taken: by somebody else, or by a form that has been saved.
     pub(super) async fn keep_draft(
         &self,
-        session: &Session,
+        owner: UserId,
         connector: &Connector,
         id: Uuid,
         version: i64,
@@ -93,9 +97,9 @@ impl Service {
         let now = self.now();
         let draft = NewDraft {
             id,
-            session: session.hash,
+            owner,
             connector: connector.id.clone(),
-            sealed: self.0.keyring.seal_packed(&Place::draft(id, version, &session.hash, &connector.id), &typed.to_bytes()),
+            sealed: self.0.keyring.seal_packed(&Place::draft(id, version, &owner, &connector.id), &typed.to_bytes()),
             version,
             updated_at: now,
             expires_at: now.plus(LIFETIME),
@@ -115,14 +119,14 @@ impl Service {
     /// every next form until its time is over; that is logged.
     async fn open_draft(&self, row: &DraftRow) -> Result<Option<Kept>, ServiceError> {
         let DraftState::Open(sealed) = &row.state else { return Ok(None) };
-        let opened = self.open(&Place::draft(row.id, row.version, &row.session, &row.connector), sealed);
+        let opened = self.open(&Place::draft(row.id, row.version, &row.owner, &row.connector), sealed);
         let kept = opened.map(|bytes| FieldValues::from_bytes(&bytes).and_then(kept_of));
         if let Ok(Some(kept)) = kept {
             return Ok(Some(kept));
         }
         let cause = kept.err();
         tracing::error!(draft = %row.id, error = cause.as_ref().map(|error| error as &dyn std::error::Error), "a draft does not open and is deleted");
-        self.0.store.delete_draft(row.id, &row.session).await?;
+        self.0.store.delete_draft(row.id, row.owner).await?;
         Ok(None)
     }
 }

@@ -3,12 +3,17 @@
 //! A use case answers with what a person did wrong as part of its result; a [`ServiceError`] is always
 //! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
 
+pub mod accounts;
+mod audit;
 mod broker;
+pub mod caller;
 pub mod catalogue;
 pub mod credentials;
 pub mod drafts;
+pub mod hashing;
 mod installation;
 pub mod preview;
+mod remembered;
 pub mod resources;
 pub mod save;
 pub mod sessions;
@@ -21,16 +26,26 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use self::installation::InstallationError;
-use self::{catalogue::Catalogue, credentials::Tile, resources::ResourceSummary};
+use self::{
+    accounts::Passwords,
+    caller::Caller,
+    catalogue::Catalogue,
+    credentials::Tile,
+    remembered::{Epoch, Remembered},
+    resources::ResourceSummary,
+    sessions::RememberedSession,
+};
 use crate::{
     crypto::{
         envelope::{OpenError, Place, Sealed},
-        hash::Fingerprint,
+        hash::{Fingerprint, KeyedChain},
         keyring::Keyring,
+        password::{OutOfMemory, PasswordCost},
         random,
     },
     domain::{
         credential::CredentialSummary,
+        permission::Permission,
         resource::ResourceKind,
         time::{Clock, Timestamp},
         values::FieldValues,
@@ -60,6 +75,12 @@ pub enum ServiceError {
         /// The table it is in.
         table: &'static str,
     },
+    /// The caller does not have this permission. That it was refused is recorded.
+    #[error("not allowed")]
+    Refused(Permission),
+    /// There is no memory for the hash of a password.
+    #[error("a password could not be hashed")]
+    OutOfMemory(#[from] OutOfMemory),
     /// A task ended before it had an answer.
     #[error("the work was interrupted")]
     Interrupted,
@@ -82,6 +103,10 @@ pub struct Parts {
     /// The time.
     pub clock: Arc<dyn Clock>,
     fingerprint: Fingerprint,
+    chain: KeyedChain,
+    passwords: Passwords,
+    epoch: Epoch,
+    sessions: Remembered<[u8; 32], RememberedSession>,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -107,9 +132,23 @@ impl Service {
         upstream: Upstream,
         catalogue: Catalogue,
         clock: Arc<dyn Clock>,
+        cost: PasswordCost,
     ) -> Result<Self, InstallationError> {
         let fingerprint = installation::check(&store, &keyring, clock.now()).await?;
-        Ok(Self(Arc::new(Parts { store, keyring, upstream, catalogue, clock, fingerprint, tasks: TaskTracker::new() })))
+        let chain = KeyedChain::derived_from(&fingerprint);
+        Ok(Self(Arc::new(Parts {
+            store,
+            keyring,
+            upstream,
+            catalogue,
+            clock,
+            fingerprint,
+            chain,
+            passwords: Passwords::new(cost),
+            epoch: Epoch::new(),
+            sessions: Remembered::new(),
+            tasks: TaskTracker::new(),
+        })))
     }
 
     /// The connectors.
@@ -133,7 +172,7 @@ impl Service {
     }
 
     /// Figures and lists of the home page.
-    pub async fn overview(&self) -> Result<Overview, ServiceError> {
+    pub async fn overview(&self, _caller: &Caller) -> Result<Overview, ServiceError> {
         let store = &self.0.store;
         let attention = store.credentials_needing_attention(OVERVIEW_LIMIT).await?;
         let sources = store.resources_page(ResourceKind::Source, None, OVERVIEW_LIMIT).await?;
@@ -143,12 +182,6 @@ impl Service {
             sources: sources.into_iter().map(ResourceSummary::from).collect(),
             destinations: destinations.into_iter().map(ResourceSummary::from).collect(),
         })
-    }
-
-    /// Deletes sessions, drafts and access tokens whose time is over.
-    pub async fn delete_expired(&self) -> Result<(), ServiceError> {
-        self.0.store.delete_expired(self.now()).await?;
-        Ok(())
     }
 
     /// Waits for work that goes on without its request, then closes the database.

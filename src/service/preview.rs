@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
-use super::{Service, ServiceError, broker::TokenOrigin};
+use super::{Service, ServiceError, broker::TokenOrigin, caller::Caller};
 use crate::{
     domain::{
         connector::{Connector, template::Context},
@@ -75,6 +75,7 @@ impl Service {
     /// Makes the request with the credential. `None` when there is no such credential of this connector.
     pub async fn preview(
         &self,
+        _caller: &Caller,
         connector: &Connector,
         credential: CredentialId,
         endpoint: &Endpoint,

@@ -4,15 +4,19 @@ use uuid::Uuid;
 
 use super::{
     Service, ServiceError,
+    audit::target,
+    caller::Caller,
     credentials::{Tile, TileQuery},
 };
 use crate::{
     crypto::envelope::Place,
     domain::{
+        audit::{AuditAction, TargetKind},
         connector::{Connector, ConnectorId},
         credential::{CredentialId, CredentialStatus},
         form::FieldError,
         naming::{Description, Name},
+        permission::Permission,
         resource::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind},
         time::Timestamp,
     },
@@ -138,12 +142,14 @@ impl Service {
     /// Creates a resource. `form` identifies the form, so that submitting it twice creates one.
     pub async fn create_resource(
         &self,
+        caller: &Caller,
         kind: ResourceKind,
         connector: &Connector,
         credential: CredentialId,
         form: Uuid,
         raw: &RawResource,
     ) -> Result<ResourceCreation, ServiceError> {
+        let owner = self.require_person(caller, Permission::MakeResources, "creating a resource").await?;
         let mut errors = Vec::new();
         let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
         let description =
@@ -166,6 +172,7 @@ impl Service {
         let new = NewResource {
             id,
             kind,
+            owner,
             name: &name,
             description: &description,
             connector: &connector.id,
@@ -174,7 +181,8 @@ impl Service {
             created_at: self.now(),
             form_id: form,
         };
-        Ok(match self.0.store.insert_resource(&new).await? {
+        let audit = self.done(caller, AuditAction::CreateResource, target(TargetKind::Resource, id, name.as_str()));
+        Ok(match self.0.store.insert_resource(&new, &audit).await? {
             ResourceInsert::Inserted => ResourceCreation::Created(id),
             ResourceInsert::AlreadyCreated(earlier) => ResourceCreation::Created(earlier),
             ResourceInsert::CredentialGone => gone(),
@@ -186,7 +194,12 @@ impl Service {
     }
 
     /// Resources of a kind, newest first, at most 50, beginning behind one.
-    pub async fn resources(&self, kind: ResourceKind, after: Option<ResourceId>) -> Result<ResourcePage, ServiceError> {
+    pub async fn resources(
+        &self,
+        _caller: &Caller,
+        kind: ResourceKind,
+        after: Option<ResourceId>,
+    ) -> Result<ResourcePage, ServiceError> {
         let mut rows = self.0.store.resources_page(kind, after, PAGE + 1).await?;
         let page = PAGE as usize;
         let next = (rows.len() > page).then(|| rows[page - 1].id);
@@ -195,13 +208,19 @@ impl Service {
     }
 
     /// One resource as lists show it. Opens nothing that is sealed, so that what is damaged can be deleted.
-    pub async fn resource_summary(&self, kind: ResourceKind, id: ResourceId) -> Result<Option<ResourceSummary>, ServiceError> {
+    pub async fn resource_summary(
+        &self,
+        _caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Option<ResourceSummary>, ServiceError> {
         Ok(self.0.store.resource(id).await?.filter(|row| row.kind == kind).map(ResourceSummary::from))
     }
 
     /// One resource. `search` narrows the credentials that it could use instead.
     pub async fn resource(
         &self,
+        caller: &Caller,
         kind: ResourceKind,
         id: ResourceId,
         search: Option<&str>,
@@ -225,7 +244,7 @@ impl Service {
         let Some(own) = self.0.store.credential(resource.credential).await? else { return Ok(None) };
         let query =
             TileQuery { connector: Some(resource.connector.clone()), search: search.map(str::to_owned), ..TileQuery::default() };
-        let mut alternatives = self.tiles(&query).await?.tiles;
+        let mut alternatives = self.tiles(caller, &query).await?.tiles;
         alternatives.retain(|tile| tile.id != resource.credential);
         Ok(Some(ResourceDetail { resource, credential: self.tile(own), alternatives }))
     }
@@ -234,13 +253,15 @@ impl Service {
     /// no such credential of its connector.
     pub async fn change_credential(
         &self,
+        caller: &Caller,
         kind: ResourceKind,
         id: ResourceId,
         credential: CredentialId,
     ) -> Result<bool, ServiceError> {
         loop {
             let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(false) };
-            match self.0.store.set_resource_credential(id, credential, row.version).await? {
+            let audit = self.done(caller, AuditAction::ChangeResource, target(TargetKind::Resource, id, row.name));
+            match self.0.store.set_resource_credential(id, credential, row.version, &audit).await? {
                 ResourceChange::Changed => return Ok(true),
                 // Somebody changed something else of it in between; this choice still stands.
                 ResourceChange::Outdated => {}
@@ -250,8 +271,10 @@ impl Service {
     }
 
     /// Deletes a resource. False when there was none.
-    pub async fn delete_resource(&self, kind: ResourceKind, id: ResourceId) -> Result<bool, ServiceError> {
-        Ok(self.0.store.delete_resource(id, kind).await?)
+    pub async fn delete_resource(&self, caller: &Caller, kind: ResourceKind, id: ResourceId) -> Result<bool, ServiceError> {
+        let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(false) };
+        let audit = self.done(caller, AuditAction::DeleteResource, target(TargetKind::Resource, id, row.name));
+        Ok(self.0.store.delete_resource(id, kind, &audit).await?)
     }
 }
 

@@ -8,17 +8,21 @@ use uuid::Uuid;
 
 use super::{
     Service, ServiceError,
+    audit::target,
+    caller::Caller,
     drafts::{Draft, FormState, Typed},
-    sessions::Session,
     verify::Verified,
 };
 use crate::{
     crypto::envelope::Place,
     domain::{
+        account::UserId,
+        audit::{AuditAction, AuditOutcome, TargetKind},
         connector::Connector,
         credential::CredentialId,
-        form::{self, CredentialInput, FieldError, RawForm},
+        form::{self, CredentialInput, FieldError, Kept, RawForm},
         naming::name_key,
+        permission::Permission,
         verification::{StageObserver, Verification},
     },
     store::{CredentialInsert, DraftKey, NewCredential},
@@ -44,47 +48,42 @@ pub enum SaveOutcome {
     },
 }
 
+/// What came of keeping what was typed.
+enum Keeping {
+    /// It is kept; `before` is what was kept until now.
+    Kept { before: Option<Kept>, form: FormState },
+    /// The same form has been saved as this credential.
+    SavedBefore(CredentialId),
+}
+
 impl Service {
     /// Saves a credential. Runs to its end even when the caller goes away, so that a lost connection does
     /// not leave it open whether the credential was stored; sending the same form again answers that.
     pub async fn save_credential(
         &self,
-        session: Session,
+        caller: Caller,
         connector: Arc<Connector>,
         draft: Uuid,
         raw: RawForm,
         observer: Arc<dyn StageObserver>,
     ) -> Result<SaveOutcome, ServiceError> {
         let service = self.clone();
-        let work = async move { service.save(&session, &connector, draft, &raw, &*observer).await };
+        let work = async move { service.save(&caller, &connector, draft, &raw, &*observer).await };
         self.0.tasks.spawn(work.in_current_span()).await.map_err(|_| ServiceError::Interrupted)?
     }
 
     async fn save(
         &self,
-        session: &Session,
+        caller: &Caller,
         connector: &Connector,
         draft: Uuid,
         raw: &RawForm,
         observer: &dyn StageObserver,
     ) -> Result<SaveOutcome, ServiceError> {
-        let (before, version) = match self.draft(session, connector, draft).await? {
-            Some(Draft::Saved(credential)) if self.bears_name(credential, raw).await? => return Ok(SaveOutcome::Saved(credential)),
-            Some(Draft::Open { kept, version }) => (Some(kept), version + 1),
-            Some(Draft::Saved(_)) | None => (None, 1),
-        };
-        let kept = form::keep(connector, raw, before.as_ref());
-        let typed = Typed::new(raw, &kept);
-        let form = match self.keep_draft(session, connector, draft, version, &typed).await? {
-            Some(form) => form,
-            // The same form was saved a moment ago, or the id is not this form's to use.
-            None => match self.saved_before(session, connector, draft, raw).await? {
-                Some(credential) => return Ok(SaveOutcome::Saved(credential)),
-                None => {
-                    let form = self.keep_draft(session, connector, self.new_id(), 1, &typed).await?;
-                    form.unwrap_or_else(|| self.unkept_form(connector, &typed))
-                }
-            },
+        let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
+        let (before, form) = match self.keep(owner, connector, draft, raw).await? {
+            Keeping::Kept { before, form } => (before, form),
+            Keeping::SavedBefore(credential) => return Ok(SaveOutcome::Saved(credential)),
         };
         let input = match form::parse(connector, raw, before.as_ref()) {
             Ok(input) => input,
@@ -92,23 +91,30 @@ impl Service {
         };
         // Asked for early, so that nobody waits for a verification only to hear that the name is taken. What
         // decides is the constraint of the database.
-        if self.0.store.credential_named(&connector.id, &input.name.key()).await?.is_some() {
-            return self.name_taken(session, connector, raw, form).await;
+        if self.0.store.credential_named(&connector.id, owner, &input.name.key()).await?.is_some() {
+            return self.name_taken(owner, connector, raw, form).await;
         }
         let verified = match self.verify(connector, &input.values, observer).await {
             Ok(verified) => verified,
-            Err(verification) => return Ok(SaveOutcome::Rejected { verification: Box::new(verification), form }),
+            Err(verification) => {
+                let words = verification.failure.as_ref().map(|failure| failure.stage.as_str()).unwrap_or_default();
+                let detail = format!("not saved: the verification of a {} credential failed at {words}", connector.id);
+                let audit = self.audit(caller, AuditAction::VerifyCredential, None, AuditOutcome::Failed, detail);
+                self.0.store.record(&audit).await?;
+                return Ok(SaveOutcome::Rejected { verification: Box::new(verification), form });
+            }
         };
         let id = self.new_id();
-        let draft = DraftKey { id: form.draft, session: session.hash };
-        let mut new = self.sealed_credential(id, connector, &input, &verified, draft);
-        let mut inserted = self.0.store.insert_credential(&new).await?;
+        let draft = DraftKey { id: form.draft, owner };
+        let mut new = self.sealed_credential(id, owner, connector, &input, &verified, draft);
+        let added = self.done(caller, AuditAction::AddCredential, target(TargetKind::Credential, id, input.name.as_str()));
+        let mut inserted = self.0.store.insert_credential(&new, &added).await?;
         if let CredentialInsert::AlreadySaved(other) = inserted
             && !self.bears_name(other, raw).await?
         {
             // While this one was verified, the other window's form of the same id was saved.
             new.draft = None;
-            inserted = self.0.store.insert_credential(&new).await?;
+            inserted = self.0.store.insert_credential(&new, &added).await?;
         }
         match inserted {
             CredentialInsert::Inserted => {
@@ -122,19 +128,51 @@ impl Service {
                 Ok(SaveOutcome::Saved(id))
             }
             CredentialInsert::AlreadySaved(credential) => Ok(SaveOutcome::Saved(credential)),
-            CredentialInsert::NameTaken => self.name_taken(session, connector, raw, form).await,
+            CredentialInsert::NameTaken => self.name_taken(owner, connector, raw, form).await,
         }
+    }
+
+    /// Keeps what was typed when it cannot be saved now, because the session ran out.
+    pub async fn keep_form(&self, caller: &Caller, connector: &Connector, draft: Uuid, raw: &RawForm) -> Result<(), ServiceError> {
+        let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
+        self.keep(owner, connector, draft, raw).await?;
+        Ok(())
+    }
+
+    /// Keeps what was typed in a draft, before anything else is done with it.
+    async fn keep(&self, owner: UserId, connector: &Connector, draft: Uuid, raw: &RawForm) -> Result<Keeping, ServiceError> {
+        let (before, version) = match self.draft(owner, connector, draft).await? {
+            Some(Draft::Saved(credential)) if self.bears_name(credential, raw).await? => {
+                return Ok(Keeping::SavedBefore(credential));
+            }
+            Some(Draft::Open { kept, version }) => (Some(kept), version + 1),
+            Some(Draft::Saved(_)) | None => (None, 1),
+        };
+        let kept = form::keep(connector, raw, before.as_ref());
+        let typed = Typed::new(raw, &kept);
+        let form = match self.keep_draft(owner, connector, draft, version, &typed).await? {
+            Some(form) => form,
+            // The same form was saved a moment ago, or the id is not this form's to use.
+            None => match self.saved_before(owner, connector, draft, raw).await? {
+                Some(credential) => return Ok(Keeping::SavedBefore(credential)),
+                None => {
+                    let form = self.keep_draft(owner, connector, self.new_id(), 1, &typed).await?;
+                    form.unwrap_or_else(|| self.unkept_form(connector, &typed))
+                }
+            },
+        };
+        Ok(Keeping::Kept { before, form })
     }
 
     /// The credential that this form was saved as, if it was.
     async fn saved_before(
         &self,
-        session: &Session,
+        owner: UserId,
         connector: &Connector,
         draft: Uuid,
         raw: &RawForm,
     ) -> Result<Option<CredentialId>, ServiceError> {
-        let Some(Draft::Saved(id)) = self.draft(session, connector, draft).await? else { return Ok(None) };
+        let Some(Draft::Saved(id)) = self.draft(owner, connector, draft).await? else { return Ok(None) };
         Ok(self.bears_name(id, raw).await?.then_some(id))
     }
 
@@ -148,12 +186,12 @@ impl Service {
     /// The name is taken: by somebody else, or by this very form, sent twice, whose other half was faster.
     async fn name_taken(
         &self,
-        session: &Session,
+        owner: UserId,
         connector: &Connector,
         raw: &RawForm,
         form: FormState,
     ) -> Result<SaveOutcome, ServiceError> {
-        if let Some(credential) = self.saved_before(session, connector, form.draft, raw).await? {
+        if let Some(credential) = self.saved_before(owner, connector, form.draft, raw).await? {
             return Ok(SaveOutcome::Saved(credential));
         }
         let name = raw.name.trim();
@@ -164,6 +202,7 @@ impl Service {
     fn sealed_credential<'a>(
         &self,
         id: CredentialId,
+        owner: UserId,
         connector: &'a Connector,
         input: &'a CredentialInput,
         verified: &Verified,
@@ -172,6 +211,7 @@ impl Service {
         NewCredential {
             id,
             connector: &connector.id,
+            owner,
             name: &input.name,
             description: &input.description,
             fingerprint: self.fingerprint(connector, &input.values),

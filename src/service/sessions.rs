@@ -1,35 +1,204 @@
-//! Browser sessions. Until there are accounts, a session only says which drafts are whose.
+//! Sessions of people who are signed in: found by their cookie, listed, ended.
+//!
+//! A session ends 12 hours after it was last used and 7 days after it was made. Its id is new at every sign-in
+//! and at every rise of rights, so that an id that somebody planted is worth nothing.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
+use uuid::Uuid;
 
-use super::{Service, ServiceError};
-use crate::crypto::{hash, random};
+use super::{
+    Service, ServiceError,
+    audit::target,
+    caller::{Caller, Origin, Person},
+};
+use crate::{
+    crypto::{hash, random},
+    domain::{
+        account::{UserId, UserState},
+        audit::{AuditAction, TargetKind},
+        session::{SessionStage, SignInMethod},
+        time::Timestamp,
+    },
+    store::{ExpiredSessions, ListedSession, NewSession, SessionRow},
+};
 
-/// How long a session lives.
-const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How long a session lives that nobody uses.
+pub const IDLE: Duration = Duration::from_secs(12 * 3_600);
+/// How long a session lives at most.
+pub const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How long the code of the second factor may take.
+const SECOND_FACTOR: Duration = Duration::from_secs(10 * 60);
+/// How long a session that ran out is still known, so that what was typed in it can be kept.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+/// How exactly it is known when a session was last used.
+const USE_STEP: Duration = Duration::from_secs(60);
+/// How long failures of signing in are counted.
+pub(super) const COUNTED: Duration = Duration::from_secs(24 * 3_600);
+/// The most of what a browser calls itself that is kept, in characters.
+const AGENT_MAX: usize = 200;
 
-/// A live session. Only a hash of what its cookie holds.
-#[derive(Clone, Copy)]
+/// A live session.
+#[derive(Debug, Clone)]
 pub struct Session {
+    /// What names it in the list of sessions.
+    pub id: Uuid,
+    /// Whose it is.
+    pub person: Person,
+    /// How somebody signed in.
+    pub method: SignInMethod,
     pub(super) hash: [u8; 32],
 }
 
+/// What a cookie stands for.
+#[derive(Debug, Clone)]
+pub enum SessionState {
+    /// A live session.
+    Live(Session),
+    /// The password was right, and the code of the second factor is missing.
+    SecondFactor(Session),
+    /// A session that ran out, not long ago, of an account that can still be used.
+    RanOut(Person),
+    /// Nothing.
+    None,
+}
+
 impl Service {
-    /// The session of this cookie, if it is live.
-    pub async fn resume_session(&self, cookie: &str) -> Result<Option<Session>, ServiceError> {
+    /// What this cookie stands for.
+    pub async fn resume_session(&self, cookie: &str) -> Result<SessionState, ServiceError> {
         let hash = hash::session_hash(&SecretString::from(cookie));
-        let live = self.0.store.session_is_live(&hash, self.now()).await?;
-        Ok(live.then_some(Session { hash }))
+        let epoch = self.0.epoch.current(&self.0.store).await?;
+        let mut row = match self.0.sessions.get(&hash, epoch) {
+            Some(row) => row,
+            None => {
+                let Some(row) = self.0.store.session(&hash).await? else { return Ok(SessionState::None) };
+                self.0.sessions.put(hash, epoch, row.clone());
+                row
+            }
+        };
+        let now = self.now();
+        let ran_out = row.expires_at <= now || row.used_at.plus(IDLE) <= now;
+        let person = Person { id: row.owner, email: row.email.clone(), name: row.name.clone(), role: row.role };
+        match (row.state, row.stage) {
+            (UserState::Disabled, _) => return Ok(SessionState::None),
+            (UserState::Active, SessionStage::SecondFactor) if ran_out => return Ok(SessionState::None),
+            (UserState::Active, SessionStage::SignedIn) if ran_out => return Ok(SessionState::RanOut(person)),
+            (UserState::Active, _) => {}
+        }
+        if now.since(row.used_at) >= USE_STEP {
+            self.0.store.touch_session(&hash, now).await?;
+            row.used_at = now;
+            self.0.sessions.put(hash, epoch, row.clone());
+        }
+        let session = Session { id: row.id, person, method: row.method, hash };
+        Ok(match row.stage {
+            SessionStage::SignedIn => SessionState::Live(session),
+            SessionStage::SecondFactor => SessionState::SecondFactor(session),
+        })
     }
 
-    /// Starts a session: the session, and what its cookie has to hold.
-    pub async fn start_session(&self) -> Result<(Session, SecretString), ServiceError> {
+    /// Starts a session of an account in place of the one before it: answers what its cookie has to hold.
+    /// The caller of this has made sure that it is this person.
+    pub(super) async fn start_session(
+        &self,
+        caller: &Caller,
+        owner: &Person,
+        stage: SessionStage,
+        method: SignInMethod,
+        agent: &str,
+        before: Option<&Session>,
+    ) -> Result<SecretString, ServiceError> {
         let cookie = random::url_token();
-        let hash = hash::session_hash(&cookie);
         let now = self.now();
-        self.0.store.insert_session(&hash, now, now.plus(LIFETIME)).await?;
-        Ok((Session { hash }, cookie))
+        let lifetime = match stage {
+            SessionStage::SignedIn => LIFETIME,
+            SessionStage::SecondFactor => SECOND_FACTOR,
+        };
+        let session = NewSession {
+            hash: hash::session_hash(&cookie),
+            id: self.new_id(),
+            owner: owner.id,
+            stage,
+            method,
+            address: caller.origin.address.clone(),
+            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect(),
+            created_at: now,
+            expires_at: now.plus(lifetime),
+        };
+        let signed_in = Caller::person(owner.clone(), caller.origin.clone());
+        let detail = match (method, stage) {
+            (_, SessionStage::SecondFactor) => "password accepted; the code is still missing",
+            (SignInMethod::Password, _) => "with password",
+            (SignInMethod::SingleSignOn, _) => "with single sign-on",
+            (SignInMethod::Link, _) => "with a link",
+        };
+        let mut audit = self.done(&signed_in, AuditAction::SignIn, target(TargetKind::User, owner.id, &owner.email));
+        audit.event.detail = detail.to_owned();
+        self.0.store.start_session(&session, before.map(|session| &session.hash), &audit).await?;
+        self.0.epoch.forget();
+        Ok(cookie)
+    }
+
+    /// Ends the present session.
+    pub async fn sign_out(&self, session: &Session, origin: &Origin) -> Result<(), ServiceError> {
+        let caller = Caller::person(session.person.clone(), origin.clone());
+        let audit = self.done(&caller, AuditAction::SignOut, None);
+        self.0.store.end_session(session.person.id, session.id, &audit).await?;
+        self.0.epoch.forget();
+        Ok(())
+    }
+
+    /// The live sessions of somebody, newest first, and whether each is the present one.
+    pub async fn sessions(&self, present: &Session) -> Result<Vec<(ListedSession, bool)>, ServiceError> {
+        let sessions = self.live_sessions(present.person.id).await?;
+        Ok(sessions
+            .into_iter()
+            .map(|session| {
+                let own = session.hash == present.hash;
+                (session, own)
+            })
+            .collect())
+    }
+
+    pub(super) async fn live_sessions(&self, owner: UserId) -> Result<Vec<ListedSession>, ServiceError> {
+        let now = self.now();
+        let unused_since = Timestamp::from_millis(now.as_millis().saturating_sub(millis(IDLE)));
+        Ok(self.0.store.sessions_of(owner, now, unused_since).await?)
+    }
+
+    /// Ends one of somebody's own sessions. False if there is none of this id.
+    pub async fn end_session(&self, present: &Session, id: Uuid, origin: &Origin) -> Result<bool, ServiceError> {
+        let caller = Caller::person(present.person.clone(), origin.clone());
+        let audit = self.done(&caller, AuditAction::EndSession, target(TargetKind::Session, id, ""));
+        let ended = self.0.store.end_session(present.person.id, id, &audit).await?;
+        self.0.epoch.forget();
+        Ok(ended)
+    }
+
+    /// Ends all of somebody's own sessions but the present one.
+    pub async fn end_other_sessions(&self, present: &Session, origin: &Origin) -> Result<u64, ServiceError> {
+        let caller = Caller::person(present.person.clone(), origin.clone());
+        let mut audit = self.done(&caller, AuditAction::EndSession, None);
+        audit.event.detail = "all others".into();
+        let ended = self.0.store.end_other_sessions(present.person.id, &present.hash, &audit).await?;
+        self.0.epoch.forget();
+        Ok(ended)
+    }
+
+    /// Deletes sessions, drafts, links, counters and access tokens whose time is over.
+    pub async fn delete_expired(&self) -> Result<(), ServiceError> {
+        let now = self.now();
+        let ago = |by: Duration| Timestamp::from_millis(now.as_millis().saturating_sub(millis(by)));
+        let expired = ExpiredSessions { ended_before: ago(REMEMBERED), unused_since: ago(IDLE + REMEMBERED) };
+        self.0.store.delete_expired(now, expired, ago(COUNTED)).await?;
+        Ok(())
     }
 }
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The remembered row of a session.
+pub(super) type RememberedSession = SessionRow;

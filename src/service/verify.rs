@@ -1,10 +1,11 @@
 //! Verification: the same token request that the broker makes later, observed stage by stage, and then the
 //! probe of the API.
 
-use super::{Service, ServiceError};
+use super::{Service, ServiceError, audit::target, caller::Caller};
 use crate::{
     crypto::envelope::Place,
     domain::{
+        audit::{AuditAction, AuditOutcome, TargetKind},
         connector::{CLIENT_ID, Connector, FieldId},
         credential::CredentialId,
         values::FieldValues,
@@ -47,7 +48,7 @@ impl Service {
 
     /// Verifies a stored credential again and keeps what it finds. `None` when there is no such credential,
     /// or its connector is no longer known.
-    pub async fn test_credential(&self, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
+    pub async fn test_credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
         let Some(row) = self.0.store.credential(id).await? else { return Ok(None) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
         let values = self.open_values(&row.summary, &row.secret)?;
@@ -58,7 +59,10 @@ impl Service {
             }
             Err(verification) => verification,
         };
-        self.0.store.record_verification(id, &self.sealed_verification(id, &verification)).await?;
+        let outcome = if verification.failure.is_none() { AuditOutcome::Done } else { AuditOutcome::Failed };
+        let about = target(TargetKind::Credential, id, row.summary.name);
+        let audit = self.audit(caller, AuditAction::VerifyCredential, about, outcome, "");
+        self.0.store.record_verification(id, &self.sealed_verification(id, &verification), Some(&audit)).await?;
         Ok(Some(verification))
     }
 

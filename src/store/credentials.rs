@@ -5,13 +5,16 @@ use uuid::Uuid;
 
 use super::{
     NewVerification, Store, StoreError,
-    database::{reading, transaction, writing},
+    audit::append_audit,
+    database::{reading, transaction},
     lookups,
     verifications::insert_verification,
 };
 use crate::{
     crypto::envelope::Sealed,
     domain::{
+        account::UserId,
+        audit::Audit,
         connector::ConnectorId,
         credential::{CredentialId, CredentialStatus, CredentialSummary},
         naming::{Description, Name, name_key},
@@ -35,6 +38,8 @@ pub struct NewCredential<'a> {
     pub name: &'a Name,
     /// Its description.
     pub description: &'a Description,
+    /// Whose it is.
+    pub owner: UserId,
     /// A keyed hash of what identifies the account.
     pub fingerprint: Vec<u8>,
     /// When it is saved.
@@ -47,13 +52,13 @@ pub struct NewCredential<'a> {
     pub draft: Option<DraftKey>,
 }
 
-/// A draft, and the session that it must belong to.
+/// A draft, and the person that it must belong to.
 #[derive(Debug, Clone, Copy)]
 pub struct DraftKey {
     /// The id of the draft.
     pub id: Uuid,
-    /// The hash of its session.
-    pub session: [u8; 32],
+    /// Whose it is.
+    pub owner: UserId,
 }
 
 /// What came of storing a credential.
@@ -61,7 +66,7 @@ pub struct DraftKey {
 pub enum CredentialInsert {
     /// It is stored, and its draft is used up.
     Inserted,
-    /// Another credential of its connector has this name; its draft is as it was.
+    /// The owner has another credential of its connector with this name; the draft is as it was.
     NameTaken,
     /// The same draft has already been saved as this credential.
     AlreadySaved(CredentialId),
@@ -107,13 +112,12 @@ impl Store {
     ///
     /// The draft is claimed first, so that of several submissions of one form, one stores the
     /// credential and the others learn of it.
-    pub async fn insert_credential(&self, new: &NewCredential<'_>) -> Result<CredentialInsert, StoreError> {
-        const CLAIM: &str =
-            "UPDATE drafts SET credential = $1, sealed = NULL WHERE id = $2 AND session = $3 AND credential IS NULL";
-        const CLAIMED: &str = "SELECT credential FROM drafts WHERE id = $1 AND session = $2 AND credential IS NOT NULL";
-        const CREDENTIAL: &str = "INSERT INTO credentials (id, connector, name, name_key, description, search_key, fingerprint,
-                status, verified_at, created_at, version)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1) ON CONFLICT (connector, name_key) DO NOTHING";
+    pub async fn insert_credential(&self, new: &NewCredential<'_>, audit: &Audit<'_>) -> Result<CredentialInsert, StoreError> {
+        const CLAIM: &str = "UPDATE drafts SET credential = $1, sealed = NULL WHERE id = $2 AND owner = $3 AND credential IS NULL";
+        const CLAIMED: &str = "SELECT credential FROM drafts WHERE id = $1 AND owner = $2 AND credential IS NOT NULL";
+        const CREDENTIAL: &str = "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint,
+                status, verified_at, created_at, version, sharing)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, 'private') ON CONFLICT (connector, owner, name_key) DO NOTHING";
         const SECRET: &str =
             "INSERT INTO credential_secrets (credential, version, state, created_at, key_id, wrapped_key, ciphertext)
             VALUES ($1, 1, 'active', $2, $3, $4, $5)";
@@ -121,9 +125,9 @@ impl Store {
         let search_key = format!("{key}\n{}", name_key(new.description.as_str()));
         transaction!(self, transaction => {
             if let Some(draft) = &new.draft {
-                let claim = sqlx::query(CLAIM).bind(new.id).bind(draft.id).bind(&draft.session[..]);
+                let claim = sqlx::query(CLAIM).bind(new.id).bind(draft.id).bind(draft.owner);
                 if claim.execute(&mut *transaction).await?.rows_affected() == 0 {
-                    let claimed = sqlx::query_scalar(CLAIMED).bind(draft.id).bind(&draft.session[..]);
+                    let claimed = sqlx::query_scalar(CLAIMED).bind(draft.id).bind(draft.owner);
                     if let Some(saved) = claimed.fetch_optional(&mut *transaction).await? {
                         return Ok(CredentialInsert::AlreadySaved(saved));
                     }
@@ -132,6 +136,7 @@ impl Store {
             let credential = sqlx::query(CREDENTIAL)
                 .bind(new.id)
                 .bind(new.connector.as_str())
+                .bind(new.owner)
                 .bind(new.name.as_str())
                 .bind(&key)
                 .bind(new.description.as_str())
@@ -151,6 +156,7 @@ impl Store {
                 .bind(&new.secret.ciphertext[..]);
             secret.execute(&mut *transaction).await?;
             insert_verification!(transaction, new.id, &new.verification)?;
+            append_audit!(transaction, audit);
             transaction.commit().await?;
             Ok(CredentialInsert::Inserted)
         })
@@ -185,10 +191,15 @@ impl Store {
         row.map(CredentialRow::try_from).transpose()
     }
 
-    /// The credential of a connector that has a name with this key.
-    pub async fn credential_named(&self, connector: &ConnectorId, name_key: &str) -> Result<Option<CredentialId>, StoreError> {
+    /// The credential of a connector and owner that has a name with this key.
+    pub async fn credential_named(
+        &self,
+        connector: &ConnectorId,
+        owner: UserId,
+        name_key: &str,
+    ) -> Result<Option<CredentialId>, StoreError> {
         Ok(reading!(self, pool => {
-            sqlx::query_scalar(lookups::CREDENTIAL_NAMED).bind(connector.as_str()).bind(name_key).fetch_optional(pool).await?
+            sqlx::query_scalar(lookups::CREDENTIAL_NAMED).bind(connector.as_str()).bind(owner).bind(name_key).fetch_optional(pool).await?
         }))
     }
 
@@ -214,19 +225,27 @@ impl Store {
 
     /// Deletes a credential that no resource uses. The foreign key decides, so that a resource which is
     /// made at the same moment either keeps its credential or is refused.
-    pub async fn delete_credential(&self, id: CredentialId) -> Result<CredentialDelete, StoreError> {
+    pub async fn delete_credential(&self, id: CredentialId, audit: &Audit<'_>) -> Result<CredentialDelete, StoreError> {
         const DELETE: &str = "DELETE FROM credentials WHERE id = $1";
-        let result = writing!(self, pool => sqlx::query(DELETE).bind(id).execute(pool).await.map(|done| done.rows_affected()));
-        match result {
-            Ok(0) => Ok(CredentialDelete::NotFound),
-            Ok(_) => Ok(CredentialDelete::Deleted),
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+        let refused = transaction!(self, transaction => {
+            match sqlx::query(DELETE).bind(id).execute(&mut *transaction).await.map(|done| done.rows_affected()) {
+                Ok(0) => return Ok(CredentialDelete::NotFound),
+                Ok(_) => {
+                    append_audit!(transaction, audit);
+                    transaction.commit().await?;
+                    return Ok(CredentialDelete::Deleted);
+                }
+                Err(error) => error,
+            }
+        });
+        match refused {
+            sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
                 let used_by: i64 =
                     reading!(self, pool => sqlx::query_scalar(lookups::RESOURCE_COUNT).bind(id).fetch_one(pool).await?);
                 // There was one when the deletion was refused, even if it is gone by now.
                 Ok(CredentialDelete::InUse(used_by.max(1)))
             }
-            Err(error) => Err(error.into()),
+            error => Err(error.into()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Drafts: what was typed into an overlay, sealed, for the session that typed it. A draft that was
+//! Drafts: what was typed into an overlay, sealed, for the person who typed it. A draft that was
 //! saved holds only which credential it became.
 
 use sqlx::FromRow;
@@ -9,18 +9,18 @@ use super::{
     database::{reading, writing},
     lookups,
 };
-use crate::domain::{connector::ConnectorId, credential::CredentialId, time::Timestamp};
+use crate::domain::{account::UserId, connector::ConnectorId, credential::CredentialId, time::Timestamp};
 
 /// A draft to be stored.
 #[derive(Debug, Clone)]
 pub struct NewDraft {
     /// The id of the form that was sent; a draft of the same id is replaced.
     pub id: Uuid,
-    /// The hash of the session that may see it.
-    pub session: [u8; 32],
+    /// Whose it is.
+    pub owner: UserId,
     /// The connector whose form it is.
     pub connector: ConnectorId,
-    /// What was typed, sealed for `Place::draft(id, version, session, connector)`.
+    /// What was typed, sealed for `Place::draft(id, version, owner, connector)`.
     pub sealed: Vec<u8>,
     /// The version that it is sealed for.
     pub version: i64,
@@ -35,8 +35,8 @@ pub struct NewDraft {
 pub struct DraftRow {
     /// The id of the form that was sent.
     pub id: Uuid,
-    /// The hash of the session that may see it.
-    pub session: [u8; 32],
+    /// Whose it is.
+    pub owner: UserId,
     /// The connector whose form it is.
     pub connector: ConnectorId,
     /// What has become of it.
@@ -60,17 +60,17 @@ pub enum DraftState {
 
 impl Store {
     /// Stores a draft, or replaces it. False, with nothing changed, if the draft of this id belongs to
-    /// another session or connector or is already saved, or if its session has ended.
+    /// somebody else or another connector or is already saved, or if its owner is gone.
     pub async fn put_draft(&self, draft: &NewDraft) -> Result<bool, StoreError> {
-        const UPSERT: &str = "INSERT INTO drafts (id, session, connector, sealed, version, updated_at, expires_at)
+        const UPSERT: &str = "INSERT INTO drafts (id, owner, connector, sealed, version, updated_at, expires_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, version = excluded.version,
                 updated_at = excluded.updated_at, expires_at = excluded.expires_at
-            WHERE drafts.session = excluded.session AND drafts.connector = excluded.connector AND drafts.credential IS NULL";
+            WHERE drafts.owner = excluded.owner AND drafts.connector = excluded.connector AND drafts.credential IS NULL";
         let result = writing!(self, pool => {
             let upsert = sqlx::query(UPSERT)
                 .bind(draft.id)
-                .bind(&draft.session[..])
+                .bind(draft.owner)
                 .bind(draft.connector.as_str())
                 .bind(&draft.sealed[..])
                 .bind(draft.version)
@@ -85,32 +85,32 @@ impl Store {
         }
     }
 
-    /// A draft of this session that has not expired, saved or not.
-    pub async fn draft(&self, id: Uuid, session: &[u8; 32], now: Timestamp) -> Result<Option<DraftRow>, StoreError> {
+    /// A draft of this person that has not expired, saved or not.
+    pub async fn draft(&self, id: Uuid, owner: UserId, now: Timestamp) -> Result<Option<DraftRow>, StoreError> {
         let row: Option<Row> = reading!(self, pool => {
-            sqlx::query_as(lookups::DRAFT).bind(id).bind(&session[..]).bind(now.as_millis()).fetch_optional(pool).await?
+            sqlx::query_as(lookups::DRAFT).bind(id).bind(owner).bind(now.as_millis()).fetch_optional(pool).await?
         });
         row.map(DraftRow::try_from).transpose()
     }
 
-    /// The draft of this session and connector that was sent last, has not expired and is not saved.
+    /// The draft of this person and connector that was sent last, has not expired and is not saved.
     pub async fn latest_open_draft(
         &self,
-        session: &[u8; 32],
+        owner: UserId,
         connector: &ConnectorId,
         now: Timestamp,
     ) -> Result<Option<DraftRow>, StoreError> {
         let row: Option<Row> = reading!(self, pool => {
             let lookup = sqlx::query_as(lookups::LATEST_OPEN_DRAFT);
-            lookup.bind(&session[..]).bind(connector.as_str()).bind(now.as_millis()).fetch_optional(pool).await?
+            lookup.bind(owner).bind(connector.as_str()).bind(now.as_millis()).fetch_optional(pool).await?
         });
         row.map(DraftRow::try_from).transpose()
     }
 
-    /// Deletes a draft of this session, as when somebody discards what was typed. True if there was one.
-    pub async fn delete_draft(&self, id: Uuid, session: &[u8; 32]) -> Result<bool, StoreError> {
-        const DELETE: &str = "DELETE FROM drafts WHERE id = $1 AND session = $2";
-        let deleted = writing!(self, pool => sqlx::query(DELETE).bind(id).bind(&session[..]).execute(pool).await?.rows_affected());
+    /// Deletes a draft of this person, as when somebody discards what was typed. True if there was one.
+    pub async fn delete_draft(&self, id: Uuid, owner: UserId) -> Result<bool, StoreError> {
+        const DELETE: &str = "DELETE FROM drafts WHERE id = $1 AND owner = $2";
+        let deleted = writing!(self, pool => sqlx::query(DELETE).bind(id).bind(owner).execute(pool).await?.rows_affected());
         Ok(deleted == 1)
     }
 }
@@ -118,7 +118,7 @@ impl Store {
 #[derive(FromRow)]
 struct Row {
     id: Uuid,
-    session: Vec<u8>,
+    owner: Uuid,
     connector: String,
     credential: Option<Uuid>,
     sealed: Option<Vec<u8>>,
@@ -139,7 +139,7 @@ impl TryFrom<Row> for DraftRow {
         };
         Ok(Self {
             id: row.id,
-            session: row.session.try_into().map_err(|_| wrong("session"))?,
+            owner: row.owner,
             connector: ConnectorId::new(&row.connector).ok_or(wrong("connector"))?,
             state,
             version: row.version,

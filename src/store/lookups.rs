@@ -17,18 +17,44 @@ pub const ANY_SEALED_ROW: &str = "SELECT COUNT(*) FROM (
     SELECT singleton AS found FROM installation
     UNION ALL SELECT version FROM credential_secrets
     UNION ALL SELECT version FROM drafts WHERE sealed IS NOT NULL
+    UNION ALL SELECT version FROM users WHERE second_factor IS NOT NULL
     LIMIT 1) AS rows";
 
-/// A session that is alive: its hash, the time.
-pub const SESSION: &str = "SELECT COUNT(*) FROM sessions WHERE hash = $1 AND expires_at > $2";
+/// The first account. The parameter: the least of all ids, so that an index is asked and no table is read.
+pub const ANY_USER: &str = "SELECT id FROM users WHERE id >= $1 ORDER BY id LIMIT 1";
 
-/// A draft: its id, its session, the time.
-pub const DRAFT: &str = "SELECT id, session, connector, credential, sealed, version, updated_at, expires_at
-    FROM drafts WHERE id = $1 AND session = $2 AND expires_at > $3";
+macro_rules! user_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, email, name, role, state, CAST(CASE WHEN password IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_password,
+            CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor, created_at, signed_in_at
+            FROM users ",
+            $rest
+        )
+    };
+}
 
-/// The newest open draft: its session, its connector, the time.
-pub const LATEST_OPEN_DRAFT: &str = "SELECT id, session, connector, credential, sealed, version, updated_at, expires_at
-    FROM drafts WHERE session = $1 AND connector = $2 AND expires_at > $3 AND credential IS NULL
+/// One account: its id.
+pub const USER: &str = user_rows!("WHERE id = $1");
+
+/// The access epoch. No parameters.
+pub const ACCESS_EPOCH: &str = "SELECT value FROM access_epoch WHERE singleton = 1";
+
+/// A session with its account: its hash.
+pub const SESSION: &str = "SELECT s.id, s.stage, s.method, s.used_at, s.expires_at, s.owner, u.email, u.name, u.role, u.state
+    FROM sessions s JOIN users u ON u.id = s.owner WHERE s.hash = $1";
+
+/// The live sessions of an account: the account, the time, the time since which they must have been used.
+pub const SESSIONS_OF_USER: &str = "SELECT id, hash, method, address, agent, created_at, used_at, expires_at FROM sessions
+    WHERE owner = $1 AND expires_at > $2 AND used_at > $3 AND stage = 'signed_in' ORDER BY created_at DESC LIMIT 100";
+
+/// A draft: its id, its owner, the time.
+pub const DRAFT: &str = "SELECT id, owner, connector, credential, sealed, version, updated_at, expires_at
+    FROM drafts WHERE id = $1 AND owner = $2 AND expires_at > $3";
+
+/// The newest open draft: its owner, its connector, the time.
+pub const LATEST_OPEN_DRAFT: &str = "SELECT id, owner, connector, credential, sealed, version, updated_at, expires_at
+    FROM drafts WHERE owner = $1 AND connector = $2 AND expires_at > $3 AND credential IS NULL
     ORDER BY updated_at DESC LIMIT 1";
 
 // CROSS JOIN, because SQLite then reads the tables in this order: it would sometimes begin with all
@@ -64,8 +90,8 @@ pub const ATTENTION: &str = credential_rows!("c.status <> 'verified' ORDER BY c.
 /// One credential: its id.
 pub const CREDENTIAL: &str = credential_rows!("c.id = $1");
 
-/// The credential of a name: connector, key of the name.
-pub const CREDENTIAL_NAMED: &str = "SELECT id FROM credentials WHERE connector = $1 AND name_key = $2";
+/// The credential of a name: connector, owner, key of the name.
+pub const CREDENTIAL_NAMED: &str = "SELECT id FROM credentials WHERE connector = $1 AND owner = $2 AND name_key = $3";
 
 /// Names of credentials with a fingerprint: connector, fingerprint, id of one to leave out.
 pub const FINGERPRINT: &str =
@@ -100,5 +126,5 @@ pub const RESOURCES_OF_CREDENTIAL: &str = resource_rows!("WHERE r.credential = $
 /// How many resources use a credential: credential.
 pub const RESOURCE_COUNT: &str = "SELECT COUNT(*) FROM resources WHERE credential = $1";
 
-/// The resource that a form made: the form's id.
-pub const RESOURCE_OF_FORM: &str = "SELECT id FROM resources WHERE form_id = $1";
+/// The resource that a form made: the form's id, its owner.
+pub const RESOURCE_OF_FORM: &str = "SELECT id FROM resources WHERE form_id = $1 AND owner = $2";

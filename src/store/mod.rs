@@ -4,7 +4,9 @@
 //! another person did at the same time (a name taken, a credential gone) is a variant of the answer;
 //! a [`StoreError`] means that the database did not do its work.
 
+mod access_epoch;
 mod access_tokens;
+mod audit;
 mod credentials;
 mod database;
 mod drafts;
@@ -15,6 +17,7 @@ pub mod migrations;
 mod opening;
 mod resources;
 mod sessions;
+mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
@@ -22,6 +25,8 @@ pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, Crede
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
+pub use users::{NewUser, UserInsert, UserRow};
 pub use verifications::{NewVerification, VerificationRow};
 
 /// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.

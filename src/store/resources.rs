@@ -5,10 +5,13 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError,
-    database::{reading, writing},
+    audit::append_audit,
+    database::{reading, transaction, writing},
     lookups,
 };
 use crate::domain::{
+    account::UserId,
+    audit::Audit,
     connector::ConnectorId,
     credential::{CredentialId, CredentialStatus},
     naming::{Description, Name},
@@ -23,7 +26,9 @@ pub struct NewResource<'a> {
     pub id: ResourceId,
     /// Source or destination.
     pub kind: ResourceKind,
-    /// Its name, unique for its kind.
+    /// Whose it is.
+    pub owner: UserId,
+    /// Its name, unique for its owner and kind.
     pub name: &'a Name,
     /// Its description.
     pub description: &'a Description,
@@ -44,7 +49,7 @@ pub struct NewResource<'a> {
 pub enum ResourceInsert {
     /// It is stored.
     Inserted,
-    /// Another resource of its kind has this name.
+    /// The owner has another resource of its kind with this name.
     NameTaken,
     /// The same form has already made this resource.
     AlreadyCreated(ResourceId),
@@ -96,14 +101,15 @@ pub struct ResourceRow {
 
 impl Store {
     /// Stores a resource.
-    pub async fn insert_resource(&self, new: &NewResource<'_>) -> Result<ResourceInsert, StoreError> {
-        const INSERT: &str = "INSERT INTO resources (id, kind, name, name_key, description, connector, credential, endpoint,
+    pub async fn insert_resource(&self, new: &NewResource<'_>, audit: &Audit<'_>) -> Result<ResourceInsert, StoreError> {
+        const INSERT: &str = "INSERT INTO resources (id, owner, kind, name, name_key, description, connector, credential, endpoint,
                 endpoint_version, created_at, version, form_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, 1, $10) ON CONFLICT DO NOTHING";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, 1, $11) ON CONFLICT DO NOTHING";
         let name_key = new.name.key();
-        let result = writing!(self, pool => {
+        let result = transaction!(self, transaction => {
             let insert = sqlx::query(INSERT)
                 .bind(new.id)
+                .bind(new.owner)
                 .bind(new.kind.as_str())
                 .bind(new.name.as_str())
                 .bind(&name_key)
@@ -113,7 +119,12 @@ impl Store {
                 .bind(new.endpoint)
                 .bind(new.created_at.as_millis())
                 .bind(new.form_id);
-            insert.execute(pool).await.map(|done| done.rows_affected())
+            let inserted = insert.execute(&mut *transaction).await.map(|done| done.rows_affected());
+            if matches!(inserted, Ok(1)) {
+                append_audit!(transaction, audit);
+                transaction.commit().await?;
+            }
+            inserted
         });
         match result {
             Ok(1) => Ok(ResourceInsert::Inserted),
@@ -121,7 +132,7 @@ impl Store {
                 // Asked of the connections that write: on PostgreSQL and SQLite alike these see what
                 // made the insertion give way.
                 let made: Option<Uuid> = writing!(self, pool => {
-                    sqlx::query_scalar(lookups::RESOURCE_OF_FORM).bind(new.form_id).fetch_optional(pool).await?
+                    sqlx::query_scalar(lookups::RESOURCE_OF_FORM).bind(new.form_id).bind(new.owner).fetch_optional(pool).await?
                 });
                 Ok(made.map_or(ResourceInsert::NameTaken, ResourceInsert::AlreadyCreated))
             }
@@ -165,11 +176,17 @@ impl Store {
         id: ResourceId,
         credential: CredentialId,
         expected_version: i64,
+        audit: &Audit<'_>,
     ) -> Result<ResourceChange, StoreError> {
         const UPDATE: &str = "UPDATE resources SET credential = $2, version = version + 1 WHERE id = $1 AND version = $3";
-        let result = writing!(self, pool => {
+        let result = transaction!(self, transaction => {
             let update = sqlx::query(UPDATE).bind(id).bind(credential).bind(expected_version);
-            update.execute(pool).await.map(|done| done.rows_affected())
+            let changed = update.execute(&mut *transaction).await.map(|done| done.rows_affected());
+            if matches!(changed, Ok(1)) {
+                append_audit!(transaction, audit);
+                transaction.commit().await?;
+            }
+            changed
         });
         match result {
             Ok(1) => Ok(ResourceChange::Changed),
@@ -181,10 +198,16 @@ impl Store {
     }
 
     /// Deletes a resource of this kind. True if there was one.
-    pub async fn delete_resource(&self, id: ResourceId, kind: ResourceKind) -> Result<bool, StoreError> {
+    pub async fn delete_resource(&self, id: ResourceId, kind: ResourceKind, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const DELETE: &str = "DELETE FROM resources WHERE id = $1 AND kind = $2";
-        let deleted = writing!(self, pool => sqlx::query(DELETE).bind(id).bind(kind.as_str()).execute(pool).await?.rows_affected());
-        Ok(deleted == 1)
+        transaction!(self, transaction => {
+            if sqlx::query(DELETE).bind(id).bind(kind.as_str()).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(true)
+        })
     }
 }
 

@@ -1,44 +1,285 @@
-//! Sessions, and clearing away what has expired.
+//! Sessions: browsers that somebody signed in with. And clearing away what has expired.
+
+use sqlx::FromRow;
+use uuid::Uuid;
 
 use super::{
     Store, StoreError,
+    access_epoch::bump_access_epoch,
+    audit::append_audit,
     database::{reading, transaction, writing},
     lookups,
 };
-use crate::domain::time::Timestamp;
+use crate::domain::{
+    account::{Role, UserId, UserState},
+    audit::Audit,
+    session::{SessionStage, SignInMethod},
+    time::Timestamp,
+};
+
+/// A session to be stored.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The hash of what its cookie holds.
+    pub hash: [u8; 32],
+    /// What names it where it is listed.
+    pub id: Uuid,
+    /// Whose it is.
+    pub owner: UserId,
+    /// How far the sign-in has come.
+    pub stage: SessionStage,
+    /// How somebody signed in.
+    pub method: SignInMethod,
+    /// The address that it was made from.
+    pub address: String,
+    /// What the browser calls itself.
+    pub agent: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends however much it is used.
+    pub expires_at: Timestamp,
+}
+
+/// A stored session and the account that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// What names it where it is listed.
+    pub id: Uuid,
+    /// How far the sign-in has come.
+    pub stage: SessionStage,
+    /// How somebody signed in.
+    pub method: SignInMethod,
+    /// When it was last used, to the minute.
+    pub used_at: Timestamp,
+    /// When it ends however much it is used.
+    pub expires_at: Timestamp,
+    /// Whose it is.
+    pub owner: UserId,
+    /// The e-mail address of the account.
+    pub email: String,
+    /// The name of the account.
+    pub name: String,
+    /// The role of the account.
+    pub role: Role,
+    /// Whether the account can be used.
+    pub state: UserState,
+}
+
+/// A session as its owner sees it in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSession {
+    /// What names it.
+    pub id: Uuid,
+    /// The hash of its cookie, by which the present one is known.
+    pub hash: [u8; 32],
+    /// How somebody signed in.
+    pub method: SignInMethod,
+    /// The address that it was made from.
+    pub address: String,
+    /// What the browser calls itself.
+    pub agent: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub used_at: Timestamp,
+    /// When it ends however much it is used.
+    pub expires_at: Timestamp,
+}
+
+/// Stores a session within a transaction.
+macro_rules! insert_session {
+    ($transaction:expr, $session:expr) => {{
+        const INSERT: &str =
+            "INSERT INTO sessions (hash, id, owner, stage, method, address, agent, created_at, used_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
+        let session: &$crate::store::NewSession = $session;
+        let insert = sqlx::query(INSERT)
+            .bind(&session.hash[..])
+            .bind(session.id)
+            .bind(session.owner)
+            .bind(session.stage.as_str())
+            .bind(session.method.as_str())
+            .bind(&session.address)
+            .bind(&session.agent)
+            .bind(session.created_at.as_millis())
+            .bind(session.expires_at.as_millis());
+        insert.execute(&mut *$transaction).await?;
+    }};
+}
 
 impl Store {
-    /// Stores a session under the hash of its token.
-    pub async fn insert_session(&self, hash: &[u8; 32], created_at: Timestamp, expires_at: Timestamp) -> Result<(), StoreError> {
-        const INSERT: &str = "INSERT INTO sessions (hash, created_at, expires_at) VALUES ($1, $2, $3)";
-        writing!(self, pool => {
-            let insert = sqlx::query(INSERT).bind(&hash[..]).bind(created_at.as_millis()).bind(expires_at.as_millis());
-            insert.execute(pool).await?;
-        });
+    /// Stores the session of a sign-in, in place of the one before it, and when the account was last signed
+    /// in with. A new session has a new id and a new cookie; `before` is the hash of the one it replaces.
+    pub async fn start_session(
+        &self,
+        session: &NewSession,
+        before: Option<&[u8; 32]>,
+        audit: &Audit<'_>,
+    ) -> Result<(), StoreError> {
+        const END: &str = "DELETE FROM sessions WHERE hash = $1";
+        const SIGNED_IN: &str = "UPDATE users SET signed_in_at = $2 WHERE id = $1";
+        transaction!(self, transaction => {
+            if let Some(before) = before {
+                sqlx::query(END).bind(&before[..]).execute(&mut *transaction).await?;
+                bump_access_epoch!(transaction);
+            }
+            insert_session!(transaction, session);
+            if session.stage == SessionStage::SignedIn {
+                let update = sqlx::query(SIGNED_IN).bind(session.owner).bind(session.created_at.as_millis());
+                update.execute(&mut *transaction).await?;
+            }
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
+
+    /// The session of this hash with its account, whether or not it has ended.
+    pub async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
+        let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::SESSION).bind(&hash[..]).fetch_optional(pool).await?);
+        row.map(SessionRow::try_from).transpose()
+    }
+
+    /// Notes that a session was used.
+    pub async fn touch_session(&self, hash: &[u8; 32], now: Timestamp) -> Result<(), StoreError> {
+        const TOUCH: &str = "UPDATE sessions SET used_at = $2 WHERE hash = $1 AND used_at < $2";
+        writing!(self, pool => { sqlx::query(TOUCH).bind(&hash[..]).bind(now.as_millis()).execute(pool).await?; });
         Ok(())
     }
 
-    /// True if there is a session of this hash that has not expired.
-    pub async fn session_is_live(&self, hash: &[u8; 32], now: Timestamp) -> Result<bool, StoreError> {
-        let found: i64 = reading!(self, pool => {
-            sqlx::query_scalar(lookups::SESSION).bind(&hash[..]).bind(now.as_millis()).fetch_one(pool).await?
+    /// The sessions of an account that are signed in and have not run out, newest first, at most 100.
+    /// `unused_since`: one that was not used since then has run out.
+    pub async fn sessions_of(
+        &self,
+        owner: UserId,
+        now: Timestamp,
+        unused_since: Timestamp,
+    ) -> Result<Vec<ListedSession>, StoreError> {
+        let rows: Vec<ListedRow> = reading!(self, pool => {
+            let lookup = sqlx::query_as(lookups::SESSIONS_OF_USER);
+            lookup.bind(owner).bind(now.as_millis()).bind(unused_since.as_millis()).fetch_all(pool).await?
         });
-        Ok(found > 0)
+        rows.into_iter().map(ListedSession::try_from).collect()
     }
 
-    /// Deletes the sessions (with their drafts), drafts and access tokens that have expired. Answers
-    /// how many of these there were.
-    pub async fn delete_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        const DRAFTS: &str = "DELETE FROM drafts WHERE expires_at <= $1";
-        const SESSIONS: &str = "DELETE FROM sessions WHERE expires_at <= $1";
-        const ACCESS_TOKENS: &str = "DELETE FROM access_tokens WHERE expires_at <= $1";
+    /// Ends one session of an account. True if there was one.
+    pub async fn end_session(&self, owner: UserId, id: Uuid, audit: &Audit<'_>) -> Result<bool, StoreError> {
+        const END: &str = "DELETE FROM sessions WHERE owner = $1 AND id = $2";
+        transaction!(self, transaction => {
+            if sqlx::query(END).bind(owner).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(true)
+        })
+    }
+
+    /// Ends all sessions of an account but for one. Answers how many there were.
+    pub async fn end_other_sessions(&self, owner: UserId, keep: &[u8; 32], audit: &Audit<'_>) -> Result<u64, StoreError> {
+        const END: &str = "DELETE FROM sessions WHERE owner = $1 AND hash <> $2";
+        transaction!(self, transaction => {
+            let ended = sqlx::query(END).bind(owner).bind(&keep[..]).execute(&mut *transaction).await?.rows_affected();
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(ended)
+        })
+    }
+
+    /// Deletes drafts, access tokens and links that have expired, sessions that ran out before `ran_out` and
+    /// limits of sign-ins that were last counted before `counted`. Answers how many of these there were.
+    pub async fn delete_expired(&self, now: Timestamp, expired: ExpiredSessions, counted: Timestamp) -> Result<u64, StoreError> {
+        const STATEMENTS: [&str; 3] = [
+            "DELETE FROM drafts WHERE expires_at <= $1",
+            "DELETE FROM access_tokens WHERE expires_at <= $1",
+            "DELETE FROM password_links WHERE expires_at <= $1",
+        ];
+        const ENDED: &str = "DELETE FROM sessions WHERE expires_at <= $1";
+        const UNUSED: &str = "DELETE FROM sessions WHERE used_at <= $1";
+        const LIMITS: &str = "DELETE FROM sign_in_limits WHERE updated_at <= $1";
         transaction!(self, transaction => {
             let mut deleted = 0;
-            for statement in [DRAFTS, SESSIONS, ACCESS_TOKENS] {
-                deleted += sqlx::query(statement).bind(now.as_millis()).execute(&mut *transaction).await?.rows_affected();
+            let old = [(ENDED, expired.ended_before), (UNUSED, expired.unused_since), (LIMITS, counted)];
+            for (statement, before) in STATEMENTS.map(|statement| (statement, now)).into_iter().chain(old) {
+                deleted += sqlx::query(statement).bind(before.as_millis()).execute(&mut *transaction).await?.rows_affected();
             }
             transaction.commit().await?;
             Ok(deleted)
+        })
+    }
+}
+
+/// Which sessions are deleted: those that ended, or were not used, for so long.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpiredSessions {
+    /// They ended before this.
+    pub ended_before: Timestamp,
+    /// They were not used since this.
+    pub unused_since: Timestamp,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    stage: String,
+    method: String,
+    used_at: i64,
+    expires_at: i64,
+    owner: Uuid,
+    email: String,
+    name: String,
+    role: String,
+    state: String,
+}
+
+impl TryFrom<Row> for SessionRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let wrong = |table, column| StoreError::Row { table, column };
+        Ok(Self {
+            id: row.id,
+            stage: SessionStage::parse(&row.stage).ok_or(wrong("sessions", "stage"))?,
+            method: SignInMethod::parse(&row.method).ok_or(wrong("sessions", "method"))?,
+            used_at: Timestamp::from_millis(row.used_at),
+            expires_at: Timestamp::from_millis(row.expires_at),
+            owner: row.owner,
+            email: row.email,
+            name: row.name,
+            role: Role::parse(&row.role).ok_or(wrong("users", "role"))?,
+            state: UserState::parse(&row.state).ok_or(wrong("users", "state"))?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct ListedRow {
+    id: Uuid,
+    hash: Vec<u8>,
+    method: String,
+    address: String,
+    agent: String,
+    created_at: i64,
+    used_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<ListedRow> for ListedSession {
+    type Error = StoreError;
+
+    fn try_from(row: ListedRow) -> Result<Self, StoreError> {
+        let wrong = |column| StoreError::Row { table: "sessions", column };
+        Ok(Self {
+            id: row.id,
+            hash: row.hash.try_into().map_err(|_| wrong("hash"))?,
+            method: SignInMethod::parse(&row.method).ok_or(wrong("method"))?,
+            address: row.address,
+            agent: row.agent,
+            created_at: Timestamp::from_millis(row.created_at),
+            used_at: Timestamp::from_millis(row.used_at),
+            expires_at: Timestamp::from_millis(row.expires_at),
         })
     }
 }

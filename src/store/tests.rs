@@ -10,6 +10,8 @@ use super::{database::Db, *};
 use crate::{
     crypto::{envelope::Sealed, random},
     domain::{
+        account::{Email, Role, UserId},
+        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
         connector::ConnectorId,
         credential::CredentialStatus,
         naming::{Description, Name},
@@ -36,11 +38,13 @@ impl Store {
 
 async fn save(store: &Store, name: &str, sealed_bytes: usize) -> Result<CredentialInsert, StoreError> {
     let id = random::new_id(NOW);
+    let owner = owner(store).await?;
     let new = NewCredential {
         id,
         connector: &ConnectorId::new("talkdesk").unwrap(),
         name: &Name::parse(name).unwrap(),
         description: &Description::default(),
+        owner,
         fingerprint: vec![1; 32],
         created_at: NOW,
         secret: Sealed { key_id: "k1".into(), wrapped_key: vec![2; 60], ciphertext: vec![3; 200] },
@@ -55,7 +59,38 @@ async fn save(store: &Store, name: &str, sealed_bytes: usize) -> Result<Credenti
         },
         draft: None,
     };
-    store.insert_credential(&new).await
+    store.insert_credential(&new, &audit()).await
+}
+
+/// An account, stored.
+async fn owner(store: &Store) -> Result<UserId, StoreError> {
+    let id = random::new_id(NOW);
+    let (email, name) = (Email::parse(&format!("{id}@example.com")).unwrap(), Name::parse("Ana").unwrap());
+    let new = NewUser { id, email: &email, name: &name, role: Role::Editor, password: None, created_at: NOW };
+    store.insert_user(&new, &audit()).await?;
+    Ok(id)
+}
+
+struct NoChain;
+
+impl AuditChain for NoChain {
+    fn link(&self, before: &[u8; 32], _: &[u8]) -> [u8; 32] {
+        *before
+    }
+}
+
+fn audit() -> Audit<'static> {
+    let event = AuditEvent {
+        at: NOW,
+        actor: AuditActor { kind: ActorKind::Server, id: None, name: "test".into() },
+        action: AuditAction::AddCredential,
+        target: None,
+        outcome: AuditOutcome::Done,
+        address: String::new(),
+        request: String::new(),
+        detail: String::new(),
+    };
+    Audit { event, chain: &NoChain }
 }
 
 #[tokio::test]
@@ -63,7 +98,7 @@ async fn a_full_disk_is_named_and_nothing_is_half_stored() {
     let (_folder, store) = sqlite().await;
     save(&store, "Before", 200).await.unwrap();
     // As many pages as there are, and some: the credential finds room, its verification does not.
-    store.on_writer("PRAGMA max_page_count = 60").await;
+    store.on_writer("PRAGMA max_page_count = 140").await;
     let error = save(&store, "Too much", 2_000_000).await.unwrap_err();
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     assert!(error.to_string().contains("no space left"), "{error}");
@@ -84,11 +119,12 @@ async fn a_file_that_another_program_keeps_locked_is_named_and_nothing_is_stored
     let mut other = (*write.connect_options()).clone().connect().await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();
     // Reading goes on beside the other writer.
-    assert!(!store.session_is_live(&hash, NOW).await.unwrap());
+    assert!(store.session(&hash).await.unwrap().is_none());
+    let expired = ExpiredSessions { ended_before: NOW, unused_since: NOW };
     for error in [
-        store.insert_session(&hash, NOW, NOW).await.unwrap_err(),
+        store.record(&audit()).await.unwrap_err(),
         save(&store, "Support EU", 200).await.unwrap_err(),
-        store.delete_expired(NOW).await.unwrap_err(),
+        store.delete_expired(NOW, expired, NOW).await.unwrap_err(),
     ] {
         assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
     }

@@ -5,10 +5,12 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError,
+    audit::append_audit,
     database::{reading, transaction},
     lookups,
 };
 use crate::domain::{
+    audit::Audit,
     credential::{CredentialId, CredentialStatus},
     time::Timestamp,
     verification::Stage,
@@ -63,8 +65,13 @@ pub(super) use insert_verification;
 
 impl Store {
     /// Stores a verification and gives the credential its status, unless a later verification has
-    /// given it one. False if there is no such credential.
-    pub async fn record_verification(&self, credential: CredentialId, verification: &NewVerification) -> Result<bool, StoreError> {
+    /// given it one. False if there is no such credential. Recorded in the audit trail where somebody asked for it.
+    pub async fn record_verification(
+        &self,
+        credential: CredentialId,
+        verification: &NewVerification,
+        audit: Option<&Audit<'_>>,
+    ) -> Result<bool, StoreError> {
         const UPDATE: &str = "UPDATE credentials SET
             status = CASE WHEN verified_at <= $2 THEN $3 ELSE status END,
             verified_at = CASE WHEN verified_at <= $2 THEN $2 ELSE verified_at END
@@ -75,6 +82,9 @@ impl Store {
                 return Ok(false);
             }
             insert_verification!(transaction, credential, verification)?;
+            if let Some(audit) = audit {
+                append_audit!(transaction, audit);
+            }
             transaction.commit().await?;
             Ok(true)
         })

@@ -12,13 +12,14 @@ use axum::{
 use sha2::{Digest, Sha256};
 
 /// The parts of the one style sheet, in the order of its layers.
-const STYLES: [&str; 6] = [
+const STYLES: [&str; 7] = [
     include_str!("../../static/css/tokens.css"),
     include_str!("../../static/css/base.css"),
     include_str!("../../static/css/layout.css"),
     include_str!("../../static/css/components.css"),
     include_str!("../../static/css/tiles.css"),
     include_str!("../../static/css/overlay.css"),
+    include_str!("../../static/css/settings.css"),
 ];
 
 /// The modules of script, each behind those it imports.

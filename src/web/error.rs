@@ -14,8 +14,9 @@ use axum::{
 };
 
 use super::{
-    layout::{self, Layout, Section},
+    layout::{self, Layout},
     middleware::request_id::RequestId,
+    session::Visitor,
     state::WebState,
 };
 use crate::service::ServiceError;
@@ -29,8 +30,14 @@ pub(crate) enum PageError {
     BadRequest,
     /// The body is longer than any form.
     TooLarge,
+    /// The body did not come in time.
+    TooSlow,
     /// The body is not a form.
     NotAForm,
+    /// No page of the session sent this form.
+    ForgedForm,
+    /// The role does not allow it.
+    Forbidden,
     /// Something unexpected, which was logged when this value was made.
     Internal,
 }
@@ -54,7 +61,9 @@ impl PageError {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ForgedForm | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -62,14 +71,19 @@ impl PageError {
 
 impl From<ServiceError> for PageError {
     fn from(error: ServiceError) -> Self {
-        Self::internal(error)
+        match error {
+            ServiceError::Refused(_) => Self::Forbidden,
+            error => Self::internal(error),
+        }
     }
 }
 
 impl IntoResponse for PageError {
     /// The bare status: [`error_pages`] puts the page around it.
     fn into_response(self) -> Response {
-        self.status().into_response()
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Words::of(&self));
+        response
     }
 }
 
@@ -78,6 +92,24 @@ impl IntoResponse for PageError {
 pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+/// Which words a bare status of several meanings gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    OfStatus,
+    ForgedForm,
+    Forbidden,
+}
+
+impl Words {
+    const fn of(error: &PageError) -> Self {
+        match error {
+            PageError::ForgedForm => Self::ForgedForm,
+            PageError::Forbidden => Self::Forbidden,
+            _ => Self::OfStatus,
+        }
+    }
 }
 
 #[derive(Template)]
@@ -99,9 +131,19 @@ pub(crate) async fn error_pages(State(state): State<WebState>, request: Request,
     if !(status.is_client_error() || status.is_server_error()) || has_page {
         return response;
     }
-    let (title, message) = words(status);
+    let (title, message) = match response.extensions().get::<Words>() {
+        Some(Words::ForgedForm) => (
+            "This page is out of date",
+            "The form was not sent by a page of your present session. Go back, reload the page and send it again; if you signed in again meanwhile, that is why.",
+        ),
+        Some(Words::Forbidden) => {
+            ("Not allowed", "Your role does not allow this. Ask an administrator of this Keytile if you need it.")
+        }
+        Some(Words::OfStatus) | None => words(status),
+    };
+    let visitor = response.extensions().get::<Visitor>();
     let page = ErrorPage {
-        layout: Layout::new(&state, Section::Elsewhere, title),
+        layout: Layout::for_visitor(&state, visitor, title),
         status: status.as_u16(),
         title,
         message,

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
-    http::{StatusCode, header, request::Parts},
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
 };
 use uuid::Uuid;
 
-use super::{error::PageError, state::WebState};
+use super::{error::PageError, middleware::forgery::CheckedForm, state::WebState};
 use crate::domain::{connector::Connector, resource::ResourceKind};
 
 /// The kind of resource that `{kind}` of an address stands for; any other word is a page that does not exist.
@@ -100,21 +99,15 @@ pub(crate) trait FromFields: Sized {
     fn from_fields(fields: Fields) -> Result<Self, PageError>;
 }
 
-/// The form in the body of a request.
+/// The form of a request, after it was checked that a page of the session sent it.
 pub(crate) struct Form<T>(pub(crate) T);
 
-impl<T: FromFields> FromRequest<WebState> for Form<T> {
+impl<T: FromFields> FromRequestParts<WebState> for Form<T> {
     type Rejection = PageError;
 
-    async fn from_request(request: Request, state: &WebState) -> Result<Self, PageError> {
-        let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
-        if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
-            return Err(PageError::NotAForm);
-        }
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { PageError::TooLarge } else { PageError::BadRequest }
-        })?;
-        T::from_fields(Fields::read(&body)).map(Self)
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, PageError> {
+        let checked = parts.extensions.get::<CheckedForm>().and_then(CheckedForm::take);
+        T::from_fields(checked.ok_or(PageError::BadRequest)?).map(Self)
     }
 }
 

@@ -1,12 +1,20 @@
 //! What every page has around its content, and how a template becomes an answer.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::{assets::Assets, error::PageError, state::WebState};
+use super::{
+    assets::Assets,
+    error::PageError,
+    session::{SignedIn, Visitor},
+    state::WebState,
+};
+use crate::{domain::permission::Permission, service::caller::Person};
 
 /// The part of the navigation that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +25,10 @@ pub(crate) enum Section {
     Credentials,
     /// The catalogue.
     Connectors,
+    /// The audit trail.
+    Audit,
+    /// Settings.
+    Settings,
     /// None of them.
     Elsewhere,
 }
@@ -28,8 +40,28 @@ impl Section {
             Self::Flows => entry == "flows",
             Self::Credentials => entry == "credentials",
             Self::Connectors => entry == "connectors",
+            Self::Audit => entry == "audit",
+            Self::Settings => entry == "settings",
             Self::Elsewhere => false,
         }
+    }
+}
+
+/// Somebody who is signed in, as the head of a page names them.
+#[derive(Debug, Clone)]
+pub(crate) struct PersonView {
+    /// The name.
+    pub(crate) name: String,
+    /// The e-mail address.
+    pub(crate) email: String,
+    /// True when the audit trail may be read.
+    pub(crate) reads_audit: bool,
+}
+
+impl PersonView {
+    fn new(person: &Person) -> Self {
+        let reads_audit = person.role.may(Permission::ReadAudit);
+        Self { name: person.name.clone(), email: person.email.clone(), reads_audit }
     }
 }
 
@@ -45,15 +77,31 @@ pub(crate) struct Layout {
     pub(crate) error: bool,
     /// True when an overlay lies over the page, so that the rest of it does nothing.
     pub(crate) covered: bool,
+    /// Who is signed in.
+    pub(crate) person: Option<PersonView>,
+    /// What the forms of the page bring with them, so that nobody else can send them.
+    pub(crate) form_token: Arc<str>,
     /// Addresses of style sheet and scripts.
     pub(crate) assets: &'static Assets,
 }
 
 impl Layout {
     /// The frame of an ordinary page.
-    pub(crate) fn new(state: &WebState, section: Section, title: impl Into<String>) -> Self {
+    pub(crate) fn new(state: &WebState, signed: &SignedIn, section: Section, title: impl Into<String>) -> Self {
+        Self::of(state, Some(&signed.person), Arc::clone(&signed.form_token), section, title.into())
+    }
+
+    /// The frame of a page for somebody who need not be signed in.
+    pub(crate) fn for_visitor(state: &WebState, visitor: Option<&Visitor>, title: impl Into<String>) -> Self {
+        let person = visitor.and_then(Visitor::session).map(|session| &session.person);
+        let form_token = visitor.map(|visitor| Arc::clone(&visitor.form_token)).unwrap_or_default();
+        Self::of(state, person, form_token, Section::Elsewhere, title.into())
+    }
+
+    fn of(state: &WebState, person: Option<&Person>, form_token: Arc<str>, section: Section, title: String) -> Self {
         let sandbox = state.settings.sandbox;
-        Self { title: title.into(), section, sandbox, error: false, covered: false, assets: Assets::get() }
+        let person = person.map(PersonView::new);
+        Self { title, section, sandbox, error: false, covered: false, person, form_token, assets: Assets::get() }
     }
 
     /// The same, with “Error:” before its title, for screen readers that read the title first.

@@ -7,6 +7,7 @@
 
 mod age;
 mod assets;
+mod client_address;
 mod error;
 mod extract;
 mod layout;

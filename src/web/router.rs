@@ -13,10 +13,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     assets, error,
-    middleware::{guard::Guard, guard::guard, headers::headers, request_id::request_id},
+    middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
     pages::{
         authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
+        setup, sign_in,
     },
+    session::{identify, signed_in},
     state::WebState,
 };
 
@@ -27,7 +29,7 @@ const BODY_MAX: usize = 256 * 1024;
 pub fn router(state: WebState) -> Router {
     let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.listen));
     // The first layer that is added is the innermost: a request passes them from the last to the first.
-    let pages = Router::new()
+    let signed = Router::new()
         .route("/", get(home::show))
         .route("/connectors", get(connectors::catalogue))
         .route("/credentials", get(credentials::show))
@@ -44,11 +46,20 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/{id}/preview", post(resource::preview))
         .route("/{kind}/{id}/credential", post(resource::change_credential))
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
-        .route("/static/{name}", get(assets::serve))
+        .layer(from_fn_with_state(state.clone(), signed_in));
+    let open = Router::new()
+        .route("/setup", get(setup::show).post(setup::set_up))
+        .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/static/{name}", get(assets::serve));
+    let pages = signed
+        .merge(open)
         // Named, so that the layers below lie around it too: without it an unknown address is an empty answer.
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(state.clone(), forgery))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(state.clone(), identify))
         .layer(from_fn_with_state(own, guard))
         .layer(from_fn_with_state(state.clone(), error::error_pages));
     // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.

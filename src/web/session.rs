@@ -1,53 +1,232 @@
-//! The session cookie. A session is started only when a form is opened, because until accounts exist
-//! it says nothing but which drafts are whose.
+//! The session cookie, who it stands for, and what a page needs to know of that.
+//!
+//! Every request of a page gets a [`Visitor`]. Behind sign-in, handlers take a [`SignedIn`], which is there only
+//! when the session is live.
+
+use std::sync::Arc;
 
 use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header, request::Parts},
-    response::Response,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
 };
-use secrecy::ExposeSecret;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{error::PageError, state::WebState};
-use crate::service::sessions::Session;
+use super::{client_address::ClientAddress, error::PageError, middleware::request_id::RequestId, state::WebState};
+use crate::{
+    crypto::{hash, random},
+    service::{
+        caller::{Caller, Origin, Person},
+        sessions::{LIFETIME, Session, SessionState},
+    },
+};
 
 const PLAIN_NAME: &str = "keytile_session";
 /// A browser keeps a cookie of this prefix only if it is Secure, for the whole host and for no other
 /// (RFC 6265bis section 4.1.3.2), so that a neighbouring host cannot set it.
 const HOST_NAME: &str = "__Host-keytile_session";
+/// The longest cookie that is looked up; Keytile's own have 43 characters.
+const COOKIE_MAX: usize = 64;
+/// What may stand in the address that is gone on to after a sign-in as it is.
+const IN_NEXT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The session of a request: the one of its cookie, or a new one.
-pub(crate) struct OpenSession {
-    /// The session.
-    pub(crate) session: Session,
-    cookie: Option<HeaderValue>,
+/// Who sends a request, as far as its cookie says.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    /// What the cookie stands for.
+    pub(crate) state: SessionState,
+    /// Where the request comes from.
+    pub(crate) origin: Origin,
+    /// What the forms of a page for this visitor bring with them.
+    pub(crate) form_token: Arc<str>,
+    /// What the browser calls itself.
+    pub(crate) agent: Arc<str>,
+    /// The cookie of a visitor who came without one.
+    new_cookie: Option<HeaderValue>,
 }
 
-impl OpenSession {
-    /// Gives the cookie of a new session to the browser.
+impl Visitor {
+    /// Gives a visitor who came without a cookie the one that the form token was made for. Needed where a form is
+    /// shown to somebody who is not signed in; it stands for nothing in the database.
     pub(crate) fn attach(&self, mut response: Response) -> Response {
-        if let Some(cookie) = &self.cookie {
+        if let Some(cookie) = &self.new_cookie {
             response.headers_mut().append(header::SET_COOKIE, cookie.clone());
         }
         response
     }
+
+    /// The visitor as a caller who is not signed in.
+    pub(crate) fn nobody(&self, name: impl Into<String>) -> Caller {
+        Caller::nobody(name, self.origin.clone())
+    }
+
+    /// The live session.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match &self.state {
+            SessionState::Live(session) => Some(session),
+            SessionState::SecondFactor(_) | SessionState::RanOut(_) | SessionState::None => None,
+        }
+    }
+
+    /// Whoever is known, as a caller.
+    pub(crate) fn caller(&self) -> Caller {
+        match self.session() {
+            Some(session) => Caller::person(session.person.clone(), self.origin.clone()),
+            None => self.nobody(""),
+        }
+    }
 }
 
-impl FromRequestParts<WebState> for OpenSession {
+/// Finds out who sends a request.
+pub(crate) async fn identify(State(state): State<WebState>, mut request: Request, next: Next) -> Result<Response, PageError> {
+    let secure = is_secure(&state);
+    let cookie = cookie_of(request.headers(), name(secure)).filter(|cookie| cookie.len() <= COOKIE_MAX).map(str::to_owned);
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let origin = Origin {
+        address: request.extensions().get::<ClientAddress>().map(ToString::to_string).unwrap_or_default(),
+        request: request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+    };
+    let visitor = match cookie {
+        Some(cookie) => Visitor {
+            state: state.service.resume_session(&cookie).await?,
+            origin,
+            form_token: hash::form_token(&cookie).into(),
+            agent: agent.into(),
+            new_cookie: None,
+        },
+        None => {
+            let cookie = random::url_token();
+            Visitor {
+                state: SessionState::None,
+                origin,
+                form_token: hash::form_token(cookie.expose_secret()).into(),
+                agent: agent.into(),
+                new_cookie: Some(set_cookie(secure, cookie.expose_secret())?),
+            }
+        }
+    };
+    request.extensions_mut().insert(visitor.clone());
+    let mut response = next.run(request).await;
+    // For the page that is put around an error.
+    response.extensions_mut().insert(visitor);
+    Ok(response)
+}
+
+impl FromRequestParts<WebState> for Visitor {
     type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, PageError> {
-        let secure = state.settings.public_url.scheme() == "https";
-        if let Some(cookie) = cookie_of(&parts.headers, name(secure))
-            && let Some(session) = state.service.resume_session(cookie).await?
-        {
-            return Ok(Self { session, cookie: None });
-        }
-        let (session, value) = state.service.start_session().await?;
-        let mut cookie = HeaderValue::from_str(&set_cookie(secure, value.expose_secret())).map_err(PageError::internal)?;
-        cookie.set_sensitive(true);
-        Ok(Self { session, cookie: Some(cookie) })
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, PageError> {
+        // Only a route that was put outside of `identify` has none.
+        parts.extensions.get::<Self>().cloned().ok_or(PageError::NotFound)
     }
+}
+
+/// Somebody with a live session, and all that a page for them needs.
+#[derive(Clone)]
+pub(crate) struct SignedIn {
+    /// Who calls, and from where.
+    pub(crate) caller: Caller,
+    /// Who that is.
+    pub(crate) person: Person,
+    /// The session; `None` where it ran out a moment ago, which only Save is told.
+    pub(crate) session: Option<Session>,
+    /// What the forms of the page bring with them.
+    pub(crate) form_token: Arc<str>,
+}
+
+impl SignedIn {
+    /// The live session.
+    pub(crate) fn live(&self) -> Result<&Session, PageError> {
+        self.session.as_ref().ok_or(PageError::NotFound)
+    }
+}
+
+impl FromRequestParts<WebState> for SignedIn {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, PageError> {
+        parts.extensions.get::<Self>().cloned().ok_or(PageError::NotFound)
+    }
+}
+
+/// Lets through only who is signed in; everybody else is sent to where that can be done, and afterwards back.
+pub(crate) async fn signed_in(State(state): State<WebState>, mut request: Request, next: Next) -> Result<Response, PageError> {
+    let Some(visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
+    let (person, session) = match visitor.state {
+        SessionState::Live(session) => (session.person.clone(), Some(session)),
+        // The one request that still gets through: its handler keeps what was typed, and does nothing else.
+        SessionState::RanOut(person) if is_save(&request) => (person, None),
+        SessionState::SecondFactor(_) => return Ok(Redirect::to("/sign-in/code").into_response()),
+        SessionState::RanOut(_) => return Ok(to_sign_in(&request)),
+        SessionState::None if state.service.has_users().await? => return Ok(to_sign_in(&request)),
+        SessionState::None => return Ok(Redirect::to("/setup").into_response()),
+    };
+    let caller = Caller::person(person.clone(), visitor.origin);
+    request.extensions_mut().insert(SignedIn { caller, person, session, form_token: visitor.form_token });
+    Ok(next.run(request).await)
+}
+
+fn is_save(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path().ends_with("/credentials/new")
+}
+
+fn to_sign_in(request: &Request) -> Response {
+    let wanted = match *request.method() {
+        Method::GET | Method::HEAD => path_of(request.uri()).to_owned(),
+        // The page that the form stood on.
+        _ => referring_page(request.headers()).unwrap_or_else(|| "/".to_owned()),
+    };
+    let mut response = Redirect::to(&sign_in_address(&wanted)).into_response();
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+    }
+    response
+}
+
+/// The address of the sign-in that leads on to a page of Keytile.
+pub(crate) fn sign_in_address(wanted: &str) -> String {
+    match own_page(wanted) {
+        "/" => "/sign-in".to_owned(),
+        page => format!("/sign-in?next={}", utf8_percent_encode(page, IN_NEXT)),
+    }
+}
+
+/// The page to go to after a sign-in: a path of Keytile's own, and the start page for anything else, so that
+/// nobody is led to another site. Browsers read `\` as `/`, and `//` begins another host.
+pub(crate) fn own_page(wanted: &str) -> &str {
+    let is_path = wanted.starts_with('/') && !wanted[1..].starts_with(['/', '\\']);
+    let is_plain = wanted.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let leads_back = ["/sign-in", "/sign-out", "/setup", "/static/"].iter().any(|own| wanted.starts_with(own));
+    if is_path && is_plain && !leads_back && wanted.len() <= 2_000 { wanted } else { "/" }
+}
+
+fn path_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+fn referring_page(headers: &HeaderMap) -> Option<String> {
+    // Only the path is taken, and that leads only to a page of Keytile.
+    let address: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
+    Some(path_of(&address).to_owned())
+}
+
+/// The cookie of a session that has just been started.
+pub(crate) fn session_cookie(state: &WebState, value: &SecretString) -> Result<HeaderValue, PageError> {
+    set_cookie(is_secure(state), value.expose_secret())
+}
+
+/// What takes the cookie away.
+pub(crate) fn no_cookie(state: &WebState) -> Result<HeaderValue, PageError> {
+    let secure = is_secure(state);
+    let attributes = if secure { "; Secure" } else { "" };
+    HeaderValue::from_str(&format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{attributes}", name(secure)))
+        .map_err(PageError::internal)
+}
+
+pub(crate) fn is_secure(state: &WebState) -> bool {
+    state.settings.public_url.scheme() == "https"
 }
 
 const fn name(secure: bool) -> &'static str {
@@ -55,14 +234,18 @@ const fn name(secure: bool) -> &'static str {
 }
 
 /// The value of a cookie. A browser may send several Cookie headers, each with several cookies.
-fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-fn set_cookie(secure: bool, value: &str) -> String {
-    format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{}", name(secure), if secure { "; Secure" } else { "" })
+fn set_cookie(secure: bool, value: &str) -> Result<HeaderValue, PageError> {
+    let attributes = if secure { "; Secure" } else { "" };
+    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{attributes}", name(secure), LIFETIME.as_secs());
+    let mut cookie = HeaderValue::from_str(&text).map_err(PageError::internal)?;
+    cookie.set_sensitive(true);
+    Ok(cookie)
 }
 
 #[cfg(test)]
@@ -80,7 +263,36 @@ mod tests {
 
     #[test]
     fn over_https_the_cookie_belongs_to_this_host_alone() {
-        assert_eq!(set_cookie(false, "v"), "keytile_session=v; Path=/; HttpOnly; SameSite=Lax");
-        assert_eq!(set_cookie(true, "v"), "__Host-keytile_session=v; Path=/; HttpOnly; SameSite=Lax; Secure");
+        let text = |secure| set_cookie(secure, "v").unwrap().to_str().unwrap().to_owned();
+        assert_eq!(text(false), "keytile_session=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800");
+        assert_eq!(text(true), "__Host-keytile_session=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800; Secure");
+    }
+
+    #[test]
+    fn after_a_sign_in_one_lands_on_a_page_of_keytile() {
+        for own in ["/", "/credentials", "/sources/new/x/configure?credential=1&q=a%20b", "/credentials/1#values"] {
+            assert_eq!(own_page(own), own);
+        }
+        let others = [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "evil.example",
+            "/a\r\nSet-Cookie: x=1",
+            "/a b",
+            "/\tevil",
+            "/%0a\u{a0}",
+            "/sign-in",
+            "/sign-out",
+            "/a\\b",
+        ];
+        for other in others {
+            assert_eq!(own_page(other), "/", "{other:?}");
+        }
+        assert_eq!(sign_in_address("/credentials?q=a&after=b"), "/sign-in?next=/credentials%3Fq%3Da%26after%3Db");
+        assert_eq!(sign_in_address("//evil.example"), "/sign-in");
     }
 }

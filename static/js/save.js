@@ -108,6 +108,9 @@ function running(form) {
 function conclude(form, outcome) {
   if (outcome.outcome === "saved") {
     form.dispatchEvent(new CustomEvent("keytile:saved", { bubbles: true, detail: outcome.location }));
+  } else if (outcome.outcome === "signed_out") {
+    // What was typed is kept, and comes back after the sign-in.
+    location.assign(outcome.location);
   } else if (outcome.html) {
     const page = new DOMParser().parseFromString(outcome.html, "text/html");
     const body = document.importNode(page.getElementById("overlay-body"), true);

@@ -13,12 +13,16 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::server::{OVERLAY, good_values, replaced};
+use keytile::crypto::hash::form_token;
+
+use crate::support::server::{ADMINISTRATOR, OVERLAY, PASSWORD, good_values, replaced};
 
 /// A `keytile serve` in a folder of its own; killed when the test ends.
 struct Program {
     child: Child,
     address: String,
+    /// The path of the link that makes the first administrator, while there is none.
+    setup: String,
     said: Vec<String>,
 }
 
@@ -35,11 +39,23 @@ impl Program {
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             said.push(line.unwrap());
             if let Some((_, address)) = said.last().unwrap().split_once("http://") {
-                let address = address.trim_end_matches('/').to_owned();
-                return Self { child, address, said };
+                let (address, setup) = address.split_once('/').unwrap();
+                let (address, setup) = (address.to_owned(), format!("/{setup}"));
+                return Self { child, address, setup, said };
             }
         }
         panic!("no address in {said:?}; {:?}", child.wait());
+    }
+
+    /// Makes the first administrator; answers the Cookie header of the session.
+    async fn set_up(&self) -> String {
+        let page = self.ask(&format!("GET {}", self.setup), "", "").await;
+        let visit = cookie_in(&page);
+        let token = value_in(&page, "token");
+        let typed = [("token", token.as_str()), ("email", ADMINISTRATOR), ("name", "Ana"), ("password", PASSWORD)];
+        let done = self.ask("POST /setup", &visit, &encoded(&visit, &typed)).await;
+        assert!(done.starts_with("HTTP/1.1 303"), "{done}");
+        cookie_in(&done)
     }
 
     fn signal(&self, name: &str) {
@@ -76,12 +92,19 @@ impl Drop for Program {
     }
 }
 
-fn encoded(form: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
+/// A form as a page of this cookie's session sends it.
+fn encoded(cookie: &str, form: &[(&str, &str)]) -> String {
+    let value = cookie.trim().split_once("keytile_session=").expect(cookie).1;
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(form).append_pair("form_token", &form_token(value)).finish()
 }
 
 fn draft_in(page: &str) -> String {
-    let tag = &page[page.find("name=\"draft\"").expect(page)..];
+    value_in(page, "draft")
+}
+
+fn value_in(page: &str, name: &str) -> String {
+    let tag = &page[page.find(&format!("name=\"{name}\"")).expect(page)..];
     tag.split_once("value=\"").unwrap().1.split('"').next().unwrap().to_owned()
 }
 
@@ -103,7 +126,9 @@ async fn the_first_start_makes_a_private_folder_and_the_second_finds_it() {
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&data.join("keyring")), 0o600);
     assert_eq!(mode(&data.join("keytile.db")), 0o600);
-    assert!(program.ask("GET /", "", "").await.starts_with("HTTP/1.1 200"));
+    assert!(program.ask("GET /", "", "").await.starts_with("HTTP/1.1 303"), "nobody is signed in");
+    let cookie = program.set_up().await;
+    assert!(program.ask("GET /", &cookie, "").await.starts_with("HTTP/1.1 200"));
     let healthy = Command::new(env!("CARGO_BIN_EXE_keytile")).args(["health", "--listen", &program.address]).status().unwrap();
     assert!(healthy.success());
     let address = program.address.clone();
@@ -146,11 +171,12 @@ async fn sigterm_finishes_requests_in_flight_and_exits_0() {
     for signal in ["TERM", "INT"] {
         let folder = tempfile::tempdir().unwrap();
         let mut program = Program::start(folder.path());
-        let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), "", "").await);
-        let body = encoded(&good_values("In flight", &draft));
+        let cookie = program.set_up().await;
+        let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), &cookie, "").await);
+        let body = encoded(&cookie, &good_values("In flight", &draft));
         // Half a request is in flight when the signal comes.
         let mut stream = program.send(&format!("POST {OVERLAY}"), &body).await;
-        stream.write_all(format!("\r\n{}", &body[..10]).as_bytes()).await.unwrap();
+        stream.write_all(format!("{cookie}\r\n{}", &body[..10]).as_bytes()).await.unwrap();
         program.ask("GET /healthz", "", "").await;
         program.signal(signal);
         while TcpStream::connect(&program.address).await.is_ok() {
@@ -163,7 +189,7 @@ async fn sigterm_finishes_requests_in_flight_and_exits_0() {
         assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
         assert_eq!(program.child.wait().unwrap().code(), Some(0));
         let again = Program::start(folder.path());
-        assert!(again.ask("GET /credentials", "", "").await.contains("In flight"));
+        assert!(again.ask("GET /credentials", &cookie, "").await.contains("In flight"));
     }
 }
 
@@ -171,12 +197,12 @@ async fn sigterm_finishes_requests_in_flight_and_exits_0() {
 async fn a_kill_loses_neither_what_was_saved_nor_what_was_typed() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path());
-    let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), "", "").await);
-    let saved = program.ask(&format!("POST {OVERLAY}"), "", &encoded(&good_values("Saved before", &draft))).await;
+    let cookie = program.set_up().await;
+    let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), &cookie, "").await);
+    let saved = program.ask(&format!("POST {OVERLAY}"), &cookie, &encoded(&cookie, &good_values("Saved before", &draft))).await;
     assert!(saved.starts_with("HTTP/1.1 303"), "{saved}");
-    let cookie = cookie_in(&saved);
     let page = program.ask(&format!("GET {OVERLAY}"), &cookie, "").await;
-    let body = encoded(&replaced(good_values("Typed before", &draft_in(&page)), &[("account_name", "slow")]));
+    let body = encoded(&cookie, &replaced(good_values("Typed before", &draft_in(&page)), &[("account_name", "slow")]));
     // Killed in the middle of a verification, as soon as its first stage has been told of.
     let mut stream = program.send(&format!("POST {OVERLAY}"), &body).await;
     stream.write_all(format!("Accept: application/x-ndjson\r\n{cookie}\r\n{body}").as_bytes()).await.unwrap();
@@ -216,12 +242,13 @@ async fn the_sandbox_alone_says_how_a_keytile_reaches_it() {
     command.args(["sandbox", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).env_clear();
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut sandbox = Program { child, address: String::new(), said: Vec::new() };
+    let mut sandbox = Program { child, address: String::new(), setup: String::new(), said: Vec::new() };
     let told = lines.find(|line| line.starts_with("keytile serve")).expect("the command to start Keytile with");
     let arguments: Vec<&str> = told.split_whitespace().skip(2).map(|argument| argument.trim_matches('\'')).collect();
     let program = Program::start_with(folder.path(), &[&["serve", "--listen", "127.0.0.1:0"], &arguments[..]].concat());
-    let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), "", "").await);
-    let saved = program.ask(&format!("POST {OVERLAY}"), "", &encoded(&good_values("Apart", &draft))).await;
+    let cookie = program.set_up().await;
+    let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), &cookie, "").await);
+    let saved = program.ask(&format!("POST {OVERLAY}"), &cookie, &encoded(&cookie, &good_values("Apart", &draft))).await;
     assert!(saved.starts_with("HTTP/1.1 303"), "{saved}");
     sandbox.signal("TERM");
     assert_eq!(sandbox.child.wait().unwrap().code(), Some(0));

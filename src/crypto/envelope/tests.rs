@@ -95,7 +95,7 @@ fn places_have_distinct_names_for_each_table() {
     let places = [
         Place::installation(),
         Place::credential_secret(id, 1, &connector),
-        Place::draft(id, 1, &[0; 32], &connector),
+        Place::draft(id, 1, &id, &connector),
         Place::resource_endpoint(id, 1, &connector),
         Place::verification(id, &id),
         Place::access_token(id, 1),

@@ -1,5 +1,6 @@
 //! What happens to every request before its handler and to every answer after it.
 
+pub(crate) mod forgery;
 pub(crate) mod guard;
 pub(crate) mod headers;
 pub(crate) mod request_id;

@@ -16,6 +16,7 @@ use crate::{
         error::PageError,
         extract::{Flow, id_of},
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::{
             flow::{Badge, FlowView, new_title},
@@ -65,26 +66,37 @@ pub(crate) struct Overlay<'a> {
 }
 
 /// `GET /{kind}/new/{connector}/authenticate`.
-pub(crate) async fn show(State(state): State<WebState>, flow: Flow, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
-    respond(&state, &flow, &wanted, None).await
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    flow: Flow,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
+    respond(&state, &signed, &flow, &wanted, None).await
 }
 
 /// The page, because one tries to go on without a credential that exists: says so.
-pub(crate) async fn without_choice(state: &WebState, flow: &Flow, error: &str) -> Result<Response, PageError> {
-    respond(state, flow, &Wanted::default(), Some(error)).await
+pub(crate) async fn without_choice(state: &WebState, signed: &SignedIn, flow: &Flow, error: &str) -> Result<Response, PageError> {
+    respond(state, signed, flow, &Wanted::default(), Some(error)).await
 }
 
-async fn respond(state: &WebState, flow: &Flow, wanted: &Wanted, error: Option<&str>) -> Result<Response, PageError> {
+async fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &Flow,
+    wanted: &Wanted,
+    error: Option<&str>,
+) -> Result<Response, PageError> {
     let selected = id_of(wanted.credential.as_deref());
     let search = wanted.q.as_deref().unwrap_or_default().trim();
     let after = id_of(wanted.after.as_deref());
-    let page = state.service.tiles(&query(flow, search, after, selected)).await?;
+    let page = state.service.tiles(&signed.caller, &query(flow, search, after, selected)).await?;
     let just_saved = selected.filter(|_| wanted.saved.is_some());
     let (notice, duplicates) = match just_saved {
-        Some(id) => (state.service.notice(id).await?, state.service.same_account_as(id).await?),
+        Some(id) => (state.service.notice(&signed.caller, id).await?, state.service.same_account_as(&signed.caller, id).await?),
         None => (None, Vec::new()),
     };
-    let mut view = Authenticate::new(state, flow, &page, selected, state.service.now());
+    let mut view = Authenticate::new(state, signed, flow, &page, selected, state.service.now());
     view.layout = view.layout.with_error(error.is_some());
     view.error = error;
     view.search = search;
@@ -105,19 +117,26 @@ fn query(flow: &Flow, search: &str, after: Option<Uuid>, selected: Option<Uuid>)
 }
 
 /// The tiles of the page below an overlay.
-pub(crate) async fn tiles_below(state: &WebState, flow: &Flow) -> Result<TilePage, PageError> {
-    Ok(state.service.tiles(&query(flow, "", None, None)).await?)
+pub(crate) async fn tiles_below(state: &WebState, signed: &SignedIn, flow: &Flow) -> Result<TilePage, PageError> {
+    Ok(state.service.tiles(&signed.caller, &query(flow, "", None, None)).await?)
 }
 
 impl<'a> Authenticate<'a> {
-    fn new(state: &WebState, flow: &'a Flow, page: &'a TilePage, selected: Option<Uuid>, now: Timestamp) -> Self {
+    fn new(
+        state: &WebState,
+        signed: &SignedIn,
+        flow: &'a Flow,
+        page: &'a TilePage,
+        selected: Option<Uuid>,
+        now: Timestamp,
+    ) -> Self {
         let badge = Badge::of(&flow.connector);
         let mut tiles: Vec<_> = page.tiles.iter().map(|tile| TileView::new(tile, badge, now).chosen(selected)).collect();
         if let Some(first) = tiles.first_mut() {
             first.beside = page.selected_beside;
         }
         Self {
-            layout: Layout::new(state, Section::Flows, format!("Authenticate · {}", new_title(flow.kind))),
+            layout: Layout::new(state, signed, Section::Flows, format!("Authenticate · {}", new_title(flow.kind))),
             flow: FlowView::new(flow),
             search: "",
             tiles,
@@ -133,10 +152,16 @@ impl<'a> Authenticate<'a> {
     }
 
     /// The page with the overlay over it.
-    pub(crate) fn with_overlay(state: &WebState, flow: &'a Flow, page: &'a TilePage, overlay: Overlay<'a>) -> Self {
-        let mut view = Self::new(state, flow, page, None, state.service.now());
+    pub(crate) fn with_overlay(
+        state: &WebState,
+        signed: &SignedIn,
+        flow: &'a Flow,
+        page: &'a TilePage,
+        overlay: Overlay<'a>,
+    ) -> Self {
+        let mut view = Self::new(state, signed, flow, page, None, state.service.now());
         let title = format!("Add New Credential · {}", new_title(flow.kind));
-        view.layout = Layout::new(state, Section::Flows, title).with_error(overlay.form.has_problem()).covered();
+        view.layout = Layout::new(state, signed, Section::Flows, title).with_error(overlay.form.has_problem()).covered();
         view.overlay = Some(overlay);
         view
     }
@@ -186,6 +211,8 @@ mod tests {
                 sandbox: true,
                 error: false,
                 covered: false,
+                person: None,
+                form_token: "token".into(),
                 assets: crate::web::assets::Assets::get(),
             },
             flow: FlowView {

@@ -26,6 +26,7 @@ use crate::{
         error::PageError,
         extract::{Fields, Flow, Form, FromFields, id_of},
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::{
             flow::{self, Badge, FlowView, new_title},
@@ -179,45 +180,53 @@ impl Configure<'_> {
 }
 
 /// `GET /{kind}/new/{connector}/configure?credential=…`.
-pub(crate) async fn show(State(state): State<WebState>, flow: Flow, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    flow: Flow,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
     let wanted = id_of(wanted.credential.as_deref());
     if wanted.is_none() {
-        return authenticate::without_choice(&state, &flow, "Choose a credential, or add one.").await;
+        return authenticate::without_choice(&state, &signed, &flow, "Choose a credential, or add one.").await;
     }
-    let tile = match credential(&state, &flow, wanted).await? {
+    let tile = match credential(&state, &signed, &flow, wanted).await? {
         Ok(tile) => tile,
         Err(unusable) => {
-            return authenticate::without_choice(&state, &flow, &unusable.sentence("Choose another, or add one.")).await;
+            return authenticate::without_choice(&state, &signed, &flow, &unusable.sentence("Choose another, or add one.")).await;
         }
     };
     let form = ConfigureForm::first(state.service.new_form(), &flow.connector, flow.kind);
-    respond(&state, &flow, Ok(&tile), &form, &Outcome::default())
+    respond(&state, &signed, &flow, Ok(&tile), &form, &Outcome::default())
 }
 
 /// `POST` of the same: Test, Create, or one more row.
 pub(crate) async fn act(
     State(state): State<WebState>,
+    signed: SignedIn,
     flow: Flow,
     Query(wanted): Query<Wanted>,
     Form(mut form): Form<ConfigureForm>,
 ) -> Result<Response, PageError> {
     form.follow_choice(&flow.connector, flow.kind);
     let wanted = form.credential.or_else(|| id_of(wanted.credential.as_deref()));
-    let tile = match credential(&state, &flow, wanted).await? {
+    let tile = match credential(&state, &signed, &flow, wanted).await? {
         Ok(tile) => tile,
-        Err(unusable) => return choose_again(&state, &flow, &form, unusable).await,
+        Err(unusable) => return choose_again(&state, &signed, &flow, &form, unusable).await,
     };
     let id = tile.id;
     let outcome = match form.action.as_str() {
-        "create" => match state.service.create_resource(flow.kind, &flow.connector, id, form.id, &form.raw).await? {
-            ResourceCreation::Created(id) => {
-                return Ok(Redirect::to(&format!("/{}/{id}?created=1", flow.kind.plural())).into_response());
+        "create" => {
+            match state.service.create_resource(&signed.caller, flow.kind, &flow.connector, id, form.id, &form.raw).await? {
+                ResourceCreation::Created(id) => {
+                    return Ok(Redirect::to(&format!("/{}/{id}?created=1", flow.kind.plural())).into_response());
+                }
+                ResourceCreation::Invalid(errors) if errors.iter().any(|error| error.field == "credential") => {
+                    return choose_again(&state, &signed, &flow, &form, Unusable::Gone).await;
+                }
+                ResourceCreation::Invalid(errors) => Outcome::errors(errors),
             }
-            ResourceCreation::Invalid(errors) if errors.iter().any(|error| error.field == "credential") => {
-                return choose_again(&state, &flow, &form, Unusable::Gone).await;
-            }
-            ResourceCreation::Invalid(errors) => Outcome::errors(errors),
-        },
+        }
         "test" => match state.service.parse_endpoint(&flow.connector, flow.kind, &form.raw) {
             Err(errors) => Outcome::errors(errors),
             Ok(endpoint) if !endpoint.method.is_safe() && !form.may_write => {
@@ -225,9 +234,9 @@ pub(crate) async fn act(
             }
             Ok(endpoint) => {
                 let body = Some(form.body.as_str()).filter(|body| !endpoint.method.is_safe() && !body.trim().is_empty());
-                let preview = state.service.preview(&flow.connector, id, &endpoint, body).await?;
+                let preview = state.service.preview(&signed.caller, &flow.connector, id, &endpoint, body).await?;
                 if preview.is_none() {
-                    return choose_again(&state, &flow, &form, Unusable::Gone).await;
+                    return choose_again(&state, &signed, &flow, &form, Unusable::Gone).await;
                 }
                 Outcome { preview, ..Outcome::default() }
             }
@@ -237,7 +246,7 @@ pub(crate) async fn act(
             Outcome { row_added: true, ..Outcome::default() }
         }
     };
-    respond(&state, &flow, Ok(&tile), &form, &outcome)
+    respond(&state, &signed, &flow, Ok(&tile), &form, &outcome)
 }
 
 /// Why a credential cannot be used.
@@ -262,9 +271,14 @@ impl Unusable {
     }
 }
 
-async fn credential(state: &WebState, flow: &Flow, id: Option<Uuid>) -> Result<Result<Tile, Unusable>, PageError> {
+async fn credential(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &Flow,
+    id: Option<Uuid>,
+) -> Result<Result<Tile, Unusable>, PageError> {
     let Some(id) = id else { return Ok(Err(Unusable::NotChosen)) };
-    let found = state.service.credential(id).await?.map(|credential| credential.tile);
+    let found = state.service.credential(&signed.caller, id).await?.map(|credential| credential.tile);
     Ok(match found.filter(|tile| tile.connector == flow.connector.id) {
         Some(tile) if tile.account.is_some() => Ok(tile),
         Some(_) => Err(Unusable::Damaged),
@@ -273,17 +287,24 @@ async fn credential(state: &WebState, flow: &Flow, id: Option<Uuid>) -> Result<R
 }
 
 /// The form as it was typed, with the other credentials to choose from in place of the one that cannot be used.
-async fn choose_again(state: &WebState, flow: &Flow, form: &ConfigureForm, unusable: Unusable) -> Result<Response, PageError> {
+async fn choose_again(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &Flow,
+    form: &ConfigureForm,
+    unusable: Unusable,
+) -> Result<Response, PageError> {
     let query = TileQuery { connector: Some(flow.connector.id.clone()), ..TileQuery::default() };
-    let mut others = state.service.tiles(&query).await?.tiles;
+    let mut others = state.service.tiles(&signed.caller, &query).await?.tiles;
     others.retain(|tile| tile.account.is_some());
     let message = unusable.sentence("Choose another one here; what you typed is kept.");
-    respond(state, flow, Err(&others), form, &Outcome::errors(vec![FieldError::new("credential", message)]))
+    respond(state, signed, flow, Err(&others), form, &Outcome::errors(vec![FieldError::new("credential", message)]))
 }
 
 /// The page, with its credential or those to choose from.
 fn respond(
     state: &WebState,
+    signed: &SignedIn,
     flow: &Flow,
     tile: Result<&Tile, &[Tile]>,
     form: &ConfigureForm,
@@ -310,7 +331,7 @@ fn respond(
     let base = flow::base(flow);
     let chosen_by = tile.map_or_else(|_| String::new(), |tile| format!("?credential={}", tile.id));
     let page = Configure {
-        layout: Layout::new(state, Section::Flows, format!("Configure · {}", new_title(flow.kind))).with_error(wrong),
+        layout: Layout::new(state, signed, Section::Flows, format!("Configure · {}", new_title(flow.kind))).with_error(wrong),
         flow: FlowView::new(flow),
         tile: tile.ok().map(|tile| TileView::new(tile, Badge::of(connector), state.service.now())),
         others: tile.err().unwrap_or_default(),

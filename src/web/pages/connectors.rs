@@ -9,6 +9,7 @@ use crate::{
         error::PageError,
         extract::Kind,
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::flow::{Badge, new_title, noun},
     },
@@ -38,9 +39,9 @@ struct Choose<'a> {
 }
 
 /// `GET /{kind}/new`.
-pub(crate) async fn choose(State(state): State<WebState>, Kind(kind): Kind) -> Result<Response, PageError> {
+pub(crate) async fn choose(State(state): State<WebState>, signed: SignedIn, Kind(kind): Kind) -> Result<Response, PageError> {
     let page = Choose {
-        layout: Layout::new(&state, Section::Flows, format!("Connector · {}", new_title(kind))),
+        layout: Layout::new(&state, &signed, Section::Flows, format!("Connector · {}", new_title(kind))),
         noun: noun(kind),
         plural: kind.plural(),
         connectors: state.service.catalogue().for_kind(kind).map(|connector| Choice::new(connector)).collect(),
@@ -78,9 +79,9 @@ struct Connectors<'a> {
 }
 
 /// `GET /connectors`.
-pub(crate) async fn catalogue(State(state): State<WebState>) -> Result<Response, PageError> {
+pub(crate) async fn catalogue(State(state): State<WebState>, signed: SignedIn) -> Result<Response, PageError> {
     let page = Connectors {
-        layout: Layout::new(&state, Section::Connectors, "Connectors"),
+        layout: Layout::new(&state, &signed, Section::Connectors, "Connectors"),
         connectors: state.service.catalogue().all().iter().map(|connector| Entry::new(connector)).collect(),
     };
     layout::ok(&page)

@@ -15,6 +15,7 @@ use crate::{
         error::PageError,
         extract::Id,
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::{
             tile::{ResourceView, TileView, badge},
@@ -58,10 +59,11 @@ struct CredentialPage<'a> {
 /// `GET /credentials/{id}`.
 pub(crate) async fn show(
     State(state): State<WebState>,
+    signed: SignedIn,
     Id(id): Id,
     Query(happened): Query<Happened>,
 ) -> Result<Response, PageError> {
-    let detail = state.service.credential(id).await?.ok_or(PageError::NotFound)?;
+    let detail = state.service.credential(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let tile = &detail.tile;
     let verification: Option<&Verification> = detail.verification.as_ref().map(|past| &past.verification);
@@ -75,7 +77,7 @@ pub(crate) async fn show(
         None
     };
     let page = CredentialPage {
-        layout: Layout::new(&state, Section::Credentials, format!("{} · Credentials", tile.name)),
+        layout: Layout::new(&state, &signed, Section::Credentials, format!("{} · Credentials", tile.name)),
         tile: TileView::new(tile, badge(catalogue, &tile.connector), now),
         connector: connector.map_or(tile.connector.as_str(), |connector| &connector.name),
         obstacle,
@@ -92,8 +94,8 @@ pub(crate) async fn show(
 }
 
 /// `POST /credentials/{id}/test`: verifies again; the page then shows what was found.
-pub(crate) async fn test(State(state): State<WebState>, Id(id): Id) -> Result<Response, PageError> {
-    if state.service.test_credential(id).await?.is_none() {
+pub(crate) async fn test(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
+    if state.service.test_credential(&signed.caller, id).await?.is_none() {
         // There is nothing to verify it with, which its page says; or it is gone, and so is its page.
         return Ok(Redirect::to(&format!("/credentials/{id}")).into_response());
     }

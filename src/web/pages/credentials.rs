@@ -14,6 +14,7 @@ use crate::{
         error::PageError,
         extract::id_of,
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::tile::{TileView, badge},
     },
@@ -39,14 +40,18 @@ struct Credentials<'a> {
 }
 
 /// `GET /credentials`.
-pub(crate) async fn show(State(state): State<WebState>, Query(wanted): Query<Wanted>) -> Result<Response, PageError> {
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, PageError> {
     let search = wanted.q.as_deref().unwrap_or_default().trim();
     let after = id_of(wanted.after.as_deref());
     let query = TileQuery { search: Some(search.to_owned()).filter(|search| !search.is_empty()), after, ..TileQuery::default() };
-    let page = state.service.tiles(&query).await?;
+    let page = state.service.tiles(&signed.caller, &query).await?;
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let view = Credentials {
-        layout: Layout::new(&state, Section::Credentials, "Credentials"),
+        layout: Layout::new(&state, &signed, Section::Credentials, "Credentials"),
         search,
         tiles: page.tiles.iter().map(|tile| TileView::new(tile, badge(catalogue, &tile.connector), now)).collect(),
         next: page.next,

@@ -14,6 +14,7 @@ use crate::{
         error::PageError,
         extract::{Id, Kind},
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::{flow::noun, tile::ResourceView},
     },
@@ -35,10 +36,15 @@ struct Delete<'a> {
 }
 
 /// `GET /{kind}/{id}/delete`.
-pub(crate) async fn ask_resource(State(state): State<WebState>, Kind(kind): Kind, Id(id): Id) -> Result<Response, PageError> {
-    let resource = state.service.resource_summary(kind, id).await?.ok_or(PageError::NotFound)?;
+pub(crate) async fn ask_resource(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+) -> Result<Response, PageError> {
+    let resource = state.service.resource_summary(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)?;
     let page = Delete {
-        layout: Layout::new(&state, Section::Flows, format!("Delete {}?", resource.name)),
+        layout: Layout::new(&state, &signed, Section::Flows, format!("Delete {}?", resource.name)),
         noun: noun(kind),
         name: &resource.name,
         address: format!("/{}/{id}", kind.plural()),
@@ -50,33 +56,46 @@ pub(crate) async fn ask_resource(State(state): State<WebState>, Kind(kind): Kind
 }
 
 /// `POST` of the same.
-pub(crate) async fn resource(State(state): State<WebState>, Kind(kind): Kind, Id(id): Id) -> Result<Response, PageError> {
+pub(crate) async fn resource(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+) -> Result<Response, PageError> {
     // Whoever sends it twice finds the same as whoever sent it once.
-    state.service.delete_resource(kind, id).await?;
+    state.service.delete_resource(&signed.caller, kind, id).await?;
     Ok(Redirect::to(&format!("/?deleted={}", kind.as_str())).into_response())
 }
 
 /// `GET /credentials/{id}/delete`.
-pub(crate) async fn ask_credential(State(state): State<WebState>, Id(id): Id) -> Result<Response, PageError> {
-    let detail = state.service.credential(id).await?.ok_or(PageError::NotFound)?;
-    respond(&state, id, &detail, detail.tile.used_by, StatusCode::OK)
+pub(crate) async fn ask_credential(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
+    let detail = state.service.credential(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
+    respond(&state, &signed, id, &detail, detail.tile.used_by, StatusCode::OK)
 }
 
 /// `POST` of the same.
-pub(crate) async fn credential(State(state): State<WebState>, Id(id): Id) -> Result<Response, PageError> {
-    match state.service.delete_credential(id).await? {
+pub(crate) async fn credential(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
+    match state.service.delete_credential(&signed.caller, id).await? {
         CredentialDeletion::Deleted | CredentialDeletion::NotFound => Ok(Redirect::to("/credentials?deleted=1").into_response()),
         CredentialDeletion::InUse(count) => {
-            let detail = state.service.credential(id).await?.ok_or(PageError::NotFound)?;
-            respond(&state, id, &detail, count, StatusCode::UNPROCESSABLE_ENTITY)
+            let detail = state.service.credential(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
+            respond(&state, &signed, id, &detail, count, StatusCode::UNPROCESSABLE_ENTITY)
         }
     }
 }
 
-fn respond(state: &WebState, id: Uuid, detail: &CredentialDetail, in_use: u64, status: StatusCode) -> Result<Response, PageError> {
+fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    id: Uuid,
+    detail: &CredentialDetail,
+    in_use: u64,
+    status: StatusCode,
+) -> Result<Response, PageError> {
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let page = Delete {
-        layout: Layout::new(state, Section::Credentials, format!("Delete {}?", detail.tile.name)).with_error(!status.is_success()),
+        layout: Layout::new(state, signed, Section::Credentials, format!("Delete {}?", detail.tile.name))
+            .with_error(!status.is_success()),
         noun: "credential",
         name: &detail.tile.name,
         address: format!("/credentials/{id}"),

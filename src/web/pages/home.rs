@@ -13,6 +13,7 @@ use crate::{
     web::{
         error::PageError,
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::{
             flow::noun,
@@ -57,14 +58,18 @@ impl Home<'_> {
 }
 
 /// `GET /`.
-pub(crate) async fn show(State(state): State<WebState>, Query(happened): Query<Happened>) -> Result<Response, PageError> {
-    let overview = state.service.overview().await?;
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Query(happened): Query<Happened>,
+) -> Result<Response, PageError> {
+    let overview = state.service.overview(&signed.caller).await?;
     let now = state.service.now();
     let catalogue = state.service.catalogue();
     let deleted = happened.deleted.as_deref().and_then(ResourceKind::parse).map(noun);
     let page = Home {
         deleted,
-        layout: Layout::new(&state, Section::Flows, "Data flows"),
+        layout: Layout::new(&state, &signed, Section::Flows, "Data flows"),
         attention: overview.attention.iter().map(|tile| TileView::new(tile, badge(catalogue, &tile.connector), now)).collect(),
         lists: [
             List {

@@ -13,3 +13,5 @@ pub(crate) mod overlay;
 pub(crate) mod resource;
 pub(crate) mod resources;
 pub(crate) mod save;
+pub(crate) mod setup;
+pub(crate) mod sign_in;

@@ -14,7 +14,7 @@ use crate::{
         error::PageError,
         extract::{Fields, Flow, Form, FromFields},
         layout,
-        session::OpenSession,
+        session::SignedIn,
         state::WebState,
         views::{
             flow::base,
@@ -24,29 +24,37 @@ use crate::{
 };
 
 /// `GET /{kind}/new/{connector}/credentials/new`.
-pub(crate) async fn show(State(state): State<WebState>, flow: Flow, session: OpenSession) -> Result<Response, PageError> {
-    let form = state.service.open_form(&session.session, &flow.connector).await?;
-    let response = respond(&state, &flow, &form, Problem::None, StatusCode::OK).await?;
-    Ok(session.attach(response))
+pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, flow: Flow) -> Result<Response, PageError> {
+    let form = state.service.open_form(&signed.caller, &flow.connector).await?;
+    respond(&state, &signed, &flow, &form, Problem::None, StatusCode::OK).await
 }
 
 /// The page with a form that was opened, or that came back with a problem.
 pub(crate) async fn respond(
     state: &WebState,
+    signed: &SignedIn,
     flow: &Flow,
     form: &FormState,
     problem: Problem<'_>,
     status: StatusCode,
 ) -> Result<Response, PageError> {
-    let tiles = tiles_below(state, flow).await?;
-    let overlay =
-        Overlay { form: view(state, flow, form, problem), guide: state.service.catalogue().guide_html(flow.connector.id.as_str()) };
-    layout::page(status, &Authenticate::with_overlay(state, flow, &tiles, overlay))
+    let tiles = tiles_below(state, signed, flow).await?;
+    let overlay = Overlay {
+        form: view(state, signed, flow, form, problem),
+        guide: state.service.catalogue().guide_html(flow.connector.id.as_str()),
+    };
+    layout::page(status, &Authenticate::with_overlay(state, signed, flow, &tiles, overlay))
 }
 
 /// The form alone.
-pub(crate) fn view<'a>(state: &WebState, flow: &'a Flow, form: &'a FormState, problem: Problem<'a>) -> FormView<'a> {
-    FormView::new(flow, form, problem, state.hints(flow.connector.id.as_str()), state.service.now())
+pub(crate) fn view<'a>(
+    state: &WebState,
+    signed: &SignedIn,
+    flow: &'a Flow,
+    form: &'a FormState,
+    problem: Problem<'a>,
+) -> FormView<'a> {
+    FormView::new(flow, form, problem, &signed.form_token, state.hints(flow.connector.id.as_str()), state.service.now())
 }
 
 /// A form that is thrown away.
@@ -65,12 +73,11 @@ impl FromFields for Discard {
 /// `POST /{kind}/new/{connector}/credentials/discard`.
 pub(crate) async fn discard(
     State(state): State<WebState>,
+    signed: SignedIn,
     flow: Flow,
-    session: OpenSession,
     Form(form): Form<Discard>,
 ) -> Result<Response, PageError> {
-    state.service.discard_draft(&session.session, form.draft).await?;
+    state.service.discard_draft(&signed.caller, form.draft).await?;
     let page = if form.then == "leave" { "authenticate" } else { "credentials/new" };
-    let response = Redirect::to(&format!("{}/{page}", base(&flow))).into_response();
-    Ok(session.attach(response))
+    Ok(Redirect::to(&format!("{}/{page}", base(&flow))).into_response())
 }

@@ -21,6 +21,7 @@ use crate::{
         error::PageError,
         extract::{Fields, Form, FromFields, Id, Kind},
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::{
             flow::noun,
@@ -100,19 +101,20 @@ struct Outcome {
 /// `GET /{kind}/{id}`.
 pub(crate) async fn show(
     State(state): State<WebState>,
+    signed: SignedIn,
     Kind(kind): Kind,
     Id(id): Id,
     Query(happened): Query<Happened>,
 ) -> Result<Response, PageError> {
     let search = happened.q.as_deref().unwrap_or_default().trim().to_owned();
-    let Some(detail) = find(&state, kind, id, &search).await? else { return damaged(&state, kind, id).await };
+    let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
     let message = match (happened.created, happened.changed, kind) {
         (Some(_), _, ResourceKind::Source) => Some("The data source was created."),
         (Some(_), _, ResourceKind::Destination) => Some("The data destination was created."),
         (None, Some(_), _) => Some("It uses this credential from now on."),
         (None, None, _) => None,
     };
-    respond(&state, kind, &detail, &Outcome { message, search, ..Outcome::default() })
+    respond(&state, &signed, kind, &detail, &Outcome { message, search, ..Outcome::default() })
 }
 
 /// What a preview sends.
@@ -130,13 +132,14 @@ impl FromFields for PreviewForm {
 /// `POST /{kind}/{id}/preview`.
 pub(crate) async fn preview(
     State(state): State<WebState>,
+    signed: SignedIn,
     Kind(kind): Kind,
     Id(id): Id,
     Form(form): Form<PreviewForm>,
 ) -> Result<Response, PageError> {
-    let Some(detail) = find(&state, kind, id, "").await? else { return damaged(&state, kind, id).await };
+    let Some(detail) = find(&state, &signed, kind, id, "").await? else { return damaged(&state, &signed, kind, id).await };
     let resource = &detail.resource;
-    let answer = |outcome: Outcome| respond(&state, kind, &detail, &Outcome { body: Some(form.body.clone()), ..outcome });
+    let answer = |outcome: Outcome| respond(&state, &signed, kind, &detail, &Outcome { body: Some(form.body.clone()), ..outcome });
     let refuse = |error| answer(Outcome { error: Some(error), ..Outcome::default() });
     let Some(connector) = state.service.catalogue().get(resource.connector.as_str()) else {
         return refuse("Its connector is not part of this Keytile any more.");
@@ -149,7 +152,7 @@ pub(crate) async fn preview(
         return refuse("Tick the box first: this request writes to the real account.");
     }
     let body = Some(form.body.as_str()).filter(|body| !safe && !body.trim().is_empty());
-    let preview = state.service.preview(connector, resource.credential, &resource.endpoint, body).await?;
+    let preview = state.service.preview(&signed.caller, connector, resource.credential, &resource.endpoint, body).await?;
     let preview = Some(preview.ok_or(PageError::NotFound)?);
     answer(Outcome { preview, ..Outcome::default() })
 }
@@ -170,24 +173,31 @@ impl FromFields for ChangeForm {
 /// `POST /{kind}/{id}/credential`.
 pub(crate) async fn change_credential(
     State(state): State<WebState>,
+    signed: SignedIn,
     Kind(kind): Kind,
     Id(id): Id,
     Form(form): Form<ChangeForm>,
 ) -> Result<Response, PageError> {
-    if state.service.change_credential(kind, id, form.credential).await? {
+    if state.service.change_credential(&signed.caller, kind, id, form.credential).await? {
         return Ok(Redirect::to(&format!("/{}/{id}?changed=1", kind.plural())).into_response());
     }
     // Either is gone: the page says which, by its absence or by this sentence.
     let search = form.search;
-    let Some(detail) = find(&state, kind, id, &search).await? else { return damaged(&state, kind, id).await };
+    let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
     let error = Some("That credential does not exist any more. Choose another.");
-    respond(&state, kind, &detail, &Outcome { error, search, ..Outcome::default() })
+    respond(&state, &signed, kind, &detail, &Outcome { error, search, ..Outcome::default() })
 }
 
 /// The resource; `None` when it is there and does not open, which is logged.
-async fn find(state: &WebState, kind: ResourceKind, id: Uuid, search: &str) -> Result<Option<ResourceDetail>, PageError> {
+async fn find(
+    state: &WebState,
+    signed: &SignedIn,
+    kind: ResourceKind,
+    id: Uuid,
+    search: &str,
+) -> Result<Option<ResourceDetail>, PageError> {
     let search = Some(search).filter(|search| !search.is_empty());
-    match state.service.resource(kind, id, search).await {
+    match state.service.resource(&signed.caller, kind, id, search).await {
         Ok(detail) => detail.map(Some).ok_or(PageError::NotFound),
         Err(error @ (ServiceError::Sealed { .. } | ServiceError::Unreadable { .. })) => {
             tracing::error!(resource = %id, error = &error as &dyn std::error::Error, "an endpoint does not open");
@@ -198,11 +208,11 @@ async fn find(state: &WebState, kind: ResourceKind, id: Uuid, search: &str) -> R
 }
 
 /// The page of a resource that does not open, so that it can be deleted.
-async fn damaged(state: &WebState, kind: ResourceKind, id: Uuid) -> Result<Response, PageError> {
-    let resource = state.service.resource_summary(kind, id).await?.ok_or(PageError::NotFound)?;
+async fn damaged(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uuid) -> Result<Response, PageError> {
+    let resource = state.service.resource_summary(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)?;
     let connector = state.service.catalogue().get(resource.connector.as_str());
     let page = DamagedPage {
-        layout: Layout::new(state, Section::Flows, resource.name.as_str()),
+        layout: Layout::new(state, signed, Section::Flows, resource.name.as_str()),
         noun: noun(kind),
         plural: kind.plural(),
         connector: connector.map_or(resource.connector.as_str(), |connector| &connector.name),
@@ -211,7 +221,13 @@ async fn damaged(state: &WebState, kind: ResourceKind, id: Uuid) -> Result<Respo
     layout::ok(&page)
 }
 
-fn respond(state: &WebState, kind: ResourceKind, detail: &ResourceDetail, outcome: &Outcome) -> Result<Response, PageError> {
+fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    kind: ResourceKind,
+    detail: &ResourceDetail,
+    outcome: &Outcome,
+) -> Result<Response, PageError> {
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let resource = &detail.resource;
     let connector = catalogue.get(resource.connector.as_str());
@@ -219,7 +235,7 @@ fn respond(state: &WebState, kind: ResourceKind, detail: &ResourceDetail, outcom
         connector.endpoints.iter().find(|offer| offer.method == resource.endpoint.method && offer.path == resource.endpoint.path)
     });
     let page = ResourcePage {
-        layout: Layout::new(state, Section::Flows, resource.name.as_str()).with_error(outcome.error.is_some()),
+        layout: Layout::new(state, signed, Section::Flows, resource.name.as_str()).with_error(outcome.error.is_some()),
         noun: noun(kind),
         plural: kind.plural(),
         detail,

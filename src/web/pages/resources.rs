@@ -14,6 +14,7 @@ use crate::{
         error::PageError,
         extract::{Kind, id_of},
         layout::{self, Layout, Section},
+        session::SignedIn,
         state::WebState,
         views::tile::ResourceView,
     },
@@ -41,18 +42,19 @@ struct Resources<'a> {
 /// `GET /{kind}`.
 pub(crate) async fn show(
     State(state): State<WebState>,
+    signed: SignedIn,
     Kind(kind): Kind,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
     let after = id_of(wanted.after.as_deref());
-    let page = state.service.resources(kind, after).await?;
+    let page = state.service.resources(&signed.caller, kind, after).await?;
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let (title, noun, explanation) = match kind {
         ResourceKind::Source => ("Sources", "source", "Every source that data is read from, newest first."),
         ResourceKind::Destination => ("Destinations", "destination", "Every destination that data is written to, newest first."),
     };
     let view = Resources {
-        layout: Layout::new(&state, Section::Flows, title),
+        layout: Layout::new(&state, &signed, Section::Flows, title),
         title,
         noun,
         plural: kind.plural(),

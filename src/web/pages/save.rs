@@ -32,7 +32,7 @@ use crate::{
     web::{
         error::{self, PageError},
         extract::{Fields, Flow, Form, FromFields},
-        session::OpenSession,
+        session::{SignedIn, sign_in_address},
         state::WebState,
         views::{
             flow::base,
@@ -72,25 +72,42 @@ impl SaveForm {
 /// `POST /{kind}/new/{connector}/credentials/new`.
 pub(crate) async fn save(
     State(state): State<WebState>,
+    signed: SignedIn,
     flow: Flow,
-    session: OpenSession,
     headers: HeaderMap,
     Form(form): Form<SaveForm>,
 ) -> Result<Response, PageError> {
     let (draft, raw) = form.for_connector(&flow.connector);
-    if headers.get(header::ACCEPT).is_some_and(|accepted| accepted == LINES) {
-        return Ok(session.attach(as_lines(state, flow, &session, draft, raw)));
+    let by_script = headers.get(header::ACCEPT).is_some_and(|accepted| accepted == LINES);
+    if signed.session.is_none() {
+        state.service.keep_form(&signed.caller, &flow.connector, draft, &raw).await?;
+        return Ok(signed_out(&flow, by_script));
     }
-    let saving = state.service.save_credential(session.session, Arc::clone(&flow.connector), draft, raw, Arc::new(Unobserved));
+    if by_script {
+        return Ok(as_lines(state, flow, signed, draft, raw));
+    }
+    let saving =
+        state.service.save_credential(signed.caller.clone(), Arc::clone(&flow.connector), draft, raw, Arc::new(Unobserved));
     let invalid = StatusCode::UNPROCESSABLE_ENTITY;
-    let response = match saving.await? {
-        SaveOutcome::Saved(id) => Redirect::to(&location(&flow, id)).into_response(),
-        SaveOutcome::Invalid { errors, form } => overlay::respond(&state, &flow, &form, Problem::Invalid(&errors), invalid).await?,
-        SaveOutcome::Rejected { verification, form } => {
-            overlay::respond(&state, &flow, &form, Problem::Rejected(&verification), invalid).await?
+    match saving.await? {
+        SaveOutcome::Saved(id) => Ok(Redirect::to(&location(&flow, id)).into_response()),
+        SaveOutcome::Invalid { errors, form } => {
+            overlay::respond(&state, &signed, &flow, &form, Problem::Invalid(&errors), invalid).await
         }
-    };
-    Ok(session.attach(response))
+        SaveOutcome::Rejected { verification, form } => {
+            overlay::respond(&state, &signed, &flow, &form, Problem::Rejected(&verification), invalid).await
+        }
+    }
+}
+
+/// The session ran out while somebody typed. What was typed is kept; the overlay brings it back after the sign-in.
+fn signed_out(flow: &Flow, by_script: bool) -> Response {
+    let location = sign_in_address(&format!("{}/credentials/new", base(flow)));
+    if by_script {
+        let line = Line::Saved { outcome: "signed_out", location };
+        return ([(header::CONTENT_TYPE, HeaderValue::from_static(LINES))], line.to_text()).into_response();
+    }
+    Redirect::to(&location).into_response()
 }
 
 /// Where a saved credential is seen: the tiles, with its own selected.
@@ -111,7 +128,7 @@ struct Fragment<'a> {
 enum Line {
     /// A stage has ended.
     Stage { stage: &'static str, outcome: &'static str, label: &'static str, millis: u64 },
-    /// How the Save ended: `saved`, with the address to go to.
+    /// How the Save ended: `saved` or `signed_out`, with the address to go to.
     Saved { outcome: &'static str, location: String },
     /// How the Save ended: `invalid` or `rejected`, with the form to show.
     Again { outcome: &'static str, html: String },
@@ -149,15 +166,15 @@ impl StageObserver for Live {
     }
 }
 
-fn as_lines(state: WebState, flow: Flow, session: &OpenSession, draft: Uuid, raw: RawForm) -> Response {
+fn as_lines(state: WebState, flow: Flow, signed: SignedIn, draft: Uuid, raw: RawForm) -> Response {
     let (sender, stages) = mpsc::unbounded_channel();
     let service = state.service.clone();
-    let (session, connector) = (session.session, Arc::clone(&flow.connector));
-    let saving = async move { service.save_credential(session, connector, draft, raw, Arc::new(Live(sender))).await };
+    let (caller, connector) = (signed.caller.clone(), Arc::clone(&flow.connector));
+    let saving = async move { service.save_credential(caller, connector, draft, raw, Arc::new(Live(sender))).await };
     // The answer has begun by then, so that a panic must become a last line rather than a status.
     let saving = AssertUnwindSafe(saving).catch_unwind();
     let last = move |outcome: std::thread::Result<_>| match outcome {
-        Ok(outcome) => last_line(&state, &flow, outcome),
+        Ok(outcome) => last_line(&state, &signed, &flow, outcome),
         Err(payload) => {
             error::panicked(payload);
             Line::ERROR
@@ -171,9 +188,11 @@ fn as_lines(state: WebState, flow: Flow, session: &OpenSession, draft: Uuid, raw
     (headers, Body::from_stream(lines(stages, Box::pin(saving), last))).into_response()
 }
 
-fn last_line(state: &WebState, flow: &Flow, outcome: Result<SaveOutcome, ServiceError>) -> Line {
+fn last_line(state: &WebState, signed: &SignedIn, flow: &Flow, outcome: Result<SaveOutcome, ServiceError>) -> Line {
     let again =
-        |outcome, form: &_, problem: Problem<'_>| match (Fragment { form: overlay::view(state, flow, form, problem) }).render() {
+        |outcome, form: &_, problem: Problem<'_>| match (Fragment { form: overlay::view(state, signed, flow, form, problem) })
+            .render()
+        {
             Ok(html) => Line::Again { outcome, html },
             Err(error) => {
                 PageError::internal(error);

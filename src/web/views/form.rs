@@ -39,6 +39,8 @@ pub(crate) struct FormView<'a> {
     pub(crate) flow: FlowView<'a>,
     /// Identifies the form.
     pub(crate) draft: Uuid,
+    /// What it brings with it, so that nobody else can send it.
+    pub(crate) form_token: String,
     /// As typed.
     pub(crate) name: &'a str,
     /// What is wrong with the name.
@@ -143,6 +145,7 @@ impl<'a> FormView<'a> {
         flow: &'a Flow,
         state: &'a FormState,
         problem: Problem<'a>,
+        form_token: &str,
         hints: Option<SandboxHints>,
         now: Timestamp,
     ) -> Self {
@@ -166,6 +169,7 @@ impl<'a> FormView<'a> {
         Self {
             flow: FlowView::new(flow),
             draft: state.draft,
+            form_token: form_token.to_owned(),
             name: &state.name,
             name_error: builder.error("name"),
             description: &state.description,

@@ -3,5 +3,6 @@
 pub(crate) mod flow;
 pub(crate) mod form;
 pub(crate) mod preview;
+pub(crate) mod settings;
 pub(crate) mod tile;
 pub(crate) mod verification;

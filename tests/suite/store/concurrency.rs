@@ -7,7 +7,7 @@ use keytile::store::{CredentialDelete, CredentialInsert, ResourceInsert, Store};
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, count, draft, session},
+    samples::{NOW, Sample, SampleResource, audit, count, draft, new_user},
 };
 use crate::support::database::TestDatabase;
 
@@ -47,7 +47,7 @@ async fn one_of_many_gets_the_name(database: TestDatabase) {
 
 async fn one_of_many_saves_the_draft(database: TestDatabase) {
     let store = database.open().await;
-    let mine = session(&store).await;
+    let mine = new_user(&store).await;
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
     let outcomes = at_once(&database, 12, |store, number| {
@@ -63,7 +63,7 @@ async fn one_of_many_saves_the_draft(database: TestDatabase) {
         assert_eq!(*outcome, CredentialInsert::AlreadySaved(saved[0]), "{id}");
     }
     assert_eq!(count(&store).await, 1);
-    assert_eq!(store.latest_open_draft(&mine, &form.connector, NOW).await.unwrap(), None);
+    assert_eq!(store.latest_open_draft(mine, &form.connector, NOW).await.unwrap(), None);
 }
 
 async fn one_of_many_makes_the_resource(database: TestDatabase) {
@@ -86,7 +86,7 @@ async fn a_credential_is_deleted_or_used_but_not_both(database: TestDatabase) {
         let credential = Sample::new(&format!("Credential {round}")).insert(&store).await;
         let outcomes = at_once(&database, 4, |store, number| async move {
             if number == 1 {
-                let outcome = store.delete_credential(credential).await.unwrap();
+                let outcome = store.delete_credential(credential, &audit()).await.unwrap();
                 (outcome == CredentialDelete::Deleted, false)
             } else {
                 let resource = SampleResource::new(&format!("Resource {round} {number}"), credential);

@@ -9,7 +9,10 @@ use keytile::{
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, connector, count, draft, later, name, names, new_id, sealed, session, verification},
+    samples::{
+        NOW, OWNER, Sample, SampleResource, audit, connector, count, draft, later, name, names, new_id, new_user, sealed,
+        verification,
+    },
 };
 use crate::support::database::TestDatabase;
 
@@ -54,8 +57,8 @@ async fn a_name_is_unique_for_its_connector(database: TestDatabase) {
     for same in ["Support ÉU", "SUPPORT éu", "Ｓupport ÉU"] {
         assert_eq!(Sample::new(same).try_insert(&store).await, CredentialInsert::NameTaken, "{same}");
         let key = name(same).key();
-        assert_eq!(store.credential_named(&connector("talkdesk"), &key).await.unwrap(), Some(first));
-        assert_eq!(store.credential_named(&connector("other"), &key).await.unwrap(), None);
+        assert_eq!(store.credential_named(&connector("talkdesk"), OWNER, &key).await.unwrap(), Some(first));
+        assert_eq!(store.credential_named(&connector("other"), OWNER, &key).await.unwrap(), None);
     }
     Sample::new("Support ÉU").of("other").insert(&store).await;
     Sample::new("Support EU").insert(&store).await;
@@ -64,7 +67,7 @@ async fn a_name_is_unique_for_its_connector(database: TestDatabase) {
 
 async fn a_taken_name_leaves_nothing_behind(database: TestDatabase) {
     let store = database.open().await;
-    let mine = session(&store).await;
+    let mine = new_user(&store).await;
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
     let taken = Sample::new("Support EU").insert(&store).await;
@@ -73,23 +76,23 @@ async fn a_taken_name_leaves_nothing_behind(database: TestDatabase) {
     assert_eq!(store.credential(refused.id).await.unwrap(), None);
     assert_eq!(store.latest_verification(refused.id).await.unwrap(), None);
     // The draft waits for another name, with what was typed.
-    assert_eq!(store.latest_open_draft(&mine, &form.connector, NOW).await.unwrap().unwrap().id, form.id);
+    assert_eq!(store.latest_open_draft(mine, &form.connector, NOW).await.unwrap().unwrap().id, form.id);
     let renamed = Sample::new("Support EU 2").saving(&form).insert(&store).await;
     assert_ne!(renamed, taken);
-    assert_eq!(store.latest_open_draft(&mine, &form.connector, NOW).await.unwrap(), None);
+    assert_eq!(store.latest_open_draft(mine, &form.connector, NOW).await.unwrap(), None);
 }
 
 async fn a_draft_that_is_gone_does_not_stop_a_save(database: TestDatabase) {
     let store = database.open().await;
-    let (mine, other) = (session(&store).await, session(&store).await);
+    let (mine, other) = (new_user(&store).await, new_user(&store).await);
     Sample::new("Expired").saving(&draft(mine)).insert(&store).await;
     // Nor does the draft of another session count as this one's.
     let theirs = draft(other);
     assert!(store.put_draft(&theirs).await.unwrap());
     let mut guessed = Sample::new("Guessed").saving(&theirs);
-    guessed.draft.as_mut().unwrap().session = mine;
+    guessed.draft.as_mut().unwrap().owner = mine;
     guessed.insert(&store).await;
-    assert!(store.latest_open_draft(&other, &theirs.connector, NOW).await.unwrap().is_some());
+    assert!(store.latest_open_draft(other, &theirs.connector, NOW).await.unwrap().is_some());
 }
 
 async fn pages_are_complete_while_others_add(database: TestDatabase) {
@@ -162,7 +165,7 @@ async fn credentials_that_do_not_work_are_listed(database: TestDatabase) {
     };
     assert_eq!(listed(10).await, ["Unreachable", "Rejected"]);
     assert_eq!(listed(1).await, ["Unreachable"]);
-    assert!(store.record_verification(unreachable, &verification(CredentialStatus::Verified, later(1))).await.unwrap());
+    assert!(store.record_verification(unreachable, &verification(CredentialStatus::Verified, later(1)), None).await.unwrap());
     assert_eq!(listed(10).await, ["Rejected"]);
 }
 
@@ -188,30 +191,30 @@ async fn a_credential_in_use_stays(database: TestDatabase) {
         made.push(SampleResource::new(&format!("Resource {number}"), id).insert(&store).await);
     }
     assert_eq!(store.credential(id).await.unwrap().unwrap().used_by, 3);
-    assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::InUse(3));
+    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::InUse(3));
     let kept = store.credential(id).await.unwrap().unwrap();
     assert_eq!(kept.secret, sealed("Used"));
     assert!(store.latest_verification(id).await.unwrap().is_some());
     for resource in made {
-        assert!(store.delete_resource(resource, keytile::domain::resource::ResourceKind::Source).await.unwrap());
+        assert!(store.delete_resource(resource, keytile::domain::resource::ResourceKind::Source, &audit()).await.unwrap());
     }
-    assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::Deleted);
 }
 
 async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {
     let store = database.open().await;
-    let mine = session(&store).await;
+    let mine = new_user(&store).await;
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
     let id = Sample::new("Gone").saving(&form).insert(&store).await;
     let stays = Sample::new("Stays").insert(&store).await;
     assert!(store.put_access_token(id, 1, b"token", later(1)).await.unwrap());
-    assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::Deleted);
-    assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::NotFound);
+    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::NotFound);
     assert_eq!(store.credential(id).await.unwrap(), None);
     assert_eq!(store.access_token(id).await.unwrap(), None);
     assert!(store.verifications_of(id, 10).await.unwrap().is_empty());
-    assert_eq!(store.draft(form.id, &mine, NOW).await.unwrap(), None);
+    assert_eq!(store.draft(form.id, mine, NOW).await.unwrap(), None);
     assert!(store.credential(stays).await.unwrap().is_some());
     // Its name is free again.
     Sample::new("Gone").insert(&store).await;

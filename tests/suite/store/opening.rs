@@ -10,7 +10,7 @@ use sqlx::{Connection, Executor, Row};
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, draft, later, sealed, session},
+    samples::{NOW, Sample, SampleResource, audit, draft, later, new_user, sealed},
 };
 use crate::support::database::TestDatabase;
 
@@ -24,7 +24,7 @@ on_both_databases!(
 
 async fn a_restart_keeps_everything(database: TestDatabase) {
     let store = database.open().await;
-    let mine = session(&store).await;
+    let mine = new_user(&store).await;
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
     let credential = Sample::new("Support EU").insert(&store).await;
@@ -38,8 +38,8 @@ async fn a_restart_keeps_everything(database: TestDatabase) {
     assert_eq!(store.credential(credential).await.unwrap().unwrap(), before);
     assert_eq!(before.secret, sealed("Support EU"));
     assert_eq!(store.resources_page(ResourceKind::Source, None, 10).await.unwrap()[0].id, resource);
-    assert!(store.session_is_live(&mine, NOW).await.unwrap());
-    assert_eq!(store.latest_open_draft(&mine, &form.connector, NOW).await.unwrap().unwrap().id, form.id);
+    assert!(store.user(mine).await.unwrap().is_some());
+    assert_eq!(store.latest_open_draft(mine, &form.connector, NOW).await.unwrap().unwrap().id, form.id);
     assert_eq!(store.access_token(credential).await.unwrap().unwrap().sealed, b"token");
     assert_eq!(store.installation().await.unwrap().unwrap(), b"check");
     assert!(store.latest_verification(credential).await.unwrap().is_some());
@@ -50,7 +50,7 @@ async fn a_closed_database_does_nothing(database: TestDatabase) {
     store.ping().await.unwrap();
     store.close().await;
     assert!(store.ping().await.is_err());
-    assert!(store.insert_session(&[1; 32], NOW, NOW).await.is_err());
+    assert!(store.record(&audit()).await.is_err());
 }
 
 async fn two_instances_prepare_the_tables_together(database: TestDatabase) {

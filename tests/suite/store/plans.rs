@@ -6,30 +6,40 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
-const ROWS: [&str; 7] = [
-    "INSERT INTO sessions SELECT HASH(n), n, 1000000 + n FROM series",
-    "INSERT INTO credentials SELECT ID(n), CASE WHEN n % 10 = 0 THEN 'other' ELSE 'talkdesk' END, 'Name ' || n, 'name ' || n,
-        'About ' || n, 'name ' || n, HASH(n), CASE WHEN n % 200 = 0 THEN 'rejected' ELSE 'verified' END, n, n, 1 FROM series",
+const ROWS: [&str; 9] = [
+    "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
+    "INSERT INTO users SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'editor', 'active', NULL, NULL, 0, n, n, 1 FROM series",
+    "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
+    "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint, status, verified_at,
+        created_at, version, sharing)
+        SELECT ID(n), CASE WHEN n % 10 = 0 THEN 'other' ELSE 'talkdesk' END, ID(n % 100 + 1), 'Name ' || n, 'name ' || n,
+        'About ' || n, 'name ' || n, HASH(n), CASE WHEN n % 200 = 0 THEN 'rejected' ELSE 'verified' END, n, n, 1,
+        CASE WHEN n % 50 = 0 THEN 'everyone' ELSE 'private' END FROM series",
     "INSERT INTO credential_secrets SELECT ID(n), 1, 'active', n, 'k1', HASH(n), HASH(n) FROM series",
     "INSERT INTO verifications SELECT ID(n), ID(n), n, 'token', 'verified', 100, HASH(n) FROM series",
     "INSERT INTO access_tokens SELECT ID(n), 1, HASH(n), 1000000 + n FROM series",
-    "INSERT INTO drafts SELECT ID(n), HASH(n), 'talkdesk', NULL, HASH(n), 1, n, 1000000 + n FROM series",
-    "INSERT INTO resources SELECT ID(n), CASE WHEN n % 2 = 0 THEN 'source' ELSE 'destination' END, 'Name ' || n, 'name ' || n, '',
+    "INSERT INTO drafts SELECT ID(n), ID(n), 'talkdesk', NULL, HASH(n), 1, n, 1000000 + n FROM series",
+    "INSERT INTO resources (id, owner, kind, name, name_key, description, connector, credential, endpoint, endpoint_version,
+        created_at, version, form_id)
+        SELECT ID(n), ID(n % 100 + 1), CASE WHEN n % 2 = 0 THEN 'source' ELSE 'destination' END, 'Name ' || n, 'name ' || n, '',
         'talkdesk', ID(n - n % 10 + 1), HASH(n), 1, n, 1, ID(n) FROM series WHERE n < 19990",
 ];
 
 /// The statements of pages, with an example of each parameter.
-const STATEMENTS: [(&str, &[&str]); 15] = [
-    (lookups::SESSION, &["HASH(7)", "5"]),
-    (lookups::DRAFT, &["ID(7)", "HASH(7)", "5"]),
-    (lookups::LATEST_OPEN_DRAFT, &["HASH(7)", "'talkdesk'", "5"]),
+const STATEMENTS: [(&str, &[&str]); 18] = [
+    (lookups::ANY_USER, &["ID(0)"]),
+    (lookups::USER, &["ID(7)"]),
+    (lookups::SESSION, &["HASH(7)"]),
+    (lookups::SESSIONS_OF_USER, &["ID(7)", "5", "5"]),
+    (lookups::DRAFT, &["ID(7)", "ID(7)", "5"]),
+    (lookups::LATEST_OPEN_DRAFT, &["ID(7)", "'talkdesk'", "5"]),
     (lookups::TILES, &["'talkdesk'", "ID(15000)", "50"]),
     (lookups::TILES_FOUND, &["'talkdesk'", "ID(15000)", "50", "'%name%'"]),
     (lookups::CREDENTIALS, &["ID(15000)", "50"]),
     (lookups::CREDENTIALS_FOUND, &["ID(15000)", "50", "'%name%'"]),
     (lookups::ATTENTION, &["10"]),
     (lookups::CREDENTIAL, &["ID(7)"]),
-    (lookups::CREDENTIAL_NAMED, &["'talkdesk'", "'name 7'"]),
+    (lookups::CREDENTIAL_NAMED, &["'talkdesk'", "ID(8)", "'name 7'"]),
     (lookups::FINGERPRINT, &["'talkdesk'", "HASH(7)", "ID(7)"]),
     (lookups::VERIFICATIONS, &["ID(7)", "5"]),
     (lookups::ACCESS_TOKEN, &["ID(7)"]),
@@ -41,11 +51,13 @@ const STATEMENTS: [(&str, &[&str]); 15] = [
 const RESOURCE_STATEMENTS: [(&str, &[&str]); 3] = [
     (lookups::RESOURCES_OF_CREDENTIAL, &["ID(11)", "50"]),
     (lookups::RESOURCE_COUNT, &["ID(11)"]),
-    (lookups::RESOURCE_OF_FORM, &["ID(7)"]),
+    (lookups::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
 ];
 
 /// The statements that clear away and that other statements cause.
-const CLEARING: [&str; 4] = [
+const CLEARING: [&str; 6] = [
+    "DELETE FROM sessions WHERE used_at <= 10",
+    "DELETE FROM sign_in_limits WHERE updated_at <= 10",
     "DELETE FROM sessions WHERE expires_at <= 1000010",
     "DELETE FROM drafts WHERE expires_at <= 1000010",
     "DELETE FROM access_tokens WHERE expires_at <= 1000010",

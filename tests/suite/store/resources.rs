@@ -7,7 +7,7 @@ use keytile::{
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, connector, new_id},
+    samples::{NOW, Sample, SampleResource, audit, connector, new_id},
 };
 use crate::support::database::TestDatabase;
 
@@ -74,7 +74,7 @@ async fn the_credential_can_be_changed_by_whoever_saw_the_last_version(database:
     let second = Sample::new("Second").insert(&store).await;
     let of_other = Sample::new("Other").of("other").insert(&store).await;
     let id = SampleResource::new("Users", first).insert(&store).await;
-    let change = async |id, credential, version| store.set_resource_credential(id, credential, version).await.unwrap();
+    let change = async |id, credential, version| store.set_resource_credential(id, credential, version, &audit()).await.unwrap();
     assert_eq!(change(id, of_other, 1).await, ResourceChange::CredentialGone);
     assert_eq!(change(id, new_id(), 1).await, ResourceChange::CredentialGone);
     assert_eq!(change(id, second, 2).await, ResourceChange::Outdated);
@@ -115,8 +115,8 @@ async fn a_resource_is_deleted_as_what_it_is(database: TestDatabase) {
     let store = database.open().await;
     let credential = Sample::new("Support EU").insert(&store).await;
     let id = SampleResource::new("Users", credential).insert(&store).await;
-    assert!(!store.delete_resource(id, Destination).await.unwrap());
-    assert!(store.delete_resource(id, Source).await.unwrap());
-    assert!(!store.delete_resource(id, Source).await.unwrap());
+    assert!(!store.delete_resource(id, Destination, &audit()).await.unwrap());
+    assert!(store.delete_resource(id, Source, &audit()).await.unwrap());
+    assert!(!store.delete_resource(id, Source, &audit()).await.unwrap());
     assert!(store.credential(credential).await.unwrap().is_some());
 }

@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use keytile::{
     crypto::{envelope::Sealed, random},
     domain::{
+        account::{Email, Role, UserId},
+        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
         connector::ConnectorId,
         credential::{CredentialId, CredentialStatus},
         naming::{Description, Name},
         resource::ResourceKind,
+        session::{SessionStage, SignInMethod},
         time::Timestamp,
         verification::Stage,
     },
     store::{
-        CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, NewDraft, NewResource, NewVerification,
-        ResourceInsert, Store,
+        CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, NewDraft, NewResource, NewSession, NewUser,
+        NewVerification, ResourceInsert, Store,
     },
 };
 use uuid::Uuid;
@@ -61,6 +64,7 @@ pub(crate) fn verification(status: CredentialStatus, at: Timestamp) -> NewVerifi
 pub(crate) struct Sample {
     pub(crate) id: CredentialId,
     pub(crate) connector: ConnectorId,
+    pub(crate) owner: UserId,
     pub(crate) name: Name,
     pub(crate) description: Description,
     pub(crate) fingerprint: Vec<u8>,
@@ -73,6 +77,7 @@ impl Sample {
         Self {
             id: new_id(),
             connector: connector("talkdesk"),
+            owner: OWNER,
             name: name(text),
             description: Description::default(),
             fingerprint: text.as_bytes().to_vec(),
@@ -94,13 +99,14 @@ impl Sample {
     }
 
     pub(crate) fn saving(self, draft: &NewDraft) -> Self {
-        Self { draft: Some(DraftKey { id: draft.id, session: draft.session }), ..self }
+        Self { draft: Some(DraftKey { id: draft.id, owner: draft.owner }), ..self }
     }
 
     pub(crate) async fn try_insert(&self, store: &Store) -> CredentialInsert {
         let new = NewCredential {
             id: self.id,
             connector: &self.connector,
+            owner: self.owner,
             name: &self.name,
             description: &self.description,
             fingerprint: self.fingerprint.clone(),
@@ -109,7 +115,8 @@ impl Sample {
             verification: verification(self.status, NOW),
             draft: self.draft,
         };
-        store.insert_credential(&new).await.unwrap()
+        user(store, self.owner).await;
+        store.insert_credential(&new, &audit()).await.unwrap()
     }
 
     /// Stores it; answers its id.
@@ -145,6 +152,7 @@ impl SampleResource {
         let new = NewResource {
             id: self.id,
             kind: self.kind,
+            owner: OWNER,
             name: &self.name,
             description: &Description::parse("Nightly").unwrap(),
             connector: &self.connector,
@@ -153,7 +161,8 @@ impl SampleResource {
             created_at: NOW,
             form_id: self.form_id,
         };
-        store.insert_resource(&new).await.unwrap()
+        user(store, OWNER).await;
+        store.insert_resource(&new, &audit()).await.unwrap()
     }
 
     pub(crate) async fn insert(&self, store: &Store) -> Uuid {
@@ -162,18 +171,68 @@ impl SampleResource {
     }
 }
 
-/// A live session, stored; answers its hash.
-pub(crate) async fn session(store: &Store) -> [u8; 32] {
-    let hash = random::bytes();
-    store.insert_session(&hash, NOW, later(60_000)).await.unwrap();
-    hash
+/// Whose things are, unless a test says otherwise.
+pub(crate) const OWNER: UserId = Uuid::from_u64_pair(0x0190_0000_0000_7000, 0x8000_0000_0000_0001);
+
+/// The account of this id, stored if it is not there.
+pub(crate) async fn user(store: &Store, id: UserId) {
+    let (email, name) = (Email::parse(&format!("{id}@example.com")).unwrap(), name("Ana"));
+    let new = NewUser { id, email: &email, name: &name, role: Role::Editor, password: None, created_at: NOW };
+    store.insert_user(&new, &audit()).await.unwrap();
+}
+
+/// A new account, stored.
+pub(crate) async fn new_user(store: &Store) -> UserId {
+    let id = new_id();
+    user(store, id).await;
+    id
+}
+
+/// The chain of the tests: it mixes the bytes, no more.
+struct TestChain;
+
+impl AuditChain for TestChain {
+    fn link(&self, before: &[u8; 32], record: &[u8]) -> [u8; 32] {
+        std::array::from_fn(|i| record.iter().skip(i).step_by(32).fold(before[i], |sum, byte| sum.rotate_left(1) ^ byte))
+    }
+}
+
+/// Something to record beside a change.
+pub(crate) fn audit() -> Audit<'static> {
+    let actor = AuditActor { kind: ActorKind::Server, id: None, name: "test".into() };
+    let event = AuditEvent {
+        at: NOW,
+        actor,
+        action: AuditAction::AddCredential,
+        target: None,
+        outcome: AuditOutcome::Done,
+        address: String::new(),
+        request: String::new(),
+        detail: String::new(),
+    };
+    Audit { event, chain: &TestChain }
+}
+
+/// A session of somebody, to be stored.
+pub(crate) fn session(owner: UserId, created_at: Timestamp, expires_at: Timestamp) -> NewSession {
+    NewSession {
+        hash: random::bytes(),
+        id: new_id(),
+        owner,
+        stage: SessionStage::SignedIn,
+        method: SignInMethod::Password,
+        address: "192.0.2.7".into(),
+        agent: "test".into(),
+        created_at,
+        expires_at,
+    }
 }
 
 /// A draft of `talkdesk` that expires after 15 minutes.
-pub(crate) fn draft(session: [u8; 32]) -> NewDraft {
+pub(crate) fn draft(owner: UserId) -> NewDraft {
     NewDraft {
         id: new_id(),
-        session,
+        owner,
         connector: connector("talkdesk"),
         sealed: b"sealed draft".to_vec(),
         version: 1,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, connector, draft, later, session, verification},
+    samples::{NOW, OWNER, Sample, SampleResource, audit, connector, draft, later, new_user, user, verification},
 };
 use crate::support::database::TestDatabase;
 
@@ -23,7 +23,7 @@ on_both_databases!(
     a_secret_on_another_row_does_not_open,
     a_changed_secret_does_not_open,
     a_credential_of_another_connector_does_not_open,
-    a_draft_in_another_session_or_connector_does_not_open,
+    a_draft_of_another_person_or_connector_does_not_open,
     an_endpoint_of_another_connector_does_not_open,
     a_verification_of_another_credential_does_not_open,
     nothing_sealed_can_be_read,
@@ -39,13 +39,15 @@ async fn save(store: &Store, keyring: &Keyring, name: &str, value: &[u8]) -> Uui
         connector: &sample.connector,
         name: &sample.name,
         description: &sample.description,
+        owner: OWNER,
         fingerprint: vec![0; 32],
         created_at: NOW,
         secret: keyring.seal(&Place::credential_secret(sample.id, 1, &sample.connector), value),
         verification,
         draft: None,
     };
-    assert_eq!(store.insert_credential(&new).await.unwrap(), CredentialInsert::Inserted);
+    user(store, OWNER).await;
+    assert_eq!(store.insert_credential(&new, &audit()).await.unwrap(), CredentialInsert::Inserted);
     sample.id
 }
 
@@ -111,26 +113,25 @@ async fn a_credential_of_another_connector_does_not_open(database: TestDatabase)
     assert_eq!(open(&store, &keyring, id).await.unwrap(), b"value");
 }
 
-async fn a_draft_in_another_session_or_connector_does_not_open(database: TestDatabase) {
+async fn a_draft_of_another_person_or_connector_does_not_open(database: TestDatabase) {
     let (store, keyring) = (database.open().await, Keyring::generate());
-    let (mine, other) = (session(&store).await, session(&store).await);
+    let (mine, other) = (new_user(&store).await, new_user(&store).await);
     let (talkdesk, elsewhere) = (connector("talkdesk"), connector("other"));
     let form = draft(mine);
     let sealed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &talkdesk), b"typed");
     assert!(store.put_draft(&NewDraft { sealed, ..form }).await.unwrap());
-    let open = async |session, connector| {
-        let row = store.latest_open_draft(session, connector, NOW).await.unwrap().unwrap();
+    let open = async |owner, connector| {
+        let row = store.latest_open_draft(owner, connector, NOW).await.unwrap().unwrap();
         let DraftState::Open(sealed) = &row.state else { panic!("the draft is open") };
-        let place = Place::draft(row.id, row.version, &row.session, &row.connector);
+        let place = Place::draft(row.id, row.version, &row.owner, &row.connector);
         keyring.open_packed(&place, sealed).map(|value| value.to_vec())
     };
-    assert_eq!(open(&mine, &talkdesk).await.unwrap(), b"typed");
-    let hash: String = other.iter().map(|byte| format!("{byte:02x}")).collect();
-    let hash = if database.is_postgres() { format!("'\\x{hash}'") } else { format!("x'{hash}'") };
+    assert_eq!(open(mine, &talkdesk).await.unwrap(), b"typed");
+    let id = if database.is_postgres() { format!("'{other}'") } else { format!("x'{}'", other.simple()) };
     database.execute("UPDATE drafts SET connector = 'other'").await.unwrap();
-    assert_eq!(open(&mine, &elsewhere).await, Err(OpenError::Refused));
-    database.execute(&format!("UPDATE drafts SET connector = 'talkdesk', session = {hash}")).await.unwrap();
-    assert_eq!(open(&other, &talkdesk).await, Err(OpenError::Refused));
+    assert_eq!(open(mine, &elsewhere).await, Err(OpenError::Refused));
+    database.execute(&format!("UPDATE drafts SET connector = 'talkdesk', owner = {id}")).await.unwrap();
+    assert_eq!(open(other, &talkdesk).await, Err(OpenError::Refused));
 }
 
 async fn an_endpoint_of_another_connector_does_not_open(database: TestDatabase) {
@@ -173,7 +174,7 @@ async fn nothing_sealed_can_be_read(database: TestDatabase) {
     let canary = "canary-4f1c+/&% secret";
     let (store, keyring) = (database.open().await, Keyring::generate());
     let credential = save(&store, &keyring, "Readable name", canary.as_bytes()).await;
-    let mine = session(&store).await;
+    let mine = new_user(&store).await;
     let form = draft(mine);
     let sealed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &form.connector), canary.as_bytes());
     assert!(store.put_draft(&NewDraft { sealed, ..form }).await.unwrap());
@@ -200,7 +201,7 @@ async fn what_is_deleted_does_not_stay_in_the_file() {
     // Short values, and values that fill pages of their own.
     let kept = save(&store, &keyring, "Kept", &[1; 6_000]).await;
     let (short, long) = (save(&store, &keyring, "Short", b"value").await, save(&store, &keyring, "Long", &[2; 30_000]).await);
-    let mine = session(&store).await;
+    let mine = new_user(&store).await;
     let form = draft(mine);
     let typed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &form.connector), &[3; 6_000]);
     assert!(store.put_draft(&NewDraft { sealed: typed.clone(), ..form.clone() }).await.unwrap());
@@ -220,9 +221,9 @@ async fn what_is_deleted_does_not_stay_in_the_file() {
 
     let store = database.open().await;
     for id in [short, long] {
-        assert_eq!(store.delete_credential(id).await.unwrap(), CredentialDelete::Deleted);
+        assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::Deleted);
     }
-    assert!(store.delete_draft(form.id, &mine).await.unwrap());
+    assert!(store.delete_draft(form.id, mine).await.unwrap());
     store.close().await;
     let file = everything_in(&database).await;
     for bytes in sealed[1..].iter().flatten().chain([&typed, &token]) {
@@ -240,9 +241,17 @@ async fn everything_in(database: &TestDatabase) -> Vec<u8> {
     }
     let mut connection = database.postgres_connection().await;
     let mut text = String::new();
-    for table in
-        ["installation", "sessions", "credentials", "credential_secrets", "drafts", "verifications", "access_tokens", "resources"]
-    {
+    for table in [
+        "installation",
+        "users",
+        "audit_events",
+        "credentials",
+        "credential_secrets",
+        "drafts",
+        "verifications",
+        "access_tokens",
+        "resources",
+    ] {
         let rows =
             sqlx::query(sqlx::AssertSqlSafe(format!("SELECT t::text FROM {table} t"))).fetch_all(&mut connection).await.unwrap();
         assert!(!rows.is_empty(), "{table}");

@@ -4,7 +4,7 @@ use keytile::domain::credential::CredentialStatus::{Rejected, Unreachable, Verif
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, draft, later, new_id, session, verification},
+    samples::{NOW, Sample, audit, draft, later, new_id, new_user, verification},
 };
 use crate::support::database::TestDatabase;
 
@@ -21,10 +21,10 @@ async fn a_verification_gives_the_credential_its_status(database: TestDatabase) 
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
     let second = verification(Rejected, later(1));
-    assert!(store.record_verification(id, &second).await.unwrap());
+    assert!(store.record_verification(id, &second, None).await.unwrap());
     let summary = store.credential(id).await.unwrap().unwrap().summary;
     assert_eq!((summary.status, summary.verified_at, summary.version), (Rejected, later(1), 1));
-    assert!(store.record_verification(id, &verification(Unreachable, later(2))).await.unwrap());
+    assert!(store.record_verification(id, &verification(Unreachable, later(2)), None).await.unwrap());
     assert_eq!(store.credential(id).await.unwrap().unwrap().summary.status, Unreachable);
 
     let latest = store.latest_verification(id).await.unwrap().unwrap();
@@ -40,8 +40,8 @@ async fn a_verification_gives_the_credential_its_status(database: TestDatabase) 
 async fn an_older_verification_does_not_undo_a_newer_one(database: TestDatabase) {
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
-    assert!(store.record_verification(id, &verification(Rejected, later(10))).await.unwrap());
-    assert!(store.record_verification(id, &verification(Verified, later(5))).await.unwrap());
+    assert!(store.record_verification(id, &verification(Rejected, later(10)), None).await.unwrap());
+    assert!(store.record_verification(id, &verification(Verified, later(5)), None).await.unwrap());
     let summary = store.credential(id).await.unwrap().unwrap().summary;
     assert_eq!((summary.status, summary.verified_at), (Rejected, later(10)));
     assert_eq!(store.verifications_of(id, 10).await.unwrap().len(), 3);
@@ -50,7 +50,7 @@ async fn an_older_verification_does_not_undo_a_newer_one(database: TestDatabase)
 async fn a_verification_of_nothing_is_not_stored(database: TestDatabase) {
     let store = database.open().await;
     let nothing = new_id();
-    assert!(!store.record_verification(nothing, &verification(Verified, NOW)).await.unwrap());
+    assert!(!store.record_verification(nothing, &verification(Verified, NOW), None).await.unwrap());
     assert_eq!(store.latest_verification(nothing).await.unwrap(), None);
 }
 
@@ -90,16 +90,16 @@ async fn the_check_value_is_set_once(database: TestDatabase) {
 async fn sealed_rows_are_noticed(database: TestDatabase) {
     let store = database.open().await;
     assert!(!store.holds_sealed_rows().await.unwrap());
-    let mine = session(&store).await;
+    let mine = new_user(&store).await;
     assert!(!store.holds_sealed_rows().await.unwrap(), "a session is not sealed");
     let form = draft(mine);
     assert!(store.put_draft(&form).await.unwrap());
     assert!(store.holds_sealed_rows().await.unwrap());
-    assert!(store.delete_draft(form.id, &mine).await.unwrap());
+    assert!(store.delete_draft(form.id, mine).await.unwrap());
     assert!(!store.holds_sealed_rows().await.unwrap());
     let id = Sample::new("Support EU").insert(&store).await;
     assert!(store.holds_sealed_rows().await.unwrap());
-    store.delete_credential(id).await.unwrap();
+    store.delete_credential(id, &audit()).await.unwrap();
     assert!(!store.holds_sealed_rows().await.unwrap());
     assert!(store.set_installation_if_absent(NOW, b"check").await.unwrap());
     assert!(store.holds_sealed_rows().await.unwrap());

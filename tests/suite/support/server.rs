@@ -2,9 +2,10 @@
 //! moves, and the sandbox or the servers that the test pins hosts to.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -12,9 +13,22 @@ use clap::Parser;
 use keytile::{
     app::{App, Overrides},
     config::Config,
-    domain::time::Clock,
+    crypto::{
+        hash::{form_token, session_hash},
+        password::PasswordCost,
+        random,
+    },
+    domain::{
+        account::{Email, Role},
+        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
+        naming::Name,
+        session::{SessionStage, SignInMethod},
+        time::{Clock, Timestamp},
+    },
+    store::{NewSession, NewUser, Store, UserInsert},
 };
 use reqwest::{Client, Response, header};
+use secrecy::ExposeSecret;
 use tokio::{sync::oneshot, task::JoinHandle};
 use url::Url;
 
@@ -35,7 +49,14 @@ pub(crate) struct Setup {
     pub(crate) overrides: Overrides,
     /// Where it listens; port 0 chooses a free one.
     pub(crate) listen: SocketAddr,
+    /// The cookie of the first administrator, from the start that made the account.
+    administrator: Arc<Mutex<Option<String>>>,
 }
+
+/// The e-mail address of the first administrator.
+pub(crate) const ADMINISTRATOR: &str = "ana@example.com";
+/// The password of the first administrator.
+pub(crate) const PASSWORD: &str = "kiln glaze 77 Tuesday teapot";
 
 impl Setup {
     /// Over a new embedded database, without the sandbox.
@@ -44,8 +65,9 @@ impl Setup {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             clock: Arc::new(TestClock::new()),
             arguments: Vec::new(),
-            overrides: Overrides::default(),
+            overrides: Overrides { password_cost: PasswordCost::new(8, 1, 1).unwrap(), ..Overrides::default() },
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            administrator: Arc::default(),
         }
     }
 
@@ -70,8 +92,56 @@ impl Setup {
         self.folder.path().join("data")
     }
 
-    /// Starts it.
+    /// Starts it, and makes the first administrator if there is none.
     pub(crate) async fn start(&self) -> Server {
+        let mut server = self.start_without_accounts().await;
+        let cookie = self.administrator.lock().unwrap().clone();
+        let cookie = match (cookie, &server.setup) {
+            (None, Some(setup)) => Some(set_up(&server, setup).await),
+            (cookie, _) => cookie,
+        };
+        self.administrator.lock().unwrap().clone_from(&cookie);
+        server.administrator = cookie;
+        server
+    }
+
+    /// Starts another instance over the database of one that runs, whose first administrator is also this one's.
+    pub(crate) async fn start_beside(&self, other: &Server) -> Server {
+        let mut server = self.start_without_accounts().await;
+        server.administrator.clone_from(&other.administrator);
+        server
+    }
+
+    /// A browser in which somebody of this role is signed in, whose account is made for it.
+    pub(crate) async fn browser_as(&self, server: &Server, email: &str, role: Role) -> Browser {
+        let url = self.arguments.iter().find_map(|argument| argument.strip_prefix("--database-url=").map(str::to_owned));
+        let url = url.unwrap_or_else(|| format!("sqlite:{}", self.data_dir().join("keytile.db").display()));
+        let store = Store::open(&url).await.unwrap();
+        let now = self.clock.now();
+        let (id, cookie) = (random::new_id(now), random::url_token());
+        let (email, name) = (Email::parse(email).unwrap(), Name::parse(email.split('@').next().unwrap()).unwrap());
+        let new = NewUser { id, email: &email, name: &name, role, password: None, created_at: now };
+        assert_eq!(store.insert_user(&new, &audit(now)).await.unwrap(), UserInsert::Inserted);
+        let session = NewSession {
+            hash: session_hash(&cookie),
+            id: random::new_id(now),
+            owner: id,
+            stage: SessionStage::SignedIn,
+            method: SignInMethod::Link,
+            address: String::new(),
+            agent: String::new(),
+            created_at: now,
+            expires_at: now.plus(Duration::from_secs(7 * 24 * 3_600)),
+        };
+        store.start_session(&session, None, &audit(now)).await.unwrap();
+        store.close().await;
+        let mut browser = server.visitor();
+        browser.cookies.insert(SESSION.to_owned(), cookie.expose_secret().to_owned());
+        browser
+    }
+
+    /// Starts it as it is, perhaps without any account.
+    pub(crate) async fn start_without_accounts(&self) -> Server {
         let data_dir = format!("--data-dir={}", self.data_dir().display());
         let own = ["keytile".to_owned(), format!("--listen={}", self.listen), data_dir];
         let config = Arguments::parse_from(own.into_iter().chain(self.arguments.iter().cloned())).config;
@@ -79,26 +149,59 @@ impl Setup {
         let app = App::build(&config, clock, self.overrides.clone()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let address = app.address().clone();
+        let setup = app.setup_address().await.unwrap();
         let serving = tokio::spawn(app.serve(async move {
             // A test that ends without stopping the server drops the sender; that stops it too.
             let _ = stopped.await;
         }));
-        Server { address, stop, serving, _folder: self.folder.clone() }
+        Server { address, setup, administrator: None, stop, serving, _folder: self.folder.clone() }
     }
+}
+
+/// What is recorded of an account that a test makes beside Keytile. Its link does not hold, as nobody's could.
+fn audit(at: Timestamp) -> Audit<'static> {
+    struct NoChain;
+    impl AuditChain for NoChain {
+        fn link(&self, before: &[u8; 32], _: &[u8]) -> [u8; 32] {
+            *before
+        }
+    }
+    let event = AuditEvent {
+        at,
+        actor: AuditActor { kind: ActorKind::Server, id: None, name: "test".into() },
+        action: AuditAction::AddUser,
+        target: None,
+        outcome: AuditOutcome::Done,
+        address: String::new(),
+        request: String::new(),
+        detail: String::new(),
+    };
+    Audit { event, chain: &NoChain }
 }
 
 /// A Keytile that runs.
 pub(crate) struct Server {
     pub(crate) address: Url,
+    /// The link that makes the first administrator, while there is none.
+    pub(crate) setup: Option<Url>,
+    administrator: Option<String>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
     _folder: Arc<tempfile::TempDir>,
 }
 
 impl Server {
-    /// A browser without a session.
+    /// A browser in which the first administrator is signed in.
     pub(crate) fn browser(&self) -> Browser {
-        Browser { client: plain_client(), address: self.address.clone(), cookie: None }
+        let mut browser = self.visitor();
+        let cookie = self.administrator.as_deref().expect("there is an administrator");
+        browser.cookies.insert(SESSION.to_owned(), cookie.to_owned());
+        browser
+    }
+
+    /// A browser in which nobody is signed in.
+    pub(crate) fn visitor(&self) -> Browser {
+        Browser { client: plain_client(), address: self.address.clone(), cookies: BTreeMap::new() }
     }
 
     /// Stops it as a signal would: requests in flight are finished.
@@ -108,12 +211,26 @@ impl Server {
     }
 }
 
-/// What a person's browser does, without scripts: keeps the cookie, sends forms, follows nothing by itself.
+/// Makes the first administrator as a person would; answers the value of the session's cookie.
+async fn set_up(server: &Server, setup: &Url) -> String {
+    let mut browser = server.visitor();
+    let path = format!("/setup?{}", setup.query().unwrap());
+    let token = browser.get(&path).await.value("token");
+    let typed = [("token", token.as_str()), ("email", ADMINISTRATOR), ("name", "Ana"), ("password", PASSWORD)];
+    let done = browser.post("/setup", &typed).await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    browser.cookies[SESSION].clone()
+}
+
+/// The cookie of the session, on a server without TLS.
+pub(crate) const SESSION: &str = "keytile_session";
+
+/// What a person's browser does, without scripts: keeps cookies, sends forms, follows nothing by itself.
 #[derive(Clone)]
 pub(crate) struct Browser {
     client: Client,
     address: Url,
-    cookie: Option<String>,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 /// An answer, read whole.
@@ -145,18 +262,26 @@ impl Browser {
         self.send(request).await
     }
 
+    /// What a form of the present session brings with it.
+    pub(crate) fn form_token(&self) -> String {
+        form_token(self.cookies.get(SESSION).map_or("", String::as_str))
+    }
+
     pub(crate) fn form(&self, path: &str, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(form).append_pair("form_token", &self.form_token());
+        let body = body.finish();
         let request = self.client.post(self.url(path)).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         request.header("Sec-Fetch-Site", "same-origin").body(body)
     }
 
     /// A request with this browser's cookie, for a test that looks at it itself.
     pub(crate) fn with_cookie(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.cookie {
-            Some(cookie) => request.header(header::COOKIE, cookie),
-            None => request,
+        if self.cookies.is_empty() {
+            return request;
         }
+        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        request.header(header::COOKIE, pairs.join("; "))
     }
 
     pub(crate) async fn send(&mut self, request: reqwest::RequestBuilder) -> Page {
@@ -166,8 +291,14 @@ impl Browser {
 
     async fn read(&mut self, response: Response) -> Page {
         let headers = response.headers().clone();
-        if let Some(cookie) = headers.get(header::SET_COOKIE) {
-            self.cookie = cookie.to_str().unwrap().split(';').next().map(str::to_owned);
+        for cookie in headers.get_all(header::SET_COOKIE) {
+            let text = cookie.to_str().unwrap();
+            let (name, value) = text.split(';').next().unwrap().split_once('=').unwrap();
+            if text.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
         }
         let location = headers.get(header::LOCATION).map(|location| location.to_str().unwrap().to_owned());
         Page { status: response.status().as_u16(), location, headers, text: response.text().await.unwrap() }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use base64::{Engine, alphabet, engine::GeneralPurpose, engine::general_purpose::NO_PAD};
+use keytile::crypto::hash::form_token;
 use reqwest::{Client, header};
 use url::Url;
 
@@ -28,6 +29,7 @@ const SECRET: &str = "canary secret+/&=%:é<>\"'";
 const SCOPE: &str = "canary:scope";
 const TOKEN: &str = "canary.access.token.7f3a";
 const BODY: &str = "canary-record-body";
+const PASSWORD: &str = "canary kiln glaze 77 Tuesday";
 
 /// Every way in which the text could lie about.
 fn encodings(text: &str) -> Vec<Vec<u8>> {
@@ -85,6 +87,8 @@ fn the_search_finds_what_it_should() {
 struct Program {
     child: std::process::Child,
     address: Url,
+    /// The link that makes the first administrator.
+    setup: Url,
     log: std::thread::JoinHandle<Vec<u8>>,
 }
 
@@ -100,8 +104,9 @@ fn start(folder: &Path, server: &FaultServer) -> Program {
         log
     });
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let address = lines.filter_map(|line| Some(format!("http://{}", line.split_once("http://")?.1))).next().expect("an address");
-    Program { child, address: address.parse().unwrap(), log }
+    let link = lines.filter_map(|line| Some(format!("http://{}", line.split_once("http://")?.1))).next().expect("an address");
+    let link: Url = link.parse().unwrap();
+    Program { child, address: link.join("/").unwrap(), setup: link, log }
 }
 
 /// Sends requests and keeps every answer, headers too.
@@ -118,7 +123,9 @@ impl Reader {
         let request = match form {
             None => self.client.get(url),
             Some(form) => {
-                let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+                let value = self.cookie.split_once('=').map_or("", |(_, value)| value);
+                let mut body = form_urlencoded::Serializer::new(String::new());
+                let body = body.extend_pairs(form).append_pair("form_token", &form_token(value)).finish();
                 self.client.post(url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
             }
         };
@@ -175,6 +182,14 @@ async fn no_secret_comes_out_anywhere() {
     let mut program = start(folder.path(), &server);
     let client = plain_client();
     let mut reader = Reader { client, address: program.address.clone(), cookie: String::new(), answers: Vec::new() };
+
+    let page = reader.get(&format!("/setup?{}", program.setup.query().unwrap())).await;
+    assert!(page.contains("id=\"setup-form\""), "{page}");
+    let token = program.setup.query().unwrap().trim_start_matches("token=");
+    let typed = [("token", token), ("email", "ana@example.com"), ("name", "Ana"), ("password", PASSWORD)];
+    let (status, _, text) = reader.send("/setup", Some(&typed), "text/html").await;
+    assert_eq!(status, 303, "{text}");
+    let session = reader.cookie.split_once('=').unwrap().1.to_owned();
 
     let overlay = "/sources/new/oauth2-client-credentials/credentials/new";
     let draft = draft_in(&reader.get(overlay).await);
@@ -265,7 +280,7 @@ async fn no_secret_comes_out_anywhere() {
         assert!(files.iter().any(|(_, bytes)| bytes.windows(11).any(|window| window == b"Canary cage")), "the name is readable");
         files
     };
-    let stored = ["canary-host", CLIENT_ID, SECRET, SCOPE, TOKEN, BODY, "/records", "invalid_client"];
+    let stored = ["canary-host", CLIENT_ID, SECRET, SCOPE, TOKEN, BODY, "/records", "invalid_client", PASSWORD, &session];
     for (file, bytes) in files() {
         find_none(&file, &bytes, &stored);
     }
@@ -280,9 +295,9 @@ async fn no_secret_comes_out_anywhere() {
         "{}",
         String::from_utf8_lossy(&log)
     );
-    find_none("the log", &log, &["canary-host", CLIENT_ID, SECRET, SCOPE, TOKEN, BODY]);
+    find_none("the log", &log, &["canary-host", CLIENT_ID, SECRET, SCOPE, TOKEN, BODY, PASSWORD, &session]);
     assert!(reader.answers.len() > 12);
     for (answer, bytes) in &reader.answers {
-        find_none(answer, bytes, &[SECRET, TOKEN]);
+        find_none(answer, bytes, &[SECRET, TOKEN, PASSWORD]);
     }
 }

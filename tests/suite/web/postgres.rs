@@ -4,7 +4,7 @@ use keytile::crypto::keyring::Keyring;
 
 use crate::support::{
     database::TestDatabase,
-    server::{OVERLAY, Setup, credential_in, good_values, replaced},
+    server::{Browser, OVERLAY, Setup, credential_in, good_values, replaced},
 };
 
 /// Two instances over one database. Each has a sandbox of its own; access tokens of both are alike.
@@ -21,7 +21,8 @@ fn instances(database: &TestDatabase) -> [Setup; 2] {
 async fn two_instances_are_one_keytile() {
     let database = TestDatabase::postgres().await;
     let setups = instances(&database);
-    let (one, other) = (setups[0].start().await, setups[1].start().await);
+    let one = setups[0].start().await;
+    let other = setups[1].start_beside(&one).await;
     let mut browser = one.browser();
     // A draft of one instance is brought back by the other, secret and all.
     let draft = browser.get(OVERLAY).await.value("draft");
@@ -47,14 +48,13 @@ async fn two_instances_are_one_keytile() {
     assert_eq!(preview.status, 200);
     preview.says("<th");
     // The same name on both at once: one gets it, the other gets the field's error.
-    let race = |server: &crate::support::server::Server| {
-        let mut browser = server.browser();
-        tokio::spawn(async move {
-            let draft = browser.get(OVERLAY).await.value("draft");
-            browser.post(OVERLAY, &good_values("Raced", &draft)).await.status
-        })
+    let (mut first, mut second) = (one.browser(), other.browser());
+    let drafts = [first.get(OVERLAY).await.value("draft"), second.get(OVERLAY).await.value("draft")];
+    let race = |mut browser: Browser, draft: String| {
+        tokio::spawn(async move { browser.post(OVERLAY, &good_values("Raced", &draft)).await.status })
     };
-    let (first, second) = (race(&one), race(&other));
+    let [of_first, of_second] = drafts;
+    let (first, second) = (race(first, of_first), race(second, of_second));
     let mut ended = [first.await.unwrap(), second.await.unwrap()];
     ended.sort_unstable();
     assert_eq!(ended, [303, 422]);

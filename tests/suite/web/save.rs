@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use keytile::domain::account::Role;
+
 use crate::support::server::{OVERLAY, Setup, credential_in, good_values, replaced};
 
 #[tokio::test]
@@ -92,13 +94,13 @@ async fn a_name_is_given_once_even_in_a_race() {
     let page = first.post(OVERLAY, &good_values("SUPPORT eu", &draft)).await;
     assert_eq!(page.status, 422);
     page.says("There is already a TalkDesk credential named “SUPPORT eu”");
-    let racing = (0..4).map(|_| {
-        let mut browser = server.browser();
-        tokio::spawn(async move {
-            let draft = browser.get(OVERLAY).await.value("draft");
-            browser.post(OVERLAY, &good_values("Raced", &draft)).await.status
-        })
-    });
+    let mut windows = Vec::new();
+    for window in 0..4 {
+        windows.push((server.browser(), format!("01890000-0000-7000-8000-00000000000{window}")));
+    }
+    let racing = windows
+        .into_iter()
+        .map(|(mut browser, draft)| tokio::spawn(async move { browser.post(OVERLAY, &good_values("Raced", &draft)).await.status }));
     let mut ended = Vec::new();
     for race in racing.collect::<Vec<_>>() {
         ended.push(race.await.unwrap());
@@ -160,7 +162,7 @@ async fn a_draft_survives_a_restart_a_time_out_and_a_lost_connection() {
 }
 
 #[tokio::test]
-async fn a_draft_is_its_sessions_own_and_ends_after_15_minutes() {
+async fn a_draft_is_its_owners_own_and_ends_after_15_minutes() {
     let setup = Setup::sandbox();
     let server = setup.start().await;
     let mut browser = server.browser();
@@ -168,7 +170,7 @@ async fn a_draft_is_its_sessions_own_and_ends_after_15_minutes() {
     let form = replaced(good_values("Mine", &draft), &[("client_secret", "wrong")]);
     let page = browser.post(OVERLAY, &form).await;
     let draft = page.value("draft");
-    let mut stranger = server.browser();
+    let mut stranger = setup.browser_as(&server, "ben@example.com", Role::Editor).await;
     let page = stranger.get(OVERLAY).await;
     page.does_not_say("Mine");
     // Naming somebody else's draft brings neither its values nor its secret.

@@ -17,6 +17,7 @@ struct Fragment<'a> {
     form: FormView<'a>,
 }
 
+const TOKEN: &str = "the token of the session";
 const NOW: Timestamp = Timestamp::from_millis(1_767_323_045_678);
 
 const ACCOUNTS: &str = r#"
@@ -82,7 +83,7 @@ fn state(values: &[(&str, &str)]) -> FormState {
 }
 
 fn html(flow: &Flow, state: &FormState, problem: Problem<'_>) -> String {
-    Fragment { form: FormView::new(flow, state, problem, None, NOW) }.render().unwrap()
+    Fragment { form: FormView::new(flow, state, problem, TOKEN, None, NOW) }.render().unwrap()
 }
 
 #[test]
@@ -125,12 +126,12 @@ fn an_error_is_beside_its_field_and_in_the_summary() {
 #[test]
 fn advanced_fields_are_folded_until_they_matter() {
     let flow = flow(ACCOUNTS);
-    let open = |state: &FormState, problem: Problem<'_>| FormView::new(&flow, state, problem, None, NOW).advanced_open;
+    let open = |state: &FormState, problem: Problem<'_>| FormView::new(&flow, state, problem, TOKEN, None, NOW).advanced_open;
     assert!(!open(&state(&[]), Problem::None));
     assert!(!open(&state(&[("region", "us")]), Problem::None));
     assert!(open(&state(&[("region", "eu")]), Problem::None));
     assert!(open(&state(&[]), Problem::Invalid(&[FieldError::new("api_host", "Wrong.")])));
-    assert_eq!(FormView::new(&flow, &state(&[]), Problem::None, None, NOW).advanced_labels, "region, API host");
+    assert_eq!(FormView::new(&flow, &state(&[]), Problem::None, TOKEN, None, NOW).advanced_labels, "region, API host");
 }
 
 #[test]
@@ -154,9 +155,9 @@ fn a_rejection_marks_the_fields_and_offers_to_try_again_only_where_it_helps() {
     let page = html(&flow, &state, Problem::Rejected(&verification));
     assert!(page.contains("There is no such account.") && page.contains("Nothing was saved; what you typed is kept."), "{page}");
     assert!(page.contains("stage-failed") && page.contains("id=\"f-account-error\""), "{page}");
-    assert_eq!(FormView::new(&flow, &state, Problem::Rejected(&verification), None, NOW).save_label(), "Save");
+    assert_eq!(FormView::new(&flow, &state, Problem::Rejected(&verification), TOKEN, None, NOW).save_label(), "Save");
     verification.failure.as_mut().unwrap().blame = Blame::Service;
-    assert_eq!(FormView::new(&flow, &state, Problem::Rejected(&verification), None, NOW).save_label(), "Try again");
+    assert_eq!(FormView::new(&flow, &state, Problem::Rejected(&verification), TOKEN, None, NOW).save_label(), "Try again");
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn an_address_that_is_one_field_is_not_repeated_under_it() {
 fn narrow_fields_stand_in_pairs() {
     let flow = flow(ACCOUNTS);
     let state = state(&[]);
-    let view = FormView::new(&flow, &state, Problem::None, None, NOW);
+    let view = FormView::new(&flow, &state, Problem::None, TOKEN, None, NOW);
     let wide: Vec<_> = view.fields.iter().chain(&view.advanced).map(|field| (field.id, field.wide)).collect();
     assert_eq!(wide, [("client_id", false), ("client_secret", false), ("account", true), ("region", false), ("api_host", false)]);
 }
@@ -181,7 +182,7 @@ fn the_script_is_told_every_domain_of_which_an_address_may_be_pasted() {
     let text = text.replace("domain = \"id.example.eu\"", "domain = \"id.example.eu\"\nportal = \"portal.example\"");
     let flow = flow(&text);
     let state = state(&[]);
-    let view = FormView::new(&flow, &state, Problem::None, None, NOW);
+    let view = FormView::new(&flow, &state, Problem::None, TOKEN, None, NOW);
     let hosts: Vec<_> = view.fields.iter().map(|field| (field.id, field.hosts.as_str())).collect();
     let all = r#"[".{region.domain}","{region.portal}"]"#;
     assert_eq!(hosts, [("client_id", ""), ("client_secret", ""), ("account", all)]);

@@ -1,0 +1,123 @@
+//! Accounts: making the first one, and signing in.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Service, ServiceError,
+    audit::target,
+    caller::{Caller, Person},
+    hashing::HashingPool,
+};
+use crate::{
+    crypto::{
+        hash::equal_in_constant_time,
+        password::{self, PasswordCost},
+    },
+    domain::{
+        account::{Email, Role},
+        audit::{AuditAction, TargetKind},
+        form::FieldError,
+        naming::Name,
+        password::NewPassword,
+        session::{SessionStage, SignInMethod},
+    },
+    store::{NewUser, UserInsert},
+};
+
+/// What passwords are hashed with.
+pub(super) struct Passwords {
+    pub(super) cost: PasswordCost,
+    pub(super) pool: HashingPool,
+}
+
+impl Passwords {
+    pub(super) fn new(cost: PasswordCost) -> Self {
+        Self { cost, pool: HashingPool::for_this_machine() }
+    }
+}
+
+/// What was typed to make the first administrator.
+pub struct RawSetUp {
+    /// The e-mail address.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+/// How a set-up ended.
+pub enum SetUpOutcome {
+    /// Done; what the cookie of the first administrator's session has to hold.
+    Done(SecretString),
+    /// Fields are wrong: `email`, `name` or `password`.
+    Invalid(Vec<FieldError>),
+    /// There is an account already, or the link is not the one that was printed.
+    Void,
+    /// Too many passwords are being hashed; in a moment it works.
+    Busy,
+}
+
+impl Service {
+    /// Whether there is any account.
+    pub async fn has_users(&self) -> Result<bool, ServiceError> {
+        Ok(self.0.store.has_users().await?)
+    }
+
+    /// What the link of the set-up has to hold; `None` once there is an account. It is made from the keyring, so that
+    /// every instance and every start has the same and none is stored; it is void for ever once it was used.
+    pub async fn setup_token(&self) -> Result<Option<SecretString>, ServiceError> {
+        if self.has_users().await? {
+            return Ok(None);
+        }
+        let token: String = self.0.fingerprint.of(&[b"set-up link"]).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Some(token.into()))
+    }
+
+    /// Whether this is what the link of the set-up has to hold, and the set-up is still to be done.
+    pub async fn is_setup_token(&self, typed: &str) -> Result<bool, ServiceError> {
+        let token = self.setup_token().await?;
+        Ok(token.is_some_and(|token| equal_in_constant_time(token.expose_secret(), typed)))
+    }
+
+    /// Makes the first administrator, who takes over what was made before there were accounts, and signs them in.
+    pub async fn set_up(&self, caller: &Caller, token: &str, raw: &RawSetUp, agent: &str) -> Result<SetUpOutcome, ServiceError> {
+        if !self.is_setup_token(token).await? {
+            return Ok(SetUpOutcome::Void);
+        }
+        let mut errors = Vec::new();
+        let email = Email::parse(&raw.email).map_err(|message| errors.push(FieldError::new("email", message)));
+        let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
+        let about = [raw.email.as_str(), raw.name.as_str()];
+        let password =
+            NewPassword::parse(&raw.password, &about).map_err(|message| errors.push(FieldError::new("password", message)));
+        let (Ok(email), Ok(name), Ok(password)) = (email, name, password) else { return Ok(SetUpOutcome::Invalid(errors)) };
+        let Some(phc) = self.hash_password(&password).await? else { return Ok(SetUpOutcome::Busy) };
+        let person = Person {
+            id: self.new_id(),
+            email: email.as_str().to_owned(),
+            name: name.as_str().to_owned(),
+            role: Role::Administrator,
+        };
+        let new =
+            NewUser { id: person.id, email: &email, name: &name, role: person.role, password: Some(&phc), created_at: self.now() };
+        let by = Caller::person(person.clone(), caller.origin.clone());
+        let audit = self.done(&by, AuditAction::SetUp, target(TargetKind::User, person.id, &person.email));
+        if self.0.store.insert_first_user(&new, &audit).await? != UserInsert::Inserted {
+            return Ok(SetUpOutcome::Void);
+        }
+        self.0.epoch.forget();
+        let cookie = self.start_session(caller, &person, SessionStage::SignedIn, SignInMethod::Link, agent, None).await?;
+        Ok(SetUpOutcome::Done(cookie))
+    }
+
+    /// The hash of a password; `None` when too many are being hashed.
+    pub(super) async fn hash_password(&self, password: &NewPassword) -> Result<Option<String>, ServiceError> {
+        let (password, cost) = (password.password().clone(), self.0.passwords.cost.clone());
+        match self.0.passwords.pool.run(move || password::hash(&password, &cost)).await {
+            Ok(Ok(phc)) => Ok(Some(phc)),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+}

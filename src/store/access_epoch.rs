@@ -1,0 +1,19 @@
+//! The access epoch: a number that grows with every change of who may do what. An instance may remember what
+//! it read of sessions, keys and roles for as long as the number stays the same.
+
+use super::{Store, StoreError, database::reading, lookups};
+
+/// Says within a transaction that who may do what has changed.
+macro_rules! bump_access_epoch {
+    ($transaction:expr) => {
+        sqlx::query("UPDATE access_epoch SET value = value + 1 WHERE singleton = 1").execute(&mut *$transaction).await?
+    };
+}
+pub(super) use bump_access_epoch;
+
+impl Store {
+    /// The present access epoch.
+    pub async fn access_epoch(&self) -> Result<i64, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_scalar(lookups::ACCESS_EPOCH).fetch_one(pool).await?))
+    }
+}

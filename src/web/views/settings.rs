@@ -1,0 +1,27 @@
+//! The pages of Settings, and which of them somebody may open.
+
+use crate::{domain::permission::Permission, web::session::SignedIn};
+
+/// The pages: address, label, and who may open them.
+const PAGES: [(&str, &str, Permission); 5] = [
+    ("/settings", "Your account", Permission::Look),
+    ("/settings/sessions", "Sessions", Permission::Look),
+    ("/settings/people", "People", Permission::ManageAccounts),
+    ("/settings/groups", "Groups", Permission::ManageAccounts),
+    ("/settings/keys", "API keys", Permission::ManageKeys),
+];
+
+/// The navigation of Settings; a template shows it with `parts/settings_nav.html`.
+pub(crate) struct SettingsNav {
+    /// Address, label, and whether it is the present page.
+    pub(crate) entries: Vec<(&'static str, &'static str, bool)>,
+}
+
+impl SettingsNav {
+    /// The navigation on the page of an address.
+    pub(crate) fn new(signed: &SignedIn, present: &str) -> Self {
+        let role = signed.person.role;
+        let entries = PAGES.into_iter().filter(|(_, _, permission)| role.may(*permission));
+        Self { entries: entries.map(|(address, label, _)| (address, label, address == present)).collect() }
+    }
+}
