@@ -12,6 +12,8 @@ CREATE TABLE users (
     -- The e-mail address by which addresses are compared: without case.
     email_key           TEXT    NOT NULL UNIQUE,
     name                TEXT    NOT NULL,
+    -- What a search looks through: the keys of name and e-mail address, a line each.
+    search_key          TEXT    NOT NULL DEFAULT '',
     role                TEXT    NOT NULL CHECK (role IN ('administrator', 'editor', 'operator', 'viewer')),
     state               TEXT    NOT NULL CHECK (state IN ('active', 'disabled')),
     -- A PHC string of argon2id; NULL for somebody who has none (yet).
@@ -23,6 +25,8 @@ CREATE TABLE users (
     signed_in_at        BIGINT,
     version             BIGINT  NOT NULL CHECK (version >= 1)
 );
+
+CREATE INDEX users_of_role ON users (role, state);
 
 -- Each can take the place of a code of the second factor, once.
 CREATE TABLE recovery_codes (

@@ -4,6 +4,10 @@
 use super::{Store, StoreError, database::reading, lookups};
 
 /// Says within a transaction that who may do what has changed.
+///
+/// It locks one row until the transaction ends, and so do the rows of accounts and sessions that the transaction
+/// changes. So that transactions do not wait for each other in a circle, they are changed in this order: accounts,
+/// sessions, what else there is, the epoch, the head of the audit trail.
 macro_rules! bump_access_epoch {
     ($transaction:expr) => {
         sqlx::query("UPDATE access_epoch SET value = value + 1 WHERE singleton = 1").execute(&mut *$transaction).await?

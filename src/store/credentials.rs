@@ -251,7 +251,7 @@ impl Store {
 }
 
 /// The LIKE pattern for a text that may stand anywhere; `None` if nothing can contain it.
-fn like_pattern(search: &str) -> Option<String> {
+pub(super) fn like_pattern(search: &str) -> Option<String> {
     // PostgreSQL takes no text with a NUL, and SQLite no pattern without end.
     if search.contains('\0') || search.len() > SEARCH_MAX {
         return None;

@@ -27,7 +27,7 @@ macro_rules! user_rows {
     ($rest:literal) => {
         concat!(
             "SELECT id, email, name, role, state, CAST(CASE WHEN password IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_password,
-            CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor, created_at, signed_in_at
+            CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor, created_at, signed_in_at, version
             FROM users ",
             $rest
         )
@@ -36,6 +36,69 @@ macro_rules! user_rows {
 
 /// One account: its id.
 pub const USER: &str = user_rows!("WHERE id = $1");
+
+/// The account of an e-mail address: the key of the address.
+pub const USER_OF_EMAIL: &str = user_rows!("WHERE email_key = $1");
+
+/// Accounts: id to go on below, limit.
+pub const USERS: &str = user_rows!("WHERE id < $1 ORDER BY id DESC LIMIT $2");
+
+/// Accounts that match a search: id to go on below, limit, LIKE pattern.
+pub const USERS_FOUND: &str = user_rows!("WHERE id < $1 AND search_key LIKE $3 ESCAPE '\\' ORDER BY id DESC LIMIT $2");
+
+/// How many active administrators there are, at most 1. No parameters.
+pub const ANY_ADMINISTRATOR: &str =
+    "SELECT COUNT(*) FROM (SELECT id FROM users WHERE role = 'administrator' AND state = 'active' LIMIT 1) AS found";
+
+/// Whose link to choose a password this is: the hash of the link, the time.
+pub const PASSWORD_LINK: &str = "SELECT owner FROM password_links WHERE hash = $1 AND expires_at > $2";
+
+/// Until when the link of an account can be used: the account, the time.
+pub const PASSWORD_LINK_OF_USER: &str = "SELECT expires_at FROM password_links WHERE owner = $1 AND expires_at > $2";
+
+/// What an account owns, as counts of credentials, resources and API keys that are not revoked: the account.
+pub const OWNED: &str = "SELECT (SELECT COUNT(*) FROM credentials WHERE owner = $1) AS credentials,
+    (SELECT COUNT(*) FROM resources WHERE owner = $1) AS resources,
+    (SELECT COUNT(*) FROM api_keys WHERE owner = $1 AND revoked_at IS NULL) AS api_keys";
+
+/// The credentials of an account, to be handed over: the account.
+pub const CREDENTIALS_OF_OWNER: &str =
+    "SELECT id, connector AS kind, name, name_key, description FROM credentials WHERE owner = $1 ORDER BY id";
+
+/// The resources of an account, to be handed over: the account.
+pub const RESOURCES_OF_OWNER: &str = "SELECT id, kind, name, name_key, description FROM resources WHERE owner = $1 ORDER BY id";
+
+/// The API keys of an account that are not revoked: the account.
+pub const KEYS_OF_OWNER: &str = "SELECT id, name FROM api_keys WHERE owner = $1 AND revoked_at IS NULL ORDER BY id";
+
+macro_rules! group_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT g.id, g.name, (SELECT COUNT(*) FROM group_members m WHERE m.group_id = g.id) AS members,
+            (SELECT COUNT(*) FROM credential_shares s WHERE s.group_id = g.id) AS shares FROM user_groups g ",
+            $rest
+        )
+    };
+}
+
+/// Groups: id to go on below, limit.
+pub const GROUPS: &str = group_rows!("WHERE g.id < $1 ORDER BY g.id DESC LIMIT $2");
+
+/// One group: its id.
+pub const GROUP: &str = group_rows!("WHERE g.id = $1");
+
+/// The members of a group: the group, id to go on below, limit.
+pub const GROUP_MEMBERS: &str = "SELECT u.id, u.email, u.name, u.state FROM group_members m CROSS JOIN users u
+    WHERE u.id = m.member AND m.group_id = $1 AND m.member < $2 ORDER BY m.member DESC LIMIT $3";
+
+/// The groups that somebody is a member of: the account, limit.
+pub const GROUPS_OF_MEMBER: &str = "SELECT g.id, g.name FROM group_members m CROSS JOIN user_groups g
+    WHERE g.id = m.group_id AND m.member = $1 ORDER BY m.group_id LIMIT $2";
+
+/// What is shared with a group: the group, limit.
+pub const SHARES_OF_GROUP: &str = "SELECT c.connector, c.name, s.access, u.email AS owner
+    FROM credential_shares s CROSS JOIN credentials c LEFT JOIN users u ON u.id = c.owner
+    WHERE c.id = s.credential AND s.group_id = $1 ORDER BY s.connector, s.credential LIMIT $2";
 
 /// The access epoch. No parameters.
 pub const ACCESS_EPOCH: &str = "SELECT value FROM access_epoch WHERE singleton = 1";

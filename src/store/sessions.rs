@@ -119,14 +119,14 @@ impl Store {
         const END: &str = "DELETE FROM sessions WHERE hash = $1";
         const SIGNED_IN: &str = "UPDATE users SET signed_in_at = $2 WHERE id = $1";
         transaction!(self, transaction => {
-            if let Some(before) = before {
-                sqlx::query(END).bind(&before[..]).execute(&mut *transaction).await?;
-                bump_access_epoch!(transaction);
-            }
-            insert_session!(transaction, session);
             if session.stage == SessionStage::SignedIn {
                 let update = sqlx::query(SIGNED_IN).bind(session.owner).bind(session.created_at.as_millis());
                 update.execute(&mut *transaction).await?;
+            }
+            insert_session!(transaction, session);
+            if let Some(before) = before {
+                sqlx::query(END).bind(&before[..]).execute(&mut *transaction).await?;
+                bump_access_epoch!(transaction);
             }
             append_audit!(transaction, audit);
             transaction.commit().await?;

@@ -55,6 +55,8 @@ pub struct UserRow {
     pub created_at: Timestamp,
     /// When somebody last signed in with it.
     pub signed_in_at: Option<Timestamp>,
+    /// Grows with every change of name, e-mail address, role, state or password.
+    pub version: i64,
 }
 
 /// What came of storing an account.
@@ -72,19 +74,27 @@ pub enum UserInsert {
 macro_rules! insert_user {
     ($transaction:expr, $new:expr) => {{
         const INSERT: &str =
-            "INSERT INTO users (id, email, email_key, name, role, state, password, second_factor_step, created_at, version)
-            VALUES ($1, $2, $3, $4, $5, 'active', $6, 0, $7, 1) ON CONFLICT (email_key) DO NOTHING";
-        let new: &NewUser<'_> = $new;
+            "INSERT INTO users (id, email, email_key, name, search_key, role, state, password, second_factor_step, created_at,
+                version)
+            VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, 0, $8, 1) ON CONFLICT (email_key) DO NOTHING";
+        let new: &$crate::store::NewUser<'_> = $new;
         let insert = sqlx::query(INSERT)
             .bind(new.id)
             .bind(new.email.as_str())
             .bind(new.email.key())
             .bind(new.name.as_str())
+            .bind($crate::store::users::search_key(new.name, new.email))
             .bind(new.role.as_str())
             .bind(new.password)
             .bind(new.created_at.as_millis());
         insert.execute(&mut *$transaction).await?.rows_affected()
     }};
+}
+pub(super) use insert_user;
+
+/// What a search for a person looks through.
+pub(super) fn search_key(name: &Name, email: &Email) -> String {
+    format!("{}\n{}", name.key(), email.key())
 }
 
 impl Store {
@@ -137,7 +147,7 @@ impl Store {
 }
 
 #[derive(FromRow)]
-struct Row {
+pub(super) struct Row {
     id: Uuid,
     email: String,
     name: String,
@@ -147,6 +157,7 @@ struct Row {
     has_second_factor: i64,
     created_at: i64,
     signed_in_at: Option<i64>,
+    version: i64,
 }
 
 impl TryFrom<Row> for UserRow {
@@ -164,6 +175,7 @@ impl TryFrom<Row> for UserRow {
             has_second_factor: row.has_second_factor != 0,
             created_at: Timestamp::from_millis(row.created_at),
             signed_in_at: row.signed_in_at.map(Timestamp::from_millis),
+            version: row.version,
         })
     }
 }
