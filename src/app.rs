@@ -1,5 +1,7 @@
 //! Builds an [`App`] from a [`Config`] and a clock, and serves it. The program and the tests both use this.
 
+mod single_sign_on;
+
 use std::{
     fs, io,
     net::SocketAddr,
@@ -127,6 +129,9 @@ impl App {
         let upstream = Upstream::new(settings, clock.clone())?;
         let service = Service::new(store, keyring, upstream, catalogue, clock, cost).await?;
         let address = config.address(listen);
+        if let Some(sign_on) = single_sign_on::settings(&config.single_sign_on, &address)? {
+            service.use_single_sign_on(sign_on);
+        }
         let settings = WebSettings { public_url: address.clone(), listen, sandbox: sandbox.is_some(), sandbox_hints };
         let router = web::router(WebState { service: service.clone(), settings: Arc::new(settings) });
         Ok(Self { service, sandbox, listener, router, address, made_keyring })

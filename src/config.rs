@@ -1,6 +1,8 @@
 //! Every setting: its flag, its `KEYTILE_` variable, its default. `docs/configuration.md` says the same, and
 //! a test keeps the two equal.
 
+mod single_sign_on;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -10,6 +12,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
+pub use self::single_sign_on::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig};
 use crate::upstream::EgressPin;
 
 /// The variable that holds the keyring itself, for containers. It has no flag, because what stands on a
@@ -52,6 +55,10 @@ pub struct Config {
     /// Start the sandbox and send every connection for its hosts to it: for trying Keytile without an account.
     #[arg(long, env = "KEYTILE_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
     pub sandbox: bool,
+
+    /// Settings of single sign-on.
+    #[command(flatten)]
+    pub single_sign_on: SingleSignOnConfig,
 
     /// Settings of the log.
     #[command(flatten)]
@@ -148,7 +155,7 @@ impl Config {
                 self.listen
             ));
         }
-        Ok(())
+        self.single_sign_on.check()
     }
 }
 

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod connector;
 pub mod credential;
 pub mod form;
+pub mod group_role;
 pub mod hand_over;
 pub mod identifier;
 pub mod naming;

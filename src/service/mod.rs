@@ -17,9 +17,10 @@ mod remembered;
 pub mod resources;
 pub mod save;
 pub mod sessions;
+pub mod single_sign_on;
 mod verify;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -34,6 +35,7 @@ use self::{
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
+    single_sign_on::SignOn,
 };
 use crate::{
     crypto::{
@@ -107,6 +109,8 @@ pub struct Parts {
     passwords: Passwords,
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
+    /// Empty where there is no single sign-on.
+    sign_on: OnceLock<SignOn>,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -147,6 +151,7 @@ impl Service {
             passwords: Passwords::new(cost),
             epoch: Epoch::new(),
             sessions: Remembered::new(),
+            sign_on: OnceLock::new(),
             tasks: TaskTracker::new(),
         })))
     }

@@ -40,6 +40,9 @@ pub const USER: &str = user_rows!("WHERE id = $1");
 /// The account of an e-mail address: the key of the address.
 pub const USER_OF_EMAIL: &str = user_rows!("WHERE email_key = $1");
 
+/// The account of somebody at a provider of single sign-on: issuer, subject.
+pub const USER_OF_IDENTITY: &str = user_rows!("WHERE id = (SELECT owner FROM identities WHERE issuer = $1 AND subject = $2)");
+
 /// Accounts: id to go on below, limit.
 pub const USERS: &str = user_rows!("WHERE id < $1 ORDER BY id DESC LIMIT $2");
 

@@ -18,5 +18,6 @@ mod session;
 mod state;
 mod views;
 
+pub use pages::single_sign_on::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
 pub use router::router;
 pub use state::{SandboxHints, WebSettings, WebState};

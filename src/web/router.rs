@@ -13,10 +13,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     assets, error,
-    middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, request_id::request_id},
+    middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, passwords::passwords, request_id::request_id},
     pages::{
         authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
-        setup, sign_in,
+        setup, sign_in, single_sign_on,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -50,8 +50,11 @@ pub fn router(state: WebState) -> Router {
     let open = Router::new()
         .route("/setup", get(setup::show).post(setup::set_up))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-in/sso", get(single_sign_on::begin))
+        .route(single_sign_on::CALLBACK, get(single_sign_on::finish))
         .route("/sign-out", post(sign_in::sign_out))
-        .route("/static/{name}", get(assets::serve));
+        .route("/static/{name}", get(assets::serve))
+        .layer(from_fn_with_state(state.clone(), passwords));
     let pages = signed
         .merge(open)
         // Named, so that the layers below lie around it too: without it an unknown address is an empty answer.

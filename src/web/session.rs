@@ -187,9 +187,14 @@ fn to_sign_in(request: &Request) -> Response {
 
 /// The address of the sign-in that leads on to a page of Keytile.
 pub(crate) fn sign_in_address(wanted: &str) -> String {
+    leading_on("/sign-in", wanted)
+}
+
+/// An address of a sign-in, with the page of Keytile to go on to.
+pub(crate) fn leading_on(address: &str, wanted: &str) -> String {
     match own_page(wanted) {
-        "/" => "/sign-in".to_owned(),
-        page => format!("/sign-in?next={}", utf8_percent_encode(page, IN_NEXT)),
+        "/" => address.to_owned(),
+        page => format!("{address}?next={}", utf8_percent_encode(page, IN_NEXT)),
     }
 }
 

@@ -3,9 +3,9 @@
 //! The host of the issuer was named by the operator, so it is reached wherever it is. Every other host
 //! was named by the provider and is under the egress guard. No redirect is followed.
 
-use std::time::Instant;
+use std::{pin::Pin, time::Instant};
 
-use openidconnect::{HttpRequest, HttpResponse};
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{
     StatusCode, Url,
     header::{AUTHORIZATION, HeaderValue, USER_AGENT},
@@ -71,7 +71,7 @@ impl CallFault {
 
 impl Caller<'_> {
     /// Sends one request, and reads its answer if that is no redirect and no failure of the server.
-    pub(super) async fn call(&self, request: HttpRequest) -> Result<HttpResponse, CallFault> {
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallFault> {
         let (parts, body) = request.into_parts();
         let url: Url =
             parts.uri.to_string().parse().map_err(|_| CallFault::Unfit("an address that it names is no address".into()))?;
@@ -101,6 +101,17 @@ impl Caller<'_> {
                 Ok(response)
             }
         }
+    }
+}
+
+/// For the library. A closure would do as well, but then nothing could tell that a sign-in may move from thread to
+/// thread, and no handler could await it.
+impl<'c> AsyncHttpClient<'c> for Caller<'_> {
+    type Error = CallFault;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, CallFault>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
     }
 }
 

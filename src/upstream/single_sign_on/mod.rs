@@ -50,6 +50,13 @@ pub struct SingleSignOnSettings {
     pub groups_claim: String,
 }
 
+impl SingleSignOnSettings {
+    /// Whether this issuer can be safe; the error says what is wrong with it. Asks nobody.
+    pub fn check_issuer(&self) -> Result<(), String> {
+        provider::own_host(&self.issuer).map(|_| ())
+    }
+}
+
 /// What must come back with the answer. The browser keeps it meanwhile, sealed: it is a secret as a whole.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PendingSignIn {

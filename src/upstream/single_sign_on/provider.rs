@@ -156,7 +156,7 @@ async fn fetch(issuer: &Url, caller: &Caller<'_>) -> Result<Provider, SingleSign
     let mut request = HttpRequest::new(Vec::new());
     *request.uri_mut() = address.parse().map_err(|_| wrong(format!("{address} is no address")))?;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let answer = caller.call(request).await.map_err(CallFault::of_discovery)?;
+    let answer = caller.send(request).await.map_err(CallFault::of_discovery)?;
     if answer.status().as_u16() != 200 {
         return Err(wrong(format!("{address} answers with status {}; check the issuer", answer.status().as_u16())));
     }
@@ -185,8 +185,7 @@ async fn fetch(issuer: &Url, caller: &Caller<'_>) -> Result<Provider, SingleSign
 }
 
 async fn fetch_keys(address: &JsonWebKeySetUrl, caller: &Caller<'_>) -> Result<CoreJsonWebKeySet, SingleSignOnError> {
-    let client = |request| caller.call(request);
-    let keys = CoreJsonWebKeySet::fetch_async(address, &client).await.map_err(|error| match error {
+    let keys = CoreJsonWebKeySet::fetch_async(address, caller).await.map_err(|error| match error {
         DiscoveryError::Request(fault) => fault.of_discovery(),
         DiscoveryError::Response(status, ..) => {
             SingleSignOnError::Discovery(format!("its jwks_uri answers with status {}, or not with keys", status.as_u16()))

@@ -156,13 +156,12 @@ pub(super) async fn exchange(
     caller: &Caller<'_>,
 ) -> Result<Tokens, ExchangeFault> {
     let wrong = |reason: &str| ExchangeFault::Other(SingleSignOnError::Answer(reason.into()));
-    let http = |request| caller.call(request);
     let client = client(provider, settings);
     let request = client
         .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(pending.pkce_verifier.expose_secret().to_owned()))
         .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(redirect.clone())));
-    let answer = request.request_async(&http).await.map_err(|error| match error {
+    let answer = request.request_async(caller).await.map_err(|error| match error {
         RequestTokenError::ServerResponse(said) => ExchangeFault::Refused(Box::new(said)),
         RequestTokenError::Request(fault) => ExchangeFault::Other(fault.of_answer()),
         // The library reads the ID token together with what is around it. Its words may quote a token.
@@ -229,10 +228,9 @@ pub(super) async fn user_info(
 ) -> Result<Said, SingleSignOnError> {
     let Some(address) = &provider.userinfo else { return Ok(Said::default()) };
     let wrong = |reason: String| SingleSignOnError::Answer(reason);
-    let http = |request| caller.call(request);
     let client = client(provider, settings).set_user_info_url(address.clone());
     let request = client.user_info(issued.access_token.clone(), Some(issued.claims.subject().clone()));
-    let answer = request.request_async::<OtherClaims, _, CoreGenderClaim>(&http).await;
+    let answer = request.request_async::<OtherClaims, _, CoreGenderClaim>(caller).await;
     let answer = answer.map_err(|error: UserInfoError<CallFault>| match error {
         UserInfoError::Request(fault) => fault.of_answer(),
         UserInfoError::ClaimsVerification(ClaimsVerificationError::InvalidSubject(_)) => SingleSignOnError::OtherSubject,

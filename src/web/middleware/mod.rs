@@ -3,4 +3,5 @@
 pub(crate) mod forgery;
 pub(crate) mod guard;
 pub(crate) mod headers;
+pub(crate) mod passwords;
 pub(crate) mod request_id;

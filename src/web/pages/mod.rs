@@ -15,3 +15,4 @@ pub(crate) mod resources;
 pub(crate) mod save;
 pub(crate) mod setup;
 pub(crate) mod sign_in;
+pub(crate) mod single_sign_on;

@@ -4,5 +4,6 @@ pub(crate) mod flow;
 pub(crate) mod form;
 pub(crate) mod preview;
 pub(crate) mod settings;
+pub(crate) mod single_sign_on;
 pub(crate) mod tile;
 pub(crate) mod verification;
