@@ -15,7 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{keyring::Keyring, random};
-use crate::domain::{connector::ConnectorId, credential::CredentialId, resource::ResourceId};
+use crate::domain::{account::UserId, connector::ConnectorId, credential::CredentialId, resource::ResourceId};
 
 /// Bytes of a nonce (NIST SP 800-38D, section 5.2.1.1).
 const NONCE: usize = 12;
@@ -50,6 +50,16 @@ impl<'a> Place<'a> {
     /// The field values of a credential. Under another connector they would be sent to other hosts.
     pub fn credential_secret(credential: CredentialId, version: i64, connector: &'a ConnectorId) -> Self {
         Self { table: "credential_secrets", row: credential, version, within: [connector.as_str().as_bytes(), &[]] }
+    }
+
+    /// The secret of a person's second factor.
+    pub const fn second_factor(user: UserId) -> Self {
+        Self { table: "users", row: user, version: 1, within: [&[], &[]] }
+    }
+
+    /// The secret of a second factor that is being set up in this session. It is kept by the page that shows it.
+    pub fn second_factor_offer(user: UserId, session: &'a Uuid) -> Self {
+        Self { table: "second_factor_offers", row: user, version: 1, within: [session.as_bytes(), &[]] }
     }
 
     /// What this person typed into an overlay of this connector.

@@ -17,6 +17,7 @@ pub mod password;
 pub mod permission;
 pub mod resource;
 pub mod session;
+pub mod sign_in_limit;
 pub mod time;
 pub mod values;
 pub mod verification;

@@ -1,4 +1,4 @@
-//! Accounts: making the first one, and signing in.
+//! Accounts: making the first one, and hashing passwords.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -28,11 +28,13 @@ use crate::{
 pub(super) struct Passwords {
     pub(super) cost: PasswordCost,
     pub(super) pool: HashingPool,
+    /// What is checked against where there is no password, so that this takes as long.
+    pub(super) stand_in: String,
 }
 
 impl Passwords {
     pub(super) fn new(cost: PasswordCost) -> Self {
-        Self { cost, pool: HashingPool::for_this_machine() }
+        Self { stand_in: password::stand_in(&cost), cost, pool: HashingPool::for_this_machine() }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
         account::{UserId, UserState},
         audit::{AuditAction, TargetKind},
         session::{SessionStage, SignInMethod},
+        sign_in_limit::COUNTED,
         time::Timestamp,
     },
     store::{ExpiredSessions, ListedSession, NewSession, SessionRow},
@@ -34,8 +35,6 @@ const SECOND_FACTOR: Duration = Duration::from_secs(10 * 60);
 const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 /// How exactly it is known when a session was last used.
 const USE_STEP: Duration = Duration::from_secs(60);
-/// How long failures of signing in are counted.
-pub(super) const COUNTED: Duration = Duration::from_secs(24 * 3_600);
 /// The most of what a browser calls itself that is kept, in characters.
 const AGENT_MAX: usize = 200;
 
@@ -109,23 +108,7 @@ impl Service {
         agent: &str,
         before: Option<&Session>,
     ) -> Result<SecretString, ServiceError> {
-        let cookie = random::url_token();
-        let now = self.now();
-        let lifetime = match stage {
-            SessionStage::SignedIn => LIFETIME,
-            SessionStage::SecondFactor => SECOND_FACTOR,
-        };
-        let session = NewSession {
-            hash: hash::session_hash(&cookie),
-            id: self.new_id(),
-            owner: owner.id,
-            stage,
-            method,
-            address: caller.origin.address.clone(),
-            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect(),
-            created_at: now,
-            expires_at: now.plus(lifetime),
-        };
+        let (cookie, session) = self.new_session(&caller.origin, owner.id, stage, method, agent);
         let signed_in = Caller::person(owner.clone(), caller.origin.clone());
         let detail = match (method, stage) {
             (_, SessionStage::SecondFactor) => "password accepted; the code is still missing",
@@ -138,6 +121,35 @@ impl Service {
         self.0.store.start_session(&session, before.map(|session| &session.hash), &audit).await?;
         self.0.epoch.forget();
         Ok(cookie)
+    }
+
+    /// A session that is still to be stored, and what its cookie has to hold.
+    pub(super) fn new_session(
+        &self,
+        origin: &Origin,
+        owner: UserId,
+        stage: SessionStage,
+        method: SignInMethod,
+        agent: &str,
+    ) -> (SecretString, NewSession) {
+        let cookie = random::url_token();
+        let now = self.now();
+        let lifetime = match stage {
+            SessionStage::SignedIn => LIFETIME,
+            SessionStage::SecondFactor => SECOND_FACTOR,
+        };
+        let session = NewSession {
+            hash: hash::session_hash(&cookie),
+            id: self.new_id(),
+            owner,
+            stage,
+            method,
+            address: origin.address.clone(),
+            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect(),
+            created_at: now,
+            expires_at: now.plus(lifetime),
+        };
+        (cookie, session)
     }
 
     /// Ends the present session.

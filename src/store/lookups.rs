@@ -103,6 +103,23 @@ pub const SHARES_OF_GROUP: &str = "SELECT c.connector, c.name, s.access, u.email
     FROM credential_shares s CROSS JOIN credentials c LEFT JOIN users u ON u.id = c.owner
     WHERE c.id = s.credential AND s.group_id = $1 ORDER BY s.connector, s.credential LIMIT $2";
 
+/// The account that somebody signs in to: the key of its e-mail address.
+pub const USER_TO_SIGN_IN: &str = "SELECT id, email, name, role, state, password,
+    CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor FROM users WHERE email_key = $1";
+
+/// The hash of the password of an account: its id.
+pub const PASSWORD: &str = "SELECT password FROM users WHERE id = $1 AND password IS NOT NULL";
+
+/// The second factor of an account: its id.
+pub const SECOND_FACTOR: &str =
+    "SELECT second_factor AS sealed, second_factor_step AS step FROM users WHERE id = $1 AND second_factor IS NOT NULL";
+
+/// How many recovery codes an account has left: its id.
+pub const RECOVERY_CODES_LEFT: &str = "SELECT COUNT(*) FROM recovery_codes WHERE owner = $1";
+
+/// The failed sign-ins of a bucket: the bucket.
+pub const SIGN_IN_LIMIT: &str = "SELECT failures, blocked_until, updated_at FROM sign_in_limits WHERE bucket = $1";
+
 /// The access epoch. No parameters.
 pub const ACCESS_EPOCH: &str = "SELECT value FROM access_epoch WHERE singleton = 1";
 

@@ -21,7 +21,9 @@ mod opening;
 mod password_links;
 mod people;
 mod resources;
+mod second_factor;
 mod sessions;
+mod sign_in_limits;
 mod users;
 mod verifications;
 
@@ -35,8 +37,10 @@ pub use identities::{Identity, IdentityLink, IdentityUserInsert};
 pub use password_links::NewPasswordLink;
 pub use people::{StateChange, UserChange, UserChanged};
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
-pub use users::{NewUser, UserInsert, UserRow};
+pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
+pub use users::{NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};
 
 /// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.

@@ -106,6 +106,7 @@ macro_rules! insert_session {
         insert.execute(&mut *$transaction).await?;
     }};
 }
+pub(super) use insert_session;
 
 impl Store {
     /// Stores the session of a sign-in, in place of the one before it, and when the account was last signed

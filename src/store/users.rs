@@ -4,11 +4,12 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{
-    Store, StoreError,
+    NewSession, Store, StoreError,
     access_epoch::bump_access_epoch,
     audit::append_audit,
-    database::{reading, transaction},
+    database::{reading, transaction, writing},
     lookups,
+    sessions::insert_session,
 };
 use crate::domain::{
     account::{Email, Role, UserId, UserState},
@@ -57,6 +58,25 @@ pub struct UserRow {
     pub signed_in_at: Option<Timestamp>,
     /// Grows with every change of name, e-mail address, role, state or password.
     pub version: i64,
+}
+
+/// An account that somebody signs in to.
+#[derive(Clone)]
+pub struct UserToSignIn {
+    /// Its id.
+    pub id: UserId,
+    /// Its e-mail address.
+    pub email: String,
+    /// The name of the person.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Whether it can be used.
+    pub state: UserState,
+    /// The hash of its password (a PHC string), if it has one.
+    pub password: Option<String>,
+    /// Whether it has a second factor.
+    pub has_second_factor: bool,
 }
 
 /// What came of storing an account.
@@ -143,6 +163,91 @@ impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
         let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::USER).bind(id).fetch_optional(pool).await?);
         row.map(UserRow::try_from).transpose()
+    }
+
+    /// The account of an e-mail address, by the key of the address, for a sign-in.
+    pub async fn user_to_sign_in(&self, email_key: &str) -> Result<Option<UserToSignIn>, StoreError> {
+        let row: Option<SignInRow> =
+            reading!(self, pool => sqlx::query_as(lookups::USER_TO_SIGN_IN).bind(email_key).fetch_optional(pool).await?);
+        row.map(UserToSignIn::try_from).transpose()
+    }
+
+    /// The hash of the password of an account, if it has one.
+    pub async fn password(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_scalar(lookups::PASSWORD).bind(user).fetch_optional(pool).await?))
+    }
+
+    /// Puts another hash of the same password in place of one that was made with another cost, if that is still
+    /// there. Nothing is recorded: nobody can do more or less than before.
+    pub async fn renew_password_hash(&self, user: UserId, old: &str, new: &str) -> Result<(), StoreError> {
+        const RENEW: &str = "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
+        writing!(self, pool => { sqlx::query(RENEW).bind(user).bind(old).bind(new).execute(pool).await?; });
+        Ok(())
+    }
+
+    /// Changes a password, if `old` is still the hash of the present one, ends all sessions of the account, makes a
+    /// link with which one could be chosen void, and stores the session that goes on. False if it was changed
+    /// meanwhile.
+    pub async fn change_password(&self, old: &str, new: &str, session: &NewSession, audit: &Audit<'_>) -> Result<bool, StoreError> {
+        const CHANGE: &str = "UPDATE users SET password = $3, version = version + 1 WHERE id = $1 AND password = $2";
+        const SESSIONS: &str = "DELETE FROM sessions WHERE owner = $1";
+        const LINKS: &str = "DELETE FROM password_links WHERE owner = $1";
+        transaction!(self, transaction => {
+            let change = sqlx::query(CHANGE).bind(session.owner).bind(old).bind(new);
+            if change.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            for statement in [SESSIONS, LINKS] {
+                sqlx::query(statement).bind(session.owner).execute(&mut *transaction).await?;
+            }
+            insert_session!(transaction, session);
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(true)
+        })
+    }
+
+    /// Gives an account another name of the person.
+    pub async fn rename_user(&self, user: UserId, name: &Name, audit: &Audit<'_>) -> Result<(), StoreError> {
+        // See `search_key`.
+        const RENAME: &str = "UPDATE users SET name = $2, search_key = $3 || email_key, version = version + 1 WHERE id = $1";
+        transaction!(self, transaction => {
+            let update = sqlx::query(RENAME).bind(user).bind(name.as_str()).bind(format!("{}\n", name.key()));
+            update.execute(&mut *transaction).await?;
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct SignInRow {
+    id: Uuid,
+    email: String,
+    name: String,
+    role: String,
+    state: String,
+    password: Option<String>,
+    has_second_factor: i64,
+}
+
+impl TryFrom<SignInRow> for UserToSignIn {
+    type Error = StoreError;
+
+    fn try_from(row: SignInRow) -> Result<Self, StoreError> {
+        let wrong = |column| StoreError::Row { table: "users", column };
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            name: row.name,
+            role: Role::parse(&row.role).ok_or(wrong("role"))?,
+            state: UserState::parse(&row.state).ok_or(wrong("state"))?,
+            password: row.password,
+            has_second_factor: row.has_second_factor != 0,
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 mod age;
 mod assets;
 mod client_address;
+mod device;
 mod error;
 mod extract;
 mod layout;

@@ -15,8 +15,8 @@ use super::{
     assets, error,
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, passwords::passwords, request_id::request_id},
     pages::{
-        authenticate, configure, connectors, credential, credentials, delete, health, home, overlay, resource, resources, save,
-        setup, sign_in, single_sign_on,
+        authenticate, code, configure, connectors, credential, credentials, delete, health, home, overlay, own_account,
+        own_second_factor, own_sessions, resource, resources, save, setup, sign_in, single_sign_on,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -36,6 +36,14 @@ pub fn router(state: WebState) -> Router {
         .route("/credentials/{id}", get(credential::show))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
+        .route("/settings", get(own_account::show))
+        .route("/settings/name", post(own_account::change_name))
+        .route("/settings/password", post(own_account::change_password))
+        .route("/settings/second-factor", get(own_second_factor::show).post(own_second_factor::enable))
+        .route("/settings/second-factor/change", post(own_second_factor::change))
+        .route("/settings/sessions", get(own_sessions::show))
+        .route("/settings/sessions/end-others", post(own_sessions::end_others))
+        .route("/settings/sessions/{id}/end", post(own_sessions::end))
         .route("/{kind}", get(resources::show))
         .route("/{kind}/new", get(connectors::choose))
         .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))
@@ -50,6 +58,7 @@ pub fn router(state: WebState) -> Router {
     let open = Router::new()
         .route("/setup", get(setup::show).post(setup::set_up))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-in/code", get(code::show).post(code::sign_in))
         .route("/sign-in/sso", get(single_sign_on::begin))
         .route(single_sign_on::CALLBACK, get(single_sign_on::finish))
         .route("/sign-out", post(sign_in::sign_out))

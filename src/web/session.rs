@@ -158,7 +158,7 @@ pub(crate) async fn signed_in(State(state): State<WebState>, mut request: Reques
         SessionState::Live(session) => (session.person.clone(), Some(session)),
         // The one request that still gets through: its handler keeps what was typed, and does nothing else.
         SessionState::RanOut(person) if is_save(&request) => (person, None),
-        SessionState::SecondFactor(_) => return Ok(Redirect::to("/sign-in/code").into_response()),
+        SessionState::SecondFactor(_) => return Ok(Redirect::to(&with_next("/sign-in/code", &wanted(&request))).into_response()),
         SessionState::RanOut(_) => return Ok(to_sign_in(&request)),
         SessionState::None if state.service.has_users().await? => return Ok(to_sign_in(&request)),
         SessionState::None => return Ok(Redirect::to("/setup").into_response()),
@@ -173,25 +173,29 @@ fn is_save(request: &Request) -> bool {
 }
 
 fn to_sign_in(request: &Request) -> Response {
-    let wanted = match *request.method() {
-        Method::GET | Method::HEAD => path_of(request.uri()).to_owned(),
-        // The page that the form stood on.
-        _ => referring_page(request.headers()).unwrap_or_else(|| "/".to_owned()),
-    };
-    let mut response = Redirect::to(&sign_in_address(&wanted)).into_response();
+    let mut response = Redirect::to(&sign_in_address(&wanted(request))).into_response();
     if request.method() != Method::GET && request.method() != Method::HEAD {
         *response.status_mut() = StatusCode::SEE_OTHER;
     }
     response
 }
 
-/// The address of the sign-in that leads on to a page of Keytile.
-pub(crate) fn sign_in_address(wanted: &str) -> String {
-    leading_on("/sign-in", wanted)
+/// The page that somebody is brought to after the sign-in.
+fn wanted(request: &Request) -> String {
+    match *request.method() {
+        Method::GET | Method::HEAD => path_of(request.uri()).to_owned(),
+        // The page that the form stood on.
+        _ => referring_page(request.headers()).unwrap_or_else(|| "/".to_owned()),
+    }
 }
 
-/// An address of a sign-in, with the page of Keytile to go on to.
-pub(crate) fn leading_on(address: &str, wanted: &str) -> String {
+/// The address of the sign-in that leads on to a page of Keytile.
+pub(crate) fn sign_in_address(wanted: &str) -> String {
+    with_next("/sign-in", wanted)
+}
+
+/// The address of a page of the sign-in that leads on to a page of Keytile.
+pub(crate) fn with_next(address: &str, wanted: &str) -> String {
     match own_page(wanted) {
         "/" => address.to_owned(),
         page => format!("{address}?next={}", utf8_percent_encode(page, IN_NEXT)),

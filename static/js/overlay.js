@@ -65,7 +65,8 @@ async function mayClose() {
     no: "Keep editing",
   });
   if (discard) {
-    const body = new URLSearchParams({ draft: form.elements.namedItem("draft").value, then: "leave" });
+    const value = (name) => form.elements.namedItem(name).value;
+    const body = new URLSearchParams({ draft: value("draft"), form_token: value("form_token"), then: "leave" });
     // If Keytile cannot be reached the draft stays, sealed, and ends by itself.
     await fetch(form.dataset.discardUrl, { method: "POST", body, redirect: "manual" }).catch(() => {});
   }

@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::{
     harness::{Browser, Wanted},
-    support::server::Server,
+    support::server::{SESSION, Server},
 };
 
 /// The tiles of a new source.
@@ -20,8 +20,18 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Opens a browser of this kind. No page is open in it yet.
+    /// Opens a browser of this kind in which the first administrator is signed in.
     pub(crate) async fn with(wanted: Wanted, server: &Server) -> Self {
+        let person = Self::stranger(wanted, server).await;
+        // A cookie can be set only on a page of its host.
+        person.goto("/healthz").await;
+        let cookie = &server.browser().cookies[SESSION];
+        person.browser.wait_until(&format!("(document.cookie = '{SESSION}={cookie}; path=/', true)")).await;
+        person
+    }
+
+    /// Opens a browser of this kind in which nobody is signed in. No page is open in it yet.
+    pub(crate) async fn stranger(wanted: Wanted, server: &Server) -> Self {
         Self { browser: wanted.open().await, address: server.address.clone() }
     }
 

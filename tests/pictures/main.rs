@@ -4,6 +4,9 @@
 #[path = "../browser/harness/mod.rs"]
 #[expect(dead_code, reason = "the browser tests use the rest")]
 mod harness;
+#[path = "../browser/person.rs"]
+#[expect(dead_code, reason = "the browser tests use the rest")]
+mod person;
 #[path = "../browser/support.rs"]
 #[expect(dead_code, reason = "the browser tests use the rest")]
 mod support;
@@ -11,6 +14,7 @@ mod support;
 use std::{path::Path, time::Duration};
 
 use harness::Wanted;
+use person::Person;
 use support::server::Setup;
 
 #[tokio::test]
@@ -33,7 +37,8 @@ async fn pictures() {
         person.add_resource("sources", source, &last, "Users").await;
     }
     setup.clock.advance(Duration::from_secs(2 * 3_600));
-    let browser = Wanted::default().size(1_200, 760).open().await;
+    let visitor = Person::with(Wanted::default().size(1_200, 760), &server).await;
+    let browser = &visitor.browser;
     let address = server.address.clone();
     browser.goto(address.join(&format!("/sources/new/talkdesk/authenticate?credential={last}")).unwrap().as_str()).await;
     browser.wait_for("html.scripted #add-credential").await;

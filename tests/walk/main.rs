@@ -24,7 +24,10 @@ fn first_command() -> &'static str {
 /// Keytile as the command starts it, with its data in a folder of its own and on a free port.
 struct Keytile {
     child: Child,
+    /// Where it is, with `/` at its end.
     address: String,
+    /// The link that it prints.
+    link: String,
 }
 
 impl Keytile {
@@ -42,8 +45,10 @@ impl Keytile {
         command.env("KEYTILE_DATA_DIR", data).env("KEYTILE_LISTEN", "127.0.0.1:0");
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let address = lines.filter_map(|line| Some(format!("http://{}", line.split_once("http://")?.1))).next();
-        Self { child, address: address.expect("it prints its address") }
+        let link = lines.filter_map(|line| Some(format!("http://{}", line.split_once("http://")?.1))).next();
+        let link = link.expect("it prints its address");
+        let address = link.split("setup?").next().unwrap().to_owned();
+        Self { child, address, link }
     }
 
     /// Stops it as a person would, with Ctrl-C.
@@ -83,7 +88,9 @@ async fn the_main_job() {
     let data = tempfile::tempdir().unwrap();
     let keytile = Keytile::start(&data.path().join("keytile-data"));
     let browser = Wanted::default().open().await;
-    browser.goto(&keytile.address).await;
+    browser.goto(&keytile.link).await;
+    // In the sandbox the form is filled in, so that one click is all.
+    browser.click("#create").await;
     browser.click("a[href='/sources/new']").await;
     browser.click("a[href='/sources/new/talkdesk/authenticate']").await;
     browser.wait_for("html.scripted #add-credential").await;

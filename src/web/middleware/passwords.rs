@@ -16,12 +16,12 @@ pub(crate) async fn passwords(State(state): State<WebState>, request: Request, n
     if state.service.takes_passwords() || !is_of_passwords(path) {
         return Ok(next.run(request).await);
     }
-    let Some(visitor) = request.extensions().get::<Visitor>() else { return Err(PageError::NotFound) };
+    let Some(visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
     if path == "/sign-in" && matches!(*request.method(), Method::GET | Method::HEAD) {
-        return single_sign_on::only_way(&state, visitor, request.uri().query());
+        return single_sign_on::only_way(&state, &visitor, request.uri().query()).await;
     }
     state.service.record_refused_password(&visitor.caller()).await?;
-    single_sign_on::no_passwords(&state, visitor)
+    single_sign_on::no_passwords(&state, &visitor)
 }
 
 fn is_of_passwords(path: &str) -> bool {

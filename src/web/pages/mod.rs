@@ -2,6 +2,7 @@
 //! template has the name of its page.
 
 pub(crate) mod authenticate;
+pub(crate) mod code;
 pub(crate) mod configure;
 pub(crate) mod connectors;
 pub(crate) mod credential;
@@ -10,6 +11,9 @@ pub(crate) mod delete;
 pub(crate) mod health;
 pub(crate) mod home;
 pub(crate) mod overlay;
+pub(crate) mod own_account;
+pub(crate) mod own_second_factor;
+pub(crate) mod own_sessions;
 pub(crate) mod resource;
 pub(crate) mod resources;
 pub(crate) mod save;

@@ -6,10 +6,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
+    crypto::random,
     domain::form::FieldError,
     service::accounts::{RawSetUp, SetUpOutcome},
     web::{
@@ -28,6 +29,9 @@ pub(crate) struct Link {
     token: String,
 }
 
+/// Letters of a suggested password: 120 random bits.
+const SUGGESTION_LENGTH: usize = 20;
+
 #[derive(Template)]
 #[template(path = "setup.html")]
 struct SetUp<'a> {
@@ -36,6 +40,8 @@ struct SetUp<'a> {
     token: Option<&'a str>,
     email: &'a str,
     name: &'a str,
+    /// A password to begin with, in the sandbox.
+    suggestion: Option<&'a str>,
     errors: &'a [FieldError],
     busy: bool,
 }
@@ -54,8 +60,15 @@ pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor, Query(
     let opens = state.service.is_setup_token(&link.token).await?;
     let token = opens.then_some(link.token.as_str());
     let status = if opens || link.token.is_empty() { StatusCode::OK } else { StatusCode::FORBIDDEN };
-    let form = SetUpForm { token: String::new(), raw: RawSetUp { email: String::new(), name: String::new(), password: "".into() } };
-    respond(&state, &visitor, token, &form, &[], status)
+    let mut form =
+        SetUpForm { token: String::new(), raw: RawSetUp { email: String::new(), name: String::new(), password: "".into() } };
+    // Whoever only tries Keytile has nothing to think of.
+    let suggestion = (opens && state.settings.sandbox).then(|| {
+        form.raw.email = "admin@example.com".to_owned();
+        form.raw.name = "Administrator".to_owned();
+        random::url_token()
+    });
+    respond(&state, &visitor, token, &form, suggestion.as_ref(), &[], status)
 }
 
 /// What was typed.
@@ -82,7 +95,7 @@ pub(crate) async fn set_up(
     Form(form): Form<SetUpForm>,
 ) -> Result<Response, PageError> {
     let outcome = state.service.set_up(&visitor.nobody(""), &form.token, &form.raw, &visitor.agent).await?;
-    let again = |errors: &[FieldError], status| respond(&state, &visitor, Some(&form.token), &form, errors, status);
+    let again = |errors: &[FieldError], status| respond(&state, &visitor, Some(&form.token), &form, None, errors, status);
     match outcome {
         SetUpOutcome::Done(cookie) => {
             let cookie = session_cookie(&state, &cookie)?;
@@ -99,6 +112,7 @@ fn respond(
     visitor: &Visitor,
     token: Option<&str>,
     form: &SetUpForm,
+    suggestion: Option<&SecretString>,
     errors: &[FieldError],
     status: StatusCode,
 ) -> Result<Response, PageError> {
@@ -107,6 +121,7 @@ fn respond(
         token,
         email: &form.raw.email,
         name: &form.raw.name,
+        suggestion: suggestion.map(|password| &password.expose_secret()[..SUGGESTION_LENGTH]),
         errors,
         busy: status == StatusCode::SERVICE_UNAVAILABLE,
     };

@@ -10,7 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    service::single_sign_on::{BeginOutcome, FinishOutcome, PENDING},
+    service::{
+        sessions::SessionState,
+        single_sign_on::{BeginOutcome, FinishOutcome, PENDING},
+    },
     upstream::{CallbackAnswer, SingleSignOnError},
     web::{
         error::PageError,
@@ -88,7 +91,11 @@ pub(crate) async fn finish(
 ) -> Result<Response, PageError> {
     let cookie = cookie_of(&headers, cookie_name(&state)).filter(|cookie| cookie.len() <= COOKIE_MAX);
     let service = &state.service;
-    let outcome = service.finish_single_sign_on(&visitor.nobody(""), cookie, &answer, &visitor.agent, visitor.session()).await?;
+    let before = match &visitor.state {
+        SessionState::Live(session) | SessionState::SecondFactor(session) => Some(session),
+        SessionState::RanOut(_) | SessionState::None => None,
+    };
+    let outcome = service.finish_single_sign_on(&visitor.nobody(""), cookie, &answer, &visitor.agent, before).await?;
     // What another site made a browser bring here takes nothing away from a sign-in that is really under way.
     let keeps = matches!(outcome, FinishOutcome::Failed(SingleSignOnError::ForeignAnswer) | FinishOutcome::Off);
     let mut response = match outcome {
@@ -120,11 +127,14 @@ pub(crate) async fn finish(
 }
 
 /// The page of `GET /sign-in` where single sign-on is the only way in.
-pub(crate) fn only_way(state: &WebState, visitor: &Visitor, query: Option<&str>) -> Result<Response, PageError> {
+pub(crate) async fn only_way(state: &WebState, visitor: &Visitor, query: Option<&str>) -> Result<Response, PageError> {
     let wanted = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "next");
     let next = wanted.map(|(_, next)| next.into_owned()).unwrap_or_default();
     if visitor.session().is_some() {
         return Ok(Redirect::to(own_page(&next)).into_response());
+    }
+    if !state.service.has_users().await? {
+        return Ok(Redirect::to("/setup").into_response());
     }
     let layout = Layout::for_visitor(state, Some(visitor), "Sign in");
     layout::ok(&OnlyWay { layout, single_sign_on: SingleSignOnView::new(state, &next) })

@@ -1,5 +1,7 @@
 //! What templates show: domain values prepared for reading, without a database row or a secret in them.
 
+pub(crate) mod account_field;
+pub(crate) mod agent;
 pub(crate) mod flow;
 pub(crate) mod form;
 pub(crate) mod preview;

@@ -1,0 +1,155 @@
+//! Second factors of one's own account: setting one up, using its codes, renewing recovery codes, taking it away.
+//!
+//! While one is being set up its secret is nowhere but in the page that shows it, sealed for this session.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Service, ServiceError,
+    audit::target,
+    caller::{Caller, Origin, Person},
+    own_account::{OwnChange, Proof},
+    sessions::Session,
+};
+use crate::{
+    crypto::{
+        envelope::Place,
+        second_factor::{TotpSecret, recovery_codes, recovery_hash},
+    },
+    domain::{
+        audit::{AuditAction, TargetKind},
+        form::FieldError,
+    },
+    store::SecondFactorRow,
+};
+
+/// What is said of a code that does not do.
+pub(super) const WRONG_CODE: &str = "This code is wrong or was used already.";
+
+/// A second factor that is being set up.
+pub struct SecondFactorOffer {
+    /// The secret, sealed for this session; the page sends it back.
+    pub sealed: String,
+    /// The secret as people type it into an app.
+    pub base32: SecretString,
+    /// The secret as an app scans it: an `svg` element.
+    pub qr: SecretString,
+}
+
+impl Service {
+    /// A new secret for a second factor.
+    pub fn offer_second_factor(&self, present: &Session) -> Option<SecondFactorOffer> {
+        self.show_offer(present, &TotpSecret::generate())
+    }
+
+    /// The same secret again, for a page that comes back; `None` if it was offered in another session.
+    pub fn offer_again(&self, present: &Session, sealed: &str) -> Option<SecondFactorOffer> {
+        self.show_offer(present, &self.offered(present, sealed)?)
+    }
+
+    /// Sets up the second factor that was offered, once a code proves that the app has it. Answers the recovery
+    /// codes, which are shown this once.
+    pub async fn enable_second_factor(
+        &self,
+        present: &Session,
+        origin: &Origin,
+        sealed: &str,
+        password: &SecretString,
+        code: &SecretString,
+    ) -> Result<OwnChange<Vec<SecretString>>, ServiceError> {
+        let user = present.person.id;
+        let (Some(secret), None) = (self.offered(present, sealed), self.0.store.second_factor(user).await?) else {
+            return Ok(OwnChange::Void);
+        };
+        let Some(step) = secret.check(code.expose_secret(), self.now(), None) else {
+            return Ok(OwnChange::Invalid(vec![FieldError::new("code", "This is not the code that belongs to this secret now.")]));
+        };
+        let action = AuditAction::EnableSecondFactor;
+        match self.prove(present, origin, password, None, action).await? {
+            Proof::Given => {}
+            other => return Ok(other.into_change()),
+        }
+        let sealed = self.0.keyring.seal_packed(&Place::second_factor(user), secret.expose());
+        let (codes, hashes) = new_codes();
+        let audit = self.own_audit(present, origin, action);
+        let row = SecondFactorRow { sealed, step };
+        let enabled = self.0.store.enable_second_factor(user, &row, &hashes, &audit).await?;
+        Ok(if enabled { OwnChange::Done(codes) } else { OwnChange::Void })
+    }
+
+    /// Makes other recovery codes in place of those before. Answers them, which are shown this once.
+    pub async fn renew_recovery_codes(
+        &self,
+        present: &Session,
+        origin: &Origin,
+        password: &SecretString,
+        code: &SecretString,
+    ) -> Result<OwnChange<Vec<SecretString>>, ServiceError> {
+        let action = AuditAction::RenewRecoveryCodes;
+        match self.prove(present, origin, password, Some(code), action).await? {
+            Proof::Given => {}
+            other => return Ok(other.into_change()),
+        }
+        let (codes, hashes) = new_codes();
+        let audit = self.own_audit(present, origin, action);
+        let renewed = self.0.store.replace_recovery_codes(present.person.id, &hashes, &audit).await?;
+        Ok(if renewed { OwnChange::Done(codes) } else { OwnChange::Void })
+    }
+
+    /// Takes the second factor away.
+    pub async fn disable_second_factor(
+        &self,
+        present: &Session,
+        origin: &Origin,
+        password: &SecretString,
+        code: &SecretString,
+    ) -> Result<OwnChange<()>, ServiceError> {
+        let action = AuditAction::DisableSecondFactor;
+        match self.prove(present, origin, password, Some(code), action).await? {
+            Proof::Given => {}
+            other => return Ok(other.into_change()),
+        }
+        let audit = self.own_audit(present, origin, action);
+        let disabled = self.0.store.disable_second_factor(present.person.id, &audit).await?;
+        Ok(if disabled { OwnChange::Done(()) } else { OwnChange::Void })
+    }
+
+    /// Uses up a code of somebody's second factor, or a recovery code. False if it is neither, or was used before.
+    pub(super) async fn use_code(&self, caller: &Caller, person: &Person, code: &SecretString) -> Result<bool, ServiceError> {
+        let Some(stored) = self.0.store.second_factor(person.id).await? else { return Ok(false) };
+        let place = Place::second_factor(person.id);
+        let opened = self.open(&place, &stored.sealed)?;
+        let secret = TotpSecret::from_bytes(&opened).ok_or(ServiceError::Unreadable { table: place.table })?;
+        let mut audit = self.done(caller, AuditAction::SecondFactor, target(TargetKind::User, person.id, &person.email));
+        if let Some(step) = secret.check(code.expose_secret(), self.now(), Some(stored.step)) {
+            audit.event.detail = "with a code".into();
+            return Ok(self.0.store.use_second_factor_step(person.id, step, &audit).await?);
+        }
+        audit.event.detail = "with a recovery code".into();
+        Ok(self.0.store.use_recovery_code(person.id, &recovery_hash(code), &audit).await?)
+    }
+
+    fn offered(&self, present: &Session, sealed: &str) -> Option<TotpSecret> {
+        let packed = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let place = Place::second_factor_offer(present.person.id, &present.id);
+        // What does not open was not offered here: another session, a keyring that was changed, or made up.
+        let opened = self.0.keyring.open_packed(&place, &packed).ok()?;
+        TotpSecret::from_bytes(&opened)
+    }
+
+    fn show_offer(&self, present: &Session, secret: &TotpSecret) -> Option<SecondFactorOffer> {
+        let place = Place::second_factor_offer(present.person.id, &present.id);
+        Some(SecondFactorOffer {
+            sealed: BASE64_URL_SAFE_NO_PAD.encode(self.0.keyring.seal_packed(&place, secret.expose())),
+            base32: secret.base32(),
+            qr: secret.qr_svg(&present.person.email)?,
+        })
+    }
+}
+
+fn new_codes() -> (Vec<SecretString>, Vec<[u8; 32]>) {
+    let codes = Vec::from(recovery_codes());
+    let hashes = codes.iter().map(recovery_hash).collect();
+    (codes, hashes)
+}

@@ -1,0 +1,56 @@
+//! A field of a form about an account: a label, an input, what to type, and what is wrong with it.
+
+use crate::domain::form::FieldError;
+
+/// A field as `parts/account_field.html` shows it.
+pub(crate) struct AccountField<'a> {
+    /// The name that is sent; unique on its page, since the ids are made of it.
+    pub(crate) name: &'static str,
+    /// What it is called.
+    pub(crate) label: &'static str,
+    /// The type of the input.
+    pub(crate) kind: &'static str,
+    /// What a browser may fill in.
+    pub(crate) autocomplete: &'static str,
+    /// What it holds; nothing where the type is `password`.
+    pub(crate) value: &'a str,
+    /// What to type.
+    pub(crate) help: Option<&'static str>,
+    /// What is wrong with what was typed.
+    pub(crate) error: Option<&'a str>,
+    /// True for the one that the page begins with.
+    pub(crate) first: bool,
+}
+
+impl<'a> AccountField<'a> {
+    /// A field that holds what was typed before.
+    pub(crate) fn text(name: &'static str, label: &'static str, autocomplete: &'static str, value: &'a str) -> Self {
+        Self { name, label, kind: "text", autocomplete, value, help: None, error: None, first: false }
+    }
+
+    /// A field whose value is never shown.
+    pub(crate) fn password(name: &'static str, label: &'static str, autocomplete: &'static str) -> Self {
+        Self { name, label, kind: "password", autocomplete, value: "", help: None, error: None, first: false }
+    }
+
+    /// The same for an e-mail address.
+    pub(crate) fn email(name: &'static str, label: &'static str, value: &'a str) -> Self {
+        Self { kind: "email", ..Self::text(name, label, "username", value) }
+    }
+
+    /// The same with words on what to type.
+    pub(crate) fn with_help(self, help: &'static str) -> Self {
+        Self { help: Some(help), ..self }
+    }
+
+    /// The same with what is wrong with it.
+    pub(crate) fn with_errors(self, errors: &'a [FieldError]) -> Self {
+        let error = errors.iter().find(|error| error.field == self.name).map(|error| error.message.as_str());
+        Self { error, ..self }
+    }
+
+    /// The same as the one that the page begins with.
+    pub(crate) fn first(self) -> Self {
+        Self { first: true, ..self }
+    }
+}
