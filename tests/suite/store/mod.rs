@@ -5,6 +5,7 @@ mod credentials;
 mod drafts;
 mod faults;
 mod first_start;
+mod identities;
 mod nul_bytes;
 mod opening;
 mod plans;
