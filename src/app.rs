@@ -223,9 +223,7 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
         (Err(error), None) => return Err(StartError::Setting(error.to_string().replacen("--database-url", "--data-dir", 1))),
     };
     if let Some(value) = keyring_value() {
-        // The keyring's own errors name the flag, but here the text is in the variable.
-        let named = |error: KeyringError| StartError::Setting(error.to_string().replacen("--keyring", KEYRING_VALUE_VARIABLE, 1));
-        return Ok((store, Keyring::parse(&value).map_err(named)?, None));
+        return Ok((store, parse_keyring(&value)?, None));
     }
     let path = config.keyring_path();
     match Keyring::load(&path) {
@@ -259,11 +257,49 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
     }
 }
 
+/// The service over a database and a keyring that are there already, for a command on the server. It works while
+/// Keytile runs. Makes neither of the two: a command that finds nothing was given the wrong place.
+pub async fn existing_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
+    let keyring = match keyring_value() {
+        Some(value) => parse_keyring(&value)?,
+        None => Keyring::load(&config.keyring_path()).map_err(|error| match error {
+            KeyringError::Missing { .. } => StartError::Setting(format!(
+                "--keyring: {} is missing. Name the one that this Keytile is started with.",
+                config.keyring_path().display()
+            )),
+            error => error.into(),
+        })?,
+    };
+    let database = config.database();
+    if !Store::exists(database.expose())? {
+        let setting = if config.database_url.is_none() { "--data-dir" } else { "--database-url" };
+        return Err(StartError::Setting(format!(
+            "{setting}: there is no database yet. Name the one that this Keytile is started with, or start it once."
+        )));
+    }
+    let store = Store::open(database.expose()).await?;
+    let settings = UpstreamSettings {
+        pins: Vec::new(),
+        allow_private: Vec::new(),
+        extra_ca: Vec::new(),
+        nameserver: Nameserver::default(),
+        limits: Limits::default(),
+    };
+    let upstream = Upstream::new(settings, clock.clone())?;
+    Ok(Service::new(store, keyring, upstream, Catalogue::load(None)?, clock, PasswordCost::RECOMMENDED).await?)
+}
+
 /// Makes the data folder, for its owner only, if it is not there.
 pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|cause| StartError::File { setting: "--data-dir", doing: "cannot be made", path: path.to_owned(), cause })
+}
+
+/// The keyring of the variable. The keyring's own errors name the flag, but here the text is in the variable.
+fn parse_keyring(value: &SecretString) -> Result<Keyring, StartError> {
+    let named = |error: KeyringError| StartError::Setting(error.to_string().replacen("--keyring", KEYRING_VALUE_VARIABLE, 1));
+    Keyring::parse(value).map_err(named)
 }
 
 fn keyring_value() -> Option<SecretString> {

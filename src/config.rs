@@ -138,13 +138,7 @@ impl std::str::FromStr for DatabaseUrl {
 impl Config {
     /// The address that people open.
     pub fn address(&self, listening: SocketAddr) -> Url {
-        self.public_url.clone().unwrap_or_else(|| {
-            let mut url = Url::parse("http://localhost/").unwrap_or_else(|_| unreachable!("a constant address parses"));
-            // Both fail only for addresses that have no host, and this one has.
-            let _ = url.set_ip_host(listening.ip());
-            let _ = url.set_port(Some(listening.port()));
-            url
-        })
+        address(self.public_url.as_ref(), listening)
     }
 
     /// Settings that parse but cannot be used together. The error is a sentence that names the setting.
@@ -172,11 +166,23 @@ impl StorageConfig {
     }
 }
 
+/// The address that people open: the public one, or that of where Keytile listens.
+pub fn address(public_url: Option<&Url>, listening: SocketAddr) -> Url {
+    public_url.cloned().unwrap_or_else(|| {
+        let mut url = Url::parse("http://localhost/").unwrap_or_else(|_| unreachable!("a constant address parses"));
+        // Both fail only for addresses that have no host, and this one has.
+        let _ = url.set_ip_host(listening.ip());
+        let _ = url.set_port(Some(listening.port()));
+        url
+    })
+}
+
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-fn public_url(text: &str) -> Result<Url, String> {
+/// Reads a public address: scheme, host and port only.
+pub fn public_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("expected an address such as https://keytile.example.com".into());

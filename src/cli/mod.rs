@@ -5,6 +5,7 @@ mod init;
 mod logging;
 mod sandbox;
 mod serve;
+mod user;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ enum Command {
     Init(crate::config::StorageConfig),
     /// Start only the sandbox, for a Keytile that runs elsewhere on this machine.
     Sandbox(sandbox::SandboxArguments),
+    /// Add, list and change the people of a Keytile, whether or not it runs.
+    User(user::UserArguments),
     /// Ask a running Keytile whether it is well. Exits 0 if so, 1 if not.
     Health(health::HealthArguments),
 }
@@ -37,6 +40,7 @@ impl CommandLine {
             Command::Serve(config) => serve::run(&config).await,
             Command::Init(config) => init::run(&config).await,
             Command::Sandbox(arguments) => sandbox::run(&arguments).await,
+            Command::User(arguments) => user::run(&arguments).await,
             Command::Health(arguments) => health::run(&arguments).await,
         };
         match result {

@@ -82,6 +82,14 @@ impl Store {
         Ok(Self { database })
     }
 
+    /// Whether [`Self::open`] would find a database at `url`, rather than make one. A PostgreSQL database is never made.
+    pub fn exists(url: &str) -> Result<bool, StoreError> {
+        match url.strip_prefix("sqlite:") {
+            Some(path) => Ok(sqlite_path(path)?.exists()),
+            None => Ok(true),
+        }
+    }
+
     /// Asks the database for a sign of life, and takes two seconds of silence for none.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let answer = reading!(self, pool => {

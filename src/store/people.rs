@@ -175,7 +175,7 @@ impl Store {
 
     /// Takes the second factor and the recovery codes away, and with them the sign-ins that wait for a code.
     /// False if there was none.
-    pub async fn remove_second_factor(&self, id: UserId, audit: &Audit<'_>) -> Result<bool, StoreError> {
+    pub async fn take_second_factor(&self, id: UserId, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const REMOVE: &str =
             "UPDATE users SET second_factor = NULL, version = version + 1 WHERE id = $1 AND second_factor IS NOT NULL";
         const WAITING: &str = "DELETE FROM sessions WHERE owner = $1 AND stage = 'second_factor'";

@@ -15,8 +15,9 @@ use super::{
     assets, error,
     middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, passwords::passwords, request_id::request_id},
     pages::{
-        authenticate, code, configure, connectors, credential, credentials, delete, health, home, overlay, own_account,
-        own_second_factor, own_sessions, resource, resources, save, setup, sign_in, single_sign_on,
+        authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home, overlay,
+        own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources, save, setup, sign_in,
+        single_sign_on,
     },
     session::{identify, signed_in},
     state::WebState,
@@ -44,6 +45,19 @@ pub fn router(state: WebState) -> Router {
         .route("/settings/sessions", get(own_sessions::show))
         .route("/settings/sessions/end-others", post(own_sessions::end_others))
         .route("/settings/sessions/{id}/end", post(own_sessions::end))
+        .route("/settings/people", get(people::show).post(people::add))
+        .route("/settings/people/{id}", get(person::show).post(person::change))
+        .route("/settings/people/{id}/disable", post(person::disable))
+        .route("/settings/people/{id}/enable", post(person::enable))
+        .route("/settings/people/{id}/reset-password", post(person::reset_password))
+        .route("/settings/people/{id}/remove-second-factor", post(person::remove_second_factor))
+        .route("/settings/people/{id}/end-sessions", post(person::end_sessions))
+        .route("/settings/people/{id}/hand-over", get(hand_over::ask).post(hand_over::hand_over))
+        .route("/settings/groups", get(groups::show).post(groups::add))
+        .route("/settings/groups/{id}", get(groups::show_one).post(groups::rename))
+        .route("/settings/groups/{id}/members", post(groups::add_member))
+        .route("/settings/groups/{id}/members/remove", post(groups::remove_member))
+        .route("/settings/groups/{id}/delete", get(groups::ask_delete).post(groups::delete))
         .route("/{kind}", get(resources::show))
         .route("/{kind}/new", get(connectors::choose))
         .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))
@@ -56,6 +70,7 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
         .layer(from_fn_with_state(state.clone(), signed_in));
     let open = Router::new()
+        .route("/password", get(password_link::show).post(password_link::choose))
         .route("/setup", get(setup::show).post(setup::set_up))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-in/code", get(code::show).post(code::sign_in))

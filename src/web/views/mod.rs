@@ -4,6 +4,7 @@ pub(crate) mod account_field;
 pub(crate) mod agent;
 pub(crate) mod flow;
 pub(crate) mod form;
+pub(crate) mod person;
 pub(crate) mod preview;
 pub(crate) mod settings;
 pub(crate) mod single_sign_on;
