@@ -8,20 +8,17 @@ use super::{
     Service, ServiceError,
     audit::target,
     caller::{Caller, Origin},
+    password_links::NewHash,
     second_factor::WRONG_CODE,
     sessions::Session,
     sign_in::PasswordAnswer,
     sign_in_limits::{Counted, Tried, account},
 };
-use crate::{
-    crypto::password,
-    domain::{
-        audit::{Audit, AuditAction, TargetKind},
-        form::FieldError,
-        naming::Name,
-        password::NewPassword,
-        session::SessionStage,
-    },
+use crate::domain::{
+    audit::{Audit, AuditAction, TargetKind},
+    form::FieldError,
+    naming::Name,
+    session::SessionStage,
 };
 
 /// What the page of one's own account shows.
@@ -109,9 +106,9 @@ impl Service {
             Proof::Wrong(error) => return Ok(OwnChange::Invalid(vec![FieldError::new("old_password", error.message)])),
             other => return Ok(other.into_change()),
         }
-        let phc = match self.hash_new_password(new, &[&present.person.email, &present.person.name]).await? {
+        let phc = match self.hash_new_password(new, vec![present.person.email.clone(), present.person.name.clone()]).await? {
             NewHash::Made(phc) => phc,
-            NewHash::Refused(message) => return Ok(OwnChange::Invalid(vec![FieldError::new("new_password", message)])),
+            NewHash::Wrong(message) => return Ok(OwnChange::Invalid(vec![FieldError::new("new_password", message)])),
             NewHash::Busy => return Ok(OwnChange::Busy),
         };
         let (cookie, session) = self.new_session(origin, present.person.id, SessionStage::SignedIn, present.method, agent);
@@ -165,34 +162,10 @@ impl Service {
         Ok(Proof::Given)
     }
 
-    /// Reads a password that somebody chose and hashes it. Both take long: see [`super::hashing`].
-    pub(super) async fn hash_new_password(&self, typed: &SecretString, about: &[&str]) -> Result<NewHash, ServiceError> {
-        let (cost, typed) = (self.0.passwords.cost.clone(), typed.clone());
-        let about: Vec<String> = about.iter().map(|text| (*text).to_owned()).collect();
-        let work = move || {
-            let about: Vec<&str> = about.iter().map(String::as_str).collect();
-            match NewPassword::parse(&typed, &about) {
-                Ok(new) => password::hash(new.password(), &cost).map(NewHash::Made),
-                Err(message) => Ok(NewHash::Refused(message)),
-            }
-        };
-        Ok(self.0.passwords.pool.run(work).await.unwrap_or(Ok(NewHash::Busy))?)
-    }
-
     /// A change of one's own account, to be recorded with it.
     pub(super) fn own_audit(&self, present: &Session, origin: &Origin, action: AuditAction) -> Audit<'_> {
         let person = &present.person;
         let caller = Caller::person(person.clone(), origin.clone());
         self.done(&caller, action, target(TargetKind::User, person.id, &person.email))
     }
-}
-
-/// What came of a password that somebody chose.
-pub(super) enum NewHash {
-    /// Its hash.
-    Made(String),
-    /// It may not be chosen; a sentence on why.
-    Refused(String),
-    /// Too many passwords are being hashed.
-    Busy,
 }
