@@ -90,11 +90,15 @@ impl Service {
         let mut errors = Vec::new();
         let email = Email::parse(&raw.email).map_err(|message| errors.push(FieldError::new("email", message)));
         let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
-        let about = [raw.email.as_str(), raw.name.as_str()];
-        let password =
-            NewPassword::parse(&raw.password, &about).map_err(|message| errors.push(FieldError::new("password", message)));
-        let (Ok(email), Ok(name), Ok(password)) = (email, name, password) else { return Ok(SetUpOutcome::Invalid(errors)) };
-        let Some(phc) = self.hash_password(&password).await? else { return Ok(SetUpOutcome::Busy) };
+        let phc = match self.hash_new_password(&raw.password, vec![raw.email.clone(), raw.name.clone()]).await? {
+            NewHash::Made(phc) => Some(phc),
+            NewHash::Wrong(message) => {
+                errors.push(FieldError::new("password", message));
+                None
+            }
+            NewHash::Busy => return Ok(SetUpOutcome::Busy),
+        };
+        let (Ok(email), Ok(name), Some(phc)) = (email, name, phc) else { return Ok(SetUpOutcome::Invalid(errors)) };
         let person = Person {
             id: self.new_id(),
             email: email.as_str().to_owned(),
@@ -113,13 +117,27 @@ impl Service {
         Ok(SetUpOutcome::Done(cookie))
     }
 
-    /// The hash of a password; `None` when too many are being hashed.
-    pub(super) async fn hash_password(&self, password: &NewPassword) -> Result<Option<String>, ServiceError> {
-        let (password, cost) = (password.password().clone(), self.0.passwords.cost.clone());
-        match self.0.passwords.pool.run(move || password::hash(&password, &cost)).await {
-            Ok(Ok(phc)) => Ok(Some(phc)),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Ok(None),
-        }
+    /// The hash of a password that somebody chose, if they may. `about` is what everybody may know of them.
+    pub(super) async fn hash_new_password(&self, typed: &SecretString, about: Vec<String>) -> Result<NewHash, ServiceError> {
+        let (typed, cost) = (typed.clone(), self.0.passwords.cost.clone());
+        let work = move || {
+            let about: Vec<&str> = about.iter().map(String::as_str).collect();
+            NewPassword::parse(&typed, &about).map(|password| password::hash(password.password(), &cost))
+        };
+        Ok(match self.0.passwords.pool.run(work).await {
+            Ok(Ok(phc)) => NewHash::Made(phc?),
+            Ok(Err(message)) => NewHash::Wrong(message),
+            Err(_) => NewHash::Busy,
+        })
     }
+}
+
+/// A new password, hashed or refused.
+pub(super) enum NewHash {
+    /// Its hash, a PHC string.
+    Made(String),
+    /// Why it cannot be chosen.
+    Wrong(String),
+    /// Too many passwords are being hashed.
+    Busy,
 }

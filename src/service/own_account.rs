@@ -6,9 +6,9 @@ use secrecy::SecretString;
 
 use super::{
     Service, ServiceError,
+    accounts::NewHash,
     audit::target,
     caller::{Caller, Origin},
-    password_links::NewHash,
     second_factor::WRONG_CODE,
     sessions::Session,
     sign_in::PasswordAnswer,

@@ -8,17 +8,17 @@ use url::Url;
 
 use super::{
     Service, ServiceError,
+    accounts::NewHash,
     audit::target,
     caller::{Caller, Person},
     sessions::Session,
 };
 use crate::{
-    crypto::{password, random},
+    crypto::random,
     domain::{
         account::{UserId, UserState},
         audit::{AuditAction, TargetKind},
         form::FieldError,
-        password::NewPassword,
         session::{SessionStage, SignInMethod},
         time::Timestamp,
     },
@@ -84,16 +84,6 @@ pub enum PasswordChoice {
     Busy,
     /// The link was used, has expired, was replaced, or never was one.
     Void,
-}
-
-/// A new password, hashed or refused.
-pub(super) enum NewHash {
-    /// Its hash, a PHC string.
-    Made(String),
-    /// Why it cannot be chosen.
-    Wrong(String),
-    /// Too many passwords are being hashed.
-    Busy,
 }
 
 impl Service {
@@ -165,20 +155,6 @@ impl Service {
         let expires_at = self.now().plus(LINK_LIFETIME);
         let stored = NewPasswordLink { owner, hash: self.hash_of_link(&token), expires_at };
         (PasswordLink { token, expires_at }, stored)
-    }
-
-    /// The hash of a password that somebody chose, if they may. `about` is what everybody may know of them.
-    pub(super) async fn hash_new_password(&self, typed: &SecretString, about: Vec<String>) -> Result<NewHash, ServiceError> {
-        let (typed, cost) = (typed.clone(), self.0.passwords.cost.clone());
-        let work = move || {
-            let about: Vec<&str> = about.iter().map(String::as_str).collect();
-            NewPassword::parse(&typed, &about).map(|password| password::hash(password.password(), &cost))
-        };
-        Ok(match self.0.passwords.pool.run(work).await {
-            Ok(Ok(phc)) => NewHash::Made(phc?),
-            Ok(Err(message)) => NewHash::Wrong(message),
-            Err(_) => NewHash::Busy,
-        })
     }
 
     /// The person whose link this is, and its hash, if the link can be used.

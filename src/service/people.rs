@@ -3,12 +3,7 @@
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{
-    Service, ServiceError,
-    audit::target,
-    caller::Caller,
-    password_links::{NewHash, PasswordLink},
-};
+use super::{Service, ServiceError, accounts::NewHash, audit::target, caller::Caller, password_links::PasswordLink};
 use crate::{
     domain::{
         account::{Email, Role, UserId},

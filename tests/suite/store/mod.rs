@@ -12,6 +12,8 @@ mod plans;
 mod resources;
 mod samples;
 mod sealing;
+mod second_factor;
+mod sign_in_limits;
 mod verifications;
 
 /// Makes a test on SQLite and one on PostgreSQL of each `async fn(TestDatabase)`.

@@ -6,11 +6,12 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::database::TestDatabase;
 
 /// Fills every table with rows that are spread as they would be. `ID(n)` stands for the id of row n.
-const ROWS: [&str; 10] = [
+const ROWS: [&str; 11] = [
     "INSERT INTO sign_in_limits SELECT HASH(n), 1, n, n FROM series",
     "INSERT INTO users (id, email, email_key, name, search_key, role, state, second_factor_step, created_at, signed_in_at, version)
         SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'ana ' || n, 'editor', 'active', 0, n, n, 1 FROM series",
     "INSERT INTO identities SELECT 'https://id.example', 'subject ' || n, ID(n) FROM series",
+    "INSERT INTO recovery_codes SELECT ID(n), HASH(n) FROM series",
     "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
     "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint, status, verified_at,
         created_at, version, sharing)
@@ -28,11 +29,16 @@ const ROWS: [&str; 10] = [
 ];
 
 /// The statements of pages, with an example of each parameter.
-const STATEMENTS: [(&str, &[&str]); 20] = [
+const STATEMENTS: [(&str, &[&str]); 25] = [
     (lookups::ANY_USER, &["ID(0)"]),
     (lookups::USER, &["ID(7)"]),
     (lookups::USER_OF_EMAIL, &["'key 7'"]),
     (lookups::USER_OF_IDENTITY, &["'https://id.example'", "'subject 7'"]),
+    (lookups::USER_TO_SIGN_IN, &["'key 7'"]),
+    (lookups::PASSWORD, &["ID(7)"]),
+    (lookups::SECOND_FACTOR, &["ID(7)"]),
+    (lookups::RECOVERY_CODES_LEFT, &["ID(7)"]),
+    (lookups::SIGN_IN_LIMIT, &["HASH(7)"]),
     (lookups::SESSION, &["HASH(7)"]),
     (lookups::SESSIONS_OF_USER, &["ID(7)", "5", "5"]),
     (lookups::DRAFT, &["ID(7)", "ID(7)", "5"]),

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod database;
+pub(crate) mod direct;
 pub(crate) mod dns_server;
 pub(crate) mod fault_server;
 pub(crate) mod https;

@@ -25,6 +25,7 @@ use keytile::{
         session::{SessionStage, SignInMethod},
         time::{Clock, Timestamp},
     },
+    service::Service,
     store::{NewSession, NewUser, Store, UserInsert},
 };
 use reqwest::{Client, Response, header};
@@ -150,16 +151,17 @@ impl Setup {
         let (stop, stopped) = oneshot::channel::<()>();
         let address = app.address().clone();
         let setup = app.setup_address().await.unwrap();
+        let service = app.service().clone();
         let serving = tokio::spawn(app.serve(async move {
             // A test that ends without stopping the server drops the sender; that stops it too.
             let _ = stopped.await;
         }));
-        Server { address, setup, administrator: None, stop, serving, _folder: self.folder.clone() }
+        Server { address, setup, service, administrator: None, stop, serving, _folder: self.folder.clone() }
     }
 }
 
 /// What is recorded of an account that a test makes beside Keytile. Its link does not hold, as nobody's could.
-fn audit(at: Timestamp) -> Audit<'static> {
+pub(super) fn audit(at: Timestamp) -> Audit<'static> {
     struct NoChain;
     impl AuditChain for NoChain {
         fn link(&self, before: &[u8; 32], _: &[u8]) -> [u8; 32] {
@@ -184,6 +186,8 @@ pub(crate) struct Server {
     pub(crate) address: Url,
     /// The link that makes the first administrator, while there is none.
     pub(crate) setup: Option<Url>,
+    /// What Keytile does, for a test that calls it without a browser.
+    pub(crate) service: Service,
     administrator: Option<String>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,

@@ -9,3 +9,8 @@ mod postgres;
 mod real_server;
 mod resources;
 mod save;
+mod second_factor;
+mod sessions;
+mod sign_in;
+mod sign_in_limits;
+mod single_sign_on;
