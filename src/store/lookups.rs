@@ -40,6 +40,9 @@ pub const USER: &str = user_rows!("WHERE id = $1");
 /// The account of an e-mail address: the key of the address.
 pub const USER_OF_EMAIL: &str = user_rows!("WHERE email_key = $1");
 
+/// The account of somebody at a provider of single sign-on: issuer, subject.
+pub const USER_OF_IDENTITY: &str = user_rows!("WHERE id = (SELECT owner FROM identities WHERE issuer = $1 AND subject = $2)");
+
 /// Accounts: id to go on below, limit.
 pub const USERS: &str = user_rows!("WHERE id < $1 ORDER BY id DESC LIMIT $2");
 
@@ -98,6 +101,7 @@ pub const GROUPS_OF_MEMBER: &str = "SELECT g.id, g.name FROM group_members m CRO
 pub const SHARES_OF_GROUP: &str = "SELECT c.connector, c.name, s.access, u.email AS owner
     FROM credential_shares s CROSS JOIN credentials c LEFT JOIN users u ON u.id = c.owner
     WHERE c.id = s.credential AND s.group_id = $1 ORDER BY s.connector, s.credential LIMIT $2";
+
 /// The account that somebody signs in to: the key of its e-mail address.
 pub const USER_TO_SIGN_IN: &str = "SELECT id, email, name, role, state, password,
     CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor FROM users WHERE email_key = $1";

@@ -14,6 +14,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO users (id, email, email_key, name, search_key, role, state, second_factor_step, created_at, version)
         SELECT ID(n), 'a@b.c', 'key ' || n, 'Ana', 'key ' || n, CASE WHEN n % 500 = 0 THEN 'administrator' ELSE 'editor' END,
         CASE WHEN n % 20 = 0 THEN 'disabled' ELSE 'active' END, 0, n, 1 FROM series",
+    "INSERT INTO identities SELECT 'https://id.example', 'subject ' || n, ID(n) FROM series",
     "INSERT INTO recovery_codes SELECT ID(n), HASH(n) FROM series",
     "INSERT INTO sessions SELECT HASH(n), ID(n), ID(n), 'signed_in', 'password', '', '', n, n, 1000000 + n FROM series",
     "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint, status, verified_at,
@@ -45,6 +46,8 @@ const ROWS: &[&str] = &[
 const STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::ANY_USER, &["ID(0)"]),
     (lookups::USER, &["ID(7)"]),
+    (lookups::USER_OF_EMAIL, &["'key 7'"]),
+    (lookups::USER_OF_IDENTITY, &["'https://id.example'", "'subject 7'"]),
     (lookups::USER_TO_SIGN_IN, &["'key 7'"]),
     (lookups::PASSWORD, &["ID(7)"]),
     (lookups::SECOND_FACTOR, &["ID(7)"]),
