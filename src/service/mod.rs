@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api_keys;
 mod audit;
+pub mod audit_trail;
 mod broker;
 pub mod caller;
 pub mod catalogue;
@@ -27,9 +28,10 @@ mod rights;
 pub mod save;
 pub mod second_factor;
 pub mod sessions;
+mod settings;
+pub mod sharing;
 pub mod sign_in;
 mod sign_in_limits;
-pub mod sharing;
 mod verify;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::{
         connector::{Connector, template::Context},
         credential::CredentialId,
         permission::{Access, Permission},
-        resource::Endpoint,
+        resource::{Endpoint, Resource},
         values::FieldValues,
         verification::{Blame, Diagnosis},
     },
@@ -82,9 +82,13 @@ impl Service {
 
     /// Makes the request with the credential. `None` when there is no such credential of this connector for the
     /// caller.
+    ///
+    /// It is recorded before it is made, so that none is made which cannot be recorded; that there was no answer is
+    /// recorded as well. `resource` is what it is made for, unless that is still to be created.
     pub async fn preview(
         &self,
         caller: &Caller,
+        resource: Option<&Resource>,
         connector: &Connector,
         credential: CredentialId,
         endpoint: &Endpoint,
@@ -96,10 +100,13 @@ impl Service {
             return Ok(None);
         }
         let values = self.open_values(&row.summary, &row.secret)?;
-        // Recorded before it is made, because a request that was made cannot be taken back.
-        let about = target(TargetKind::Credential, credential, row.summary.name.as_str());
-        let detail = format!("{} {}", endpoint.method.as_str(), endpoint.path.as_str());
-        let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Done, detail);
+        let about = match resource {
+            Some(resource) => target(TargetKind::Resource, resource.id, &resource.name),
+            None => target(TargetKind::Credential, credential, &row.summary.name),
+        };
+        // Not the path: it is sealed where it is stored.
+        let detail = format!("a {} request", endpoint.method.as_str());
+        let audit = self.audit(caller, AuditAction::PreviewResource, about.clone(), AuditOutcome::Done, detail);
         self.0.store.record(&audit).await?;
         let request = ApiRequest { endpoint, body };
         let mut result = None;
@@ -119,6 +126,11 @@ impl Service {
             if !again {
                 break;
             }
+        }
+        if let Some(PreviewResult::Failed(diagnosis)) = &result {
+            let detail = format!("no answer: it failed at {}", diagnosis.stage.as_str());
+            let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Failed, detail);
+            self.0.store.record(&audit).await?;
         }
         let managed = access == Access::Manage;
         Ok(result.map(|result| Preview {

@@ -369,3 +369,96 @@ pub const PERSON_TO_SHARE_WITH: &str = "SELECT id, email FROM users WHERE email_
 
 /// The group of a name: the key of the name.
 pub const GROUP_TO_SHARE_WITH: &str = "SELECT id, name FROM user_groups WHERE name_key = $1";
+
+/// The end of the audit trail. No parameters.
+pub const AUDIT_END: &str = "SELECT seq, at, hash FROM audit_head WHERE singleton = 1";
+
+/// The first event that is not before a time: the time. Times never fall along the trail.
+pub const AUDIT_PLACE_AT: &str = "SELECT seq FROM audit_events WHERE at >= $1 ORDER BY at, seq LIMIT 1";
+
+/// One way to search the audit trail, in either direction. The parameters: the first place, the place to stop before, the
+/// limit, then what is searched for. Where something is, places are counted backwards, as in the indexes: both are
+/// negative.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditLookup {
+    /// From the newest event to the oldest.
+    pub newest_first: &'static str,
+    /// From the oldest event to the newest.
+    pub oldest_first: &'static str,
+}
+
+macro_rules! audit_rows {
+    ($rest:expr) => {
+        concat!(
+            "SELECT seq, at, actor_kind, actor, actor_name, action, target_kind, target, target_name, outcome, address, request,
+            detail, hash FROM audit_events WHERE ",
+            $rest,
+            " LIMIT $3"
+        )
+    };
+}
+
+macro_rules! audit_lookup {
+    ($wanted:literal) => {
+        AuditLookup {
+            newest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq")),
+            oldest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq DESC")),
+        }
+    };
+}
+
+/// All events.
+pub const AUDIT: AuditLookup = AuditLookup {
+    newest_first: audit_rows!("seq >= $1 AND seq < $2 ORDER BY seq DESC"),
+    oldest_first: audit_rows!("seq >= $1 AND seq < $2 ORDER BY seq"),
+};
+
+/// Those of a person.
+pub const AUDIT_OF_ACTOR: AuditLookup = audit_lookup!("actor = $4");
+
+/// Those on a thing.
+pub const AUDIT_OF_TARGET: AuditLookup = audit_lookup!("target = $4");
+
+/// Those of an action.
+pub const AUDIT_OF_ACTION: AuditLookup = audit_lookup!("action = $4");
+
+/// Those of a person and an action.
+pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!("actor = $4 AND action = $5");
+
+/// Those on a thing and of an action.
+pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!("target = $4 AND action = $5");
+
+/// Those of a person on a thing.
+pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!("actor = $4 AND target = $5");
+
+/// Those of a person on a thing and of an action.
+pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!("actor = $4 AND target = $5 AND action = $6");
+
+/// The account of an e-mail address: the key of the address.
+pub const AUDIT_PERSON: &str = "SELECT id, email FROM users WHERE email_key = $1";
+
+/// E-mail addresses in the order of their keys: the key to begin behind, limit.
+pub const AUDIT_PEOPLE: &str = "SELECT email FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2";
+
+/// The credentials of a name, of all connectors and owners: key of the name, limit.
+pub const AUDIT_CREDENTIALS: &str = "SELECT c.id, c.connector, c.name, u.email AS owner FROM credentials c
+    LEFT JOIN users u ON u.id = c.owner WHERE c.name_key = $1 ORDER BY c.name_key DESC, c.id DESC LIMIT $2";
+
+macro_rules! fifty {
+    () => {
+        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+        $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48,
+        $49, $50)"
+    };
+}
+
+/// How many ids [`AUDIT_PAGES`] takes.
+pub const AUDIT_PAGES_OF: usize = 50;
+
+/// Which of these things have a page of their own: fifty ids.
+pub const AUDIT_PAGES: &str = concat!(
+    "SELECT id, 'credential' AS kind FROM credentials WHERE id IN ",
+    fifty!(),
+    " UNION ALL SELECT id, kind FROM resources WHERE id IN ",
+    fifty!()
+);

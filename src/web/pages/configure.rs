@@ -237,7 +237,7 @@ pub(crate) async fn act(
             }
             Ok(endpoint) => {
                 let body = Some(form.body.as_str()).filter(|body| !endpoint.method.is_safe() && !body.trim().is_empty());
-                let preview = state.service.preview(&signed.caller, &flow.connector, id, &endpoint, body).await?;
+                let preview = state.service.preview(&signed.caller, None, &flow.connector, id, &endpoint, body).await?;
                 if preview.is_none() {
                     return choose_again(&state, &signed, &flow, &form, Unusable::Gone).await;
                 }

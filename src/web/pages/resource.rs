@@ -154,7 +154,8 @@ pub(crate) async fn preview(
         return refuse("Tick the box first: this request writes to the real account.");
     }
     let body = Some(form.body.as_str()).filter(|body| !safe && !body.trim().is_empty());
-    let preview = state.service.preview(&signed.caller, connector, resource.credential, &resource.endpoint, body).await?;
+    let preview =
+        state.service.preview(&signed.caller, Some(resource), connector, resource.credential, &resource.endpoint, body).await?;
     let preview = Some(preview.ok_or(PageError::NotFound)?);
     answer(Outcome { preview, ..Outcome::default() })
 }

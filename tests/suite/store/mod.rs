@@ -1,6 +1,8 @@
 //! Tests of the store. Each body runs on SQLite and on PostgreSQL, on a database of its own.
 
 mod api_keys;
+mod audit;
+mod audit_chain;
 mod concurrency;
 mod credentials;
 mod drafts;
@@ -13,12 +15,13 @@ mod nul_bytes;
 mod opening;
 mod people;
 mod plans;
+mod recorded;
 mod resources;
 mod samples;
 mod sealing;
 mod second_factor;
-mod sign_in_limits;
 mod shares;
+mod sign_in_limits;
 mod verifications;
 
 /// Makes a test on SQLite and one on PostgreSQL of each `async fn(TestDatabase)`.

@@ -1,12 +1,17 @@
 //! The pages, through the real router of a whole Keytile, as a browser without scripts uses them.
 
+mod audit;
 mod canary;
+mod crowd;
 mod damaged;
 mod drafts;
+mod framing;
 mod groups;
 mod guard;
 mod hand_over;
+mod hosts;
 mod keys;
+mod limits;
 mod lists;
 mod password_link;
 mod people;
@@ -17,8 +22,12 @@ mod rights;
 mod save;
 mod second_factor;
 mod sessions;
+mod sharing;
 mod sign_in;
 mod sign_in_limits;
+mod tls;
+mod trusted_proxy;
+mod unrecorded;
 
 use crate::support::{database::TestDatabase, server::Setup};
 use keytile::crypto::keyring::Keyring;
@@ -51,4 +60,3 @@ fn over(database: &TestDatabase) -> Setup {
     Keyring::create(&keyring).unwrap();
     setup.with(format!("--keyring={}", keyring.display()))
 }
-mod sharing;
