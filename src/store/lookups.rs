@@ -409,6 +409,13 @@ macro_rules! audit_lookup {
             oldest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq DESC")),
         }
     };
+    // `~seq` is `-seq - 1`: the same places in the words of the indexes of two columns.
+    (of two $wanted:literal) => {
+        AuditLookup {
+            newest_first: audit_rows!(concat!($wanted, " AND ~seq < $1 AND ~seq >= $2 ORDER BY ~seq")),
+            oldest_first: audit_rows!(concat!($wanted, " AND ~seq < $1 AND ~seq >= $2 ORDER BY ~seq DESC")),
+        }
+    };
 }
 
 /// All events.
@@ -427,16 +434,16 @@ pub const AUDIT_OF_TARGET: AuditLookup = audit_lookup!("target = $4");
 pub const AUDIT_OF_ACTION: AuditLookup = audit_lookup!("action = $4");
 
 /// Those of a person and an action.
-pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!("actor = $4 AND action = $5");
+pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!(of two "actor = $4 AND action = $5");
 
 /// Those on a thing and of an action.
-pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!("target = $4 AND action = $5");
+pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!(of two "target = $4 AND action = $5");
 
 /// Those of a person on a thing.
-pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!("actor = $4 AND target = $5");
+pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!(of two "actor = $4 AND target = $5");
 
 /// Those of a person on a thing and of an action.
-pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!("actor = $4 AND target = $5 AND action = $6");
+pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!(of two "actor = $4 AND target = $5 AND action = $6");
 
 /// The account of an e-mail address: the key of the address.
 pub const AUDIT_PERSON: &str = "SELECT id, email FROM users WHERE email_key = $1";

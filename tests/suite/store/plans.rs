@@ -154,7 +154,7 @@ fn audit_searches() -> [Vec<(String, &'static str)>; 2] {
             (lookups::AUDIT_OF_ACTOR_AND_ACTION, &[actor[which], action[which]], "audit_by_actor_and_action "),
             (lookups::AUDIT_OF_TARGET_AND_ACTION, &[target[which], action[which]], "audit_by_target_and_action "),
             (lookups::AUDIT_OF_ACTOR_AND_TARGET, &[actor[which], target[which]], "audit_by_actor_and_target "),
-            (lookups::AUDIT_OF_ALL_THREE, &[actor[which], target[which], action[which]], "audit_by_actor_and_target "),
+            (lookups::AUDIT_OF_ALL_THREE, &[actor[which], target[which], action[which]], "_and_"),
         ];
         let both = searches.iter().flat_map(|(lookup, wanted, index)| {
             let values: Vec<&str> = ["-2", "-15000", "51"].iter().chain(*wanted).copied().collect();
