@@ -98,8 +98,9 @@ impl Service {
         let values = self.open_values(&row.summary, &row.secret)?;
         // Recorded before it is made, because a request that was made cannot be taken back.
         let about = target(TargetKind::Credential, credential, row.summary.name.as_str());
-        let detail = format!("{} {}", endpoint.method.as_str(), endpoint.path.as_str());
-        let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Done, detail);
+        // Of the endpoint, which is sealed where it is stored, only the method.
+        let method = endpoint.method.as_str();
+        let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Done, method);
         self.0.store.record(&audit).await?;
         let request = ApiRequest { endpoint, body };
         let mut result = None;
