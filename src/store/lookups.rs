@@ -153,10 +153,12 @@ pub(super) use access;
 
 /// The ids of the newest credentials that exist for the viewer, `$1`: one's own, those that are open to all, those
 /// that are shared with the person, those that are shared with a group. Each branch is read by an index that gives
-/// it in the order of ids and is cut at the limit, so that it does not matter how many credentials there are of
-/// others. Only what is shared with groups is sorted first.
+/// it in the order of ids and is cut at the limit, so that it does not matter how many credentials there are.
+///
+/// What is shared with groups is walked through group by group, from one id down to the next. A join would leave it
+/// to the database to guess how much is shared with a group, and PostgreSQL then reads all shares there are.
 macro_rules! visible {
-    ($of_credential:expr, $of_share:expr, $joined:expr, $limit:expr) => {
+    ($of_credential:expr, $of_share:expr, $below:expr, $limit:expr) => {
         concat!(
             "SELECT id FROM (SELECT o.id FROM credentials o WHERE o.owner = $1",
             $of_credential,
@@ -167,19 +169,23 @@ macro_rules! visible {
             " ORDER BY o.id DESC LIMIT ",
             $limit,
             ") AS open_to_all UNION SELECT id FROM (SELECT s.credential AS id FROM credential_shares s",
-            $joined,
             " WHERE s.person = $1",
             $of_share,
+            $below,
             " ORDER BY s.credential DESC LIMIT ",
             $limit,
-            ") AS personal UNION SELECT id FROM (SELECT DISTINCT s.credential AS id
-                FROM group_members m CROSS JOIN credential_shares s",
-            $joined,
-            " WHERE m.member = $1 AND s.group_id = m.group_id",
+            ") AS personal UNION SELECT id FROM (WITH RECURSIVE walk (group_id, id, step) AS (
+                SELECT m.group_id, (SELECT s.credential FROM credential_shares s",
+            " WHERE s.group_id = m.group_id",
             $of_share,
-            " ORDER BY 1 DESC LIMIT ",
+            $below,
+            " ORDER BY s.credential DESC LIMIT 1), CAST(1 AS BIGINT) FROM group_members m WHERE m.member = $1
+                UNION ALL SELECT w.group_id, (SELECT s.credential FROM credential_shares s",
+            " WHERE s.group_id = w.group_id AND s.credential < w.id",
+            $of_share,
+            " ORDER BY s.credential DESC LIMIT 1), w.step + 1 FROM walk w WHERE w.id IS NOT NULL AND w.step < ",
             $limit,
-            ") AS of_groups"
+            ") SELECT id FROM walk WHERE id IS NOT NULL) AS of_groups"
         )
     };
 }
@@ -211,11 +217,11 @@ macro_rules! credential_rows {
 }
 
 macro_rules! credential_page {
-    ($of_credential:expr, $of_share:expr, $joined:expr, $limit:expr) => {
+    ($of_credential:expr, $of_share:expr, $below:expr, $limit:expr) => {
         concat!(
             credential_columns!(),
             "FROM (SELECT id FROM (",
-            visible!($of_credential, $of_share, $joined, $limit),
+            visible!($of_credential, $of_share, $below, $limit),
             ") AS visible ORDER BY id DESC LIMIT ",
             $limit,
             ") AS page CROSS JOIN credentials c CROSS JOIN credential_secrets s
@@ -226,24 +232,24 @@ macro_rules! credential_page {
 
 /// The tiles of a connector: viewer, connector, id to go on below, limit.
 pub const TILES: &str =
-    credential_page!(" AND o.connector = $2 AND o.id < $3", " AND s.connector = $2 AND s.credential < $3", "", "$4");
+    credential_page!(" AND o.connector = $2 AND o.id < $3", " AND s.connector = $2", " AND s.credential < $3", "$4");
 
 /// The tiles of a connector that match a search: viewer, connector, id to go on below, limit, LIKE pattern.
 pub const TILES_FOUND: &str = credential_page!(
     " AND o.connector = $2 AND o.id < $3 AND o.search_key LIKE $5 ESCAPE '\\'",
-    " AND s.connector = $2 AND s.credential < $3 AND o.id = s.credential AND o.search_key LIKE $5 ESCAPE '\\'",
-    " CROSS JOIN credentials o",
+    " AND s.connector = $2 AND (SELECT o.search_key FROM credentials o WHERE o.id = s.credential) LIKE $5 ESCAPE '\\'",
+    " AND s.credential < $3",
     "$4"
 );
 
 /// All credentials: viewer, id to go on below, limit.
-pub const CREDENTIALS: &str = credential_page!(" AND o.id < $2", " AND s.credential < $2", "", "$3");
+pub const CREDENTIALS: &str = credential_page!(" AND o.id < $2", "", " AND s.credential < $2", "$3");
 
 /// All credentials that match a search: viewer, id to go on below, limit, LIKE pattern.
 pub const CREDENTIALS_FOUND: &str = credential_page!(
     " AND o.id < $2 AND o.search_key LIKE $4 ESCAPE '\\'",
-    " AND s.credential < $2 AND o.id = s.credential AND o.search_key LIKE $4 ESCAPE '\\'",
-    " CROSS JOIN credentials o",
+    " AND (SELECT o.search_key FROM credentials o WHERE o.id = s.credential) LIKE $4 ESCAPE '\\'",
+    " AND s.credential < $2",
     "$3"
 );
 
