@@ -1,6 +1,7 @@
 //! The command line: a file a command.
 
 mod apikey;
+mod audit;
 mod health;
 mod init;
 mod logging;
@@ -26,6 +27,9 @@ enum Command {
     Serve(Box<crate::config::Config>),
     /// Make the keyring and the tables of a new database.
     Init(crate::config::StorageConfig),
+    /// Check or export the audit trail.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Start only the sandbox, for a Keytile that runs elsewhere on this machine.
     Sandbox(sandbox::SandboxArguments),
     /// Add, list and change the people of a Keytile, whether or not it runs.
@@ -43,6 +47,7 @@ impl CommandLine {
         let result = match self.command {
             Command::Serve(config) => serve::run(&config).await,
             Command::Init(config) => init::run(&config).await,
+            Command::Audit(command) => audit::run(&command).await,
             Command::Sandbox(arguments) => sandbox::run(&arguments).await,
             Command::User(arguments) => user::run(&arguments).await,
             Command::Health(arguments) => health::run(&arguments).await,

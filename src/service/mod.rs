@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api_keys;
 mod audit;
+pub mod audit_trail;
 mod broker;
 pub mod caller;
 pub mod catalogue;
@@ -23,9 +24,12 @@ pub mod people;
 pub mod preview;
 mod remembered;
 pub mod resources;
+mod rights;
 pub mod save;
 pub mod second_factor;
 pub mod sessions;
+mod settings;
+pub mod sharing;
 pub mod sign_in;
 mod sign_in_limits;
 mod verify;
@@ -185,14 +189,15 @@ impl Service {
         self.0.store.ping().await.is_ok()
     }
 
-    /// Figures and lists of the home page.
-    pub async fn overview(&self, _caller: &Caller) -> Result<Overview, ServiceError> {
+    /// The lists of the home page, of what the caller may see.
+    pub async fn overview(&self, caller: &Caller) -> Result<Overview, ServiceError> {
+        let viewer = self.viewer(caller, "seeing the home page").await?;
         let store = &self.0.store;
-        let attention = store.credentials_needing_attention(OVERVIEW_LIMIT).await?;
-        let sources = store.resources_page(ResourceKind::Source, None, OVERVIEW_LIMIT).await?;
-        let destinations = store.resources_page(ResourceKind::Destination, None, OVERVIEW_LIMIT).await?;
+        let attention = store.credentials_needing_attention(viewer, OVERVIEW_LIMIT).await?;
+        let sources = store.resources_page(viewer, ResourceKind::Source, None, OVERVIEW_LIMIT).await?;
+        let destinations = store.resources_page(viewer, ResourceKind::Destination, None, OVERVIEW_LIMIT).await?;
         Ok(Overview {
-            attention: attention.into_iter().map(|row| self.tile(row)).collect(),
+            attention: self.own_tiles(caller, attention),
             sources: sources.into_iter().map(ResourceSummary::from).collect(),
             destinations: destinations.into_iter().map(ResourceSummary::from).collect(),
         })

@@ -1,6 +1,7 @@
 //! The pages, a file a page. Each handler makes one call of the service and shows its answer; each
 //! template has the name of its page.
 
+pub(crate) mod audit;
 pub(crate) mod authenticate;
 pub(crate) mod code;
 pub(crate) mod configure;
@@ -25,4 +26,5 @@ pub(crate) mod resource;
 pub(crate) mod resources;
 pub(crate) mod save;
 pub(crate) mod setup;
+pub(crate) mod sharing;
 pub(crate) mod sign_in;

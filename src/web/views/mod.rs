@@ -2,6 +2,7 @@
 
 pub(crate) mod account_field;
 pub(crate) mod agent;
+pub(crate) mod audit;
 pub(crate) mod flow;
 pub(crate) mod form;
 pub(crate) mod key;

@@ -158,14 +158,14 @@ impl Setup {
     pub(crate) async fn start_without_accounts(&self) -> Server {
         let app = self.build().await;
         let (stop, stopped) = oneshot::channel::<()>();
-        let address = app.address().clone();
+        let (address, listening) = (app.address().clone(), app.listening().unwrap());
         let setup = app.setup_address().await.unwrap();
         let service = app.service().clone();
         let serving = tokio::spawn(app.serve(async move {
             // A test that ends without stopping the server drops the sender; that stops it too.
             let _ = stopped.await;
         }));
-        Server { address, setup, service, administrator: None, stop, serving, _folder: self.folder.clone() }
+        Server { address, listening, setup, service, administrator: None, stop, serving, _folder: self.folder.clone() }
     }
 }
 
@@ -193,6 +193,8 @@ pub(super) fn audit(at: Timestamp) -> Audit<'static> {
 /// A Keytile that runs.
 pub(crate) struct Server {
     pub(crate) address: Url,
+    /// Where it listens, whatever it is called.
+    pub(crate) listening: SocketAddr,
     /// The link that makes the first administrator, while there is none.
     pub(crate) setup: Option<Url>,
     /// What Keytile does, for a test that calls it without a browser.
