@@ -1,5 +1,7 @@
 //! Accounts: making the first one, and hashing passwords.
 
+use std::sync::{Arc, atomic::AtomicU64};
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -30,11 +32,14 @@ pub(super) struct Passwords {
     pub(super) pool: HashingPool,
     /// What is checked against where there is no password, so that this takes as long.
     pub(super) stand_in: String,
+    /// How many were checked since the start.
+    pub(super) checked: Arc<AtomicU64>,
 }
 
 impl Passwords {
     pub(super) fn new(cost: PasswordCost) -> Self {
-        Self { stand_in: password::stand_in(&cost), cost, pool: HashingPool::for_this_machine() }
+        let (stand_in, pool) = (password::stand_in(&cost), HashingPool::for_this_machine());
+        Self { cost, pool, stand_in, checked: Arc::default() }
     }
 }
 

@@ -3,15 +3,7 @@
 //! A hash takes a tenth of a second of one core and 64 MiB. Without a bound, a flood of sign-ins would
 //! take all cores and all memory; with it, the flood waits for itself and the rest of Keytile goes on.
 
-use std::{
-    num::NonZeroUsize,
-    panic,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-};
+use std::{num::NonZeroUsize, panic, sync::Arc, thread};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -29,15 +21,12 @@ pub struct HashingPool {
     running: Arc<Semaphore>,
     /// One permit for each piece of work that runs or waits.
     admitted: Arc<Semaphore>,
-    /// How many pieces of work have begun.
-    begun: Arc<AtomicU64>,
 }
 
 /// A place for one piece of work that is still to come. It is free again when this is dropped.
 pub struct Admitted {
     place: OwnedSemaphorePermit,
     running: Arc<Semaphore>,
-    begun: Arc<AtomicU64>,
 }
 
 /// Too much work waits already, or Keytile is ending: try again in a while.
@@ -50,11 +39,7 @@ impl HashingPool {
     pub fn new(threads: NonZeroUsize, waiting: usize) -> Self {
         let admitted = threads.get().saturating_add(waiting).min(Semaphore::MAX_PERMITS);
         let running = threads.get().min(Semaphore::MAX_PERMITS);
-        Self {
-            running: Arc::new(Semaphore::new(running)),
-            admitted: Arc::new(Semaphore::new(admitted)),
-            begun: Arc::new(AtomicU64::new(0)),
-        }
+        Self { running: Arc::new(Semaphore::new(running)), admitted: Arc::new(Semaphore::new(admitted)) }
     }
 
     /// A pool for this machine: half of its cores, so that the other half serves pages, and [`WAITING`].
@@ -67,17 +52,12 @@ impl HashingPool {
     /// is said at once.
     pub fn admit(&self) -> Result<Admitted, Busy> {
         let place = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Busy)?;
-        Ok(Admitted { place, running: Arc::clone(&self.running), begun: Arc::clone(&self.begun) })
+        Ok(Admitted { place, running: Arc::clone(&self.running) })
     }
 
     /// Takes a place and runs `work` in it: see [`Admitted::run`].
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         self.admit()?.run(work).await
-    }
-
-    /// How many pieces of work have begun since the start.
-    pub fn begun(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
     }
 }
 
@@ -88,12 +68,11 @@ impl Admitted {
     /// Work that has begun goes on, and keeps its place, if its caller goes away; work that still waits
     /// is given up and leaves its place. A panic of the work is the caller's.
     pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let Self { place, running, begun } = self;
+        let Self { place, running } = self;
         let running = running.acquire_owned().await.map_err(|_| Busy)?;
         let task = task::spawn_blocking(move || {
             // Held by the work and not by the caller, so that the memory in use is bounded either way.
             let _places = (running, place);
-            begun.fetch_add(1, Ordering::Relaxed);
             work()
         });
         task.await.map_err(|error| match error.try_into_panic() {

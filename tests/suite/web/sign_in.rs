@@ -100,11 +100,11 @@ async fn what_is_wrong_nobody_is_told_and_each_case_is_the_same_work() {
     browser.get("/sign-in").await;
     let mut pages = Vec::new();
     for (email, password) in cases {
-        let before = server.service.passwords_hashed();
+        let before = server.service.passwords_checked();
         let page = browser.post("/sign-in", &[("email", email), ("password", password)]).await;
         assert_eq!(page.status, 422, "{email}");
         page.says(WRONG);
-        assert_eq!(server.service.passwords_hashed() - before, 1, "{email}: one hash");
+        assert_eq!(server.service.passwords_checked() - before, 1, "{email}: one hash");
         assert_eq!(page.value("email"), email);
         assert_eq!(page.value("password"), "");
         pages.push(page.text.replace(email, "EMAIL"));
@@ -141,12 +141,12 @@ async fn what_was_not_typed_is_said_and_not_tried() {
     let setup = Setup::new();
     let server = setup.start().await;
     let mut browser = server.visitor();
-    let hashed = server.service.passwords_hashed();
+    let checked = server.service.passwords_checked();
     let page = browser.sign_in(" ", "").await;
     assert_eq!(page.status, 422);
     page.says("Enter your e-mail address.");
     page.says("Enter your password.");
-    assert_eq!(server.service.passwords_hashed(), hashed);
+    assert_eq!(server.service.passwords_checked(), checked);
     assert!(setup.texts("SELECT CAST(failures AS TEXT) FROM sign_in_limits").await.is_empty());
 }
 

@@ -49,14 +49,14 @@ async fn after_five_failures_the_waits_grow_up_to_five_minutes() {
             assert_eq!(attempt(&server.service, "", email, "wrong").await, ("wrong", 0), "{email}");
         }
         for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-            let hashed = server.service.passwords_hashed();
+            let checked = server.service.passwords_checked();
             // What comes while it is blocked, right or wrong, is not checked and does not prolong the block.
             for password in ["wrong", PASSWORD, "wrong"] {
                 assert_eq!(attempt(&server.service, "", email, password).await, ("limited", wait), "{email}");
             }
             setup.clock.advance(Duration::from_millis(wait * 1_000 - 1));
             assert_eq!(attempt(&server.service, "", email, PASSWORD).await, ("limited", 1), "{email}");
-            assert_eq!(server.service.passwords_hashed(), hashed, "{email}");
+            assert_eq!(server.service.passwords_checked(), checked, "{email}");
             setup.clock.advance(Duration::from_millis(1));
             assert_eq!(attempt(&server.service, "", email, "wrong").await, ("wrong", 0), "{email}");
         }
@@ -117,11 +117,11 @@ async fn a_success_and_a_day_without_failure_clear_the_count() {
 async fn guesses_that_come_at_once_are_no_more_than_those_that_come_in_turn() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let hashed = server.service.passwords_hashed();
+    let checked = server.service.passwords_checked();
     let all = join_all((0..30).map(|_| attempt(&server.service, "", ADMINISTRATOR, "wrong"))).await;
     assert_eq!(all.iter().filter(|(word, _)| *word == "wrong").count(), 5, "{all:?}");
     assert_eq!(all.iter().filter(|(word, _)| *word == "limited").count(), 25, "{all:?}");
-    assert_eq!(server.service.passwords_hashed() - hashed, 5);
+    assert_eq!(server.service.passwords_checked() - checked, 5);
 }
 
 #[tokio::test]
