@@ -63,8 +63,10 @@ impl Connections {
         let accepted = Instant::now();
         let deadline = accepted + self.limits.head;
         // A connection that has sent nothing is kept as small as can be: neither TLS nor hyper is there for it yet.
-        let spoken = self.stopping.run_until_cancelled(timeout_at(deadline, stream.readable())).await;
-        if !matches!(spoken, Some(Ok(Ok(())))) {
+        // `readable` would not do: a new connection counts as readable until somebody has tried.
+        let mut first = [0];
+        let spoken = self.stopping.run_until_cancelled(timeout_at(deadline, stream.peek(&mut first))).await;
+        if !matches!(spoken, Some(Ok(Ok(1)))) {
             return;
         }
         self.spoken(stream, peer, accepted).await;
