@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use url::Url;
@@ -29,21 +28,22 @@ use crate::{
     },
     store::{Store, StoreError},
     upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamError, UpstreamSettings},
-    web::{self, SandboxHints, WebSettings, WebState},
+    web::{
+        self, SandboxHints, TrustedProxies, WebSettings, WebState,
+        server::{Certificate, Server, ServingLimits},
+    },
 };
 
 /// How often what has expired is deleted.
 const CLEANING: Duration = Duration::from_secs(60);
-/// How long requests in flight may take to finish after the signal to stop. A Save or a Test takes as long as
-/// the service lets it, most often less than this.
+/// How long work that goes on without its request may take to finish after the signal to stop.
 const STOPPING: Duration = Duration::from_secs(30);
 
 /// Keytile, ready to serve.
 pub struct App {
     service: Service,
     sandbox: Option<Sandbox>,
-    listener: TcpListener,
-    router: Router,
+    server: Server,
     address: Url,
     made_keyring: Option<PathBuf>,
 }
@@ -81,6 +81,9 @@ pub enum StartError {
     /// What calls out.
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
+    /// What is done with the database at the start, such as recording that settings have changed.
+    #[error("{}", causes(.0))]
+    Service(#[from] ServiceError),
     /// The address to listen on.
     #[error("--listen: {address} cannot be listened on: {cause}")]
     Listen {
@@ -103,11 +106,18 @@ pub struct Overrides {
     pub limits: Limits,
     /// How much work hashing a password is.
     pub password_cost: PasswordCost,
+    /// The limits of serving.
+    pub serving: ServingLimits,
 }
 
 impl Default for Overrides {
     fn default() -> Self {
-        Self { nameserver: Nameserver::default(), limits: Limits::default(), password_cost: PasswordCost::RECOMMENDED }
+        Self {
+            nameserver: Nameserver::default(),
+            limits: Limits::default(),
+            password_cost: PasswordCost::RECOMMENDED,
+            serving: ServingLimits::default(),
+        }
     }
 }
 
@@ -116,6 +126,10 @@ impl App {
     pub async fn build(config: &Config, clock: Arc<dyn Clock>, overrides: Overrides) -> Result<Self, StartError> {
         config.check().map_err(StartError::Setting)?;
         let catalogue = Catalogue::load(config.connectors.as_deref())?;
+        let certificate = match (&config.tls_cert, &config.tls_key) {
+            (Some(chain), Some(key)) => Some(Arc::new(Certificate::load(chain, key).map_err(StartError::Setting)?)),
+            _ => None,
+        };
         let listening = |cause| StartError::Listen { address: config.listen, cause };
         let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
         let listen = listener.local_addr().map_err(listening)?;
@@ -125,21 +139,36 @@ impl App {
             false => None,
         };
         let cost = overrides.password_cost.clone();
+        let limits = overrides.serving.clone().within_system();
         let settings = upstream_settings(config, sandbox.as_ref(), overrides)?;
         let upstream = Upstream::new(settings, clock.clone())?;
         let service = Service::new(store, keyring, upstream, catalogue, clock, cost).await?;
+        service.record_settings(&config.settings()).await?;
+        log_end_of_audit_trail(&service).await;
         let address = config.address(listen);
         if let Some(sign_on) = single_sign_on::settings(&config.single_sign_on, &address)? {
             service.use_single_sign_on(sign_on);
         }
-        let settings = WebSettings { public_url: address.clone(), listen, sandbox: sandbox.is_some(), sandbox_hints };
+        let settings = WebSettings {
+            public_url: address.clone(),
+            loopback: config.public_url.is_none().then_some(listen),
+            limits: limits.clone(),
+            sandbox: sandbox.is_some(),
+            sandbox_hints,
+        };
         let router = web::router(WebState { service: service.clone(), settings: Arc::new(settings) });
-        Ok(Self { service, sandbox, listener, router, address, made_keyring })
+        let server = Server { listener, router, limits, certificate, trusted: TrustedProxies::new(&config.trusted_proxy) };
+        Ok(Self { service, sandbox, server, address, made_keyring })
     }
 
     /// The address to open.
     pub fn address(&self) -> &Url {
         &self.address
+    }
+
+    /// Where it listens, with the port that it really got.
+    pub fn listening(&self) -> io::Result<SocketAddr> {
+        self.server.listener.local_addr()
     }
 
     /// The address that makes the first administrator; `None` once there is one.
@@ -166,35 +195,52 @@ impl App {
     /// without its request.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let cleaning = tokio::spawn(clean(self.service.clone()));
-        let (stopping, stopped) = tokio::sync::oneshot::channel();
-        let signal = async move {
-            stop.await;
-            // Nobody listens any more only when serving has ended by itself.
-            let _ = stopping.send(());
-        };
-        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(signal);
-        let deadline = async {
-            match stopped.await {
-                Ok(()) => tokio::time::sleep(STOPPING).await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        let served = tokio::select! {
-            served = async { serving.await } => served,
-            () = deadline => {
-                tracing::warn!("requests were still in flight after {} s and were cut off", STOPPING.as_secs());
-                Ok(())
-            }
-        };
+        self.server.serve(stop).await;
         cleaning.abort();
+        log_end_of_audit_trail(&self.service).await;
         if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
             tracing::warn!("work was still going on after {} s and was cut off", STOPPING.as_secs());
         }
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }
-        served
+        Ok(())
     }
+}
+
+/// The service alone, for commands that work beside a server or without one. Only what is kept is opened.
+pub async fn open_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
+    let (store, keyring, _) = open_storage(config).await?;
+    let overrides = Overrides::default();
+    let settings = UpstreamSettings {
+        pins: Vec::new(),
+        allow_private: Vec::new(),
+        extra_ca: Vec::new(),
+        nameserver: overrides.nameserver,
+        limits: overrides.limits,
+    };
+    let upstream = Upstream::new(settings, clock.clone())?;
+    Ok(Service::new(store, keyring, upstream, Catalogue::load(None)?, clock, overrides.password_cost).await?)
+}
+
+/// Writes into the log what proves later that the end of the audit trail was not cut off: logs are kept elsewhere.
+async fn log_end_of_audit_trail(service: &Service) {
+    match service.audit_end().await {
+        Ok(end) => tracing::info!(%end, "the last event of the audit trail"),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the end of the audit trail cannot be read"),
+    }
+}
+
+/// An error and what caused it, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
 }
 
 async fn clean(service: Service) {

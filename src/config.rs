@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use self::single_sign_on::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig};
-use crate::upstream::EgressPin;
+use crate::{domain::setting::Setting, upstream::EgressPin};
 
 /// The variable that holds the keyring itself, for containers. It has no flag, because what stands on a
 /// command line can be read by every user of the machine.
@@ -22,13 +22,28 @@ pub const KEYRING_VALUE_VARIABLE: &str = "KEYTILE_KEYRING_VALUE";
 /// The settings of `keytile serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Address and port to listen on. Until there are accounts, it must be a loopback address.
+    /// Address and port to listen on. Beyond loopback, `--public-url` has to say how people reach it.
     #[arg(long, env = "KEYTILE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8440")]
     pub listen: SocketAddr,
 
-    /// The address that people open, when it is not the one listened on.
+    /// The address that people open, when it is not the one listened on. Requests for other host names are
+    /// refused.
     #[arg(long, env = "KEYTILE_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
+
+    /// The certificate with which Keytile itself speaks TLS, and the chain to its authority (PEM). Read again
+    /// when it changes, and on SIGHUP.
+    #[arg(long, env = "KEYTILE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate (PEM: PKCS#8, PKCS#1 or SEC1), without a passphrase.
+    #[arg(long, env = "KEYTILE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Addresses of reverse proxies whose X-Forwarded-For is believed. Can be repeated; in the variable,
+    /// separated by commas.
+    #[arg(long, env = "KEYTILE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = trusted_proxy)]
+    pub trusted_proxy: Vec<IpNet>,
 
     /// Settings of where things are kept.
     #[command(flatten)]
@@ -103,6 +118,15 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// The address of a database. Has no `Display`, because it may hold a password.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
@@ -138,18 +162,70 @@ impl std::str::FromStr for DatabaseUrl {
 impl Config {
     /// The address that people open.
     pub fn address(&self, listening: SocketAddr) -> Url {
-        address(self.public_url.as_ref(), listening)
+        address(self.public_url.as_ref(), self.tls_cert.is_some(), listening)
+    }
+
+    /// Every setting with its value, for the audit trail. What is not to be readable at rest is marked as secret.
+    pub fn settings(&self) -> Vec<Setting> {
+        let (storage, log) = (&self.storage, &self.log);
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let setting = |name, value: String, default| Setting { name, value, default, secret: false };
+        let database = storage.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
+        let mut settings = vec![
+            setting("listen", self.listen.to_string(), "127.0.0.1:8440"),
+            setting("public-url", self.public_url.as_ref().map(Url::to_string).unwrap_or_default(), ""),
+            setting("tls-cert", path(&self.tls_cert), ""),
+            setting("tls-key", path(&self.tls_key), ""),
+            setting("trusted-proxy", listed(&self.trusted_proxy), ""),
+            setting("data-dir", storage.data_dir.display().to_string(), "keytile-data"),
+            Setting { secret: true, ..setting("database-url", database, "") },
+            setting("keyring", path(&storage.keyring), ""),
+            setting("connectors", path(&self.connectors), ""),
+            // Hosts that are called can hold what is typed into a credential, and that is readable nowhere at rest.
+            Setting { secret: true, ..setting("egress-pin", listed(&self.egress_pin), "") },
+            setting("allow-private-egress", listed(&self.allow_private_egress), ""),
+            setting("extra-ca", path(&self.extra_ca), ""),
+            setting("sandbox", if self.sandbox { "true".to_owned() } else { String::new() }, ""),
+        ];
+        settings.extend(self.single_sign_on.settings());
+        settings.extend([
+            setting("log-format", log.log_format.as_str().to_owned(), "pretty"),
+            setting("log-level", log.log_level.as_str().to_ascii_lowercase(), "info"),
+        ]);
+        settings
     }
 
     /// Settings that parse but cannot be used together. The error is a sentence that names the setting.
     pub fn check(&self) -> Result<(), String> {
-        if !is_loopback(self.listen.ip()) {
-            return Err(format!(
-                "--listen: {} is not a loopback address. Until Keytile has accounts, anybody who reaches it could use every credential; listen on 127.0.0.1 or [::1].",
+        match &self.public_url {
+            None if !is_loopback(self.listen.ip()) => Err(format!(
+                "--listen: {} is not a loopback address, so that --public-url is needed: it says under which address people open Keytile, and no other is answered.",
                 self.listen
+            )),
+            Some(url) if url.scheme() == "http" && self.tls_cert.is_some() => Err(format!(
+                "--public-url: {url} is not HTTPS, but with --tls-cert Keytile answers nothing else. Begin it with https://."
+            )),
+            _ => self.single_sign_on.check(),
+        }
+    }
+
+    /// What is allowed and yet is most often a mistake; a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let Some(url) = &self.public_url else { return Vec::new() };
+        let https = url.scheme() == "https";
+        let mut warnings = Vec::new();
+        if !https && !is_loopback(self.listen.ip()) {
+            warnings.push(format!(
+                "--public-url: {url} is not HTTPS: whoever is on the way reads passwords and sessions. Use --tls-cert and --tls-key, or a reverse proxy with TLS."
             ));
         }
-        self.single_sign_on.check()
+        if https && self.tls_cert.is_none() && self.trusted_proxy.is_empty() {
+            warnings.push(
+                "--trusted-proxy is not set: everybody seems to come from the address of the reverse proxy, in the audit trail and for the limits of sign-in."
+                    .into(),
+            );
+        }
+        warnings
     }
 }
 
@@ -167,9 +243,10 @@ impl StorageConfig {
 }
 
 /// The address that people open: the public one, or that of where Keytile listens.
-pub fn address(public_url: Option<&Url>, listening: SocketAddr) -> Url {
+pub fn address(public_url: Option<&Url>, tls: bool, listening: SocketAddr) -> Url {
     public_url.cloned().unwrap_or_else(|| {
-        let mut url = Url::parse("http://localhost/").unwrap_or_else(|_| unreachable!("a constant address parses"));
+        let start = if tls { "https://localhost/" } else { "http://localhost/" };
+        let mut url = Url::parse(start).unwrap_or_else(|_| unreachable!("a constant address parses"));
         // Both fail only for addresses that have no host, and this one has.
         let _ = url.set_ip_host(listening.ip());
         let _ = url.set_port(Some(listening.port()));
@@ -177,8 +254,23 @@ pub fn address(public_url: Option<&Url>, listening: SocketAddr) -> Url {
     })
 }
 
+/// Several values of one setting, as the variable takes them.
+fn listed<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}
+
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
+}
+
+fn trusted_proxy(text: &str) -> Result<IpNet, String> {
+    let single = text.parse::<IpAddr>().map(IpNet::from);
+    let range: IpNet =
+        single.or_else(|_| text.parse()).map_err(|_| "expected a range such as 10.0.0.0/8, or an address".to_owned())?;
+    match range.prefix_len() {
+        0 => Err("expected a range of proxies: this one holds every address, so that everybody would be believed".into()),
+        _ => Ok(range),
+    }
 }
 
 /// Reads a public address: scheme, host and port only.
@@ -196,4 +288,60 @@ pub fn public_url(text: &str) -> Result<Url, String> {
         return Err("expected only scheme, host and port: Keytile has to be at the root of its host".into());
     }
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn config(arguments: &[&str]) -> Config {
+        Arguments::try_parse_from(std::iter::once(&"keytile").chain(arguments)).map_err(|error| error.to_string()).unwrap().config
+    }
+
+    #[test]
+    fn the_address_follows_from_what_is_set() {
+        let listening = "127.0.0.1:4000".parse().unwrap();
+        assert_eq!(config(&[]).address(listening).as_str(), "http://127.0.0.1:4000/");
+        let tls = ["--tls-cert=c", "--tls-key=k"];
+        assert_eq!(config(&tls).address(listening).as_str(), "https://127.0.0.1:4000/");
+        assert_eq!(config(&["--public-url=https://k.example"]).address(listening).as_str(), "https://k.example/");
+    }
+
+    #[test]
+    fn beyond_loopback_a_public_address_is_needed() {
+        let beyond = "--listen=0.0.0.0:1";
+        assert!(config(&[]).check().is_ok());
+        assert!(config(&["--listen=[::ffff:127.0.0.1]:1"]).check().is_ok());
+        assert!(config(&[beyond]).check().unwrap_err().contains("--public-url is needed"));
+        assert!(config(&[beyond, "--public-url=http://k.example"]).check().is_ok());
+        let mixed = ["--public-url=http://k.example", "--tls-cert=c", "--tls-key=k"];
+        assert!(config(&mixed).check().unwrap_err().contains("not HTTPS"));
+    }
+
+    #[test]
+    fn likely_mistakes_are_told() {
+        let told = |arguments: &[&str]| config(arguments).warnings().join(" ");
+        assert_eq!(told(&[]), "");
+        assert!(told(&["--listen=0.0.0.0:1", "--public-url=http://k.example"]).contains("is not HTTPS"));
+        assert_eq!(told(&["--public-url=http://k.example"]), "", "a reverse proxy on the same machine");
+        assert!(told(&["--public-url=https://k.example"]).contains("--trusted-proxy"));
+        assert_eq!(told(&["--public-url=https://k.example", "--trusted-proxy=127.0.0.1"]), "");
+        assert_eq!(told(&["--listen=0.0.0.0:1", "--public-url=https://k.example", "--tls-cert=c", "--tls-key=k"]), "");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_a_range_but_not_the_whole_world() {
+        let ranges = config(&["--trusted-proxy=10.0.0.0/8,::1", "--trusted-proxy=192.0.2.7"]).trusted_proxy;
+        assert_eq!(ranges.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128", "192.0.2.7/32"]);
+        for wrong in ["0.0.0.0/0", "::/0", "10.0.0.0/33", "proxy.example", ""] {
+            assert!(trusted_proxy(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -117,6 +117,7 @@ ALTER TABLE resources
 
 CREATE INDEX resources_of_owner ON resources (owner, id);
 
+CREATE INDEX credentials_by_name ON credentials (name_key, id);
 CREATE INDEX credentials_of_owner ON credentials (owner, connector, id);
 CREATE INDEX credentials_of_owner_by_age ON credentials (owner, id);
 CREATE INDEX credentials_for_everyone ON credentials (connector, id) WHERE sharing = 'everyone';
@@ -139,6 +140,9 @@ CREATE TABLE credential_shares (
 
 CREATE INDEX shares_of_person ON credential_shares (person, connector, credential);
 CREATE INDEX shares_of_group ON credential_shares (group_id, connector, credential);
+-- The same without regard to the connector, for the page of all credentials.
+CREATE INDEX shares_of_person_by_age ON credential_shares (person, credential);
+CREATE INDEX shares_of_group_by_age ON credential_shares (group_id, credential);
 
 CREATE TABLE drafts (
     id           UUID    NOT NULL PRIMARY KEY,
@@ -173,7 +177,9 @@ CREATE TABLE api_keys (
     expires_at    BIGINT,
     -- To the minute.
     last_used_at  BIGINT,
-    revoked_at    BIGINT
+    revoked_at    BIGINT,
+    -- The form that made it; the same form sent again makes no second one.
+    form_id       UUID    NOT NULL UNIQUE
 );
 
 CREATE INDEX api_keys_of_owner ON api_keys (owner, id);
@@ -213,11 +219,15 @@ CREATE TABLE audit_events (
 );
 
 CREATE INDEX audit_by_time ON audit_events (at, seq);
-CREATE INDEX audit_by_action ON audit_events (action, seq);
-CREATE INDEX audit_by_actor ON audit_events (actor, seq);
-CREATE INDEX audit_by_actor_and_action ON audit_events (actor, action, seq);
-CREATE INDEX audit_by_target ON audit_events (target, seq);
-CREATE INDEX audit_by_target_and_action ON audit_events (target, action, seq);
+-- By the place counted backwards, so that no other index has this order: PostgreSQL would often rather walk the whole
+-- trail from its end and leave out what does not match, which for events that were frequent once is all of it.
+CREATE INDEX audit_by_action ON audit_events (action, (-seq));
+CREATE INDEX audit_by_actor ON audit_events (actor, (-seq));
+CREATE INDEX audit_by_actor_and_action ON audit_events (actor, action, (-seq));
+CREATE INDEX audit_by_target ON audit_events (target, (-seq));
+CREATE INDEX audit_by_target_and_action ON audit_events (target, action, (-seq));
+-- The action last: what one person did to one thing is found in order, and of one action without reading the rows.
+CREATE INDEX audit_by_actor_and_target ON audit_events (actor, target, (-seq), action);
 
 -- One row: the end of the chain.
 CREATE TABLE audit_head (

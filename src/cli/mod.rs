@@ -1,5 +1,7 @@
 //! The command line: a file a command.
 
+mod apikey;
+mod audit;
 mod health;
 mod init;
 mod logging;
@@ -25,12 +27,18 @@ enum Command {
     Serve(Box<crate::config::Config>),
     /// Make the keyring and the tables of a new database.
     Init(crate::config::StorageConfig),
+    /// Check or export the audit trail.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Start only the sandbox, for a Keytile that runs elsewhere on this machine.
     Sandbox(sandbox::SandboxArguments),
     /// Add, list and change the people of a Keytile, whether or not it runs.
     User(user::UserArguments),
     /// Ask a running Keytile whether it is well. Exits 0 if so, 1 if not.
     Health(health::HealthArguments),
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Apikey(apikey::ApiKeyCommand),
 }
 
 impl CommandLine {
@@ -39,9 +47,11 @@ impl CommandLine {
         let result = match self.command {
             Command::Serve(config) => serve::run(&config).await,
             Command::Init(config) => init::run(&config).await,
+            Command::Audit(command) => audit::run(&command).await,
             Command::Sandbox(arguments) => sandbox::run(&arguments).await,
             Command::User(arguments) => user::run(&arguments).await,
             Command::Health(arguments) => health::run(&arguments).await,
+            Command::Apikey(command) => apikey::run(&command).await,
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

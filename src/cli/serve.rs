@@ -11,6 +11,9 @@ use crate::{
 
 pub(super) async fn run(config: &Config) -> Result<(), String> {
     logging::start(&config.log);
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let app = App::build(config, Arc::new(SystemClock), Overrides::default()).await.map_err(|error| error.to_string())?;
     if let Some(path) = app.made_keyring() {
         println!("Made a new keyring: {}. Back it up apart from the database; without it nothing can be opened.", path.display());

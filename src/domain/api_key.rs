@@ -9,8 +9,16 @@
 //! \bkt_[0-9A-Za-z]{49}\b
 //! ```
 
+use std::{fmt, time::Duration};
+
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use super::{permission::Permission, time::Timestamp};
+
+/// Identifies an API key where it is listed and revoked. It is not the key.
+pub type ApiKeyId = Uuid;
 
 /// What every key begins with.
 pub const PREFIX: &str = "kt_";
@@ -25,6 +33,10 @@ const CHECKSUM_LENGTH: usize = 6;
 const HINT_LENGTH: usize = 4;
 /// The digits of base62, in the order of ASCII.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The most days after which a key can be said to end.
+pub const EXPIRY_DAYS_MAX: u64 = 3_650;
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The text of an API key, known to be well formed. That it is a key of this Keytile is another question.
 pub struct ApiKeyText(SecretString);
@@ -116,6 +128,100 @@ impl Scope {
             Self::Admin => "Everything an administrator may do.",
         }
     }
+
+    /// Whether the scope lets a key have a permission that its owner has. What [`Self::TokensIssue`] and
+    /// [`Self::Proxy`] are for is no permission of a role.
+    pub const fn permits(self, permission: Permission) -> bool {
+        match self {
+            Self::ResourcesRead => matches!(permission, Permission::Look),
+            Self::TokensIssue | Self::Proxy => false,
+            Self::CredentialsManage => matches!(permission, Permission::MakeCredentials),
+            Self::Admin => true,
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// The scopes of a key: at least one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// These scopes; `None` if there are none.
+    pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Option<Self> {
+        let bits = scopes.into_iter().fold(0, |bits, scope| bits | scope.bit());
+        (bits != 0).then_some(Self(bits))
+    }
+
+    /// Reads words that are separated by blanks; `None` if one of them is no scope, or there is none.
+    pub fn parse(words: &str) -> Option<Self> {
+        let scopes: Option<Vec<Scope>> = words.split_whitespace().map(Scope::parse).collect();
+        Self::new(scopes?)
+    }
+
+    /// The words, separated by blanks, the least scope first.
+    pub fn to_words(self) -> String {
+        self.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The scopes, the least first.
+    pub fn iter(self) -> impl Iterator<Item = Scope> {
+        Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0)
+    }
+
+    /// Whether a key of these scopes may do what `scope` is for: it has it, or [`Scope::Admin`].
+    pub const fn allow(self, scope: Scope) -> bool {
+        self.0 & (scope.bit() | Scope::Admin.bit()) != 0
+    }
+
+    /// Whether one of the scopes lets a key have a permission that its owner has.
+    pub fn permit(self, permission: Permission) -> bool {
+        self.iter().any(|scope| scope.permits(permission))
+    }
+}
+
+impl fmt::Debug for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Scope::as_str)).finish()
+    }
+}
+
+/// Reads when a key is to end, as a person typed it: `never`, a number of days from `now` on, or a date such as
+/// `2027-01-31`, which is meant to its end in UTC. `None` for a key that does not end; the error is a sentence for
+/// that person.
+pub fn parse_expiry(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, String> {
+    let typed = typed.trim();
+    if typed == "never" {
+        return Ok(None);
+    }
+    let latest = now.plus(Duration::from_secs(EXPIRY_DAYS_MAX * DAY.as_secs()));
+    let too_far = || format!("Choose an end within the next {EXPIRY_DAYS_MAX} days.");
+    if !typed.is_empty() && typed.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is too large as well.
+        let days = typed.parse().unwrap_or(u64::MAX);
+        return match days {
+            0 => Err("Enter at least one day.".to_owned()),
+            1..=EXPIRY_DAYS_MAX => Ok(Some(now.plus(Duration::from_secs(days * DAY.as_secs())))),
+            _ => Err(too_far()),
+        };
+    }
+    let Some(end) = end_of_day(typed) else {
+        return Err("Enter a number of days, or a date such as 2027-01-31.".to_owned());
+    };
+    if end <= now {
+        return Err("This date has passed. Choose a later one.".to_owned());
+    }
+    if end > latest { Err(too_far()) } else { Ok(Some(end)) }
+}
+
+/// The end of a day that was written as `2027-01-31`, in UTC.
+fn end_of_day(text: &str) -> Option<Timestamp> {
+    let date = jiff::civil::Date::strptime("%Y-%m-%d", text).ok()?;
+    let end = date.tomorrow().ok()?.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Timestamp::from_millis(end.timestamp().as_millisecond()))
 }
 
 /// The six base62 characters of the CRC-32 of `payload`.
@@ -183,6 +289,64 @@ mod tests {
         payload.push_str(std::str::from_utf8(&checksum_of(payload.as_bytes())).unwrap());
         assert_eq!(payload.len(), KEY_LENGTH);
         assert!(ApiKeyText::parse(&payload).is_none());
+    }
+
+    #[test]
+    fn a_set_of_scopes_is_never_empty_and_is_read_as_it_is_written() {
+        assert_eq!(Scopes::new([]), None);
+        for wrong in ["", " ", "proxy root", "proxy,admin"] {
+            assert_eq!(Scopes::parse(wrong), None, "{wrong}");
+        }
+        for bits in 1..32_u8 {
+            let scopes = Scopes(bits);
+            assert_eq!(Scopes::parse(&scopes.to_words()), Some(scopes));
+            assert_eq!(Scopes::new(scopes.iter()), Some(scopes));
+        }
+        assert_eq!(Scopes::parse("proxy  resources:read proxy").unwrap().to_words(), "resources:read proxy");
+    }
+
+    #[test]
+    fn a_scope_gives_no_more_than_its_sentence_says() {
+        let permitted = |words: &str| {
+            let scopes = Scopes::parse(words).unwrap();
+            Permission::ALL.into_iter().filter(|permission| scopes.permit(*permission)).collect::<Vec<_>>()
+        };
+        assert_eq!(permitted("resources:read"), [Permission::Look]);
+        assert_eq!(permitted("tokens:issue proxy"), []);
+        assert_eq!(permitted("credentials:manage"), [Permission::MakeCredentials]);
+        assert_eq!(permitted("proxy admin"), Permission::ALL);
+        let proxy = Scopes::parse("proxy").unwrap();
+        assert!(proxy.allow(Scope::Proxy) && !proxy.allow(Scope::TokensIssue) && !proxy.allow(Scope::Admin));
+        assert!(Scope::ALL.into_iter().all(|scope| Scopes::parse("admin").unwrap().allow(scope)));
+    }
+
+    #[test]
+    fn an_end_is_a_number_of_days_or_a_date() {
+        // 2026-11-24T16:00:00Z.
+        let now = Timestamp::from_millis(1_795_536_000_000);
+        let at = |millis| Ok(Some(Timestamp::from_millis(millis)));
+        assert_eq!(parse_expiry(" never ", now), Ok(None));
+        assert_eq!(parse_expiry("30", now), at(now.as_millis() + 30 * 86_400_000));
+        assert_eq!(parse_expiry("2026-11-24", now), at(1_795_564_800_000), "today ends at midnight");
+        assert_eq!(parse_expiry("2026-12-31", now), at(1_798_761_600_000));
+        for wrong in [
+            "",
+            "0",
+            "3651",
+            "99999999999999999999",
+            "-3",
+            "2026-11-23",
+            "2026-02-30",
+            "2036-11-30",
+            "9999-12-31",
+            "31.1.2027",
+            "2027-01-31T00:00",
+            "soon",
+            "date",
+        ] {
+            let error = parse_expiry(wrong, now).unwrap_err();
+            assert!(error.ends_with('.'), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -97,6 +97,8 @@ words!(
         AddKey = "api_key.add",
         /// An API key was revoked.
         RevokeKey = "api_key.revoke",
+        /// Something was presented as an API key that is none, or not any more.
+        RejectKey = "api_key.reject",
         /// The audit trail was exported.
         ExportAudit = "audit.export",
         /// Keytile was started with other settings than before.

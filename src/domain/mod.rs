@@ -6,6 +6,7 @@
 pub mod account;
 pub mod api_key;
 pub mod audit;
+pub mod audit_chain;
 pub mod connector;
 pub mod credential;
 pub mod form;
@@ -17,6 +18,7 @@ pub mod password;
 pub mod permission;
 pub mod resource;
 pub mod session;
+pub mod setting;
 pub mod sign_in_limit;
 pub mod time;
 pub mod values;

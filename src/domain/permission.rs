@@ -82,6 +82,30 @@ impl Access {
     }
 }
 
+/// Whether a credential can be used by everybody or only by its owner and those it is shared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Only by its owner, and by the people and groups it is shared with.
+    Private,
+    /// Everybody with an account may use it.
+    Everyone,
+}
+
+impl Sharing {
+    /// The word that is stored and typed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Everyone => "everyone",
+        }
+    }
+
+    /// The sharing of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Private, Self::Everyone].into_iter().find(|sharing| sharing.as_str() == word)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,11 @@
 //! The audit trail: what is recorded of a call.
 
-use super::{Service, ServiceError, caller::Caller};
+use super::{
+    Service, ServiceError,
+    caller::{Caller, Who},
+};
 use crate::domain::{
-    account::UserId,
+    account::{Role, UserId},
     audit::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditTarget, TargetKind},
     permission::Permission,
 };
@@ -45,8 +48,10 @@ impl Service {
         if caller.may(permission) {
             return Ok(());
         }
-        let role = caller.role().map_or("nobody", |role| role.as_str());
-        let detail = format!("{wanted}: not for the role {role}");
+        let detail = match (&caller.who, caller.role()) {
+            (Who::Key(_), _) => format!("{wanted}: not for this API key"),
+            (_, role) => format!("{wanted}: not for the role {}", role.map_or("nobody", Role::as_str)),
+        };
         self.0.store.record(&self.audit(caller, AuditAction::Refused, None, AuditOutcome::Refused, detail)).await?;
         Err(ServiceError::Refused(permission))
     }

@@ -2,18 +2,20 @@
 
 use url::Url;
 
-use super::{Service, ServiceError, audit::target, caller::Caller, resources::ResourceSummary};
+use super::{Service, ServiceError, audit::target, caller::Caller, resources::ResourceSummary, rights::access_to};
 use crate::{
     domain::{
+        account::UserId,
         audit::{AuditAction, TargetKind},
         connector::{Connector, ConnectorId},
         credential::{CredentialId, CredentialStatus},
         naming::name_key,
+        permission::{Access, Permission, Sharing},
         time::Timestamp,
         values::{FieldValue, FieldValues},
         verification::{Diagnosis, PastVerification},
     },
-    store::{CredentialDelete, CredentialQuery, CredentialRow},
+    store::{CredentialDelete, CredentialQuery, CredentialRow, Owner},
 };
 
 /// How many tiles a page has.
@@ -32,14 +34,23 @@ pub struct Tile {
     pub name: String,
     /// Its description, or an empty text.
     pub description: String,
-    /// Which account it is for, such as `acme-support · EU`. `None` if the sealed values do not open.
+    /// Which account it is for, such as `acme-support · EU`. `None` for somebody who may only use the credential, since
+    /// the account is made of its fields, and where the sealed values do not open.
     pub account: Option<String>,
+    /// Whether the sealed values open; a credential whose values do not is of no use.
+    pub opens: bool,
     /// Whether it worked when it was last tried.
     pub status: CredentialStatus,
     /// When that was.
     pub verified_at: Timestamp,
     /// How many resources use it.
     pub used_by: u64,
+    /// What the caller may do with it.
+    pub access: Access,
+    /// Whose it is, unless it is the caller's own.
+    pub owner: Option<Owner>,
+    /// Whether it is open to all.
+    pub sharing: Sharing,
 }
 
 /// Which tiles to show.
@@ -73,13 +84,14 @@ pub struct CredentialDetail {
     pub tile: Tile,
     /// When it was saved.
     pub created_at: Timestamp,
-    /// Label and shown value of each field with a value; `None` for a secret one.
+    /// Label and shown value of each field with a value; `None` for a secret one. Empty for somebody who may only use
+    /// the credential, as are the token URL, the verification and the other names.
     pub fields: Vec<(String, Option<String>)>,
     /// Where its tokens come from.
     pub token_url: Option<Url>,
     /// The newest verification.
     pub verification: Option<PastVerification>,
-    /// What uses it, at most 100.
+    /// What uses it, at most 100. Who may use it may see all that use it.
     pub used_by: Vec<ResourceSummary>,
     /// Names of other credentials of the same account and client.
     pub same_as: Vec<String>,
@@ -92,18 +104,20 @@ pub enum CredentialDeletion {
     Deleted,
     /// So many resources use it.
     InUse(u64),
-    /// There is no such credential.
+    /// There is no such credential for this caller.
     NotFound,
 }
 
 impl Service {
-    /// A page of tiles.
-    pub async fn tiles(&self, _caller: &Caller, query: &TileQuery) -> Result<TilePage, ServiceError> {
+    /// A page of the tiles that the caller may use.
+    pub async fn tiles(&self, caller: &Caller, query: &TileQuery) -> Result<TilePage, ServiceError> {
+        let viewer = self.viewer(caller, "seeing credentials").await?;
         let search = query.search.as_deref().map(str::trim).filter(|search| !search.is_empty()).map(name_key);
         let mut rows = self
             .0
             .store
             .credentials_page(&CredentialQuery {
+                viewer,
                 connector: query.connector.as_ref(),
                 search: search.as_deref(),
                 after: query.after,
@@ -116,58 +130,90 @@ impl Service {
         let mut selected_beside = false;
         if let Some(selected) = query.selected
             && !rows.iter().any(|row| row.summary.id == selected)
-            && let Some(row) = self.0.store.credential(selected).await?
+            && let Some(row) = self.0.store.credential_for(viewer, selected).await?
             && query.connector.as_ref().is_none_or(|connector| *connector == row.summary.connector)
         {
             rows.insert(0, row);
             selected_beside = true;
         }
-        Ok(TilePage { tiles: rows.into_iter().map(|row| self.tile(row)).collect(), selected_beside, next })
+        Ok(TilePage { tiles: self.own_tiles(caller, rows), selected_beside, next })
     }
 
-    /// One credential.
-    pub async fn credential(&self, _caller: &Caller, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
-        let store = &self.0.store;
-        let Some(row) = store.credential(id).await? else { return Ok(None) };
-        let connector = self.catalogue().get(row.summary.connector.as_str()).cloned();
-        // A credential that does not open is still shown, without its values, so that it can be deleted.
-        let values = self.open_values(&row.summary, &row.secret).unwrap_or_default();
-        let verification = self.newest_verification(id).await?;
-        let used_by = store.resources_of_credential(id, USED_BY_LIMIT).await?;
-        let same_as = match &connector {
-            Some(connector) => self.same_client(connector, &values, id).await?,
-            None => Vec::new(),
-        };
-        Ok(Some(CredentialDetail {
+    /// The tile of one credential.
+    pub async fn credential_tile(&self, caller: &Caller, id: CredentialId) -> Result<Option<Tile>, ServiceError> {
+        Ok(self.usable(caller, id).await?.map(|(row, access)| self.tile(caller, row, access)))
+    }
+
+    /// The tile of a credential that a resource which the caller makes is to use.
+    pub async fn tile_for_resource(&self, caller: &Caller, id: CredentialId) -> Result<Option<Tile>, ServiceError> {
+        self.require(caller, Permission::MakeResources, "creating a resource").await?;
+        self.credential_tile(caller, id).await
+    }
+
+    /// One credential: all but its secrets for who may manage it, its tile and what uses it for who may use it.
+    pub async fn credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
+        let viewer = self.viewer(caller, "seeing a credential").await?;
+        let Some((row, access)) = self.usable(caller, id).await? else { return Ok(None) };
+        let used_by = self.0.store.resources_of_credential(viewer, id, USED_BY_LIMIT).await?;
+        let used_by = used_by.into_iter().map(ResourceSummary::from).collect();
+        let mut detail = CredentialDetail {
             created_at: row.summary.created_at,
-            tile: self.tile(row),
-            fields: shown_fields(connector.as_deref(), &values),
-            token_url: connector.and_then(|connector| connector.token_url(&values).ok()),
-            verification,
-            used_by: used_by.into_iter().map(ResourceSummary::from).collect(),
-            same_as,
-        }))
+            tile: self.tile(caller, row.clone(), access),
+            fields: Vec::new(),
+            token_url: None,
+            verification: None,
+            used_by,
+            same_as: Vec::new(),
+        };
+        if access == Access::Manage {
+            let connector = self.catalogue().get(row.summary.connector.as_str()).cloned();
+            // A credential that does not open is still shown, without its values, so that it can be deleted.
+            let values = self.open_values(&row.summary, &row.secret).unwrap_or_default();
+            if let Some(connector) = &connector {
+                detail.same_as = self.same_client(viewer, connector, &values, id).await?;
+            }
+            detail.fields = shown_fields(connector.as_deref(), &values);
+            detail.token_url = connector.and_then(|connector| connector.token_url(&values).ok());
+            detail.verification = self.newest_verification(id).await?;
+        }
+        Ok(Some(detail))
     }
 
-    /// What the newest verification had to say beside its outcome: the notice of the probe.
-    pub async fn notice(&self, _caller: &Caller, id: CredentialId) -> Result<Option<Diagnosis>, ServiceError> {
-        Ok(self.newest_verification(id).await?.and_then(|past| past.verification.notice))
+    /// The same for somebody who is about to delete it.
+    pub async fn credential_to_delete(&self, caller: &Caller, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
+        if self.managed(caller, id, "deleting a credential").await?.is_none() {
+            return Ok(None);
+        }
+        self.credential(caller, id).await
     }
 
-    /// Names of other credentials of the same account and client.
-    pub async fn same_account_as(&self, _caller: &Caller, id: CredentialId) -> Result<Vec<String>, ServiceError> {
-        let Some(row) = self.0.store.credential(id).await? else { return Ok(Vec::new()) };
+    /// What the newest verification had to say beside its outcome: the notice of the probe. Nothing for somebody who
+    /// does not manage the credential.
+    pub async fn notice(&self, caller: &Caller, id: CredentialId) -> Result<Option<Diagnosis>, ServiceError> {
+        match self.usable(caller, id).await? {
+            Some((_, Access::Manage)) => Ok(self.newest_verification(id).await?.and_then(|past| past.verification.notice)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Names of other credentials of the same account and client, as far as the caller may use them. Nothing for
+    /// somebody who does not manage the credential.
+    pub async fn same_account_as(&self, caller: &Caller, id: CredentialId) -> Result<Vec<String>, ServiceError> {
+        let viewer = self.viewer(caller, "seeing a credential").await?;
+        let Some((row, Access::Manage)) = self.usable(caller, id).await? else { return Ok(Vec::new()) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(Vec::new()) };
         let Ok(values) = self.open_values(&row.summary, &row.secret) else { return Ok(Vec::new()) };
-        self.same_client(connector, &values, id).await
+        self.same_client(viewer, connector, &values, id).await
     }
 
     /// Deletes a credential that nothing uses.
     pub async fn delete_credential(&self, caller: &Caller, id: CredentialId) -> Result<CredentialDeletion, ServiceError> {
-        let Some(row) = self.0.store.credential(id).await? else { return Ok(CredentialDeletion::NotFound) };
+        let Some((manager, row)) = self.managed(caller, id, "deleting a credential").await? else {
+            return Ok(CredentialDeletion::NotFound);
+        };
         let about = target(TargetKind::Credential, id, row.summary.name);
         let audit = self.done(caller, AuditAction::DeleteCredential, about);
-        Ok(match self.0.store.delete_credential(id, &audit).await? {
+        Ok(match self.0.store.delete_credential(manager, id, &audit).await? {
             CredentialDelete::Deleted => CredentialDeletion::Deleted,
             CredentialDelete::InUse(count) => CredentialDeletion::InUse(u64::try_from(count).unwrap_or(0)),
             CredentialDelete::NotFound => CredentialDeletion::NotFound,
@@ -187,23 +233,34 @@ impl Service {
 
     async fn same_client(
         &self,
+        viewer: UserId,
         connector: &Connector,
         values: &FieldValues,
         id: CredentialId,
     ) -> Result<Vec<String>, ServiceError> {
         let fingerprint = self.fingerprint(connector, values);
-        Ok(self.0.store.credentials_with_fingerprint(&connector.id, &fingerprint, Some(id)).await?)
+        Ok(self.0.store.credentials_with_fingerprint(viewer, &connector.id, &fingerprint, Some(id)).await?)
+    }
+
+    /// The tiles of rows that were read for this caller.
+    pub(super) fn own_tiles(&self, caller: &Caller, rows: Vec<CredentialRow>) -> Vec<Tile> {
+        let with_access = rows.into_iter().filter_map(|row| access_to(caller, &row).map(|access| (row, access)));
+        with_access.map(|(row, access)| self.tile(caller, row, access)).collect()
     }
 
     /// The tile of a row. A row that does not open is still shown, without its account, so that one
     /// damaged credential does not hide the others; it is logged.
-    pub(super) fn tile(&self, row: CredentialRow) -> Tile {
+    pub(super) fn tile(&self, caller: &Caller, row: CredentialRow, access: Access) -> Tile {
         let summary = row.summary;
-        let account = match self.open_values(&summary, &row.secret) {
-            Ok(values) => self.catalogue().get(summary.connector.as_str()).map(|connector| connector.account_of(&values)),
+        let (account, opens) = match self.open_values(&summary, &row.secret) {
+            Ok(_) if access < Access::Manage => (None, true),
+            Ok(values) => {
+                let connector = self.catalogue().get(summary.connector.as_str());
+                (connector.map(|connector| connector.account_of(&values)), true)
+            }
             Err(error) => {
                 tracing::error!(credential = %summary.id, error = &error as &dyn std::error::Error, "a credential does not open");
-                None
+                (None, false)
             }
         };
         Tile {
@@ -212,9 +269,13 @@ impl Service {
             name: summary.name,
             description: summary.description,
             account,
+            opens,
             status: summary.status,
             verified_at: summary.verified_at,
             used_by: u64::try_from(row.used_by).unwrap_or(0),
+            access,
+            owner: row.owner.filter(|owner| Some(owner.id) != caller.user()),
+            sharing: row.sharing,
         }
     }
 }

@@ -4,7 +4,9 @@
 //! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
 
 pub mod accounts;
+pub mod api_keys;
 mod audit;
+pub mod audit_trail;
 mod broker;
 pub mod caller;
 pub mod catalogue;
@@ -15,15 +17,19 @@ pub mod groups;
 pub mod hand_over;
 pub mod hashing;
 mod installation;
+pub mod key_check;
 pub mod own_account;
 pub mod password_links;
 pub mod people;
 pub mod preview;
 mod remembered;
 pub mod resources;
+mod rights;
 pub mod save;
 pub mod second_factor;
 pub mod sessions;
+mod settings;
+pub mod sharing;
 pub mod sign_in;
 mod sign_in_limits;
 pub mod single_sign_on;
@@ -41,6 +47,7 @@ use self::{
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
+    key_check::CheckedKeys,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
@@ -120,6 +127,7 @@ pub struct Parts {
     sessions: Remembered<[u8; 32], RememberedSession>,
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
+    keys: CheckedKeys,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -161,6 +169,7 @@ impl Service {
             epoch: Epoch::new(),
             sessions: Remembered::new(),
             sign_on: OnceLock::new(),
+            keys: CheckedKeys::new(),
             tasks: TaskTracker::new(),
         })))
     }
@@ -185,14 +194,15 @@ impl Service {
         self.0.store.ping().await.is_ok()
     }
 
-    /// Figures and lists of the home page.
-    pub async fn overview(&self, _caller: &Caller) -> Result<Overview, ServiceError> {
+    /// The lists of the home page, of what the caller may see.
+    pub async fn overview(&self, caller: &Caller) -> Result<Overview, ServiceError> {
+        let viewer = self.viewer(caller, "seeing the home page").await?;
         let store = &self.0.store;
-        let attention = store.credentials_needing_attention(OVERVIEW_LIMIT).await?;
-        let sources = store.resources_page(ResourceKind::Source, None, OVERVIEW_LIMIT).await?;
-        let destinations = store.resources_page(ResourceKind::Destination, None, OVERVIEW_LIMIT).await?;
+        let attention = store.credentials_needing_attention(viewer, OVERVIEW_LIMIT).await?;
+        let sources = store.resources_page(viewer, ResourceKind::Source, None, OVERVIEW_LIMIT).await?;
+        let destinations = store.resources_page(viewer, ResourceKind::Destination, None, OVERVIEW_LIMIT).await?;
         Ok(Overview {
-            attention: attention.into_iter().map(|row| self.tile(row)).collect(),
+            attention: self.own_tiles(caller, attention),
             sources: sources.into_iter().map(ResourceSummary::from).collect(),
             destinations: destinations.into_iter().map(ResourceSummary::from).collect(),
         })

@@ -4,14 +4,16 @@ use std::io;
 
 use serde_json::Value;
 
-use super::{Service, ServiceError, broker::TokenOrigin, caller::Caller};
+use super::{Service, ServiceError, audit::target, broker::TokenOrigin, caller::Caller};
 use crate::{
     domain::{
+        audit::{AuditAction, AuditOutcome, TargetKind},
         connector::{Connector, template::Context},
         credential::CredentialId,
-        resource::Endpoint,
+        permission::{Access, Permission},
+        resource::{Endpoint, Resource},
         values::FieldValues,
-        verification::Diagnosis,
+        verification::{Blame, Diagnosis},
     },
     upstream::{ApiAnswer, ApiRequest},
 };
@@ -30,9 +32,10 @@ const HIDDEN: &str = "••••••••";
 /// What a request brought.
 #[derive(Debug, Clone)]
 pub struct Preview {
-    /// Method and full address that was called.
+    /// Method and full address that was called; only the path of it for somebody who does not manage the credential,
+    /// since the rest is made of its fields.
     pub request_line: String,
-    /// The `Authorization` header with the token hidden, such as `Basic ••••••••`.
+    /// The `Authorization` header with the token hidden, such as `Basic ••••••••`; all of it hidden likewise.
     pub authorization: String,
     /// What came back.
     pub result: PreviewResult,
@@ -72,20 +75,39 @@ pub struct Table {
 }
 
 impl Service {
-    /// Makes the request with the credential. `None` when there is no such credential of this connector.
+    /// Goes on only for a caller who may make the requests of resources at all.
+    pub async fn may_preview(&self, caller: &Caller) -> Result<(), ServiceError> {
+        self.require(caller, Permission::MakeResources, "making the request of a resource").await
+    }
+
+    /// Makes the request with the credential. `None` when there is no such credential of this connector for the
+    /// caller.
+    ///
+    /// It is recorded before it is made, so that none is made which cannot be recorded; that there was no answer is
+    /// recorded as well. `resource` is what it is made for, unless that is still to be created.
     pub async fn preview(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
+        resource: Option<&Resource>,
         connector: &Connector,
         credential: CredentialId,
         endpoint: &Endpoint,
         body: Option<&str>,
     ) -> Result<Option<Preview>, ServiceError> {
-        let Some(row) = self.0.store.credential(credential).await? else { return Ok(None) };
+        self.may_preview(caller).await?;
+        let Some((row, access)) = self.usable(caller, credential).await? else { return Ok(None) };
         if row.summary.connector != connector.id {
             return Ok(None);
         }
         let values = self.open_values(&row.summary, &row.secret)?;
+        let about = match resource {
+            Some(resource) => target(TargetKind::Resource, resource.id, &resource.name),
+            None => target(TargetKind::Credential, credential, &row.summary.name),
+        };
+        // Not the path: it is sealed where it is stored.
+        let detail = format!("a {} request", endpoint.method.as_str());
+        let audit = self.audit(caller, AuditAction::PreviewResource, about.clone(), AuditOutcome::Done, detail);
+        self.0.store.record(&audit).await?;
         let request = ApiRequest { endpoint, body };
         let mut result = None;
         // A kept token that the API no longer takes is replaced once; a request that writes was not carried
@@ -105,16 +127,40 @@ impl Service {
                 break;
             }
         }
+        if let Some(PreviewResult::Failed(diagnosis)) = &result {
+            let detail = format!("no answer: it failed at {}", diagnosis.stage.as_str());
+            let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Failed, detail);
+            self.0.store.record(&audit).await?;
+        }
+        let managed = access == Access::Manage;
         Ok(result.map(|result| Preview {
-            request_line: request_line(connector, &values, endpoint),
-            authorization: authorization(connector, &values),
-            result,
+            request_line: request_line(managed.then_some((connector, &values)), endpoint),
+            authorization: if managed { authorization(connector, &values) } else { HIDDEN.to_owned() },
+            result: if managed { result } else { without_fields(result) },
         }))
     }
 }
 
-fn request_line(connector: &Connector, values: &FieldValues, endpoint: &Endpoint) -> String {
-    let base = connector.api.base_url.preview(&Context::new(connector, values));
+/// What somebody is told who does not manage the credential: that it does not work, and nothing of its fields.
+fn without_fields(result: PreviewResult) -> PreviewResult {
+    let PreviewResult::Failed(diagnosis) = result else { return result };
+    let (summary, remedy) = match diagnosis.blame {
+        Blame::Input => ("The credential does not work.", "Ask whoever manages it to look at it, or use another one."),
+        Blame::Service | Blame::ThisServer => ("The service could not be reached.", "Try again in a while."),
+    };
+    PreviewResult::Failed(Diagnosis {
+        summary: summary.into(),
+        remedy: remedy.into(),
+        fields: Vec::new(),
+        service: None,
+        ..diagnosis
+    })
+}
+
+/// Method and address; without the beginning of the address where the values are not to be seen.
+fn request_line(seen: Option<(&Connector, &FieldValues)>, endpoint: &Endpoint) -> String {
+    let base = seen.map(|(connector, values)| connector.api.base_url.preview(&Context::new(connector, values)));
+    let base = base.unwrap_or_default();
     let mut line = format!("{} {}{}", endpoint.method.as_str(), base.trim_end_matches('/'), endpoint.path.as_str());
     if !endpoint.query.is_empty() {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&endpoint.query).finish();

@@ -7,6 +7,7 @@ use super::{
     audit::target,
     caller::Caller,
     credentials::{Tile, TileQuery},
+    rights::may_change,
 };
 use crate::{
     crypto::envelope::Place,
@@ -110,8 +111,13 @@ pub struct ResourceDetail {
     pub resource: Resource,
     /// Its credential.
     pub credential: Tile,
-    /// Other credentials of the same connector that it could use: the newest 50.
+    /// Other credentials of the same connector that it could use: the newest 50. None for somebody who may not change
+    /// the resource.
     pub alternatives: Vec<Tile>,
+    /// Whether the caller may make its request.
+    pub may_preview: bool,
+    /// Whether the caller may give it another credential, and delete it.
+    pub may_change: bool,
 }
 
 impl Service {
@@ -162,8 +168,8 @@ impl Service {
             let message = "This credential is gone. Go back and choose another one.";
             ResourceCreation::Invalid(vec![FieldError::new("credential", message)])
         };
-        match self.0.store.credential(credential).await? {
-            Some(row) if row.summary.connector == connector.id => {}
+        match self.usable(caller, credential).await? {
+            Some((row, _)) if row.summary.connector == connector.id => {}
             _ => return Ok(gone()),
         }
         let id = self.new_id();
@@ -187,34 +193,48 @@ impl Service {
             ResourceInsert::AlreadyCreated(earlier) => ResourceCreation::Created(earlier),
             ResourceInsert::CredentialGone => gone(),
             ResourceInsert::NameTaken => {
-                let message = format!("There is already a data {} named “{}”. Choose another name.", kind.as_str(), name.as_str());
+                let message = format!("You already have a data {} named “{}”. Choose another name.", kind.as_str(), name.as_str());
                 ResourceCreation::Invalid(vec![FieldError::new("name", message)])
             }
         })
     }
 
-    /// Resources of a kind, newest first, at most 50, beginning behind one.
+    /// Resources of a kind whose credential the caller may use, newest first, at most 50, beginning behind one.
     pub async fn resources(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         kind: ResourceKind,
         after: Option<ResourceId>,
     ) -> Result<ResourcePage, ServiceError> {
-        let mut rows = self.0.store.resources_page(kind, after, PAGE + 1).await?;
+        let viewer = self.viewer(caller, "seeing resources").await?;
+        let mut rows = self.0.store.resources_page(viewer, kind, after, PAGE + 1).await?;
         let page = PAGE as usize;
         let next = (rows.len() > page).then(|| rows[page - 1].id);
         rows.truncate(page);
         Ok(ResourcePage { resources: rows.into_iter().map(ResourceSummary::from).collect(), next })
     }
 
-    /// One resource as lists show it. Opens nothing that is sealed, so that what is damaged can be deleted.
+    /// One resource as lists show it, and whether the caller may change it. Opens nothing that is sealed, so that what
+    /// is damaged can be deleted.
     pub async fn resource_summary(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Option<(ResourceSummary, bool)>, ServiceError> {
+        let row = self.seen_resource(caller, kind, id).await?;
+        Ok(row.map(|row| (may_change(caller, &row), ResourceSummary::from(row))).map(|(change, summary)| (summary, change)))
+    }
+
+    /// The same for somebody who is about to delete it.
+    pub async fn resource_to_delete(
+        &self,
+        caller: &Caller,
         kind: ResourceKind,
         id: ResourceId,
     ) -> Result<Option<ResourceSummary>, ServiceError> {
-        Ok(self.0.store.resource(id).await?.filter(|row| row.kind == kind).map(ResourceSummary::from))
+        let changeable = self.changeable(caller, kind, id, "deleting a resource").await?;
+        Ok(changeable.map(|(_, row)| ResourceSummary::from(row)))
     }
 
     /// One resource. `search` narrows the credentials that it could use instead.
@@ -225,7 +245,8 @@ impl Service {
         id: ResourceId,
         search: Option<&str>,
     ) -> Result<Option<ResourceDetail>, ServiceError> {
-        let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(None) };
+        let Some(row) = self.seen_resource(caller, kind, id).await? else { return Ok(None) };
+        let may_change = may_change(caller, &row);
         let place = Place::resource_endpoint(id, row.endpoint_version, &row.connector);
         let bytes = self.open(&place, &row.endpoint)?;
         let endpoint = serde_json::from_slice(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })?;
@@ -241,16 +262,20 @@ impl Service {
             version: row.version,
         };
         // The credential cannot be deleted while the resource is there; if both are gone by now, so be it.
-        let Some(own) = self.0.store.credential(resource.credential).await? else { return Ok(None) };
-        let query =
-            TileQuery { connector: Some(resource.connector.clone()), search: search.map(str::to_owned), ..TileQuery::default() };
-        let mut alternatives = self.tiles(caller, &query).await?.tiles;
-        alternatives.retain(|tile| tile.id != resource.credential);
-        Ok(Some(ResourceDetail { resource, credential: self.tile(own), alternatives }))
+        let Some(credential) = self.credential_tile(caller, resource.credential).await? else { return Ok(None) };
+        let mut alternatives = Vec::new();
+        if may_change {
+            let search = search.map(str::to_owned);
+            let query = TileQuery { connector: Some(resource.connector.clone()), search, ..TileQuery::default() };
+            alternatives = self.tiles(caller, &query).await?.tiles;
+            alternatives.retain(|tile| tile.id != resource.credential);
+        }
+        let may_preview = caller.may(Permission::MakeResources);
+        Ok(Some(ResourceDetail { resource, credential, alternatives, may_preview, may_change }))
     }
 
     /// Uses another credential of the same connector from now on. False when there is no such resource, or
-    /// no such credential of its connector.
+    /// no such credential of its connector, for the caller.
     pub async fn change_credential(
         &self,
         caller: &Caller,
@@ -259,9 +284,9 @@ impl Service {
         credential: CredentialId,
     ) -> Result<bool, ServiceError> {
         loop {
-            let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(false) };
+            let Some((person, row)) = self.changeable(caller, kind, id, "changing a resource").await? else { return Ok(false) };
             let audit = self.done(caller, AuditAction::ChangeResource, target(TargetKind::Resource, id, row.name));
-            match self.0.store.set_resource_credential(id, credential, row.version, &audit).await? {
+            match self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await? {
                 ResourceChange::Changed => return Ok(true),
                 // Somebody changed something else of it in between; this choice still stands.
                 ResourceChange::Outdated => {}
@@ -270,11 +295,11 @@ impl Service {
         }
     }
 
-    /// Deletes a resource. False when there was none.
+    /// Deletes a resource. False when there was none for the caller.
     pub async fn delete_resource(&self, caller: &Caller, kind: ResourceKind, id: ResourceId) -> Result<bool, ServiceError> {
-        let Some(row) = self.0.store.resource(id).await?.filter(|row| row.kind == kind) else { return Ok(false) };
+        let Some((person, row)) = self.changeable(caller, kind, id, "deleting a resource").await? else { return Ok(false) };
         let audit = self.done(caller, AuditAction::DeleteResource, target(TargetKind::Resource, id, row.name));
-        Ok(self.0.store.delete_resource(id, kind, &audit).await?)
+        Ok(self.0.store.delete_resource(person, id, kind, &audit).await?)
     }
 }
 

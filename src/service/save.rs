@@ -183,7 +183,8 @@ impl Service {
         Ok(stored.is_some_and(|row| name_key(&row.summary.name) == name_key(raw.name.trim())))
     }
 
-    /// The name is taken: by somebody else, or by this very form, sent twice, whose other half was faster.
+    /// The name is taken: by another credential of the owner, or by this very form, sent twice, whose other half was
+    /// faster. What others call theirs does not matter, and is not told.
     async fn name_taken(
         &self,
         owner: UserId,
@@ -195,7 +196,7 @@ impl Service {
             return Ok(SaveOutcome::Saved(credential));
         }
         let name = raw.name.trim();
-        let message = format!("There is already a {} credential named “{name}”. Choose another name.", connector.name);
+        let message = format!("You already have a {} credential named “{name}”. Choose another name.", connector.name);
         Ok(SaveOutcome::Invalid { errors: vec![FieldError::new("name", message)], form })
     }
 

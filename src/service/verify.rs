@@ -47,22 +47,27 @@ impl Service {
     }
 
     /// Verifies a stored credential again and keeps what it finds. `None` when there is no such credential,
-    /// or its connector is no longer known.
+    /// for the caller, or its connector is no longer known.
     pub async fn test_credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
-        let Some(row) = self.0.store.credential(id).await? else { return Ok(None) };
+        let Some((_, row)) = self.managed(caller, id, "testing a credential").await? else { return Ok(None) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
         let values = self.open_values(&row.summary, &row.secret)?;
-        let verification = match self.verify(connector, &values, &crate::domain::verification::Unobserved).await {
-            Ok(verified) => {
-                self.keep_token(id, row.summary.version, &verified.token).await?;
-                verified.verification
-            }
-            Err(verification) => verification,
+        let (verification, token) = match self.verify(connector, &values, &crate::domain::verification::Unobserved).await {
+            Ok(verified) => (verified.verification, Some(verified.token)),
+            Err(verification) => (verification, None),
         };
         let outcome = if verification.failure.is_none() { AuditOutcome::Done } else { AuditOutcome::Failed };
+        let detail = match &verification.failure {
+            Some(failure) => format!("failed at {}", failure.stage.as_str()),
+            None => String::new(),
+        };
         let about = target(TargetKind::Credential, id, row.summary.name);
-        let audit = self.audit(caller, AuditAction::VerifyCredential, about, outcome, "");
+        let audit = self.audit(caller, AuditAction::VerifyCredential, about, outcome, detail);
         self.0.store.record_verification(id, &self.sealed_verification(id, &verification), Some(&audit)).await?;
+        // Only now: what cannot be recorded leaves nothing behind.
+        if let Some(token) = token {
+            self.keep_token(id, row.summary.version, &token).await?;
+        }
         Ok(Some(verification))
     }
 

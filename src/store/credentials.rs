@@ -8,6 +8,7 @@ use super::{
     audit::append_audit,
     database::{reading, transaction},
     lookups,
+    lookups::access,
     verifications::insert_verification,
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         connector::ConnectorId,
         credential::{CredentialId, CredentialStatus, CredentialSummary},
         naming::{Description, Name, name_key},
+        permission::{Access, Sharing},
         time::Timestamp,
     },
 };
@@ -34,7 +36,7 @@ pub struct NewCredential<'a> {
     pub id: CredentialId,
     /// The connector whose fields it fills.
     pub connector: &'a ConnectorId,
-    /// Its name, unique for the connector.
+    /// Its name, unique for its owner and connector.
     pub name: &'a Name,
     /// Its description.
     pub description: &'a Description,
@@ -79,13 +81,15 @@ pub enum CredentialDelete {
     Deleted,
     /// So many resources use it; nothing is deleted.
     InUse(i64),
-    /// There is no such credential.
+    /// There is no such credential that this person may manage.
     NotFound,
 }
 
 /// Which credentials a page shows.
 #[derive(Debug, Clone, Copy)]
 pub struct CredentialQuery<'a> {
+    /// Who looks; only what they may use is found.
+    pub viewer: UserId,
     /// Only those of this connector.
     pub connector: Option<&'a ConnectorId>,
     /// Only those that have this in their name or description; a key as [`name_key`] makes it.
@@ -105,6 +109,23 @@ pub struct CredentialRow {
     pub secret: Sealed,
     /// How many resources use it.
     pub used_by: i64,
+    /// Whose it is; nobody's before the first account was made.
+    pub owner: Option<Owner>,
+    /// Whether it is open to all.
+    pub sharing: Sharing,
+    /// What the viewer may do with it, whatever their role.
+    pub access: Option<Access>,
+}
+
+/// Whose something is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The account.
+    pub id: UserId,
+    /// The name of the person.
+    pub name: String,
+    /// The e-mail address.
+    pub email: String,
 }
 
 impl Store {
@@ -162,10 +183,10 @@ impl Store {
         })
     }
 
-    /// A page of credentials, newest first.
+    /// A page of the credentials that the viewer may use, newest first.
     pub async fn credentials_page(&self, query: &CredentialQuery<'_>) -> Result<Vec<CredentialRow>, StoreError> {
+        let (viewer, limit) = (query.viewer, query.limit);
         let below = query.after.unwrap_or(Uuid::max());
-        let limit = query.limit;
         let pattern = match query.search.map(like_pattern) {
             Some(None) => return Ok(Vec::new()),
             Some(pattern) => pattern,
@@ -173,21 +194,37 @@ impl Store {
         };
         let rows: Vec<Row> = reading!(self, pool => {
             let page = match (query.connector, &pattern) {
-                (Some(connector), None) => sqlx::query_as(lookups::TILES).bind(connector.as_str()).bind(below).bind(limit),
-                (Some(connector), Some(pattern)) => {
-                    sqlx::query_as(lookups::TILES_FOUND).bind(connector.as_str()).bind(below).bind(limit).bind(pattern)
+                (Some(connector), None) => {
+                    sqlx::query_as(lookups::TILES).bind(viewer).bind(connector.as_str()).bind(below).bind(limit)
                 }
-                (None, None) => sqlx::query_as(lookups::CREDENTIALS).bind(below).bind(limit),
-                (None, Some(pattern)) => sqlx::query_as(lookups::CREDENTIALS_FOUND).bind(below).bind(limit).bind(pattern),
+                (Some(connector), Some(pattern)) => {
+                    let tiles = sqlx::query_as(lookups::TILES_FOUND).bind(viewer).bind(connector.as_str());
+                    tiles.bind(below).bind(limit).bind(pattern)
+                }
+                (None, None) => sqlx::query_as(lookups::CREDENTIALS).bind(viewer).bind(below).bind(limit),
+                (None, Some(pattern)) => {
+                    sqlx::query_as(lookups::CREDENTIALS_FOUND).bind(viewer).bind(below).bind(limit).bind(pattern)
+                }
             };
             page.fetch_all(pool).await?
         });
         rows.into_iter().map(CredentialRow::try_from).collect()
     }
 
-    /// One credential.
+    /// One credential, whoever may use it. Only for what acts for a resource or for its owner: what is done for
+    /// somebody else asks for [`Self::credential_for`].
     pub async fn credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
-        let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::CREDENTIAL).bind(id).fetch_optional(pool).await?);
+        self.credential_row(Uuid::nil(), id).await
+    }
+
+    /// One credential, if the viewer may use it.
+    pub async fn credential_for(&self, viewer: UserId, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
+        Ok(self.credential_row(viewer, id).await?.filter(|row| row.access.is_some()))
+    }
+
+    async fn credential_row(&self, viewer: UserId, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
+        let row: Option<Row> =
+            reading!(self, pool => sqlx::query_as(lookups::CREDENTIAL).bind(viewer).bind(id).fetch_optional(pool).await?);
         row.map(CredentialRow::try_from).transpose()
     }
 
@@ -203,9 +240,11 @@ impl Store {
         }))
     }
 
-    /// The names of a connector's credentials that have this fingerprint, but for one; at most 20.
+    /// The names of a connector's credentials that have this fingerprint and that the viewer may use, but for one; at
+    /// most 20.
     pub async fn credentials_with_fingerprint(
         &self,
+        viewer: UserId,
         connector: &ConnectorId,
         fingerprint: &[u8],
         except: Option<CredentialId>,
@@ -213,22 +252,29 @@ impl Store {
         let except = except.unwrap_or(Uuid::nil());
         Ok(reading!(self, pool => {
             let lookup = sqlx::query_scalar(lookups::FINGERPRINT);
-            lookup.bind(connector.as_str()).bind(fingerprint).bind(except).fetch_all(pool).await?
+            lookup.bind(viewer).bind(connector.as_str()).bind(fingerprint).bind(except).fetch_all(pool).await?
         }))
     }
 
-    /// Credentials that did not work when they were last tried, newest first, at most `limit`.
-    pub async fn credentials_needing_attention(&self, limit: i64) -> Result<Vec<CredentialRow>, StoreError> {
-        let rows: Vec<Row> = reading!(self, pool => sqlx::query_as(lookups::ATTENTION).bind(limit).fetch_all(pool).await?);
+    /// Credentials that the viewer may use and that did not work when they were last tried, newest first, at most
+    /// `limit`.
+    pub async fn credentials_needing_attention(&self, viewer: UserId, limit: i64) -> Result<Vec<CredentialRow>, StoreError> {
+        let rows: Vec<Row> =
+            reading!(self, pool => sqlx::query_as(lookups::ATTENTION).bind(viewer).bind(limit).fetch_all(pool).await?);
         rows.into_iter().map(CredentialRow::try_from).collect()
     }
 
-    /// Deletes a credential that no resource uses. The foreign key decides, so that a resource which is
-    /// made at the same moment either keeps its credential or is refused.
-    pub async fn delete_credential(&self, id: CredentialId, audit: &Audit<'_>) -> Result<CredentialDelete, StoreError> {
-        const DELETE: &str = "DELETE FROM credentials WHERE id = $1";
+    /// Deletes a credential that no resource uses, for somebody who may manage it at this moment. The foreign key
+    /// decides, so that a resource which is made at the same moment either keeps its credential or is refused.
+    pub async fn delete_credential(
+        &self,
+        manager: UserId,
+        id: CredentialId,
+        audit: &Audit<'_>,
+    ) -> Result<CredentialDelete, StoreError> {
+        const DELETE: &str = concat!("DELETE FROM credentials AS c WHERE c.id = $2 AND ", access!(), " = 'manage'");
         let refused = transaction!(self, transaction => {
-            match sqlx::query(DELETE).bind(id).execute(&mut *transaction).await.map(|done| done.rows_affected()) {
+            match sqlx::query(DELETE).bind(manager).bind(id).execute(&mut *transaction).await.map(|done| done.rows_affected()) {
                 Ok(0) => return Ok(CredentialDelete::NotFound),
                 Ok(_) => {
                     append_audit!(transaction, audit);
@@ -268,6 +314,12 @@ pub(super) fn like_pattern(search: &str) -> Option<String> {
     Some(pattern)
 }
 
+/// What the viewer may do, as a statement answers it.
+pub(super) fn access_of(word: Option<String>) -> Result<Option<Access>, StoreError> {
+    let wrong = StoreError::Row { table: "credential_shares", column: "access" };
+    word.map(|word| Access::parse(&word).ok_or(wrong)).transpose()
+}
+
 #[derive(FromRow)]
 struct Row {
     id: Uuid,
@@ -282,6 +334,11 @@ struct Row {
     wrapped_key: Vec<u8>,
     ciphertext: Vec<u8>,
     used_by: i64,
+    owner: Option<Uuid>,
+    owner_name: Option<String>,
+    owner_email: Option<String>,
+    sharing: String,
+    access: Option<String>,
 }
 
 impl TryFrom<Row> for CredentialRow {
@@ -302,6 +359,13 @@ impl TryFrom<Row> for CredentialRow {
             },
             secret: Sealed { key_id: row.key_id, wrapped_key: row.wrapped_key, ciphertext: row.ciphertext },
             used_by: row.used_by,
+            owner: row.owner.map(|id| Owner {
+                id,
+                name: row.owner_name.unwrap_or_default(),
+                email: row.owner_email.unwrap_or_default(),
+            }),
+            sharing: Sharing::parse(&row.sharing).ok_or(wrong("sharing"))?,
+            access: access_of(row.access)?,
         })
     }
 }

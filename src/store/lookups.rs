@@ -49,9 +49,8 @@ pub const USERS: &str = user_rows!("WHERE id < $1 ORDER BY id DESC LIMIT $2");
 /// Accounts that match a search: id to go on below, limit, LIKE pattern.
 pub const USERS_FOUND: &str = user_rows!("WHERE id < $1 AND search_key LIKE $3 ESCAPE '\\' ORDER BY id DESC LIMIT $2");
 
-/// How many active administrators there are, at most 1. No parameters.
-pub const ANY_ADMINISTRATOR: &str =
-    "SELECT COUNT(*) FROM (SELECT id FROM users WHERE role = 'administrator' AND state = 'active' LIMIT 1) AS found";
+/// How many active administrators there are. No parameters.
+pub const ADMINISTRATORS: &str = "SELECT COUNT(*) FROM users WHERE role = 'administrator' AND state = 'active'";
 
 /// Whose link to choose a password this is: the hash of the link, the time.
 pub const PASSWORD_LINK: &str = "SELECT owner FROM password_links WHERE hash = $1 AND expires_at > $2";
@@ -140,45 +139,132 @@ pub const LATEST_OPEN_DRAFT: &str = "SELECT id, owner, connector, credential, se
     FROM drafts WHERE owner = $1 AND connector = $2 AND expires_at > $3 AND credential IS NULL
     ORDER BY updated_at DESC LIMIT 1";
 
-// CROSS JOIN, because SQLite then reads the tables in this order: it would sometimes begin with all
-// secrets. To PostgreSQL it is a join like any other.
-macro_rules! credential_rows {
-    ($rest:literal) => {
+/// What the viewer, `$1`, may do with the credential `c`: `manage`, `use`, or NULL where there is no such credential
+/// for them. `manage` is the lesser of the two words.
+macro_rules! access {
+    () => {
+        "COALESCE(CASE WHEN c.owner = $1 THEN 'manage' END,
+            (SELECT MIN(a.access) FROM credential_shares a WHERE a.credential = c.id AND (a.person = $1
+                OR EXISTS (SELECT 1 FROM group_members m WHERE m.group_id = a.group_id AND m.member = $1))),
+            CASE WHEN c.sharing = 'everyone' THEN 'use' END)"
+    };
+}
+pub(super) use access;
+
+/// The ids of the newest credentials that exist for the viewer, `$1`: one's own, those that are open to all, those
+/// that are shared with the person, those that are shared with a group. Each branch is read by an index that gives
+/// it in the order of ids and is cut at the limit, so that it does not matter how many credentials there are of
+/// others. Only what is shared with groups is sorted first.
+macro_rules! visible {
+    ($of_credential:expr, $of_share:expr, $joined:expr, $limit:expr) => {
         concat!(
-            "SELECT c.id, c.connector, c.name, c.description, c.status, c.verified_at, c.created_at, c.version,
-            s.key_id, s.wrapped_key, s.ciphertext,
-            (SELECT COUNT(*) FROM resources r WHERE r.credential = c.id) AS used_by
-            FROM credentials c CROSS JOIN credential_secrets s WHERE s.credential = c.id AND s.state = 'active' AND ",
-            $rest
+            "SELECT id FROM (SELECT o.id FROM credentials o WHERE o.owner = $1",
+            $of_credential,
+            " ORDER BY o.id DESC LIMIT ",
+            $limit,
+            ") AS own UNION SELECT id FROM (SELECT o.id FROM credentials o WHERE o.sharing = 'everyone'",
+            $of_credential,
+            " ORDER BY o.id DESC LIMIT ",
+            $limit,
+            ") AS open_to_all UNION SELECT id FROM (SELECT s.credential AS id FROM credential_shares s",
+            $joined,
+            " WHERE s.person = $1",
+            $of_share,
+            " ORDER BY s.credential DESC LIMIT ",
+            $limit,
+            ") AS personal UNION SELECT id FROM (SELECT DISTINCT s.credential AS id
+                FROM group_members m CROSS JOIN credential_shares s",
+            $joined,
+            " WHERE m.member = $1 AND s.group_id = m.group_id",
+            $of_share,
+            " ORDER BY 1 DESC LIMIT ",
+            $limit,
+            ") AS of_groups"
         )
     };
 }
 
-/// The tiles of a connector: connector, id to go on below, limit.
-pub const TILES: &str = credential_rows!("c.connector = $1 AND c.id < $2 ORDER BY c.id DESC LIMIT $3");
+macro_rules! credential_columns {
+    () => {
+        concat!(
+            "SELECT c.id, c.connector, c.name, c.description, c.status, c.verified_at, c.created_at, c.version, c.sharing,
+            s.key_id, s.wrapped_key, s.ciphertext,
+            (SELECT COUNT(*) FROM resources r WHERE r.credential = c.id) AS used_by,
+            c.owner, (SELECT u.name FROM users u WHERE u.id = c.owner) AS owner_name,
+            (SELECT u.email FROM users u WHERE u.id = c.owner) AS owner_email, ",
+            access!(),
+            " AS access "
+        )
+    };
+}
 
-/// The tiles of a connector that match a search: connector, id to go on below, limit, LIKE pattern.
-pub const TILES_FOUND: &str =
-    credential_rows!("c.connector = $1 AND c.id < $2 AND c.search_key LIKE $4 ESCAPE '\\' ORDER BY c.id DESC LIMIT $3");
+// CROSS JOIN, because SQLite then reads the tables in this order: it would sometimes begin with all
+// secrets. To PostgreSQL it is a join like any other.
+macro_rules! credential_rows {
+    ($($rest:expr),+) => {
+        concat!(
+            credential_columns!(),
+            "FROM credentials c CROSS JOIN credential_secrets s WHERE s.credential = c.id AND s.state = 'active' AND ",
+            $($rest),+
+        )
+    };
+}
 
-/// All credentials: id to go on below, limit.
-pub const CREDENTIALS: &str = credential_rows!("c.id < $1 ORDER BY c.id DESC LIMIT $2");
+macro_rules! credential_page {
+    ($of_credential:expr, $of_share:expr, $joined:expr, $limit:expr) => {
+        concat!(
+            credential_columns!(),
+            "FROM (SELECT id FROM (",
+            visible!($of_credential, $of_share, $joined, $limit),
+            ") AS visible ORDER BY id DESC LIMIT ",
+            $limit,
+            ") AS page CROSS JOIN credentials c CROSS JOIN credential_secrets s
+            WHERE c.id = page.id AND s.credential = c.id AND s.state = 'active' ORDER BY c.id DESC"
+        )
+    };
+}
 
-/// All credentials that match a search: id to go on below, limit, LIKE pattern.
-pub const CREDENTIALS_FOUND: &str = credential_rows!("c.id < $1 AND c.search_key LIKE $3 ESCAPE '\\' ORDER BY c.id DESC LIMIT $2");
+/// The tiles of a connector: viewer, connector, id to go on below, limit.
+pub const TILES: &str =
+    credential_page!(" AND o.connector = $2 AND o.id < $3", " AND s.connector = $2 AND s.credential < $3", "", "$4");
 
-/// Credentials that somebody should look at: limit.
-pub const ATTENTION: &str = credential_rows!("c.status <> 'verified' ORDER BY c.id DESC LIMIT $1");
+/// The tiles of a connector that match a search: viewer, connector, id to go on below, limit, LIKE pattern.
+pub const TILES_FOUND: &str = credential_page!(
+    " AND o.connector = $2 AND o.id < $3 AND o.search_key LIKE $5 ESCAPE '\\'",
+    " AND s.connector = $2 AND s.credential < $3 AND o.id = s.credential AND o.search_key LIKE $5 ESCAPE '\\'",
+    " CROSS JOIN credentials o",
+    "$4"
+);
 
-/// One credential: its id.
-pub const CREDENTIAL: &str = credential_rows!("c.id = $1");
+/// All credentials: viewer, id to go on below, limit.
+pub const CREDENTIALS: &str = credential_page!(" AND o.id < $2", " AND s.credential < $2", "", "$3");
+
+/// All credentials that match a search: viewer, id to go on below, limit, LIKE pattern.
+pub const CREDENTIALS_FOUND: &str = credential_page!(
+    " AND o.id < $2 AND o.search_key LIKE $4 ESCAPE '\\'",
+    " AND s.credential < $2 AND o.id = s.credential AND o.search_key LIKE $4 ESCAPE '\\'",
+    " CROSS JOIN credentials o",
+    "$3"
+);
+
+/// Credentials that somebody should look at: viewer, limit.
+pub const ATTENTION: &str = credential_rows!("c.status <> 'verified' AND ", access!(), " IS NOT NULL ORDER BY c.id DESC LIMIT $2");
+
+/// One credential, whether the viewer may use it or not: viewer, its id.
+pub const CREDENTIAL: &str = credential_rows!("c.id = $2");
 
 /// The credential of a name: connector, owner, key of the name.
 pub const CREDENTIAL_NAMED: &str = "SELECT id FROM credentials WHERE connector = $1 AND owner = $2 AND name_key = $3";
 
-/// Names of credentials with a fingerprint: connector, fingerprint, id of one to leave out.
-pub const FINGERPRINT: &str =
-    "SELECT name FROM credentials WHERE connector = $1 AND fingerprint = $2 AND id <> $3 ORDER BY name_key LIMIT 20";
+/// Names of credentials with a fingerprint: viewer, connector, fingerprint, id of one to leave out.
+pub const FINGERPRINT: &str = concat!(
+    "SELECT c.name FROM credentials c WHERE c.connector = $2 AND c.fingerprint = $3 AND c.id <> $4 AND ",
+    access!(),
+    " IS NOT NULL ORDER BY c.name_key LIMIT 20"
+);
+
+/// How many credentials exist for the viewer, counted no further than the limit: viewer, limit.
+pub const VISIBLE_COUNT: &str = concat!("SELECT COUNT(*) FROM (", visible!("", "", "", "$2"), ") AS visible");
 
 /// The verifications of a credential, newest first: credential, limit.
 pub const VERIFICATIONS: &str =
@@ -187,27 +273,196 @@ pub const VERIFICATIONS: &str =
 /// The access token of a credential: credential.
 pub const ACCESS_TOKEN: &str = "SELECT version, sealed, expires_at FROM access_tokens WHERE credential = $1";
 
-macro_rules! resource_rows {
-    ($rest:literal) => {
+macro_rules! resource_columns {
+    () => {
         concat!(
-            "SELECT r.id, r.kind, r.name, r.description, r.connector, r.credential, r.endpoint, r.endpoint_version, r.created_at, r.version, ",
-            "c.name AS credential_name, c.status AS credential_status FROM resources r JOIN credentials c ON c.id = r.credential ",
-            $rest
+            "SELECT r.id, r.owner, r.kind, r.name, r.description, r.connector, r.credential, r.endpoint, r.endpoint_version,
+            r.created_at, r.version, c.name AS credential_name, c.status AS credential_status, ",
+            access!(),
+            " AS access FROM "
         )
     };
 }
 
-/// One resource: its id.
-pub const RESOURCE: &str = resource_rows!("WHERE r.id = $1");
+macro_rules! resource_rows {
+    ($($rest:expr),+) => {
+        concat!(resource_columns!(), "resources r CROSS JOIN credentials c WHERE c.id = r.credential AND ", $($rest),+)
+    };
+}
 
-/// The resources of a kind: kind, id to go on below, limit.
-pub const RESOURCES: &str = resource_rows!("WHERE r.kind = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3");
+/// One resource, whether the viewer may use its credential or not: viewer, its id.
+pub const RESOURCE: &str = resource_rows!("r.id = $2");
 
-/// The resources that use a credential: credential, limit.
-pub const RESOURCES_OF_CREDENTIAL: &str = resource_rows!("WHERE r.credential = $1 ORDER BY r.id DESC LIMIT $2");
+/// The resources of a kind, for a viewer who sees many credentials: viewer, kind, id to go on below, limit.
+///
+/// Walks through the resources until there are enough that the viewer may see.
+pub const RESOURCES: &str = resource_rows!("r.kind = $2 AND r.id < $3 AND ", access!(), " IS NOT NULL ORDER BY r.id DESC LIMIT $4");
+
+/// The same for a viewer who sees few credentials: viewer, kind, id to go on below, limit, how many credentials.
+///
+/// Begins with the credentials, so that it does not walk through the resources of everybody else.
+pub const RESOURCES_OF_FEW: &str = concat!(
+    resource_columns!(),
+    "(SELECT id FROM (",
+    visible!("", "", "", "$5"),
+    ") AS few LIMIT $5) AS visible CROSS JOIN credentials c CROSS JOIN resources r
+    WHERE c.id = visible.id AND r.credential = c.id AND r.kind = $2 AND r.id < $3 ORDER BY r.id DESC LIMIT $4"
+);
+
+/// The resources that use a credential: viewer, credential, limit.
+pub const RESOURCES_OF_CREDENTIAL: &str = resource_rows!("r.credential = $2 ORDER BY r.id DESC LIMIT $3");
 
 /// How many resources use a credential: credential.
 pub const RESOURCE_COUNT: &str = "SELECT COUNT(*) FROM resources WHERE credential = $1";
 
 /// The resource that a form made: the form's id, its owner.
 pub const RESOURCE_OF_FORM: &str = "SELECT id FROM resources WHERE form_id = $1 AND owner = $2";
+
+// CROSS JOIN, so that SQLite begins with the keys and not with all accounts.
+macro_rules! api_key_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT k.id, k.name, k.hint, k.scopes, k.restricted, k.created_at, k.expires_at, k.last_used_at, k.revoked_at,
+            k.owner, u.email, u.name AS owner_name, u.role, u.state FROM api_keys k CROSS JOIN users u WHERE u.id = k.owner AND ",
+            $rest
+        )
+    };
+}
+
+/// An API key with its account: its hash.
+pub const API_KEY_BY_HASH: &str = api_key_rows!("k.hash = $1");
+
+/// An API key with its account: its id.
+pub const API_KEY: &str = api_key_rows!("k.id = $1");
+
+/// All API keys: id to go on below, limit.
+pub const API_KEYS: &str = api_key_rows!("k.id < $1 ORDER BY k.id DESC LIMIT $2");
+
+/// The API key that a form made: the form's id.
+pub const API_KEY_OF_FORM: &str = "SELECT id FROM api_keys WHERE form_id = $1";
+
+/// The resources that an API key is for: its id.
+pub const RESOURCES_OF_API_KEY: &str = "SELECT r.id, r.kind, r.name FROM api_key_resources k CROSS JOIN resources r
+    WHERE k.api_key = $1 AND r.id = k.resource ORDER BY k.resource";
+
+/// An active account: the key of its e-mail address.
+pub const API_KEY_OWNER: &str = "SELECT id, email, name, role FROM users WHERE email_key = $1 AND state = 'active'";
+
+/// Active accounts: key of the e-mail address to go on above, limit.
+pub const API_KEY_OWNERS: &str =
+    "SELECT id, email, name, role FROM users WHERE email_key > $1 AND state = 'active' ORDER BY email_key LIMIT $2";
+/// The resource of a name: kind, owner, key of the name.
+pub const RESOURCE_NAMED: &str = "SELECT id FROM resources WHERE kind = $1 AND owner = $2 AND name_key = $3";
+
+/// With whom a credential is shared, at most 1,000: credential.
+pub const SHARES: &str = "SELECT s.id, s.access, s.person, s.group_id,
+    (SELECT u.name FROM users u WHERE u.id = s.person) AS person_name,
+    (SELECT u.email FROM users u WHERE u.id = s.person) AS person_email,
+    (SELECT g.name FROM user_groups g WHERE g.id = s.group_id) AS group_name
+    FROM credential_shares s WHERE s.credential = $1 LIMIT 1000";
+
+/// Whom a credential can be shared with, by e-mail address: the key to begin with, limit.
+pub const PEOPLE_TO_SHARE_WITH: &str =
+    "SELECT email, name FROM users WHERE email_key >= $1 AND state = 'active' ORDER BY email_key LIMIT $2";
+
+/// The groups that a credential can be shared with, by name: the key to begin with, limit.
+pub const GROUPS_TO_SHARE_WITH: &str = "SELECT name FROM user_groups WHERE name_key >= $1 ORDER BY name_key LIMIT $2";
+
+/// The person of an e-mail address, whose account is in use: the key of the address.
+pub const PERSON_TO_SHARE_WITH: &str = "SELECT id, email FROM users WHERE email_key = $1 AND state = 'active'";
+
+/// The group of a name: the key of the name.
+pub const GROUP_TO_SHARE_WITH: &str = "SELECT id, name FROM user_groups WHERE name_key = $1";
+
+/// The end of the audit trail. No parameters.
+pub const AUDIT_END: &str = "SELECT seq, at, hash FROM audit_head WHERE singleton = 1";
+
+/// The first event that is not before a time: the time. Times never fall along the trail.
+pub const AUDIT_PLACE_AT: &str = "SELECT seq FROM audit_events WHERE at >= $1 ORDER BY at, seq LIMIT 1";
+
+/// One way to search the audit trail, in either direction. The parameters: the first place, the place to stop before, the
+/// limit, then what is searched for. Where something is, places are counted backwards, as in the indexes: both are
+/// negative.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditLookup {
+    /// From the newest event to the oldest.
+    pub newest_first: &'static str,
+    /// From the oldest event to the newest.
+    pub oldest_first: &'static str,
+}
+
+macro_rules! audit_rows {
+    ($rest:expr) => {
+        concat!(
+            "SELECT seq, at, actor_kind, actor, actor_name, action, target_kind, target, target_name, outcome, address, request,
+            detail, hash FROM audit_events WHERE ",
+            $rest,
+            " LIMIT $3"
+        )
+    };
+}
+
+macro_rules! audit_lookup {
+    ($wanted:literal) => {
+        AuditLookup {
+            newest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq")),
+            oldest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq DESC")),
+        }
+    };
+}
+
+/// All events.
+pub const AUDIT: AuditLookup = AuditLookup {
+    newest_first: audit_rows!("seq >= $1 AND seq < $2 ORDER BY seq DESC"),
+    oldest_first: audit_rows!("seq >= $1 AND seq < $2 ORDER BY seq"),
+};
+
+/// Those of a person.
+pub const AUDIT_OF_ACTOR: AuditLookup = audit_lookup!("actor = $4");
+
+/// Those on a thing.
+pub const AUDIT_OF_TARGET: AuditLookup = audit_lookup!("target = $4");
+
+/// Those of an action.
+pub const AUDIT_OF_ACTION: AuditLookup = audit_lookup!("action = $4");
+
+/// Those of a person and an action.
+pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!("actor = $4 AND action = $5");
+
+/// Those on a thing and of an action.
+pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!("target = $4 AND action = $5");
+
+/// Those of a person on a thing.
+pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!("actor = $4 AND target = $5");
+
+/// Those of a person on a thing and of an action.
+pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!("actor = $4 AND target = $5 AND action = $6");
+
+/// The account of an e-mail address: the key of the address.
+pub const AUDIT_PERSON: &str = "SELECT id, email FROM users WHERE email_key = $1";
+
+/// E-mail addresses in the order of their keys: the key to begin behind, limit.
+pub const AUDIT_PEOPLE: &str = "SELECT email FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2";
+
+/// The credentials of a name, of all connectors and owners: key of the name, limit.
+pub const AUDIT_CREDENTIALS: &str = "SELECT c.id, c.connector, c.name, u.email AS owner FROM credentials c
+    LEFT JOIN users u ON u.id = c.owner WHERE c.name_key = $1 ORDER BY c.name_key DESC, c.id DESC LIMIT $2";
+
+macro_rules! fifty {
+    () => {
+        "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+        $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48,
+        $49, $50)"
+    };
+}
+
+/// How many ids [`AUDIT_PAGES`] takes.
+pub const AUDIT_PAGES_OF: usize = 50;
+
+/// Which of these things have a page of their own: fifty ids.
+pub const AUDIT_PAGES: &str = concat!(
+    "SELECT id, 'credential' AS kind FROM credentials WHERE id IN ",
+    fifty!(),
+    " UNION ALL SELECT id, kind FROM resources WHERE id IN ",
+    fifty!()
+);

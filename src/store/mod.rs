@@ -6,7 +6,9 @@
 
 mod access_epoch;
 mod access_tokens;
+mod api_keys;
 mod audit;
+mod audit_trail;
 mod credentials;
 mod database;
 mod drafts;
@@ -23,12 +25,15 @@ mod people;
 mod resources;
 mod second_factor;
 mod sessions;
+mod shares;
 mod sign_in_limits;
 mod users;
 mod verifications;
 
 pub use access_tokens::AccessTokenRow;
-pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential};
+pub use api_keys::{ApiKeyInsert, ApiKeyOwner, ApiKeyResource, ApiKeyRow, NewApiKey};
+pub use audit_trail::{AuditCredential, AuditEnd, AuditOrder, AuditRow, AuditSelection};
+pub use credentials::{CredentialDelete, CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, Owner};
 pub use drafts::{DraftRow, DraftState, NewDraft};
 pub use error::StoreError;
 pub use groups::{GroupChange, GroupMember, GroupRow, GroupShare};
@@ -39,6 +44,7 @@ pub use people::{StateChange, UserChange, UserChanged};
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
 pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
+pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};
 pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
 pub use users::{NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};

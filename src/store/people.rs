@@ -64,8 +64,8 @@ pub enum StateChange {
 /// and then sees what it did.
 macro_rules! has_administrator {
     ($transaction:expr) => {{
-        let found: i64 = sqlx::query_scalar(lookups::ANY_ADMINISTRATOR).fetch_one(&mut *$transaction).await?;
-        found > 0
+        let administrators: i64 = sqlx::query_scalar(lookups::ADMINISTRATORS).fetch_one(&mut *$transaction).await?;
+        administrators > 0
     }};
 }
 

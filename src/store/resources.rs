@@ -6,8 +6,10 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     audit::append_audit,
+    credentials::access_of,
     database::{reading, transaction, writing},
     lookups,
+    lookups::access,
 };
 use crate::domain::{
     account::UserId,
@@ -15,6 +17,7 @@ use crate::domain::{
     connector::ConnectorId,
     credential::{CredentialId, CredentialStatus},
     naming::{Description, Name},
+    permission::Access,
     resource::{ResourceId, ResourceKind},
     time::Timestamp,
 };
@@ -53,7 +56,7 @@ pub enum ResourceInsert {
     NameTaken,
     /// The same form has already made this resource.
     AlreadyCreated(ResourceId),
-    /// The credential does not exist any more, or is of another connector.
+    /// The credential does not exist for the owner any more, or is of another connector.
     CredentialGone,
 }
 
@@ -64,9 +67,9 @@ pub enum ResourceChange {
     Changed,
     /// Somebody else has changed it since the version that was seen.
     Outdated,
-    /// The credential does not exist any more, or is of another connector.
+    /// The credential does not exist for this person any more, or is of another connector.
     CredentialGone,
-    /// There is no such resource.
+    /// There is no such resource that this person may change.
     NotFound,
 }
 
@@ -75,6 +78,8 @@ pub enum ResourceChange {
 pub struct ResourceRow {
     /// Its id.
     pub id: ResourceId,
+    /// Who made it; nobody known before the first account was made.
+    pub owner: Option<UserId>,
     /// Source or destination.
     pub kind: ResourceKind,
     /// Its name.
@@ -97,19 +102,44 @@ pub struct ResourceRow {
     pub credential_name: String,
     /// Whether the credential worked when it was last tried.
     pub credential_status: CredentialStatus,
+    /// What the viewer may do with the credential, whatever their role. Without any access there is no such resource
+    /// for them.
+    pub access: Option<Access>,
+}
+
+/// How many credentials are few: where somebody sees no more, their resources are found by way of them.
+const FEW: i64 = 100;
+
+/// Whether the person, `$1`, may change the resource `r`: it is their own and they may use its credential, or they
+/// manage its credential.
+macro_rules! may_change {
+    () => {
+        concat!(
+            "EXISTS (SELECT 1 FROM credentials c WHERE c.id = r.credential AND (",
+            access!(),
+            " = 'manage' OR (r.owner = $1 AND ",
+            access!(),
+            " IS NOT NULL)))"
+        )
+    };
 }
 
 impl Store {
-    /// Stores a resource.
+    /// Stores a resource, if its owner may use its credential at this moment.
     pub async fn insert_resource(&self, new: &NewResource<'_>, audit: &Audit<'_>) -> Result<ResourceInsert, StoreError> {
-        const INSERT: &str = "INSERT INTO resources (id, owner, kind, name, name_key, description, connector, credential, endpoint,
+        const INSERT: &str = concat!(
+            "INSERT INTO resources (id, owner, kind, name, name_key, description, connector, credential, endpoint,
                 endpoint_version, created_at, version, form_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, 1, $11) ON CONFLICT DO NOTHING";
+            SELECT $2, $1, $3, $4, $5, $6, $7, $8, $9, 1, $10, 1, $11 FROM credentials c
+            WHERE c.id = $8 AND c.connector = $7 AND ",
+            access!(),
+            " IS NOT NULL ON CONFLICT DO NOTHING"
+        );
         let name_key = new.name.key();
         let result = transaction!(self, transaction => {
             let insert = sqlx::query(INSERT)
-                .bind(new.id)
                 .bind(new.owner)
+                .bind(new.id)
                 .bind(new.kind.as_str())
                 .bind(new.name.as_str())
                 .bind(&name_key)
@@ -134,53 +164,83 @@ impl Store {
                 let made: Option<Uuid> = writing!(self, pool => {
                     sqlx::query_scalar(lookups::RESOURCE_OF_FORM).bind(new.form_id).bind(new.owner).fetch_optional(pool).await?
                 });
-                Ok(made.map_or(ResourceInsert::NameTaken, ResourceInsert::AlreadyCreated))
+                if let Some(made) = made {
+                    return Ok(ResourceInsert::AlreadyCreated(made));
+                }
+                let named: Option<Uuid> = writing!(self, pool => {
+                    let named = sqlx::query_scalar(lookups::RESOURCE_NAMED);
+                    named.bind(new.kind.as_str()).bind(new.owner).bind(&name_key).fetch_optional(pool).await?
+                });
+                Ok(named.map_or(ResourceInsert::CredentialGone, |_| ResourceInsert::NameTaken))
             }
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(ResourceInsert::CredentialGone),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// One resource.
-    pub async fn resource(&self, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
-        let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::RESOURCE).bind(id).fetch_optional(pool).await?);
-        row.map(ResourceRow::try_from).transpose()
+    /// One resource, if the viewer may use its credential.
+    pub async fn resource(&self, viewer: UserId, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
+        let row: Option<Row> =
+            reading!(self, pool => sqlx::query_as(lookups::RESOURCE).bind(viewer).bind(id).fetch_optional(pool).await?);
+        Ok(row.map(ResourceRow::try_from).transpose()?.filter(|row| row.access.is_some()))
     }
 
-    /// The resources of a kind, newest first, at most `limit`, beginning below `after`.
+    /// The resources of a kind whose credential the viewer may use, newest first, at most `limit`, beginning below
+    /// `after`.
     pub async fn resources_page(
         &self,
+        viewer: UserId,
         kind: ResourceKind,
         after: Option<ResourceId>,
         limit: i64,
     ) -> Result<Vec<ResourceRow>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
+        let seen: i64 = reading!(self, pool => {
+            sqlx::query_scalar(lookups::VISIBLE_COUNT).bind(viewer).bind(FEW + 1).fetch_one(pool).await?
+        });
         let rows: Vec<Row> = reading!(self, pool => {
-            sqlx::query_as(lookups::RESOURCES).bind(kind.as_str()).bind(below).bind(limit).fetch_all(pool).await?
+            let page = sqlx::query_as(if seen > FEW { lookups::RESOURCES } else { lookups::RESOURCES_OF_FEW });
+            let page = page.bind(viewer).bind(kind.as_str()).bind(below).bind(limit);
+            if seen > FEW { page } else { page.bind(FEW) }.fetch_all(pool).await?
         });
         rows.into_iter().map(ResourceRow::try_from).collect()
     }
 
-    /// The resources that use a credential, newest first, at most `limit`.
-    pub async fn resources_of_credential(&self, credential: CredentialId, limit: i64) -> Result<Vec<ResourceRow>, StoreError> {
+    /// The resources that use a credential, newest first, at most `limit`. Whoever may use the credential may see
+    /// them all.
+    pub async fn resources_of_credential(
+        &self,
+        viewer: UserId,
+        credential: CredentialId,
+        limit: i64,
+    ) -> Result<Vec<ResourceRow>, StoreError> {
         let rows: Vec<Row> = reading!(self, pool => {
-            sqlx::query_as(lookups::RESOURCES_OF_CREDENTIAL).bind(credential).bind(limit).fetch_all(pool).await?
+            sqlx::query_as(lookups::RESOURCES_OF_CREDENTIAL).bind(viewer).bind(credential).bind(limit).fetch_all(pool).await?
         });
         rows.into_iter().map(ResourceRow::try_from).collect()
     }
 
     /// Gives a resource another credential of the same connector, if the resource still has the
-    /// version that was seen.
+    /// version that was seen, and if at this moment the person may change it and use the other credential.
     pub async fn set_resource_credential(
         &self,
+        person: UserId,
         id: ResourceId,
         credential: CredentialId,
         expected_version: i64,
         audit: &Audit<'_>,
     ) -> Result<ResourceChange, StoreError> {
-        const UPDATE: &str = "UPDATE resources SET credential = $2, version = version + 1 WHERE id = $1 AND version = $3";
+        const UPDATE: &str = concat!(
+            "UPDATE resources AS r SET credential = $3, version = version + 1
+            WHERE r.id = $2 AND r.version = $4 AND ",
+            may_change!(),
+            " AND EXISTS (SELECT 1 FROM credentials c
+                WHERE c.id = $3 AND c.connector = r.connector AND ",
+            access!(),
+            " IS NOT NULL)"
+        );
         let result = transaction!(self, transaction => {
-            let update = sqlx::query(UPDATE).bind(id).bind(credential).bind(expected_version);
+            let update = sqlx::query(UPDATE).bind(person).bind(id).bind(credential).bind(expected_version);
             let changed = update.execute(&mut *transaction).await.map(|done| done.rows_affected());
             if matches!(changed, Ok(1)) {
                 append_audit!(transaction, audit);
@@ -190,18 +250,30 @@ impl Store {
         });
         match result {
             Ok(1) => Ok(ResourceChange::Changed),
-            Ok(_) => Ok(self.resource(id).await?.map_or(ResourceChange::NotFound, |_| ResourceChange::Outdated)),
+            Ok(_) => Ok(match self.resource(person, id).await? {
+                None => ResourceChange::NotFound,
+                Some(row) if row.version != expected_version => ResourceChange::Outdated,
+                Some(row) if row.access == Some(Access::Manage) || row.owner == Some(person) => ResourceChange::CredentialGone,
+                Some(_) => ResourceChange::NotFound,
+            }),
             // The foreign key has both columns, connector and credential.
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(ResourceChange::CredentialGone),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Deletes a resource of this kind. True if there was one.
-    pub async fn delete_resource(&self, id: ResourceId, kind: ResourceKind, audit: &Audit<'_>) -> Result<bool, StoreError> {
-        const DELETE: &str = "DELETE FROM resources WHERE id = $1 AND kind = $2";
+    /// Deletes a resource of this kind. True if there was one that the person may change at this moment.
+    pub async fn delete_resource(
+        &self,
+        person: UserId,
+        id: ResourceId,
+        kind: ResourceKind,
+        audit: &Audit<'_>,
+    ) -> Result<bool, StoreError> {
+        const DELETE: &str = concat!("DELETE FROM resources AS r WHERE r.id = $2 AND r.kind = $3 AND ", may_change!());
         transaction!(self, transaction => {
-            if sqlx::query(DELETE).bind(id).bind(kind.as_str()).execute(&mut *transaction).await?.rows_affected() == 0 {
+            let delete = sqlx::query(DELETE).bind(person).bind(id).bind(kind.as_str());
+            if delete.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
             append_audit!(transaction, audit);
@@ -214,6 +286,7 @@ impl Store {
 #[derive(FromRow)]
 struct Row {
     id: Uuid,
+    owner: Option<Uuid>,
     kind: String,
     name: String,
     description: String,
@@ -225,6 +298,7 @@ struct Row {
     version: i64,
     credential_name: String,
     credential_status: String,
+    access: Option<String>,
 }
 
 impl TryFrom<Row> for ResourceRow {
@@ -234,6 +308,7 @@ impl TryFrom<Row> for ResourceRow {
         let wrong = |column| StoreError::Row { table: "resources", column };
         Ok(Self {
             id: row.id,
+            owner: row.owner,
             kind: ResourceKind::parse(&row.kind).ok_or(wrong("kind"))?,
             name: row.name,
             description: row.description,
@@ -245,6 +320,7 @@ impl TryFrom<Row> for ResourceRow {
             version: row.version,
             credential_name: row.credential_name,
             credential_status: CredentialStatus::parse(&row.credential_status).ok_or(wrong("credential_status"))?,
+            access: access_of(row.access)?,
         })
     }
 }

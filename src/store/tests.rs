@@ -62,13 +62,15 @@ async fn save(store: &Store, name: &str, sealed_bytes: usize) -> Result<Credenti
     store.insert_credential(&new, &audit()).await
 }
 
-/// An account, stored.
+/// Whose everything is.
+const OWNER: UserId = uuid::Uuid::from_u128(7);
+
+/// The account, stored if it is not there.
 async fn owner(store: &Store) -> Result<UserId, StoreError> {
-    let id = random::new_id(NOW);
-    let (email, name) = (Email::parse(&format!("{id}@example.com")).unwrap(), Name::parse("Ana").unwrap());
-    let new = NewUser { id, email: &email, name: &name, role: Role::Editor, password: None, created_at: NOW };
+    let (email, name) = (Email::parse("ana@example.com").unwrap(), Name::parse("Ana").unwrap());
+    let new = NewUser { id: OWNER, email: &email, name: &name, role: Role::Editor, password: None, created_at: NOW };
     store.insert_user(&new, &audit()).await?;
-    Ok(id)
+    Ok(OWNER)
 }
 
 struct NoChain;
@@ -102,7 +104,7 @@ async fn a_full_disk_is_named_and_nothing_is_half_stored() {
     let error = save(&store, "Too much", 2_000_000).await.unwrap_err();
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     assert!(error.to_string().contains("no space left"), "{error}");
-    let page = CredentialQuery { connector: None, search: None, after: None, limit: 10 };
+    let page = CredentialQuery { viewer: OWNER, connector: None, search: None, after: None, limit: 10 };
     let names = |rows: Vec<CredentialRow>| rows.into_iter().map(|row| row.summary.name).collect::<Vec<_>>();
     assert_eq!(names(store.credentials_page(&page).await.unwrap()), ["Before"]);
     // The connection that saw it is replaced by one without the limit: there is room again, and the
@@ -129,7 +131,7 @@ async fn a_file_that_another_program_keeps_locked_is_named_and_nothing_is_stored
         assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
     }
     other.execute("COMMIT").await.unwrap();
-    let page = CredentialQuery { connector: None, search: None, after: None, limit: 10 };
+    let page = CredentialQuery { viewer: OWNER, connector: None, search: None, after: None, limit: 10 };
     assert!(store.credentials_page(&page).await.unwrap().is_empty());
     assert_eq!(save(&store, "Support EU", 200).await.unwrap(), CredentialInsert::Inserted);
 }

@@ -151,9 +151,11 @@ pub(crate) async fn error_pages(State(state): State<WebState>, request: Request,
     };
     match layout::page(status, &page) {
         Ok(mut page) => {
-            // 405 comes with an Allow header, which stays.
-            if let Some(allow) = response.headers().get(header::ALLOW) {
-                page.headers_mut().insert(header::ALLOW, allow.clone());
+            // 405 says what is allowed, 429 and 503 when to come back.
+            for kept in [header::ALLOW, header::RETRY_AFTER] {
+                if let Some(value) = response.headers().get(&kept) {
+                    page.headers_mut().insert(kept, value.clone());
+                }
             }
             page
         }
@@ -177,6 +179,12 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
             ("Too much text", "The form is larger than 256 KiB. Nothing was saved. Go back and shorten it.")
         }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ("Not a form", "Keytile's pages take forms only."),
+        StatusCode::REQUEST_TIMEOUT => {
+            ("Too slow", "The form did not arrive in time, and nothing was done. Go back and send it again.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Too busy", "Keytile has more requests than it can answer at the moment. Try again in a second.")
+        }
         status if status.is_server_error() => ("Internal Server Error", ""),
         _ => ("Request not understood", "A part of this request is missing or malformed. Go back, reload the page and try again."),
     }

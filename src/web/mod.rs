@@ -11,14 +11,17 @@ mod client_address;
 mod device;
 mod error;
 mod extract;
+mod holding;
 mod layout;
 mod middleware;
 mod pages;
 mod router;
+pub mod server;
 mod session;
 mod state;
 mod views;
 
+pub use client_address::TrustedProxies;
 pub use pages::single_sign_on::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
 pub use router::router;
 pub use state::{SandboxHints, WebSettings, WebState};

@@ -9,17 +9,26 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     assets, error,
-    middleware::{forgery::forgery, guard::Guard, guard::guard, headers::headers, passwords::passwords, request_id::request_id},
-    pages::{
-        authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home, overlay,
-        own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources, save, setup, sign_in,
-        single_sign_on,
+    middleware::{
+        forgery::forgery,
+        guard::{Guard, guard},
+        headers::{Https, headers},
+        in_flight::in_flight,
+        passwords::passwords,
+        receiving::{Receiving, receiving},
+        request_id::request_id,
     },
-    session::{identify, signed_in},
+    pages::{
+        audit, authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home,
+        key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources,
+        save, setup, sharing, sign_in, single_sign_on,
+    },
+    session::{identify, is_secure, signed_in},
     state::WebState,
 };
 
@@ -28,13 +37,16 @@ const BODY_MAX: usize = 256 * 1024;
 
 /// Everything that Keytile answers.
 pub fn router(state: WebState) -> Router {
-    let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.listen));
+    let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.loopback));
+    let room = Arc::new(Semaphore::new(state.settings.limits.in_flight));
+    let bodies = Arc::new(Receiving::new(&state.settings.limits));
     // The first layer that is added is the innermost: a request passes them from the last to the first.
     let signed = Router::new()
         .route("/", get(home::show))
         .route("/connectors", get(connectors::catalogue))
         .route("/credentials", get(credentials::show))
         .route("/credentials/{id}", get(credential::show))
+        .route("/credentials/{id}/sharing", get(sharing::show).post(sharing::change))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
         .route("/settings/people", get(people::show).post(people::add))
@@ -58,6 +70,12 @@ pub fn router(state: WebState) -> Router {
         .route("/settings/sessions", get(own_sessions::show))
         .route("/settings/sessions/end-others", post(own_sessions::end_others))
         .route("/settings/sessions/{id}/end", post(own_sessions::end))
+        .route("/settings/keys", get(keys::list))
+        .route("/settings/keys/new", get(key_new::show).post(key_new::create))
+        .route("/settings/keys/{id}", get(keys::show))
+        .route("/settings/keys/{id}/revoke", post(keys::revoke))
+        .route("/audit", get(audit::show))
+        .route("/audit/export", post(audit::export))
         .route("/{kind}", get(resources::show))
         .route("/{kind}/new", get(connectors::choose))
         .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))
@@ -86,10 +104,12 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), forgery))
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(bodies, receiving))
         .layer(from_fn_with_state(state.clone(), identify))
         .layer(from_fn_with_state(own, guard))
+        .layer(from_fn_with_state(room, in_flight))
         .layer(from_fn_with_state(state.clone(), error::error_pages));
     // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.
     let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
-    pages.merge(health).layer(from_fn(headers)).layer(from_fn(request_id)).with_state(state)
+    pages.merge(health).layer(from_fn_with_state(Https(is_secure(&state)), headers)).layer(from_fn(request_id)).with_state(state)
 }

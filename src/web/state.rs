@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use url::Url;
 
+use super::server::ServingLimits;
 use crate::service::Service;
 
 /// The state of the router. Cheap to clone.
@@ -20,8 +21,11 @@ pub struct WebState {
 pub struct WebSettings {
     /// Where people open Keytile. Requests for another host are refused.
     pub public_url: Url,
-    /// Where it listens, with the port that it really got. Loopback names with this port are let in too.
-    pub listen: SocketAddr,
+    /// Where it listens, with the port that it really got, if no public URL was chosen. Loopback names with this port
+    /// are let in too.
+    pub loopback: Option<SocketAddr>,
+    /// How much, how long and how many.
+    pub limits: ServingLimits,
     /// True when a stand-in takes the place of the services.
     pub sandbox: bool,
     /// What the sandbox accepts for a connector, by the connector's id. Asked only when `sandbox` is set.

@@ -293,3 +293,36 @@ async fn a_credential_that_fails() {
     browser.wait_for("#preview .stage-failed").await;
     visitor.state("Configure · New source").await;
 }
+
+#[tokio::test]
+async fn api_keys() {
+    let server = Setup::sandbox().start().await;
+    let mut seeding = server.browser();
+    let credential = seeding.add_credential("Support EU").await;
+    seeding.add_resource("sources", "Agents", &credential, "Users").await;
+    let visitor = Visitor::at(&server).await;
+    let person = &visitor.person;
+    let browser = &person.browser;
+    visitor.page("/settings/keys", "API keys · Settings").await;
+    visitor.page("/settings/keys/new", "New API key · Settings").await;
+    browser.click("#create").await;
+    person.wait_for_focus("#error-summary").await;
+    visitor.state("Error: New API key · Settings").await;
+    browser.fill("#name", "Nightly exports of a long name that says where it runs").await;
+    browser.click("[name='scope'][value='resources:read']").await;
+    browser.click("[data-some]").await;
+    browser.click("[name='resource']").await;
+    visitor.state("Error: New API key · Settings").await;
+    browser.click("#create").await;
+    person.reads("#key", "kt_").await;
+    let title = "Nightly exports of a long name that says where it runs · API keys";
+    visitor.state(title).await;
+    person.goto("/settings/keys").await;
+    browser.wait_for("#keys").await;
+    visitor.state("API keys · Settings").await;
+    browser.click("#keys a").await;
+    browser.wait_for("#revoke").await;
+    browser.click("#revoke").await;
+    person.reads("[role='status']", "Revoked").await;
+    visitor.state(title).await;
+}

@@ -39,6 +39,31 @@ fn the_page_and_the_program_name_the_same_settings() {
     assert_eq!(rows, table, "docs/configuration.md has to have these rows:\n{table}");
 }
 
+#[test]
+fn the_audit_trail_compares_every_setting() {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        config: keytile::config::Config,
+    }
+
+    let settings = Arguments::parse_from(["keytile"]).config.settings();
+    let command = keytile::cli::CommandLine::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let known = serve.get_arguments().filter(|argument| argument.get_id() != "help").map(|argument| {
+        let takes_values = argument.get_action().takes_values();
+        let default = argument.get_default_values().first().filter(|_| takes_values);
+        (argument.get_long().unwrap(), default.map_or("", |default| default.to_str().unwrap()))
+    });
+    let compared: Vec<_> = settings.iter().map(|setting| (setting.name, setting.default)).collect();
+    assert_eq!(compared, known.collect::<Vec<_>>(), "`Config::settings` names every setting with its default");
+    for setting in &settings {
+        assert_eq!(setting.value, setting.default, "--{}", setting.name);
+    }
+}
+
 /// Starts the program with a wrong setting; it has to fail and to name the setting.
 fn refused(arguments: &[&str], variables: &[(&str, &str)], named: &str, reason: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -54,9 +79,16 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)], named: &str, reason: 
 #[test]
 fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--listen", "nowhere"], &[], "--listen", "invalid socket address");
-    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "loopback");
-    refused(&["--listen", "[::]:0"], &[], "--listen", "loopback");
-    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "loopback");
+    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "--public-url is needed");
+    refused(&["--listen", "[::]:0"], &[], "--listen", "--public-url is needed");
+    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "--public-url is needed");
+    refused(&["--tls-cert", "a.pem"], &[], "--tls-key", "");
+    refused(&["--tls-key", "a.pem"], &[], "--tls-cert", "");
+    refused(&[], &[("KEYTILE_TLS_CERT", "a.pem")], "--tls-key", "");
+    refused(&["--tls-cert", "/does/not/exist.pem", "--tls-key", "a.pem"], &[], "--tls-cert", "/does/not/exist.pem: cannot be read");
+    refused(&["--tls-cert", "a", "--tls-key", "b", "--public-url", "http://a.example"], &[], "--public-url", "not HTTPS");
+    refused(&["--trusted-proxy", "proxy.example"], &[], "--trusted-proxy", "expected a range");
+    refused(&[], &[("KEYTILE_TRUSTED_PROXY", "10.0.0.0/8,0.0.0.0/0")], "--trusted-proxy", "every address");
     refused(&["--public-url", "keytile.example.com"], &[], "--public-url", "relative URL");
     refused(&["--public-url", "https://a.example/keytile"], &[], "--public-url", "root");
     refused(&["--public-url", "http://:pw@a.example/"], &[], "--public-url", "root");

@@ -1,13 +1,16 @@
 //! The tests of Keytile as a whole, one module a part. Nothing has to be started by hand for them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
+mod apikey_command;
 mod architecture;
 mod configuration;
 mod dependencies;
 mod oidc_provider;
 mod process;
 mod sandbox;
+mod security_docs;
 mod store;
 mod support;
 mod upstream;
+mod user_command;
 mod web;

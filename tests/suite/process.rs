@@ -18,9 +18,9 @@ use keytile::crypto::hash::form_token;
 use crate::support::server::{ADMINISTRATOR, OVERLAY, PASSWORD, good_values, replaced};
 
 /// A `keytile serve` in a folder of its own; killed when the test ends.
-struct Program {
-    child: Child,
-    address: String,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: String,
     /// The path of the link that makes the first administrator, while there is none.
     setup: String,
     said: Vec<String>,
@@ -31,7 +31,7 @@ impl Program {
         Self::start_with(folder, &["serve", "--sandbox", "--listen", "127.0.0.1:0"])
     }
 
-    fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
         command.args(arguments).current_dir(folder).env_clear();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -75,7 +75,7 @@ impl Program {
         stream
     }
 
-    async fn ask(&self, head: &str, cookie: &str, body: &str) -> String {
+    pub(crate) async fn ask(&self, head: &str, cookie: &str, body: &str) -> String {
         let mut stream = self.send(head, body).await;
         stream.write_all(format!("{cookie}\r\n{body}").as_bytes()).await.unwrap();
         let mut answer = Vec::new();

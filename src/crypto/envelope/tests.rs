@@ -99,6 +99,8 @@ fn places_have_distinct_names_for_each_table() {
         Place::resource_endpoint(id, 1, &connector),
         Place::verification(id, &id),
         Place::access_token(id, 1),
+        Place::second_factor(id),
+        Place::second_factor_offer(id, &id),
     ];
     let tables: std::collections::BTreeSet<_> = places.iter().map(|place| place.table).collect();
     assert_eq!(tables.len(), places.len());

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -30,8 +30,9 @@ pub(crate) enum Refusal {
 }
 
 impl Guard {
-    /// Lets in the public URL's host, and loopback names with the port that is listened on.
-    pub(crate) fn new(public_url: &Url, listen: SocketAddr) -> Self {
+    /// Lets in the public URL's host. `loopback` is the address listened on where no public URL was chosen: then
+    /// loopback names with its port are let in too.
+    pub(crate) fn new(public_url: &Url, loopback: Option<SocketAddr>) -> Self {
         let mut hosts = Vec::new();
         if let Some(host) = public_url.host_str() {
             // A URL drops the port that is its scheme's default; a Host header may name it.
@@ -41,9 +42,9 @@ impl Guard {
                 (None, None) => hosts.push(host.to_owned()),
             }
         }
-        for name in ["localhost", "127.0.0.1", "[::1]"] {
-            hosts.push(format!("{name}:{}", listen.port()));
-            if listen.port() == 80 {
+        for (name, port) in ["localhost", "127.0.0.1", "[::1]"].into_iter().filter_map(|name| Some((name, loopback?.port()))) {
+            hosts.push(format!("{name}:{port}"));
+            if Some(port) == default_port(public_url) {
                 hosts.push(name.to_owned());
             }
         }
@@ -53,7 +54,7 @@ impl Guard {
     /// Whether a request may go on.
     pub(crate) fn check(&self, method: &Method, authority: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
         // The authority of an absolute request target replaces the Host header (RFC 9112 section 3.2.2).
-        let host = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let host = authority.or_else(|| only_host(headers)?.to_str().ok());
         let host = host.map(str::to_ascii_lowercase).filter(|host| self.hosts.contains(host)).ok_or(Refusal::OtherHost)?;
         if method.is_safe() {
             return Ok(());
@@ -71,6 +72,20 @@ impl Guard {
         let same_host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(|it| it == host);
         origin == self.origin || same_host
     }
+}
+
+fn default_port(url: &Url) -> Option<u16> {
+    match url.scheme() {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// The Host header, of which there has to be one: of several, a proxy in front may have looked at another.
+fn only_host(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    hosts.next().filter(|_| hosts.next().is_none())
 }
 
 /// The middleware.
@@ -96,7 +111,9 @@ mod tests {
     use tower::ServiceExt;
 
     async fn status(public_url: &str, method: Method, headers: &[(&str, &str)]) -> u16 {
-        let own = Arc::new(Guard::new(&Url::parse(public_url).unwrap(), "127.0.0.1:8321".parse().unwrap()));
+        let url = Url::parse(public_url).unwrap();
+        let loopback = (url.host_str() == Some("127.0.0.1")).then(|| "127.0.0.1:8321".parse().unwrap());
+        let own = Arc::new(Guard::new(&url, loopback));
         let router =
             Router::new().route("/", get(|| async {}).post(|| async {})).layer(axum::middleware::from_fn_with_state(own, guard));
         let mut request = Request::builder().method(method).uri("/");
@@ -108,12 +125,24 @@ mod tests {
 
     #[tokio::test]
     async fn only_own_hosts_are_served() {
-        for own in ["keytile.example", "KEYTILE.example", "keytile.example:443", "localhost:8321", "127.0.0.1:8321", "[::1]:8321"] {
+        for own in ["keytile.example", "KEYTILE.example", "keytile.example:443"] {
             assert_eq!(status("https://keytile.example/", Method::GET, &[("host", own)]).await, 200, "{own}");
         }
-        for other in ["evil.example", "keytile.example:8321", "keytile.example.evil.example", "localhost", "127.0.0.1:80", ""] {
+        for other in
+            ["evil.example", "keytile.example:8321", "keytile.example.evil.example", "localhost:8321", "127.0.0.1:8321", ""]
+        {
             assert_eq!(status("https://keytile.example/", Method::GET, &[("host", other)]).await, 421, "{other}");
         }
+        for own in ["localhost:8321", "127.0.0.1:8321", "[::1]:8321"] {
+            assert_eq!(status("http://127.0.0.1:8321/", Method::GET, &[("host", own)]).await, 200, "{own}");
+        }
+        for other in ["evil.example:8321", "localhost", "127.0.0.1:80", "127.0.0.2:8321"] {
+            assert_eq!(status("http://127.0.0.1:8321/", Method::GET, &[("host", other)]).await, 421, "{other}");
+        }
+        let two = [("host", "keytile.example"), ("host", "keytile.example")];
+        assert_eq!(status("https://keytile.example/", Method::GET, &two).await, 421);
+        let forwarded = [("host", "evil.example"), ("x-forwarded-host", "keytile.example")];
+        assert_eq!(status("https://keytile.example/", Method::GET, &forwarded).await, 421);
         assert_eq!(status("https://keytile.example/", Method::GET, &[]).await, 421);
         assert_eq!(status("http://keytile.example:8080/", Method::GET, &[("host", "keytile.example")]).await, 421);
         assert_eq!(status("http://keytile.example:8080/", Method::GET, &[("host", "keytile.example:8080")]).await, 200);

@@ -2,7 +2,7 @@
 //! Keytile's own, stand in a frame, talk to another host, or lie in a cache.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
     response::Response,
@@ -11,8 +11,12 @@ use axum::{
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// A year, which is what browsers and OWASP ASVS (3.4.1) ask for. Without `includeSubDomains`: what else lives below
+/// the name of this host is not Keytile's to decide.
+const ONLY_HTTPS: &str = "max-age=31536000";
+
 /// The middleware.
-pub(crate) async fn headers(request: Request, next: Next) -> Response {
+pub(crate) async fn headers(State(Https(https)): State<Https>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
@@ -27,14 +31,21 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONLY_HTTPS));
+    }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
+/// Whether people open Keytile over HTTPS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Https(pub(crate) bool);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, body::Body, http::StatusCode, routing::get};
+    use axum::{Router, body::Body, http::StatusCode, middleware::from_fn_with_state, routing::get};
     use tower::ServiceExt;
 
     #[tokio::test]
@@ -42,7 +53,7 @@ mod tests {
         let router = Router::new()
             .route("/page", get(|| async { "page" }))
             .route("/kept", get(|| async { ([(header::CACHE_CONTROL, "public")], "kept") }))
-            .layer(axum::middleware::from_fn(headers));
+            .layer(from_fn_with_state(Https(false), headers));
         for (path, status, cache) in [("/page", 200, "no-store"), ("/kept", 200, "public"), ("/absent", 404, "no-store")] {
             let request = Request::builder().uri(path).body(Body::empty()).unwrap();
             let response = router.clone().oneshot(request).await.unwrap();
@@ -53,6 +64,14 @@ mod tests {
             let policy = value("content-security-policy");
             assert!(policy.starts_with("default-src 'none'; ") && policy.ends_with("frame-ancestors 'none'"), "{policy}");
             assert!(!policy.contains("unsafe"), "{policy}");
+            assert!(!response.headers().contains_key("strict-transport-security"));
         }
+    }
+
+    #[tokio::test]
+    async fn under_https_browsers_are_told_to_stay_there() {
+        let router = Router::new().layer(from_fn_with_state(Https(true), headers));
+        let response = router.oneshot(Request::builder().uri("/absent").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
     }
 }

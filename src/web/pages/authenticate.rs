@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{time::Timestamp, verification::Diagnosis},
+    domain::{permission::Permission, time::Timestamp, verification::Diagnosis},
     service::credentials::{TilePage, TileQuery},
     web::{
         error::PageError,
@@ -53,6 +53,10 @@ pub(crate) struct Authenticate<'a> {
     saved: Option<&'a str>,
     notice: Option<DiagnosisView<'a>>,
     duplicates: &'a [String],
+    /// True for who may add a credential.
+    may_add: bool,
+    /// True for who may go on with one.
+    may_choose: bool,
     /// The overlay over the page, with the guide beside its form.
     overlay: Option<Overlay<'a>>,
 }
@@ -147,6 +151,8 @@ impl<'a> Authenticate<'a> {
             saved: None,
             notice: None,
             duplicates: &[],
+            may_add: signed.caller.may(Permission::MakeCredentials),
+            may_choose: signed.caller.may(Permission::MakeResources),
             overlay: None,
         }
     }
@@ -185,8 +191,15 @@ impl<'a> Authenticate<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::connector::ConnectorId;
-    use crate::{domain::credential::CredentialStatus, service::credentials::Tile};
+    use crate::{
+        domain::{
+            connector::ConnectorId,
+            credential::CredentialStatus,
+            permission::{Access, Sharing},
+        },
+        service::credentials::Tile,
+        store::Owner,
+    };
 
     fn tile(number: u64) -> Tile {
         Tile {
@@ -195,6 +208,10 @@ mod tests {
             name: format!("Support <{number}> & more"),
             description: "Call and agent data of the European support desk".into(),
             account: Some("acme-support".into()),
+            opens: true,
+            access: Access::Use,
+            owner: Some(Owner { id: Uuid::nil(), name: "<i>Ben</i>".into(), email: "ben@example.com".into() }),
+            sharing: Sharing::Private,
             status: CredentialStatus::Verified,
             verified_at: Timestamp::from_millis(1_767_323_045_678),
             used_by: number,
@@ -231,6 +248,8 @@ mod tests {
             saved: None,
             notice: None,
             duplicates: &[],
+            may_add: true,
+            may_choose: true,
             overlay: None,
         }
     }
@@ -238,7 +257,8 @@ mod tests {
     #[test]
     fn what_people_typed_is_never_markup() {
         let html = view(&[tile(1)]).render().unwrap();
-        assert!(!html.contains("<1>"), "{html}");
+        assert!(!html.contains("<1>") && !html.contains("<i>"), "{html}");
+        assert!(html.contains("shared by &#60;i&#62;Ben"), "{html}");
         assert!(html.contains("Support &#60;1&#62; &#38; more"), "{html}");
     }
 

@@ -15,6 +15,7 @@ use crate::{
     domain::{
         connector::{Connector, EndpointOffer},
         form::FieldError,
+        permission::Permission,
         resource::{Method, ResourceKind},
     },
     service::{
@@ -187,13 +188,15 @@ pub(crate) async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
     let wanted = id_of(wanted.credential.as_deref());
+    let or_add = if signed.caller.may(Permission::MakeCredentials) { ", or add one" } else { "" };
     if wanted.is_none() {
-        return authenticate::without_choice(&state, &signed, &flow, "Choose a credential, or add one.").await;
+        return authenticate::without_choice(&state, &signed, &flow, &format!("Choose a credential{or_add}.")).await;
     }
     let tile = match credential(&state, &signed, &flow, wanted).await? {
         Ok(tile) => tile,
         Err(unusable) => {
-            return authenticate::without_choice(&state, &signed, &flow, &unusable.sentence("Choose another, or add one.")).await;
+            let sentence = unusable.sentence(&format!("Choose another{or_add}."));
+            return authenticate::without_choice(&state, &signed, &flow, &sentence).await;
         }
     };
     let form = ConfigureForm::first(state.service.new_form(), &flow.connector, flow.kind);
@@ -234,7 +237,7 @@ pub(crate) async fn act(
             }
             Ok(endpoint) => {
                 let body = Some(form.body.as_str()).filter(|body| !endpoint.method.is_safe() && !body.trim().is_empty());
-                let preview = state.service.preview(&signed.caller, &flow.connector, id, &endpoint, body).await?;
+                let preview = state.service.preview(&signed.caller, None, &flow.connector, id, &endpoint, body).await?;
                 if preview.is_none() {
                     return choose_again(&state, &signed, &flow, &form, Unusable::Gone).await;
                 }
@@ -278,9 +281,9 @@ async fn credential(
     id: Option<Uuid>,
 ) -> Result<Result<Tile, Unusable>, PageError> {
     let Some(id) = id else { return Ok(Err(Unusable::NotChosen)) };
-    let found = state.service.credential(&signed.caller, id).await?.map(|credential| credential.tile);
+    let found = state.service.tile_for_resource(&signed.caller, id).await?;
     Ok(match found.filter(|tile| tile.connector == flow.connector.id) {
-        Some(tile) if tile.account.is_some() => Ok(tile),
+        Some(tile) if tile.opens => Ok(tile),
         Some(_) => Err(Unusable::Damaged),
         None => Err(Unusable::Gone),
     })
@@ -296,7 +299,7 @@ async fn choose_again(
 ) -> Result<Response, PageError> {
     let query = TileQuery { connector: Some(flow.connector.id.clone()), ..TileQuery::default() };
     let mut others = state.service.tiles(&signed.caller, &query).await?.tiles;
-    others.retain(|tile| tile.account.is_some());
+    others.retain(|tile| tile.opens);
     let message = unusable.sentence("Choose another one here; what you typed is kept.");
     respond(state, signed, flow, Err(&others), form, &Outcome::errors(vec![FieldError::new("credential", message)]))
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 
 use crate::{
-    domain::{connector::Connector, resource::ResourceKind},
+    domain::{connector::Connector, permission::Permission, resource::ResourceKind},
     web::{
         error::PageError,
         extract::Kind,
@@ -76,6 +76,8 @@ impl<'a> Entry<'a> {
 struct Connectors<'a> {
     layout: Layout,
     connectors: Vec<Entry<'a>>,
+    /// True for who may create sources and destinations.
+    may_make: bool,
 }
 
 /// `GET /connectors`.
@@ -83,6 +85,7 @@ pub(crate) async fn catalogue(State(state): State<WebState>, signed: SignedIn) -
     let page = Connectors {
         layout: Layout::new(&state, &signed, Section::Connectors, "Connectors"),
         connectors: state.service.catalogue().all().iter().map(|connector| Entry::new(connector)).collect(),
+        may_make: signed.caller.may(Permission::MakeResources),
     };
     layout::ok(&page)
 }

@@ -1,4 +1,5 @@
-//! One credential: what is in it (but for its secrets), how its last verification went, what uses it.
+//! One credential: what is in it (but for its secrets) and how its last verification went, for who manages it; whose
+//! it is and what uses it, for who may use it.
 
 use askama::Template;
 use axum::{
@@ -8,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    domain::verification::Verification,
+    domain::{permission::Access, verification::Verification},
     service::credentials::CredentialDetail,
     web::{
         age::Age,
@@ -54,6 +55,8 @@ struct CredentialPage<'a> {
     notice: Option<DiagnosisView<'a>>,
     used_by: Vec<ResourceView<'a>>,
     tested: bool,
+    /// True for who may see its fields, test, share and delete it.
+    manages: bool,
 }
 
 /// `GET /credentials/{id}`.
@@ -68,8 +71,7 @@ pub(crate) async fn show(
     let tile = &detail.tile;
     let verification: Option<&Verification> = detail.verification.as_ref().map(|past| &past.verification);
     let connector = catalogue.get(tile.connector.as_str());
-    // A credential always has values: one that shows none of them does not open.
-    let obstacle = if tile.account.is_none() && detail.fields.is_empty() {
+    let obstacle = if !tile.opens {
         Some(Obstacle::Damaged)
     } else if connector.is_none() {
         Some(Obstacle::NoConnector)
@@ -87,6 +89,7 @@ pub(crate) async fn show(
         failure: verification.and_then(|it| it.failure.as_ref()).map(DiagnosisView::new),
         notice: verification.and_then(|it| it.notice.as_ref()).map(DiagnosisView::new),
         used_by: detail.used_by.iter().map(|resource| ResourceView::new(resource, catalogue, now)).collect(),
+        manages: tile.access == Access::Manage,
         tested: happened.tested.is_some(),
         detail: &detail,
     };

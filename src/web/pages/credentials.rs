@@ -1,4 +1,4 @@
-//! All credentials, of all connectors.
+//! All credentials that one may use, of all connectors.
 
 use askama::Template;
 use axum::{
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
+    domain::permission::Permission,
     service::credentials::TileQuery,
     web::{
         error::PageError,
@@ -37,6 +38,8 @@ struct Credentials<'a> {
     next: Option<Uuid>,
     is_first_page: bool,
     deleted: bool,
+    /// True for who may add one.
+    may_add: bool,
 }
 
 /// `GET /credentials`.
@@ -57,6 +60,7 @@ pub(crate) async fn show(
         next: page.next,
         is_first_page: after.is_none(),
         deleted: wanted.deleted.is_some(),
+        may_add: signed.caller.may(Permission::MakeCredentials),
     };
     layout::ok(&view)
 }

@@ -42,7 +42,7 @@ pub(crate) async fn ask_resource(
     Kind(kind): Kind,
     Id(id): Id,
 ) -> Result<Response, PageError> {
-    let resource = state.service.resource_summary(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)?;
+    let resource = state.service.resource_to_delete(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)?;
     let page = Delete {
         layout: Layout::new(&state, &signed, Section::Flows, format!("Delete {}?", resource.name)),
         noun: noun(kind),
@@ -69,7 +69,7 @@ pub(crate) async fn resource(
 
 /// `GET /credentials/{id}/delete`.
 pub(crate) async fn ask_credential(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
-    let detail = state.service.credential(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
+    let detail = state.service.credential_to_delete(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
     respond(&state, &signed, id, &detail, detail.tile.used_by, StatusCode::OK)
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn credential(State(state): State<WebState>, signed: SignedIn, 
     match state.service.delete_credential(&signed.caller, id).await? {
         CredentialDeletion::Deleted | CredentialDeletion::NotFound => Ok(Redirect::to("/credentials?deleted=1").into_response()),
         CredentialDeletion::InUse(count) => {
-            let detail = state.service.credential(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
+            let detail = state.service.credential_to_delete(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
             respond(&state, &signed, id, &detail, count, StatusCode::UNPROCESSABLE_ENTITY)
         }
     }

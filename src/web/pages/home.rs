@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    domain::{resource::ResourceKind, time::Timestamp},
+    domain::{permission::Permission, resource::ResourceKind, time::Timestamp},
     service::{OVERVIEW_LIMIT, catalogue::Catalogue, resources::ResourceSummary},
     web::{
         error::PageError,
@@ -35,6 +35,8 @@ struct Home<'a> {
     deleted: Option<&'static str>,
     attention: Vec<TileView<'a>>,
     lists: [List<'a>; 2],
+    /// True for who may create sources and destinations.
+    may_make: bool,
 }
 
 /// The sources, or the destinations.
@@ -69,6 +71,7 @@ pub(crate) async fn show(
     let deleted = happened.deleted.as_deref().and_then(ResourceKind::parse).map(noun);
     let page = Home {
         deleted,
+        may_make: signed.caller.may(Permission::MakeResources),
         layout: Layout::new(&state, &signed, Section::Flows, "Data flows"),
         attention: overview.attention.iter().map(|tile| TileView::new(tile, badge(catalogue, &tile.connector), now)).collect(),
         lists: [

@@ -1,6 +1,7 @@
 //! The pages, a file a page. Each handler makes one call of the service and shows its answer; each
 //! template has the name of its page.
 
+pub(crate) mod audit;
 pub(crate) mod authenticate;
 pub(crate) mod code;
 pub(crate) mod configure;
@@ -12,6 +13,8 @@ pub(crate) mod groups;
 pub(crate) mod hand_over;
 pub(crate) mod health;
 pub(crate) mod home;
+pub(crate) mod key_new;
+pub(crate) mod keys;
 pub(crate) mod overlay;
 pub(crate) mod own_account;
 pub(crate) mod own_second_factor;
@@ -23,5 +26,6 @@ pub(crate) mod resource;
 pub(crate) mod resources;
 pub(crate) mod save;
 pub(crate) mod setup;
+pub(crate) mod sharing;
 pub(crate) mod sign_in;
 pub(crate) mod single_sign_on;

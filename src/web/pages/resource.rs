@@ -84,6 +84,7 @@ struct DamagedPage<'a> {
     plural: &'static str,
     resource: &'a ResourceSummary,
     connector: &'a str,
+    may_change: bool,
 }
 
 /// What a page shows beside the resource.
@@ -137,6 +138,7 @@ pub(crate) async fn preview(
     Id(id): Id,
     Form(form): Form<PreviewForm>,
 ) -> Result<Response, PageError> {
+    state.service.may_preview(&signed.caller).await?;
     let Some(detail) = find(&state, &signed, kind, id, "").await? else { return damaged(&state, &signed, kind, id).await };
     let resource = &detail.resource;
     let answer = |outcome: Outcome| respond(&state, &signed, kind, &detail, &Outcome { body: Some(form.body.clone()), ..outcome });
@@ -144,7 +146,7 @@ pub(crate) async fn preview(
     let Some(connector) = state.service.catalogue().get(resource.connector.as_str()) else {
         return refuse("Its connector is not part of this Keytile any more.");
     };
-    if detail.credential.account.is_none() {
+    if !detail.credential.opens {
         return refuse("The sealed values of its credential do not open. Use another credential.");
     }
     let safe = resource.endpoint.method.is_safe();
@@ -152,7 +154,8 @@ pub(crate) async fn preview(
         return refuse("Tick the box first: this request writes to the real account.");
     }
     let body = Some(form.body.as_str()).filter(|body| !safe && !body.trim().is_empty());
-    let preview = state.service.preview(&signed.caller, connector, resource.credential, &resource.endpoint, body).await?;
+    let preview =
+        state.service.preview(&signed.caller, Some(resource), connector, resource.credential, &resource.endpoint, body).await?;
     let preview = Some(preview.ok_or(PageError::NotFound)?);
     answer(Outcome { preview, ..Outcome::default() })
 }
@@ -209,7 +212,8 @@ async fn find(
 
 /// The page of a resource that does not open, so that it can be deleted.
 async fn damaged(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uuid) -> Result<Response, PageError> {
-    let resource = state.service.resource_summary(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)?;
+    let found = state.service.resource_summary(&signed.caller, kind, id).await?;
+    let (resource, may_change) = found.ok_or(PageError::NotFound)?;
     let connector = state.service.catalogue().get(resource.connector.as_str());
     let page = DamagedPage {
         layout: Layout::new(state, signed, Section::Flows, resource.name.as_str()),
@@ -217,6 +221,7 @@ async fn damaged(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uu
         plural: kind.plural(),
         connector: connector.map_or(resource.connector.as_str(), |connector| &connector.name),
         resource: &resource,
+        may_change,
     };
     layout::ok(&page)
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::resource::ResourceKind,
+    domain::{permission::Permission, resource::ResourceKind},
     web::{
         error::PageError,
         extract::{Kind, id_of},
@@ -37,6 +37,8 @@ struct Resources<'a> {
     resources: Vec<ResourceView<'a>>,
     next: Option<Uuid>,
     is_first_page: bool,
+    /// True for who may create one.
+    may_make: bool,
 }
 
 /// `GET /{kind}`.
@@ -50,8 +52,8 @@ pub(crate) async fn show(
     let page = state.service.resources(&signed.caller, kind, after).await?;
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let (title, noun, explanation) = match kind {
-        ResourceKind::Source => ("Sources", "source", "Every source that data is read from, newest first."),
-        ResourceKind::Destination => ("Destinations", "destination", "Every destination that data is written to, newest first."),
+        ResourceKind::Source => ("Sources", "source", "The sources that data is read from, newest first."),
+        ResourceKind::Destination => ("Destinations", "destination", "The destinations that data is written to, newest first."),
     };
     let view = Resources {
         layout: Layout::new(&state, &signed, Section::Flows, title),
@@ -62,6 +64,7 @@ pub(crate) async fn show(
         resources: page.resources.iter().map(|resource| ResourceView::new(resource, catalogue, now)).collect(),
         next: page.next,
         is_first_page: after.is_none(),
+        may_make: signed.caller.may(Permission::MakeResources),
     };
     layout::ok(&view)
 }

@@ -2,8 +2,10 @@
 
 pub(crate) mod account_field;
 pub(crate) mod agent;
+pub(crate) mod audit;
 pub(crate) mod flow;
 pub(crate) mod form;
+pub(crate) mod key;
 pub(crate) mod person;
 pub(crate) mod preview;
 pub(crate) mod settings;

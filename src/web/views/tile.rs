@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::flow::Badge;
 use crate::{
-    domain::{connector::ConnectorId, credential::CredentialStatus, time::Timestamp},
+    domain::{connector::ConnectorId, credential::CredentialStatus, permission::Sharing, time::Timestamp},
     service::{catalogue::Catalogue, credentials::Tile, resources::ResourceSummary},
     web::age::Age,
 };
@@ -36,8 +36,14 @@ pub(crate) struct TileView<'a> {
     pub(crate) id: Uuid,
     /// Its name.
     pub(crate) name: &'a str,
-    /// Which account it is for.
+    /// Which account it is for, for who manages it.
     pub(crate) account: Option<&'a str>,
+    /// True when its sealed values do not open.
+    pub(crate) damaged: bool,
+    /// Whose it is, unless it is one's own.
+    pub(crate) owner: Option<&'a str>,
+    /// True when everybody may use it.
+    pub(crate) open_to_all: bool,
     /// Its description, or an empty text.
     pub(crate) description: &'a str,
     /// Its connector's badge.
@@ -61,6 +67,9 @@ impl<'a> TileView<'a> {
             id: tile.id,
             name: &tile.name,
             account: tile.account.as_deref(),
+            damaged: !tile.opens,
+            owner: tile.owner.as_ref().map(|owner| owner.name.as_str()),
+            open_to_all: tile.sharing == Sharing::Everyone,
             description: &tile.description,
             badge,
             status: StatusView::of(tile.status),

@@ -7,7 +7,7 @@ use keytile::store::{CredentialDelete, CredentialInsert, ResourceInsert, Store};
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, audit, count, draft, new_user},
+    samples::{NOW, OWNER, Sample, SampleResource, audit, count, draft, new_user},
 };
 use crate::support::database::TestDatabase;
 
@@ -86,7 +86,7 @@ async fn a_credential_is_deleted_or_used_but_not_both(database: TestDatabase) {
         let credential = Sample::new(&format!("Credential {round}")).insert(&store).await;
         let outcomes = at_once(&database, 4, |store, number| async move {
             if number == 1 {
-                let outcome = store.delete_credential(credential, &audit()).await.unwrap();
+                let outcome = store.delete_credential(OWNER, credential, &audit()).await.unwrap();
                 (outcome == CredentialDelete::Deleted, false)
             } else {
                 let resource = SampleResource::new(&format!("Resource {round} {number}"), credential);
@@ -100,7 +100,7 @@ async fn a_credential_is_deleted_or_used_but_not_both(database: TestDatabase) {
         let used = outcomes.iter().filter(|(_, used)| *used).count();
         assert!(deleted == (used == 0), "{outcomes:?}");
         assert_eq!(store.credential(credential).await.unwrap().is_none(), deleted);
-        assert_eq!(store.resources_of_credential(credential, 10).await.unwrap().len(), used);
+        assert_eq!(store.resources_of_credential(OWNER, credential, 10).await.unwrap().len(), used);
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::support::database::TestDatabase;
 
-const ALL: CredentialQuery<'static> = CredentialQuery { connector: None, search: None, after: None, limit: 100 };
+const ALL: CredentialQuery<'static> = CredentialQuery { viewer: OWNER, connector: None, search: None, after: None, limit: 100 };
 
 on_both_databases!(
     a_credential_comes_back_as_it_was_stored,
@@ -37,7 +37,7 @@ async fn a_credential_comes_back_as_it_was_stored(database: TestDatabase) {
     let store = database.open().await;
     let sample = Sample::new("Support EU – Łódź 🙂").described("First line\nsecond ' line");
     let id = sample.insert(&store).await;
-    let row = store.credential(id).await.unwrap().unwrap();
+    let row = store.credential_for(OWNER, id).await.unwrap().unwrap();
     assert_eq!(row.summary.id, id);
     assert_eq!(row.summary.connector, sample.connector);
     assert_eq!(row.summary.name, "Support EU – Łódź 🙂");
@@ -107,7 +107,7 @@ async fn pages_are_complete_while_others_add(database: TestDatabase) {
         let mut seen = Vec::new();
         let mut after = None;
         loop {
-            let page = store.credentials_page(&CredentialQuery { connector, search: None, after, limit: 5 }).await.unwrap();
+            let page = store.credentials_page(&CredentialQuery { connector, after, limit: 5, ..ALL }).await.unwrap();
             assert!(page.len() <= 5);
             let Some(last) = page.last() else { break };
             after = Some(last.summary.id);
@@ -161,7 +161,7 @@ async fn credentials_that_do_not_work_are_listed(database: TestDatabase) {
     Sample::new("Rejected").status(CredentialStatus::Rejected).insert(&store).await;
     let unreachable = Sample::new("Unreachable").status(CredentialStatus::Unreachable).insert(&store).await;
     let listed = async |limit| -> Vec<String> {
-        store.credentials_needing_attention(limit).await.unwrap().into_iter().map(|row| row.summary.name).collect()
+        store.credentials_needing_attention(OWNER, limit).await.unwrap().into_iter().map(|row| row.summary.name).collect()
     };
     assert_eq!(listed(10).await, ["Unreachable", "Rejected"]);
     assert_eq!(listed(1).await, ["Unreachable"]);
@@ -177,10 +177,10 @@ async fn a_fingerprint_finds_likely_duplicates(database: TestDatabase) {
     with(Sample::new("Athens")).insert(&store).await;
     with(Sample::new("Elsewhere")).of("other").insert(&store).await;
     Sample::new("Different").insert(&store).await;
-    let found = async |except| store.credentials_with_fingerprint(&talkdesk, &[7; 32], except).await.unwrap();
+    let found = async |except| store.credentials_with_fingerprint(OWNER, &talkdesk, &[7; 32], except).await.unwrap();
     assert_eq!(found(None).await, ["Athens", "Zurich"]);
     assert_eq!(found(Some(first)).await, ["Athens"]);
-    assert!(store.credentials_with_fingerprint(&talkdesk, &[8; 32], None).await.unwrap().is_empty());
+    assert!(store.credentials_with_fingerprint(OWNER, &talkdesk, &[8; 32], None).await.unwrap().is_empty());
 }
 
 async fn a_credential_in_use_stays(database: TestDatabase) {
@@ -191,14 +191,14 @@ async fn a_credential_in_use_stays(database: TestDatabase) {
         made.push(SampleResource::new(&format!("Resource {number}"), id).insert(&store).await);
     }
     assert_eq!(store.credential(id).await.unwrap().unwrap().used_by, 3);
-    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::InUse(3));
+    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::InUse(3));
     let kept = store.credential(id).await.unwrap().unwrap();
     assert_eq!(kept.secret, sealed("Used"));
     assert!(store.latest_verification(id).await.unwrap().is_some());
     for resource in made {
-        assert!(store.delete_resource(resource, keytile::domain::resource::ResourceKind::Source, &audit()).await.unwrap());
+        assert!(store.delete_resource(OWNER, resource, keytile::domain::resource::ResourceKind::Source, &audit()).await.unwrap());
     }
-    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
 }
 
 async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {
@@ -209,8 +209,8 @@ async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {
     let id = Sample::new("Gone").saving(&form).insert(&store).await;
     let stays = Sample::new("Stays").insert(&store).await;
     assert!(store.put_access_token(id, 1, b"token", later(1)).await.unwrap());
-    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::Deleted);
-    assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::NotFound);
+    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::NotFound);
     assert_eq!(store.credential(id).await.unwrap(), None);
     assert_eq!(store.access_token(id).await.unwrap(), None);
     assert!(store.verifications_of(id, 10).await.unwrap().is_empty());

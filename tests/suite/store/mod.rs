@@ -1,18 +1,27 @@
 //! Tests of the store. Each body runs on SQLite and on PostgreSQL, on a database of its own.
 
+mod api_keys;
+mod audit;
+mod audit_chain;
 mod concurrency;
 mod credentials;
 mod drafts;
 mod faults;
 mod first_start;
+mod groups;
+mod hand_over;
 mod identities;
+mod key_check;
 mod nul_bytes;
 mod opening;
+mod people;
 mod plans;
+mod recorded;
 mod resources;
 mod samples;
 mod sealing;
 mod second_factor;
+mod shares;
 mod sign_in_limits;
 mod verifications;
 

@@ -10,7 +10,7 @@ use sqlx::{Connection, Executor, Row};
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, audit, draft, later, new_user, sealed},
+    samples::{NOW, OWNER, Sample, SampleResource, audit, draft, later, new_user, sealed},
 };
 use crate::support::database::TestDatabase;
 
@@ -37,7 +37,7 @@ async fn a_restart_keeps_everything(database: TestDatabase) {
     let store = database.open().await;
     assert_eq!(store.credential(credential).await.unwrap().unwrap(), before);
     assert_eq!(before.secret, sealed("Support EU"));
-    assert_eq!(store.resources_page(ResourceKind::Source, None, 10).await.unwrap()[0].id, resource);
+    assert_eq!(store.resources_page(OWNER, ResourceKind::Source, None, 10).await.unwrap()[0].id, resource);
     assert!(store.user(mine).await.unwrap().is_some());
     assert_eq!(store.latest_open_draft(mine, &form.connector, NOW).await.unwrap().unwrap().id, form.id);
     assert_eq!(store.access_token(credential).await.unwrap().unwrap().sealed, b"token");

@@ -7,7 +7,7 @@ use keytile::{
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, SampleResource, audit, connector, new_id},
+    samples::{NOW, OWNER, Sample, SampleResource, audit, connector, new_id},
 };
 use crate::support::database::TestDatabase;
 
@@ -26,13 +26,13 @@ async fn a_resource_comes_back_as_it_was_stored(database: TestDatabase) {
     let credential = Sample::new("Support EU").insert(&store).await;
     let sample = SampleResource::new("Users, nightly", credential);
     let id = sample.insert(&store).await;
-    let row = store.resource(id).await.unwrap().unwrap();
+    let row = store.resource(OWNER, id).await.unwrap().unwrap();
     assert_eq!((row.id, row.kind, row.name.as_str(), row.description.as_str()), (id, Source, "Users, nightly", "Nightly"));
     assert_eq!((&row.connector, row.credential, row.endpoint.as_slice()), (&sample.connector, credential, &b"sealed endpoint"[..]));
     assert_eq!((row.endpoint_version, row.created_at, row.version), (1, NOW, 1));
-    assert_eq!(store.resources_page(Source, None, 10).await.unwrap(), std::slice::from_ref(&row));
-    assert_eq!(store.resources_of_credential(credential, 10).await.unwrap(), [row]);
-    assert_eq!(store.resource(new_id()).await.unwrap(), None);
+    assert_eq!(store.resources_page(OWNER, Source, None, 10).await.unwrap(), std::slice::from_ref(&row));
+    assert_eq!(store.resources_of_credential(OWNER, credential, 10).await.unwrap(), [row]);
+    assert_eq!(store.resource(OWNER, new_id()).await.unwrap(), None);
 }
 
 async fn a_name_is_unique_for_its_kind(database: TestDatabase) {
@@ -53,7 +53,7 @@ async fn a_form_makes_one_resource(database: TestDatabase) {
     assert_eq!(again.try_insert(&store).await, ResourceInsert::AlreadyCreated(id));
     let renamed = SampleResource { form_id: first.form_id, ..SampleResource::new("Other", credential) };
     assert_eq!(renamed.try_insert(&store).await, ResourceInsert::AlreadyCreated(id));
-    assert_eq!(store.resources_page(Source, None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.resources_page(OWNER, Source, None, 10).await.unwrap().len(), 1);
 }
 
 async fn a_resource_needs_a_credential_of_its_connector(database: TestDatabase) {
@@ -62,7 +62,7 @@ async fn a_resource_needs_a_credential_of_its_connector(database: TestDatabase) 
     for credential in [new_id(), of_other] {
         let resource = SampleResource::new("Users", credential);
         assert_eq!(resource.try_insert(&store).await, ResourceInsert::CredentialGone);
-        assert_eq!(store.resource(resource.id).await.unwrap(), None);
+        assert_eq!(store.resource(OWNER, resource.id).await.unwrap(), None);
     }
     let right = SampleResource { connector: connector("other"), ..SampleResource::new("Users", of_other) };
     right.insert(&store).await;
@@ -74,14 +74,15 @@ async fn the_credential_can_be_changed_by_whoever_saw_the_last_version(database:
     let second = Sample::new("Second").insert(&store).await;
     let of_other = Sample::new("Other").of("other").insert(&store).await;
     let id = SampleResource::new("Users", first).insert(&store).await;
-    let change = async |id, credential, version| store.set_resource_credential(id, credential, version, &audit()).await.unwrap();
+    let change =
+        async |id, credential, version| store.set_resource_credential(OWNER, id, credential, version, &audit()).await.unwrap();
     assert_eq!(change(id, of_other, 1).await, ResourceChange::CredentialGone);
     assert_eq!(change(id, new_id(), 1).await, ResourceChange::CredentialGone);
     assert_eq!(change(id, second, 2).await, ResourceChange::Outdated);
     assert_eq!(change(new_id(), second, 1).await, ResourceChange::NotFound);
-    assert_eq!(store.resource(id).await.unwrap().unwrap().credential, first);
+    assert_eq!(store.resource(OWNER, id).await.unwrap().unwrap().credential, first);
     assert_eq!(change(id, second, 1).await, ResourceChange::Changed);
-    let changed = store.resource(id).await.unwrap().unwrap();
+    let changed = store.resource(OWNER, id).await.unwrap().unwrap();
     assert_eq!((changed.credential, changed.version, changed.endpoint_version), (second, 2, 1));
     assert_eq!(change(id, first, 1).await, ResourceChange::Outdated);
     assert_eq!(store.credential(first).await.unwrap().unwrap().used_by, 0);
@@ -100,7 +101,7 @@ async fn pages_are_cut_by_key(database: TestDatabase) {
     made.reverse();
     let mut seen = Vec::new();
     loop {
-        let page = store.resources_page(Source, seen.last().copied(), 4).await.unwrap();
+        let page = store.resources_page(OWNER, Source, seen.last().copied(), 4).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -108,15 +109,15 @@ async fn pages_are_cut_by_key(database: TestDatabase) {
         seen.extend(page.iter().map(|row| row.id));
     }
     assert_eq!(seen, made);
-    assert_eq!(store.resources_of_credential(credential, 5).await.unwrap().len(), 5);
+    assert_eq!(store.resources_of_credential(OWNER, credential, 5).await.unwrap().len(), 5);
 }
 
 async fn a_resource_is_deleted_as_what_it_is(database: TestDatabase) {
     let store = database.open().await;
     let credential = Sample::new("Support EU").insert(&store).await;
     let id = SampleResource::new("Users", credential).insert(&store).await;
-    assert!(!store.delete_resource(id, Destination, &audit()).await.unwrap());
-    assert!(store.delete_resource(id, Source, &audit()).await.unwrap());
-    assert!(!store.delete_resource(id, Source, &audit()).await.unwrap());
+    assert!(!store.delete_resource(OWNER, id, Destination, &audit()).await.unwrap());
+    assert!(store.delete_resource(OWNER, id, Source, &audit()).await.unwrap());
+    assert!(!store.delete_resource(OWNER, id, Source, &audit()).await.unwrap());
     assert!(store.credential(credential).await.unwrap().is_some());
 }

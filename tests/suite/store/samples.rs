@@ -130,6 +130,7 @@ impl Sample {
 #[derive(Clone)]
 pub(crate) struct SampleResource {
     pub(crate) id: Uuid,
+    pub(crate) owner: UserId,
     pub(crate) kind: ResourceKind,
     pub(crate) name: Name,
     pub(crate) connector: ConnectorId,
@@ -140,7 +141,7 @@ pub(crate) struct SampleResource {
 impl SampleResource {
     pub(crate) fn new(text: &str, credential: CredentialId) -> Self {
         let connector = connector("talkdesk");
-        Self { id: new_id(), kind: ResourceKind::Source, name: name(text), connector, credential, form_id: new_id() }
+        Self { id: new_id(), owner: OWNER, kind: ResourceKind::Source, name: name(text), connector, credential, form_id: new_id() }
     }
 
     pub(crate) async fn try_insert(&self, store: &Store) -> ResourceInsert {
@@ -152,7 +153,7 @@ impl SampleResource {
         let new = NewResource {
             id: self.id,
             kind: self.kind,
-            owner: OWNER,
+            owner: self.owner,
             name: &self.name,
             description: &Description::parse("Nightly").unwrap(),
             connector: &self.connector,
@@ -161,7 +162,7 @@ impl SampleResource {
             created_at: NOW,
             form_id: self.form_id,
         };
-        user(store, OWNER).await;
+        user(store, self.owner).await;
         store.insert_resource(&new, &audit()).await.unwrap()
     }
 
@@ -243,7 +244,7 @@ pub(crate) fn draft(owner: UserId) -> NewDraft {
 
 /// How many credentials there are; at most 100.
 pub(crate) async fn count(store: &Store) -> usize {
-    let all = CredentialQuery { connector: None, search: None, after: None, limit: 100 };
+    let all = CredentialQuery { viewer: OWNER, connector: None, search: None, after: None, limit: 100 };
     store.credentials_page(&all).await.unwrap().len()
 }
 

@@ -142,7 +142,7 @@ async fn an_endpoint_of_another_connector_does_not_open(database: TestDatabase) 
     let place = Place::resource_endpoint(sample.id, 1, &sample.connector);
     assert_eq!(sample.try_insert_with(&store, &keyring.seal_packed(&place, b"GET /users")).await, ResourceInsert::Inserted);
     let open = async || {
-        let row = store.resource(sample.id).await.unwrap().unwrap();
+        let row = store.resource(OWNER, sample.id).await.unwrap().unwrap();
         let place = Place::resource_endpoint(row.id, row.endpoint_version, &row.connector);
         keyring.open_packed(&place, &row.endpoint).map(|value| value.to_vec())
     };
@@ -221,7 +221,7 @@ async fn what_is_deleted_does_not_stay_in_the_file() {
 
     let store = database.open().await;
     for id in [short, long] {
-        assert_eq!(store.delete_credential(id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+        assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
     }
     assert!(store.delete_draft(form.id, mine).await.unwrap());
     store.close().await;

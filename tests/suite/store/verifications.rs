@@ -4,7 +4,7 @@ use keytile::domain::credential::CredentialStatus::{Rejected, Unreachable, Verif
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, audit, draft, later, new_id, new_user, verification},
+    samples::{NOW, OWNER, Sample, audit, draft, later, new_id, new_user, verification},
 };
 use crate::support::database::TestDatabase;
 
@@ -99,7 +99,7 @@ async fn sealed_rows_are_noticed(database: TestDatabase) {
     assert!(!store.holds_sealed_rows().await.unwrap());
     let id = Sample::new("Support EU").insert(&store).await;
     assert!(store.holds_sealed_rows().await.unwrap());
-    store.delete_credential(id, &audit()).await.unwrap();
+    store.delete_credential(OWNER, id, &audit()).await.unwrap();
     assert!(!store.holds_sealed_rows().await.unwrap());
     assert!(store.set_installation_if_absent(NOW, b"check").await.unwrap());
     assert!(store.holds_sealed_rows().await.unwrap());

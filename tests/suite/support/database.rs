@@ -83,6 +83,15 @@ impl TestDatabase {
         }
     }
 
+    /// The one number that a query behind Keytile's back answers.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        let query = AssertSqlSafe(query.to_owned());
+        match &self.kind {
+            Kind::Sqlite { .. } => sqlx::query_scalar(query).fetch_one(&mut self.sqlite_connection().await).await.unwrap(),
+            Kind::Postgres { .. } => sqlx::query_scalar(query).fetch_one(&mut self.postgres_connection().await).await.unwrap(),
+        }
+    }
+
     /// A connection to the SQLite file.
     pub(crate) async fn sqlite_connection(&self) -> SqliteConnection {
         SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(self.file())).await.unwrap()

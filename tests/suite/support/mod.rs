@@ -7,5 +7,6 @@ pub(crate) mod dns_server;
 pub(crate) mod fault_server;
 pub(crate) mod https;
 pub(crate) mod oidc_provider;
+pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod tls;

@@ -141,22 +141,31 @@ impl Setup {
         browser
     }
 
-    /// Starts it as it is, perhaps without any account.
-    pub(crate) async fn start_without_accounts(&self) -> Server {
+    /// What Keytile does, as another instance over the same database that serves nothing.
+    pub(crate) async fn service(&self) -> Service {
+        self.build().await.service().clone()
+    }
+
+    async fn build(&self) -> App {
         let data_dir = format!("--data-dir={}", self.data_dir().display());
         let own = ["keytile".to_owned(), format!("--listen={}", self.listen), data_dir];
         let config = Arguments::parse_from(own.into_iter().chain(self.arguments.iter().cloned())).config;
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let app = App::build(&config, clock, self.overrides.clone()).await.unwrap();
+        App::build(&config, clock, self.overrides.clone()).await.unwrap()
+    }
+
+    /// Starts it as it is, perhaps without any account.
+    pub(crate) async fn start_without_accounts(&self) -> Server {
+        let app = self.build().await;
         let (stop, stopped) = oneshot::channel::<()>();
-        let address = app.address().clone();
+        let (address, listening) = (app.address().clone(), app.listening().unwrap());
         let setup = app.setup_address().await.unwrap();
         let service = app.service().clone();
         let serving = tokio::spawn(app.serve(async move {
             // A test that ends without stopping the server drops the sender; that stops it too.
             let _ = stopped.await;
         }));
-        Server { address, setup, service, administrator: None, stop, serving, _folder: self.folder.clone() }
+        Server { address, listening, setup, service, administrator: None, stop, serving, _folder: self.folder.clone() }
     }
 }
 
@@ -184,6 +193,8 @@ pub(super) fn audit(at: Timestamp) -> Audit<'static> {
 /// A Keytile that runs.
 pub(crate) struct Server {
     pub(crate) address: Url,
+    /// Where it listens, whatever it is called.
+    pub(crate) listening: SocketAddr,
     /// The link that makes the first administrator, while there is none.
     pub(crate) setup: Option<Url>,
     /// What Keytile does, for a test that calls it without a browser.

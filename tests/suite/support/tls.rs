@@ -38,6 +38,14 @@ impl Authority {
         self.server_with(names, |_| {})
     }
 
+    /// A certificate for a server of these names and its key, as PEM.
+    pub(crate) fn pair(&self, names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// TLS for a server whose certificate expired long ago.
     pub(crate) fn expired_server(&self, names: &[&str]) -> Arc<ServerConfig> {
         self.server_with(names, |params| {

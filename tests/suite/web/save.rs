@@ -93,7 +93,7 @@ async fn a_name_is_given_once_even_in_a_race() {
     let draft = first.get(OVERLAY).await.value("draft");
     let page = first.post(OVERLAY, &good_values("SUPPORT eu", &draft)).await;
     assert_eq!(page.status, 422);
-    page.says("There is already a TalkDesk credential named “SUPPORT eu”");
+    page.says("You already have a TalkDesk credential named “SUPPORT eu”");
     let mut windows = Vec::new();
     for window in 0..4 {
         windows.push((server.browser(), format!("01890000-0000-7000-8000-00000000000{window}")));

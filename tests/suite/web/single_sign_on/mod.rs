@@ -150,7 +150,8 @@ impl Site {
     async fn events(&self) -> Vec<String> {
         self.rows(
             "SELECT action || '|' || outcome || '|' || actor_name || '|' || target_name || '|' || detail FROM audit_events
-            WHERE seq > 2 ORDER BY seq",
+            WHERE seq > (SELECT MIN(seq) FROM audit_events WHERE action = 'session.sign_in') AND action <> 'settings.change'
+            ORDER BY seq",
         )
         .await
     }

@@ -1,0 +1,176 @@
+//! `keytile apikey`: makes, lists and revokes API keys on the server, also while Keytile runs.
+//!
+//! A new key is the only thing on standard output, so that it can be piped to where it is kept; what there is to
+//! say about it goes to standard error.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use crate::{
+    app::existing_service,
+    config::StorageConfig,
+    domain::{
+        api_key::Scope,
+        time::{SystemClock, Timestamp},
+    },
+    service::{
+        Service,
+        api_keys::{KeyCreation, KeyState, KeySummary, RawApiKey},
+        caller::Caller,
+    },
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ApiKeyCommand {
+    /// Make a key and print it, this once, on standard output.
+    Add(AddArguments),
+    /// List the keys, newest first, a line each: id, first letters, name, account, scopes, end, last use, state.
+    List(StorageConfig),
+    /// Revoke a key, at once and for ever.
+    Revoke(RevokeArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArguments {
+    /// What the key is called.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+
+    /// What it may do. Can be repeated.
+    #[arg(long, value_name = "SCOPE", required = true, value_parser = Scope::ALL.map(Scope::as_str))]
+    scope: Vec<String>,
+
+    /// The id of a resource that it is for. Can be repeated; without it, the key is for all.
+    #[arg(long, value_name = "ID")]
+    resource: Vec<String>,
+
+    /// When it ends: a number of days, or a date such as 2027-01-31.
+    #[arg(long, value_name = "DAYS|DATE", default_value = "never", hide_default_value = true)]
+    expires: String,
+
+    /// The e-mail address of the account that it acts as.
+    #[arg(long, value_name = "EMAIL")]
+    owner: String,
+
+    #[command(flatten)]
+    storage: StorageConfig,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RevokeArguments {
+    /// The id of the key, as `keytile apikey list` prints it.
+    #[arg(value_name = "ID")]
+    id: Uuid,
+
+    #[command(flatten)]
+    storage: StorageConfig,
+}
+
+pub(super) async fn run(command: &ApiKeyCommand) -> Result<(), String> {
+    let storage = match command {
+        ApiKeyCommand::Add(arguments) => &arguments.storage,
+        ApiKeyCommand::List(storage) => storage,
+        ApiKeyCommand::Revoke(arguments) => &arguments.storage,
+    };
+    let service = existing_service(storage, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
+    let result = match command {
+        ApiKeyCommand::Add(arguments) => add(&service, arguments).await,
+        ApiKeyCommand::List(_) => list(&service).await,
+        ApiKeyCommand::Revoke(arguments) => revoke(&service, arguments.id).await,
+    };
+    service.close().await;
+    result
+}
+
+async fn add(service: &Service, arguments: &AddArguments) -> Result<(), String> {
+    let raw = RawApiKey {
+        owner: arguments.owner.clone(),
+        name: arguments.name.clone(),
+        scopes: arguments.scope.clone(),
+        restricted: !arguments.resource.is_empty(),
+        resources: arguments.resource.clone(),
+        expires: arguments.expires.clone(),
+    };
+    let caller = Caller::server("keytile apikey add");
+    let made = service.create_api_key(&caller, service.new_form(), &raw).await.map_err(|error| error.to_string())?;
+    let (id, key) = match made {
+        KeyCreation::Created { id, key } => (id, key),
+        KeyCreation::AlreadyMade(id) => return Err(format!("the key {id} was made before")),
+        KeyCreation::Invalid(errors) => {
+            let sentences: Vec<String> = errors.iter().map(|error| format!("{}: {}", flag(&error.field), error.message)).collect();
+            return Err(sentences.join("\n         "));
+        }
+    };
+    if writeln!(io::stdout(), "{}", key.expose()).is_err() {
+        // A key that nobody has seen is of no use, and must not lie around.
+        let caller = Caller::server("keytile apikey add");
+        service.revoke_api_key(&caller, id).await.map_err(|error| error.to_string())?;
+        return Err("the key could not be printed, and was revoked again".to_owned());
+    }
+    eprintln!("This is the API key {id}. It cannot be shown again.");
+    Ok(())
+}
+
+/// The flag that a field of the service is given by.
+fn flag(field: &str) -> &'static str {
+    match field {
+        "owner" => "--owner",
+        "scopes" => "--scope",
+        "resources" => "--resource",
+        "expires" => "--expires",
+        _ => "--name",
+    }
+}
+
+async fn list(service: &Service) -> Result<(), String> {
+    let caller = Caller::server("keytile apikey list");
+    let mut after = None;
+    loop {
+        let page = service.api_keys(&caller, after).await.map_err(|error| error.to_string())?;
+        for key in &page.keys {
+            if writeln!(io::stdout(), "{}", line(key)).is_err() {
+                // Whoever read the list has read enough.
+                return Ok(());
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// A key as a line of columns that tabs separate; a name holds none.
+fn line(key: &KeySummary) -> String {
+    let time = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), in_utc);
+    let state = match key.state {
+        KeyState::Active => "active",
+        KeyState::Revoked(_) => "revoked",
+        KeyState::Expired => "expired",
+        KeyState::OwnerDisabled => "account disabled",
+    };
+    let reach = if key.restricted { " (some resources)" } else { "" };
+    let scopes = format!("{}{reach}", key.scopes.to_words());
+    let (expires, used) = (time(key.expires_at), time(key.last_used_at));
+    let id = key.id.to_string();
+    [id.as_str(), &key.hint, &key.name, &key.owner.email, &scopes, &expires, &used, state].join("\t")
+}
+
+/// A time as RFC 3339, to the second.
+fn in_utc(at: Timestamp) -> String {
+    jiff::Timestamp::from_second(at.as_millis().div_euclid(1_000)).map_or_else(|_| "far away".to_owned(), |point| point.to_string())
+}
+
+async fn revoke(service: &Service, id: Uuid) -> Result<(), String> {
+    let caller = Caller::server("keytile apikey revoke");
+    if !service.revoke_api_key(&caller, id).await.map_err(|error| error.to_string())? {
+        return Err(format!("there is no API key {id}; `keytile apikey list` prints them"));
+    }
+    eprintln!("The API key {id} is revoked.");
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! `keytile audit`: checks the chain of the audit trail, and writes the trail out as JSON Lines. Both work beside a
+//! server that runs.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    app::open_service,
+    config::StorageConfig,
+    domain::{
+        audit_chain::ChainPoint,
+        time::{SystemClock, Timestamp},
+    },
+    service::{Service, ServiceError, audit_trail::AuditFilter, caller::Caller},
+};
+
+/// What to do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Check that no event was removed, changed or added behind Keytile's back. Exits 0 if so, 1 if not.
+    Verify(VerifyArguments),
+    /// Write the events to standard output, a JSON object a line, oldest first.
+    Export(ExportArguments),
+}
+
+/// The settings of `keytile audit verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    #[command(flatten)]
+    storage: StorageConfig,
+
+    /// An event that was noted earlier, as this command or the log printed it: it must still be there.
+    #[arg(long, value_name = "SEQ:HASH")]
+    expect: Option<ChainPoint>,
+}
+
+/// The settings of `keytile audit export`.
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    #[command(flatten)]
+    storage: StorageConfig,
+
+    /// Leave out what happened before: a date, or a date and a time, in UTC or with an offset (RFC 3339).
+    #[arg(long, value_name = "TIME", value_parser = beginning)]
+    from: Option<Timestamp>,
+
+    /// Leave out what happened after: the same. A date stands for its whole day, and is in the export.
+    #[arg(long, value_name = "TIME", value_parser = end)]
+    to: Option<Timestamp>,
+}
+
+pub(super) async fn run(command: &AuditCommand) -> Result<(), String> {
+    let storage = match command {
+        AuditCommand::Verify(arguments) => &arguments.storage,
+        AuditCommand::Export(arguments) => &arguments.storage,
+    };
+    has_database(storage)?;
+    let service = open_service(storage, Arc::new(SystemClock)).await.map_err(|error| error.to_string())?;
+    let result = match command {
+        AuditCommand::Verify(arguments) => verify(&service, arguments.expect).await,
+        AuditCommand::Export(arguments) => export(&service, arguments).await,
+    };
+    service.close().await;
+    result
+}
+
+async fn verify(service: &Service, expected: Option<ChainPoint>) -> Result<(), String> {
+    let checked = service.check_audit(&Caller::server("keytile audit verify"), expected).await.map_err(words)?;
+    let last = checked.map_err(|broken| format!("the audit trail does not hold: {broken}"))?;
+    let events = if last.seq == 1 { "1 event".to_owned() } else { format!("{} events", last.seq) };
+    println!("{events}, chain holds; the last is {last}");
+    Ok(())
+}
+
+async fn export(service: &Service, arguments: &ExportArguments) -> Result<(), String> {
+    let filter = AuditFilter { from: arguments.from, until: arguments.to, ..AuditFilter::default() };
+    let mut export = service.export_audit(&Caller::server("keytile audit export"), &filter).await.map_err(words)?;
+    let mut output = io::stdout().lock();
+    while let Some(lines) = export.next().await.map_err(words)? {
+        output.write_all(&lines).map_err(|error| format!("standard output: {error}"))?;
+    }
+    output.flush().map_err(|error| format!("standard output: {error}"))
+}
+
+/// Refuses where there is no database yet: opening would make one, and an empty trail holds.
+fn has_database(storage: &StorageConfig) -> Result<(), String> {
+    let database = storage.database();
+    let Some(path) = database.expose().strip_prefix("sqlite:") else { return Ok(()) };
+    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+    if path.exists() {
+        return Ok(());
+    }
+    let setting = if storage.database_url.is_some() { "--database-url" } else { "--data-dir" };
+    Err(format!("{setting}: there is no database at {}", path.display()))
+}
+
+fn words(error: ServiceError) -> String {
+    match error {
+        ServiceError::Store(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn beginning(text: &str) -> Result<Timestamp, String> {
+    moment(text).map(|(at, _)| at)
+}
+
+fn end(text: &str) -> Result<Timestamp, String> {
+    moment(text).map(|(at, exact)| at.plus(exact))
+}
+
+fn moment(text: &str) -> Result<(Timestamp, std::time::Duration), String> {
+    Timestamp::parse_utc(text).ok_or_else(|| "expected a time such as 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())
+}

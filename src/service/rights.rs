@@ -1,0 +1,105 @@
+//! The decisions: what a caller may do with one credential or resource. The role says what somebody may do at all
+//! ([`Permission`]), the owner and the shares say with which; the lesser of the two holds.
+//!
+//! What somebody may not use answers as what does not exist (`None`). What they may use but not manage is refused,
+//! and the refusal is recorded.
+
+use uuid::Uuid;
+
+use super::{Service, ServiceError, audit::target, caller::Caller};
+use crate::{
+    domain::{
+        account::UserId,
+        audit::{AuditAction, AuditOutcome, AuditTarget, TargetKind},
+        credential::CredentialId,
+        permission::{Access, Permission},
+        resource::{ResourceId, ResourceKind},
+    },
+    store::{CredentialRow, ResourceRow},
+};
+
+/// What a caller may do with a credential that was read for them.
+pub(super) fn access_to(caller: &Caller, row: &CredentialRow) -> Option<Access> {
+    Some(caller.role()?.limits(row.access?))
+}
+
+/// Whether a caller may change and delete a resource that was read for them: it is their own, or they manage its
+/// credential.
+pub(super) fn may_change(caller: &Caller, row: &ResourceRow) -> bool {
+    let manages = caller.role().zip(row.access).is_some_and(|(role, access)| role.limits(access) == Access::Manage);
+    caller.may(Permission::MakeResources) && (manages || (row.owner.is_some() && row.owner == caller.user()))
+}
+
+impl Service {
+    /// The account whose eyes a caller looks with. The nil id, which is nobody's, sees what is open to all.
+    pub(super) async fn viewer(&self, caller: &Caller, wanted: &str) -> Result<UserId, ServiceError> {
+        self.require(caller, Permission::Look, wanted).await?;
+        Ok(caller.user().unwrap_or(Uuid::nil()))
+    }
+
+    /// A credential that the caller may use, and how far they may go with it.
+    pub(super) async fn usable(&self, caller: &Caller, id: CredentialId) -> Result<Option<(CredentialRow, Access)>, ServiceError> {
+        let viewer = self.viewer(caller, "seeing a credential").await?;
+        let row = self.0.store.credential_for(viewer, id).await?;
+        Ok(row.and_then(|row| access_to(caller, &row).map(|access| (row, access))))
+    }
+
+    /// A credential that the caller may manage, and the account by which they may.
+    pub(super) async fn managed(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        wanted: &str,
+    ) -> Result<Option<(UserId, CredentialRow)>, ServiceError> {
+        let manager = self.require_person(caller, Permission::MakeCredentials, wanted).await?;
+        match self.usable(caller, id).await? {
+            None => Ok(None),
+            Some((row, Access::Manage)) => Ok(Some((manager, row))),
+            Some((row, Access::Use)) => {
+                let about = target(TargetKind::Credential, id, row.summary.name);
+                let detail = format!("{wanted}: it is shared for use only");
+                self.refuse(caller, about, detail, Permission::MakeCredentials).await
+            }
+        }
+    }
+
+    /// A resource of this kind whose credential the caller may use.
+    pub(super) async fn seen_resource(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Option<ResourceRow>, ServiceError> {
+        let viewer = self.viewer(caller, "seeing a resource").await?;
+        Ok(self.0.store.resource(viewer, id).await?.filter(|row| row.kind == kind))
+    }
+
+    /// A resource that the caller may change, and the account by which they may.
+    pub(super) async fn changeable(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+        wanted: &str,
+    ) -> Result<Option<(UserId, ResourceRow)>, ServiceError> {
+        let person = self.require_person(caller, Permission::MakeResources, wanted).await?;
+        let Some(row) = self.seen_resource(caller, kind, id).await? else { return Ok(None) };
+        if may_change(caller, &row) {
+            return Ok(Some((person, row)));
+        }
+        let about = target(TargetKind::Resource, id, row.name);
+        let detail = format!("{wanted}: it is somebody else's, and its credential is shared for use only");
+        self.refuse(caller, about, detail, Permission::MakeResources).await
+    }
+
+    async fn refuse<T>(
+        &self,
+        caller: &Caller,
+        about: Option<AuditTarget>,
+        detail: String,
+        permission: Permission,
+    ) -> Result<T, ServiceError> {
+        self.0.store.record(&self.audit(caller, AuditAction::Refused, about, AuditOutcome::Refused, detail)).await?;
+        Err(ServiceError::Refused(permission))
+    }
+}

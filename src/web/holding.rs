@@ -1,0 +1,44 @@
+//! The body of an answer that holds something until the answer is over: sent whole, or given up.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+
+/// A body, and what is dropped with it or after its last byte.
+pub(super) struct Holding<T> {
+    body: Body,
+    held: Option<T>,
+}
+
+impl<T> Holding<T> {
+    /// Holds on to `held`.
+    pub(super) fn new(body: Body, held: T) -> Self {
+        Self { body, held: Some(held) }
+    }
+}
+
+impl<T: Unpin> HttpBody for Holding<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        // Who knows the length has the whole answer now, perhaps before anybody asks this body for its end.
+        if frame.is_ready() && self.body.size_hint().exact() == Some(0) {
+            self.held = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,252 @@
+//! One connection: the handshake, its requests one after the other, and its end.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
+
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
+};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{Builder, Connection},
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+use super::{
+    Certificate, ServingLimits,
+    limits::{BUFFER_MAX, HEAD_MAX},
+    wire::{Phase, Progress, Refused, Wire},
+};
+use crate::web::{client_address::TrustedProxies, holding::Holding};
+
+/// What is said to who sent only half a head. hyper has no word for it, so that it is written as it is.
+const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What all connections have in common.
+pub(super) struct Connections {
+    pub(super) router: Router,
+    pub(super) limits: ServingLimits,
+    pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) trusted: TrustedProxies,
+    pub(super) stopping: CancellationToken,
+}
+
+/// How a connection came to its end.
+enum End {
+    /// hyper is through with it: by itself, or because the client or an error ended it.
+    Finished,
+    /// The client took too long over a head, of which a part has come or nothing.
+    TooSlow,
+    /// Keytile stops, and nothing has been asked here.
+    Stopped,
+}
+
+impl Connections {
+    /// Serves one connection to its end.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let accepted = Instant::now();
+        let deadline = accepted + self.limits.head;
+        // A connection that has sent nothing is kept as small as can be: neither TLS nor hyper is there for it yet.
+        let spoken = self.stopping.run_until_cancelled(timeout_at(deadline, stream.readable())).await;
+        if !matches!(spoken, Some(Ok(Ok(())))) {
+            return;
+        }
+        // Answers are written whole; waiting for more to send with them would only delay them.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let Some(certificate) = self.certificate.clone() else {
+            return Box::pin(self.converse(stream, peer.ip(), accepted)).await;
+        };
+        let handshake = Box::pin(timeout_at(deadline, certificate.acceptor().accept(stream)));
+        match self.stopping.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => Box::pin(self.converse(stream, peer.ip(), accepted)).await,
+            Some(Ok(Err(error))) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
+            Some(Err(_)) => tracing::debug!(%peer, "a client took too long over its TLS handshake"),
+            None => {}
+        }
+    }
+
+    async fn converse<S>(self: Arc<Self>, stream: S, peer: IpAddr, accepted: Instant)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let progress = Progress::new(accepted);
+        let wire = TokioIo::new(Wire::new(stream, progress.clone(), self.limits.write));
+        let mut builder = Builder::new();
+        // The times are watched here: hyper's own limit for a head would also be that of an idle connection.
+        builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
+        let mut http = builder.serve_connection(wire, Requests { all: self.clone(), progress: progress.clone(), peer });
+        let end = self.drive(&mut http, &progress).await;
+        let mut stream = http.into_parts().io.into_inner();
+        match end {
+            End::TooSlow if progress.has_half_a_head() => {
+                let answered = timeout(self.limits.linger, stream.write_all(HEAD_TOO_SLOW)).await;
+                if !matches!(answered, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            End::TooSlow | End::Stopped => {
+                // Over TLS, this says that nothing was cut off. If it cannot be said, the connection is closed anyway.
+                let _ = timeout(self.limits.linger, stream.shutdown()).await;
+                return;
+            }
+            End::Finished if !progress.has_unread() => return,
+            End::Finished => {}
+        }
+        // However it ends, the connection is closed after it.
+        let _ = self.stopping.run_until_cancelled(timeout(self.limits.linger, drain(stream))).await;
+    }
+
+    /// Lets hyper work until the connection ends or has to be ended.
+    async fn drive<S>(&self, http: &mut Connection<TokioIo<Wire<S>>, Requests>, progress: &Progress) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut stop = pin!(self.stopping.cancelled());
+        let mut alarm = pin!(sleep_until(Instant::now() + self.limits.head));
+        let mut closing = false;
+        poll_fn(|cx| {
+            let ask_to_stop = !closing && stop.as_mut().poll(cx).is_ready();
+            if ask_to_stop && progress.phase().0 == Phase::Head {
+                return Poll::Ready(End::Stopped);
+            }
+            if !closing && (ask_to_stop || progress.closes_now()) {
+                closing = true;
+                Pin::new(&mut *http).graceful_shutdown();
+            }
+            if let Poll::Ready(result) = Pin::new(&mut *http).poll(cx) {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended with an error");
+                }
+                return Poll::Ready(End::Finished);
+            }
+            // Everything that changes the phase happens while hyper is polled, so that it is up to date here.
+            let (phase, since) = progress.phase();
+            let deadline = match phase {
+                Phase::Head => since + self.limits.head,
+                Phase::Idle => since + self.limits.idle,
+                // The body and the writing of the answer have limits of their own.
+                Phase::Answer => return Poll::Pending,
+            };
+            if alarm.deadline() != deadline {
+                alarm.as_mut().reset(deadline);
+            }
+            alarm.as_mut().poll(cx).map(|()| End::TooSlow)
+        })
+        .await
+    }
+}
+
+/// Ends the writing, and throws away what comes until the client has seen that.
+async fn drain<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = vec![0; 8 * 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// The requests of one connection.
+struct Requests {
+    all: Arc<Connections>,
+    progress: Progress,
+    peer: IpAddr,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Requests {
+    type Response = Answer;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Answer>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let begun = self.progress.begin_answer(request.body().size_hint().exact());
+        let end = EndOfAnswer(self.progress.clone());
+        let malformed = match begun {
+            Ok(()) => !has_plain_frame(request.headers()),
+            Err(Refused::BareLineFeed) => true,
+            // An error ends the connection without an answer.
+            Err(Refused::Pipelined) => {
+                tracing::debug!("a connection was closed on which a request came too early");
+                return Box::pin(async { Err(io::Error::other("a request came before the last was answered")) });
+            }
+        };
+        if malformed {
+            tracing::debug!("a request was refused whose head is ambiguous");
+            let mut response = Response::new(Holding::new(Body::empty(), end));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return Box::pin(async { Ok(response) });
+        }
+        let client = self.all.trusted.client(self.peer, request.headers());
+        request.extensions_mut().insert(client);
+        let answering = self.all.router.clone().call(request.map(Body::new));
+        let progress = self.progress.clone();
+        Box::pin(async move {
+            let Ok(mut response): Result<_, Infallible> = answering.await;
+            if progress.is_last() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| Holding::new(body, end)))
+        })
+    }
+}
+
+/// Whether the body's length is told in one way only. hyper has refused what RFC 9112 section 6 calls invalid; this
+/// refuses also the codings that it would leave in the body, and `chunked` told twice.
+fn has_plain_frame(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// An answer, which knows when it is over.
+type Answer = Response<Holding<EndOfAnswer>>;
+
+/// Dropped when an answer is over.
+struct EndOfAnswer(Progress);
+
+impl Drop for EndOfAnswer {
+    fn drop(&mut self) {
+        self.0.end_answer();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_one_plain_frame() {
+        let plain = |codings: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for coding in codings {
+                headers.append(header::TRANSFER_ENCODING, HeaderValue::from_static(coding));
+            }
+            has_plain_frame(&headers)
+        };
+        assert!(plain(&[]) && plain(&["chunked"]) && plain(&["Chunked"]));
+        for odd in [&["gzip, chunked"][..], &["chunked, chunked"], &["chunked", "chunked"], &["identity"], &["chunked;q=1"], &[""]]
+        {
+            assert!(!plain(odd), "{odd:?}");
+        }
+    }
+}

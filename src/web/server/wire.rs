@@ -1,0 +1,343 @@
+//! The bytes of one connection, watched beside hyper, which parses them: what the connection is waiting for and
+//! since when, and whether a request keeps to its frame.
+//!
+//! hyper takes some forms that RFC 9112 lets a server take and that a proxy in front may read differently, such as a
+//! bare LF; and it answers requests that came before the last answer was finished. No browser and no proxy sends
+//! either, but whoever smuggles a request past a proxy does. So neither is taken here.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The rest of a head; all of it on a new connection.
+    Head,
+    /// The answer, and the rest of the body.
+    Answer,
+    /// Another request.
+    Idle,
+}
+
+/// Why a request is not handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Its head ends lines with a bare LF.
+    BareLineFeed,
+    /// It came before the last answer was finished.
+    Pipelined,
+}
+
+/// What is known of a connection. Shared by the stream, the service and the task of the connection.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    head: HeadScan,
+    /// The bytes that came after the head.
+    after_head: u64,
+    /// The bytes of the body, as the head says; `None` where its end shows only while it is read.
+    body: Option<u64>,
+    /// The last request did not keep to its frame: no other is taken.
+    last: bool,
+}
+
+/// Looks for the end of a head.
+#[derive(Debug, Default)]
+struct HeadScan {
+    /// A byte of the head has come.
+    begun: bool,
+    /// A line that is not empty has come.
+    has_line: bool,
+    line_has_bytes: bool,
+    after_cr: bool,
+    bare_line_feed: bool,
+    ended: bool,
+}
+
+impl Progress {
+    /// A new connection, which has been waited for since `accepted`.
+    pub(super) fn new(accepted: Instant) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            phase: Phase::Head,
+            since: accepted,
+            head: HeadScan::default(),
+            after_head: 0,
+            body: Some(0),
+            last: false,
+        })))
+    }
+
+    /// What is waited for, and since when.
+    pub(super) fn phase(&self) -> (Phase, Instant) {
+        let state = self.state();
+        (state.phase, state.since)
+    }
+
+    /// True where a part of a head has come and not its end.
+    pub(super) fn has_half_a_head(&self) -> bool {
+        let state = self.state();
+        state.phase == Phase::Head && state.head.begun
+    }
+
+    /// True where the client may still be sending what nobody reads: what is closed then had better be closed gently.
+    pub(super) fn has_unread(&self) -> bool {
+        let state = self.state();
+        state.phase != Phase::Idle || state.last
+    }
+
+    /// True where the connection has to be closed after the present answer.
+    pub(super) fn is_last(&self) -> bool {
+        let state = self.state();
+        state.last || state.has_left_its_frame()
+    }
+
+    /// True where the last answer is over and no other request is taken.
+    pub(super) fn closes_now(&self) -> bool {
+        let state = self.state();
+        state.last && state.phase == Phase::Idle
+    }
+
+    /// hyper has read a head. `body` is how many bytes it says come after it.
+    pub(super) fn begin_answer(&self, body: Option<u64>) -> Result<(), Refused> {
+        let mut state = self.state();
+        if state.last || state.phase != Phase::Head {
+            return Err(Refused::Pipelined);
+        }
+        // hyper has found the end of a head and the scan has not: they read it differently, which is reason enough.
+        let sound = state.head.ended && !state.head.bare_line_feed;
+        state.phase = Phase::Answer;
+        state.body = body;
+        if sound { Ok(()) } else { Err(Refused::BareLineFeed) }
+    }
+
+    /// The answer has been handed to hyper as a whole, or given up.
+    pub(super) fn end_answer(&self) {
+        let mut state = self.state();
+        state.last |= state.has_left_its_frame();
+        state.phase = Phase::Idle;
+        state.since = Instant::now();
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        if state.phase == Phase::Idle && !state.last {
+            state.phase = Phase::Head;
+            state.since = Instant::now();
+            state.head = HeadScan::default();
+            state.after_head = 0;
+        }
+        let of_head = if state.phase == Phase::Head { state.head.scan(bytes) } else { 0 };
+        state.after_head += (bytes.len() - of_head) as u64;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Something else has come than the body: more than it, which is another request, or not yet all of it, so that
+    /// the rest would come where a request is expected. A chunked body has its end inside, which is not looked for
+    /// here; browsers send none, so that a new connection after each costs little.
+    fn has_left_its_frame(&self) -> bool {
+        self.body != Some(self.after_head)
+    }
+}
+
+impl HeadScan {
+    /// Takes what belongs to the head; answers how much that is.
+    fn scan(&mut self, bytes: &[u8]) -> usize {
+        if self.ended {
+            return 0;
+        }
+        self.begun |= !bytes.is_empty();
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\n' => {
+                    self.bare_line_feed |= !self.after_cr;
+                    if self.has_line && !self.line_has_bytes {
+                        self.ended = true;
+                        return at + 1;
+                    }
+                    // Empty lines before a request are skipped (RFC 9112 section 2.2).
+                    self.has_line |= self.line_has_bytes;
+                    self.line_has_bytes = false;
+                    self.after_cr = false;
+                }
+                b'\r' => self.after_cr = true,
+                _ => (self.line_has_bytes, self.after_cr) = (true, false),
+            }
+        }
+        bytes.len()
+    }
+}
+
+/// The stream of a connection. Reading tells the [`Progress`]; writing fails where the client takes nothing for too long.
+pub(super) struct Wire<S> {
+    stream: S,
+    progress: Progress,
+    write_limit: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Wire<S> {
+    /// Watches a stream.
+    pub(super) fn new(stream: S, progress: Progress, write_limit: Duration) -> Self {
+        Self { stream, progress, write_limit, stalled: None }
+    }
+
+    /// The result of an attempt to write, or an error where there have been only vain ones for too long.
+    fn written<T>(&mut self, cx: &mut Context<'_>, attempt: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if attempt.is_ready() {
+            self.stalled = None;
+            return attempt;
+        }
+        let limit = self.write_limit;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no answer")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let new = &buffer.filled()[before..];
+        if !new.is_empty() {
+            self.progress.received(new);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let attempt = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(cx, attempt)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let attempt = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.written(cx, attempt)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let attempt = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(cx, attempt)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let attempt = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.written(cx, attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress::new(Instant::now())
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_head_is_found_wherever_it_is_cut() {
+        let head = b"\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+        let whole = [&head[..], b"a\nb\n"].concat();
+        for cut in 0..=whole.len() {
+            let progress = progress();
+            progress.received(&whole[..cut]);
+            progress.received(&whole[cut..]);
+            assert_eq!(progress.begin_answer(Some(4)), Ok(()), "{cut}");
+            assert!(!progress.is_last(), "{cut}");
+            progress.end_answer();
+            assert!(!progress.has_unread() && progress.phase().0 == Phase::Idle, "{cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bare_line_feed_is_seen() {
+        for head in [
+            &b"GET / HTTP/1.1\nHost: a\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\n\n",
+            b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            let progress = progress();
+            progress.received(head);
+            assert_eq!(progress.begin_answer(Some(0)), Err(Refused::BareLineFeed), "{head:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_answer_and_is_not_its_body_is_the_end() {
+        let head = b"GET / HTTP/1.1\r\n\r\n";
+        let together = progress();
+        together.received(&[&head[..], head].concat());
+        assert_eq!(together.begin_answer(Some(0)), Ok(()));
+        assert!(together.is_last());
+        together.end_answer();
+        assert_eq!(together.begin_answer(Some(0)), Err(Refused::Pipelined));
+
+        let later = progress();
+        later.received(head);
+        assert_eq!(later.begin_answer(Some(3)), Ok(()));
+        assert!(later.is_last(), "an answer to half a request ends the connection");
+        later.received(b"abc");
+        assert!(!later.is_last());
+        later.received(b"G");
+        assert!(later.is_last());
+        later.end_answer();
+        later.received(b"ET / HTTP/1.1\r\n\r\n");
+        assert_eq!(later.begin_answer(Some(0)), Err(Refused::Pipelined));
+
+        let chunked = progress();
+        chunked.received(head);
+        assert_eq!(chunked.begin_answer(None), Ok(()));
+        assert!(chunked.is_last());
+    }
+
+    #[tokio::test]
+    async fn one_request_after_the_other_is_taken() {
+        let progress = progress();
+        for _ in 0..3 {
+            assert!(!progress.has_half_a_head());
+            progress.received(b"GET / HTT");
+            assert!(progress.has_half_a_head());
+            progress.received(b"P/1.1\r\n\r\n");
+            assert_eq!(progress.begin_answer(Some(0)), Ok(()));
+            assert!(!progress.is_last());
+            progress.end_answer();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answer_is_not_waited_for() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (stream, mut client) = tokio::io::duplex(8);
+        let mut wire = Wire::new(stream, progress(), Duration::from_millis(20));
+        wire.write_all(b"12345678").await.unwrap();
+        assert_eq!(wire.write_all(b"9").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut taken = [0; 8];
+        client.read_exact(&mut taken).await.unwrap();
+        wire.write_all(b"9").await.unwrap();
+    }
+}
