@@ -174,7 +174,7 @@ impl Config {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let setting = |name, value: String, default| Setting { name, value, default, secret: false };
         let database = storage.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
-        vec![
+        let mut settings = vec![
             setting("listen", self.listen.to_string(), "127.0.0.1:8440"),
             setting("public-url", self.public_url.as_ref().map(Url::to_string).unwrap_or_default(), ""),
             setting("tls-cert", path(&self.tls_cert), ""),
@@ -198,9 +198,13 @@ impl Config {
             setting("sso-only", if sso.sso_only { "true".to_owned() } else { String::new() }, ""),
             setting("sso-name", sso.sso_name.clone(), "single sign-on"),
             setting("sandbox", if self.sandbox { "true".to_owned() } else { String::new() }, ""),
+        ];
+        settings.extend(self.single_sign_on.settings());
+        settings.extend([
             setting("log-format", log.log_format.as_str().to_owned(), "pretty"),
             setting("log-level", log.log_level.as_str().to_ascii_lowercase(), "info"),
-        ]
+        ]);
+        settings
     }
 
     /// Settings that parse but cannot be used together. The error is a sentence that names the setting.

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, builder::BoolishValueParser};
 use url::Url;
 
+use super::listed;
 use crate::domain::{
     account::Role,
     group_role::{GroupRole, role_of_word},
     naming::Name,
+    setting::Setting,
 };
 
 /// The variable that holds the secret of Keytile's client. It has no flag, because what stands on a command
@@ -78,6 +80,23 @@ impl SingleSignOnConfig {
                 None => Ok(()),
             },
         }
+    }
+
+    /// See [`super::Config::settings`].
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let setting = |name, value: String, default| Setting { name, value, default, secret: false };
+        let file = self.sso_client_secret_file.as_ref().map(|path| path.display().to_string());
+        vec![
+            setting("sso-issuer", self.sso_issuer.as_ref().map(Url::to_string).unwrap_or_default(), ""),
+            setting("sso-client-id", self.sso_client_id.clone().unwrap_or_default(), ""),
+            setting("sso-client-secret-file", file.unwrap_or_default(), ""),
+            setting("sso-scopes", self.sso_scopes.clone(), "openid profile email"),
+            setting("sso-groups-claim", self.sso_groups_claim.clone(), "groups"),
+            setting("sso-role", listed(&self.sso_role), ""),
+            setting("sso-default-role", self.sso_default_role.map(|role| role.as_str().to_owned()).unwrap_or_default(), ""),
+            setting("sso-only", if self.sso_only { "true".to_owned() } else { String::new() }, ""),
+            setting("sso-name", self.sso_name.clone(), "single sign-on"),
+        ]
     }
 }
 

@@ -13,12 +13,6 @@ pub struct GroupRole {
     pub role: Role,
 }
 
-impl fmt::Display for GroupRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.group, self.role.as_str())
-    }
-}
-
 impl FromStr for GroupRole {
     type Err = String;
 
@@ -30,6 +24,13 @@ impl FromStr for GroupRole {
             return Err("expected the name of a group before the =".into());
         }
         Ok(Self { group: group.to_owned(), role: role_of_word(role.trim())? })
+    }
+}
+
+impl fmt::Display for GroupRole {
+    /// As it is typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.group, self.role.as_str())
     }
 }
 
@@ -76,6 +77,7 @@ mod tests {
         assert_eq!(rule("staff=viewer"), GroupRole { group: "staff".into(), role: Role::Viewer });
         assert_eq!(rule(" /ops = administrator "), GroupRole { group: "/ops".into(), role: Role::Administrator });
         assert_eq!(rule("cn=staff=editor").group, "cn=staff");
+        assert_eq!(rule(" /ops = administrator ").to_string(), "/ops=administrator");
         for (wrong, said) in [("staff", "GROUP=ROLE"), ("=viewer", "name of a group"), ("staff=root", "administrator, editor")] {
             let error = wrong.parse::<GroupRole>().unwrap_err();
             assert!(error.contains(said), "{wrong}: {error}");

@@ -177,16 +177,37 @@ fn problem(
 }
 
 fn cookie_name(state: &WebState) -> &'static str {
-    if is_secure(state) { HOST_COOKIE } else { PLAIN_COOKIE }
+    name_of_cookie(is_secure(state))
 }
 
-/// The cookie of a sign-in that is under way, or what takes it away. `Lax`, since the provider sends the browser back
-/// from another site: with `Strict` it would not come along.
+const fn name_of_cookie(secure: bool) -> &'static str {
+    if secure { HOST_COOKIE } else { PLAIN_COOKIE }
+}
+
+/// The cookie of a sign-in that is under way, or what takes it away.
 fn kept(state: &WebState, value: Option<&SecretString>) -> Result<HeaderValue, PageError> {
-    let secure = if is_secure(state) { "; Secure" } else { "" };
-    let (value, age) = value.map_or(("", 0), |value| (value.expose_secret(), PENDING.as_secs()));
-    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", cookie_name(state));
+    set_cookie(is_secure(state), value.map(ExposeSecret::expose_secret))
+}
+
+/// `Lax`, since the provider sends the browser back from another site: with `Strict` it would not come along.
+fn set_cookie(secure: bool, value: Option<&str>) -> Result<HeaderValue, PageError> {
+    let attributes = if secure { "; Secure" } else { "" };
+    let (value, age) = value.map_or(("", 0), |value| (value, PENDING.as_secs()));
+    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{attributes}", name_of_cookie(secure));
     let mut cookie = HeaderValue::from_str(&text).map_err(PageError::internal)?;
     cookie.set_sensitive(true);
     Ok(cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_https_the_cookie_belongs_to_this_host_alone() {
+        let text = |secure, value| set_cookie(secure, value).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(text(true, Some("v")), "__Host-keytile_sso=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=600; Secure");
+        assert_eq!(text(true, None), "__Host-keytile_sso=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure");
+        assert_eq!(text(false, Some("v")), "keytile_sso=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=600");
+    }
 }

@@ -63,14 +63,14 @@ async fn all_goes_and_names_are_told_apart(database: TestDatabase) {
     let connector = named(sales).await.connector;
     let key = keytile::domain::naming::name_key("SALES (FROM ANA, 3)");
     assert_eq!(store.credential_named(&connector, ben, &key).await.unwrap(), Some(sales));
-    assert_eq!(store.resource(source).await.unwrap().unwrap().endpoint_version, 1);
+    assert_eq!(store.resource(ben, source).await.unwrap().unwrap().endpoint_version, 1);
     // And back, with a resource of the same name on the other side.
     SampleResource::new("nightly", mine).insert(&store).await;
     let back = hand_over(&store, ben, OWNER).await;
     assert_eq!(back.owned.credentials, 5);
     let names: Vec<(TargetKind, &str)> = back.renamed.iter().map(|renamed| (renamed.kind, renamed.now.as_str())).collect();
     assert_eq!(names, [(TargetKind::Resource, "Nightly (from Ana)")]);
-    assert_eq!(store.resource(source).await.unwrap().unwrap().name, "Nightly (from Ana)");
+    assert_eq!(store.resource(OWNER, source).await.unwrap().unwrap().name, "Nightly (from Ana)");
     let nothing = hand_over(&store, ben, OWNER).await;
     assert_eq!(nothing.owned, Owned::default());
 }

@@ -10,7 +10,7 @@ const VIEWERS: &[&str] = &["--sso-default-role=viewer"];
 async fn the_first_sign_in_makes_the_account_and_the_second_finds_it() {
     let site = Site::start(people(&["staff"]), &["--sso-role=staff=editor"]).await;
     let mut browser = site.browser_of("ada").await;
-    let page = site.get(&mut browser, "/").await;
+    let page = browser.get("/").await;
     page.says("Ada Lovelace");
     assert_eq!(site.accounts().await, ["ada@example.test|Ada Lovelace|editor", "ana@example.com|Ana|administrator"]);
     assert_eq!(site.rows("SELECT issuer || '|' || subject FROM identities").await, ["https://id.example.test|ada"]);
@@ -51,7 +51,7 @@ async fn an_account_is_linked_by_its_address_only_if_that_was_verified() {
 
     // The administrator comes, and is who they were; without rules for roles, the role stays.
     let mut browser = site.browser_of("ana").await;
-    assert_eq!(site.get(&mut browser, "/settings/people").await.status, 200);
+    assert_eq!(browser.get("/settings/people").await.status, 200);
     assert_eq!(site.accounts().await, ["ana@example.com|Ana of the provider|administrator"]);
 
     // Somebody else of the same address is not: there is an identity of this issuer already.
@@ -121,12 +121,10 @@ async fn a_disabled_account_stays_out() {
 #[tokio::test]
 async fn nobody_becomes_the_first_account_by_single_sign_on() {
     let mut setup = Setup::new();
-    let provider = provider(people(&["staff"])).await;
+    let provider = provider(people(&["staff"]), &"http://127.0.0.1:1/".parse().unwrap()).await;
     setup.arguments = arguments(&setup, &provider, &["--sso-role=staff=administrator"]);
     let server = setup.start_without_accounts().await;
-    let mut browser = server.visitor();
-    let request = plain_client().get(browser.url("/sign-in/sso")).header(header::HOST, KEYTILE);
-    let page = browser.send(request).await;
+    let page = server.visitor().get("/sign-in/sso").await;
     assert_eq!((page.status, page.location.as_deref()), (303, Some("/setup")));
     server.stop().await;
 }

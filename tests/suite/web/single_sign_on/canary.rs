@@ -10,10 +10,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use keytile::crypto::{envelope::Place, keyring::Keyring};
-use reqwest::Client;
+use reqwest::{Client, header};
 
 use super::*;
-use crate::web::canary::find_none;
+use crate::{support::https::plain_client, web::canary::find_none};
 
 /// The program, with its log kept.
 struct Program {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use keytile::domain::account::Role;
+use reqwest::header;
 
 use super::*;
 
@@ -33,14 +34,14 @@ async fn one_lands_on_the_page_that_was_asked_for_and_never_on_another_site() {
         let mut browser = site.server.visitor();
         let to = site.begin(&mut browser, &format!("/sign-in/sso?next={asked}")).await;
         let back = site.visit(&to, "ada").await;
-        let done = site.get(&mut browser, &back).await;
+        let done = browser.get(&back).await;
         assert_eq!((done.status, done.location.as_deref()), (303, Some(lands)), "{asked}: {}", done.text);
         assert!(site.is_signed_in(&browser).await);
     }
     // Who is signed in already goes on at once.
     let mut browser = site.browser_of("ada").await;
     for (asked, lands) in [("/credentials", "/credentials"), ("//evil.example/", "/")] {
-        let on = site.get(&mut browser, &format!("/sign-in/sso?next={asked}")).await;
+        let on = browser.get(&format!("/sign-in/sso?next={asked}")).await;
         assert_eq!((on.status, on.location.as_deref()), (303, Some(lands)));
     }
     site.server.stop().await;
@@ -50,13 +51,13 @@ async fn one_lands_on_the_page_that_was_asked_for_and_never_on_another_site() {
 async fn the_cookies_are_what_they_have_to_be() {
     let site = Site::start(people(&[]), VIEWERS).await;
     let mut browser = site.server.visitor();
-    let sent = site.get(&mut browser, "/sign-in/sso").await;
+    let sent = browser.get("/sign-in/sso").await;
     let cookie = set_cookie(&sent, PENDING);
     assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=600"), "{cookie}");
     assert!(cookie.len() < 4_096);
     let to: Url = sent.location.unwrap().parse().unwrap();
     let value = |name: &str| to.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap();
-    assert_eq!(value("redirect_uri"), format!("http://{KEYTILE}/sign-in/sso/callback"));
+    assert_eq!(value("redirect_uri"), site.server.address.join("/sign-in/sso/callback").unwrap().as_str());
     assert_eq!((value("response_type"), value("code_challenge_method")), ("code".into(), "S256".into()));
     assert_eq!(value("scope"), "openid profile email groups");
     for secret in [value("state"), value("nonce")] {
@@ -66,7 +67,7 @@ async fn the_cookies_are_what_they_have_to_be() {
     // A session that was there before ends, and its id with it.
     browser.cookies.insert(SESSION.to_owned(), "planted".repeat(6));
     let back = site.visit(&to, "ada").await;
-    let done = site.get(&mut browser, &back).await;
+    let done = browser.get(&back).await;
     assert!(set_cookie(&done, PENDING).contains("=; ") && set_cookie(&done, PENDING).contains("Max-Age=0"));
     assert!(set_cookie(&done, SESSION).contains("; HttpOnly; SameSite=Lax"));
     assert!(!browser.cookies.contains_key(PENDING));
@@ -82,8 +83,8 @@ async fn somebody_else_who_was_signed_in_is_so_no_more() {
     let before = site.setup.browser_as(&site.server, "ed@example.test", Role::Editor).await;
     browser.cookies.insert(SESSION.to_owned(), before.cookies[SESSION].clone());
     let back = site.visit(&to, "ada").await;
-    assert_eq!(site.get(&mut browser, &back).await.status, 303);
-    site.get(&mut browser, "/").await.says("Ada Lovelace");
+    assert_eq!(browser.get(&back).await.status, 303);
+    browser.get("/").await.says("Ada Lovelace");
     assert!(!site.is_signed_in(&before).await, "the session before has ended");
     site.server.stop().await;
 }
@@ -97,12 +98,12 @@ async fn an_answer_counts_only_in_the_browser_that_asked_and_only_once() {
 
     // In a browser that asked for nothing, and in one that asked for something else.
     let mut stranger = site.server.visitor();
-    let refused = site.get(&mut stranger, &back).await;
+    let refused = stranger.get(&back).await;
     assert_eq!(refused.status, 400);
     refused.says("does not belong to a sign-in that was begun in this browser");
-    refused.says(&format!("open Keytile at http://{KEYTILE}/"));
+    refused.says(&format!("open Keytile at {}", site.server.address));
     site.begin(&mut stranger, "/sign-in/sso").await;
-    assert_eq!(site.get(&mut stranger, &back).await.status, 400);
+    assert_eq!(stranger.get(&back).await.status, 400);
     assert!(!stranger.cookies.contains_key(SESSION) && stranger.cookies.contains_key(PENDING));
 
     // With a cookie that somebody changed, or that is none.
@@ -110,20 +111,20 @@ async fn an_answer_counts_only_in_the_browser_that_asked_and_only_once() {
     changed[100] = if changed[100] == b'A' { b'B' } else { b'A' };
     for cookie in [String::from_utf8(changed).unwrap(), "x".into(), String::new(), "A".repeat(5_000)] {
         stranger.cookies.insert(PENDING.to_owned(), cookie);
-        assert_eq!(site.get(&mut stranger, &back).await.status, 400);
+        assert_eq!(stranger.get(&back).await.status, 400);
     }
     // The session cookie of another browser's sign-in does not help either.
     assert_eq!(site.rows("SELECT email FROM users").await, ["ana@example.com"]);
 
     let kept = browser.clone();
-    assert_eq!(site.get(&mut browser, &back).await.status, 303);
+    assert_eq!(browser.get(&back).await.status, 303);
     assert!(site.is_signed_in(&browser).await);
     // Once more: by the browser itself, whose cookie is gone, and by somebody who copied everything before.
     let mut again = browser.clone();
     again.cookies.remove(SESSION);
-    assert_eq!(site.get(&mut again, &back).await.status, 400);
+    assert_eq!(again.get(&back).await.status, 400);
     let mut copied = kept.clone();
-    let refused = site.get(&mut copied, &back).await;
+    let refused = copied.get(&back).await;
     assert_eq!(refused.status, 403);
     refused.says("invalid_grant");
     assert!(!copied.cookies.contains_key(SESSION) && !copied.cookies.contains_key(PENDING));
@@ -138,9 +139,9 @@ async fn ten_minutes_are_enough() {
     let back = site.visit(&to, "ada").await;
     let mut late = browser.clone();
     site.setup.clock.advance(Duration::from_secs(600));
-    assert_eq!(site.get(&mut browser, &back).await.status, 303);
+    assert_eq!(browser.get(&back).await.status, 303);
     site.setup.clock.advance(Duration::from_secs(1));
-    let refused = site.get(&mut late, &back).await;
+    let refused = late.get(&back).await;
     assert_eq!(refused.status, 400);
     refused.says("took longer than 10 minutes");
     assert!(!late.cookies.contains_key(PENDING) && !late.cookies.contains_key(SESSION));
@@ -166,32 +167,22 @@ async fn what_the_provider_refuses_is_told_in_its_words_and_recorded_in_ours() {
     let state = to.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     let words = "%3Cscript%3Ealert(1)%3C/script%3E";
     let back = format!("/sign-in/sso/callback?error={words}&error_description={words}&iss=https://{PROVIDER}&state={state}");
-    let refused = site.get(&mut browser, &back).await;
+    let refused = browser.get(&back).await;
     assert_eq!(refused.status, 403);
     assert!(!refused.text.contains("<script>alert"), "{}", refused.text);
     let events = site.events().await;
     assert_eq!(events, ["session.sign_in|failed|||single sign-on: the provider refused it"; 2]);
 
     // A parameter twice is an error (RFC 6749 section 3.1).
-    assert_eq!(site.get(&mut browser, "/sign-in/sso/callback?code=a&code=b&state=c").await.status, 400);
+    assert_eq!(browser.get("/sign-in/sso/callback?code=a&code=b&state=c").await.status, 400);
     site.server.stop().await;
 }
 
 #[tokio::test]
 async fn a_provider_that_is_away_is_asked_once_in_five_seconds() {
-    let Site { mut setup, server, provider } = Site::start(people(&[]), VIEWERS).await;
-    server.stop().await;
-    let address = provider.address();
-    drop(provider);
+    let Site { setup, server, provider } = Site::start(people(&[]), VIEWERS).await;
     // Nobody listens there any more, so that whoever asks is refused.
-    setup.arguments.retain(|argument| !argument.starts_with("--egress-pin"));
-    setup.arguments.push(format!("--egress-pin={PROVIDER}={address}"));
-    let server = setup.start().await;
-    let get = async |path: &str| {
-        let mut browser = server.visitor();
-        let request = plain_client().get(browser.url(path)).header(header::HOST, KEYTILE);
-        browser.send(request).await
-    };
+    drop(provider);
     let recorded = async || {
         let options = SqliteConnectOptions::new().filename(setup.data_dir().join("keytile.db"));
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -200,7 +191,7 @@ async fn a_provider_that_is_away_is_asked_once_in_five_seconds() {
     };
     for (failures, after) in [(1, 0), (1, 4), (2, 1)] {
         setup.clock.advance(Duration::from_secs(after));
-        let page = get("/sign-in/sso").await;
+        let page = server.visitor().get("/sign-in/sso").await;
         assert_eq!(page.status, 502);
         page.says("The identity provider cannot be reached");
         assert!(!page.headers.contains_key(header::SET_COOKIE), "nothing is under way");
@@ -216,17 +207,17 @@ async fn an_address_that_fails_again_and_again_waits() {
     let wrong = "/sign-in/sso/callback?code=guess&state=guess";
     for _ in 0..20 {
         site.begin(&mut browser, "/sign-in/sso").await;
-        assert_eq!(site.get(&mut browser, wrong).await.status, 400);
+        assert_eq!(browser.get(wrong).await.status, 400);
     }
     let to = site.begin(&mut browser, "/sign-in/sso").await;
     let back = site.visit(&to, "ada").await;
     let kept = browser.clone();
-    let limited = site.get(&mut browser, &back).await;
+    let limited = browser.get(&back).await;
     assert_eq!((limited.status, limited.headers["retry-after"].to_str().unwrap()), (429, "60"));
     limited.says("Try again in 60 seconds");
     assert_eq!(site.events().await.len(), 20, "what is not tried is not recorded");
     site.setup.clock.advance(Duration::from_secs(60));
     let mut later = kept;
-    assert_eq!(site.get(&mut later, &back).await.status, 303);
+    assert_eq!(later.get(&back).await.status, 303);
     site.server.stop().await;
 }

@@ -8,21 +8,18 @@ mod roles;
 
 use std::fs;
 
-use reqwest::header;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use url::Url;
 
 use crate::support::{
-    https::{pem, plain_client},
+    https::pem,
     oidc_provider::{OidcProvider, SIGN_IN_CLIENT, SignIn},
     server::{Browser, Page, SESSION, Server, Setup},
 };
 
 /// The host of the provider.
 const PROVIDER: &str = "id.example.test";
-/// The host under which people open Keytile. The provider is told of it before anybody knows the port.
-const KEYTILE: &str = "keytile.example.test";
 /// The cookie of a sign-in that is under way.
 const PENDING: &str = "keytile_sso";
 
@@ -48,8 +45,9 @@ fn people(ada: &[&str]) -> Value {
     })
 }
 
-async fn provider(accounts: Value) -> OidcProvider {
-    let redirects = vec![format!("http://{KEYTILE}/sign-in/sso/callback")];
+/// The provider of a Keytile at this address.
+async fn provider(accounts: Value, keytile: &Url) -> OidcProvider {
+    let redirects = vec![keytile.join("/sign-in/sso/callback").unwrap().into()];
     let sign_in = SignIn { clients: vec![SIGN_IN_CLIENT], redirects, accounts, claims_in_id_token: false, algorithm: "ES256" };
     OidcProvider::start_with_sign_in(&[PROVIDER], sign_in).await
 }
@@ -62,7 +60,6 @@ fn arguments(setup: &Setup, provider: &OidcProvider, more: &[&str]) -> Vec<Strin
         path.display().to_string()
     };
     let mut arguments = vec![
-        format!("--public-url=http://{KEYTILE}"),
         format!("--egress-pin={PROVIDER}={}", provider.address()),
         format!("--extra-ca={}", file("ca.pem", &pem(&provider.authority()))),
         format!("--sso-issuer=https://{PROVIDER}"),
@@ -74,41 +71,39 @@ fn arguments(setup: &Setup, provider: &OidcProvider, more: &[&str]) -> Vec<Strin
     arguments
 }
 
+/// Starts it again at the address where it is.
+async fn restart(setup: &mut Setup, server: Server) -> Server {
+    let address = server.address.socket_addrs(|| None).unwrap()[0];
+    setup.listen = address;
+    server.stop().await;
+    setup.start().await
+}
+
 impl Site {
     /// With these people at the provider, and these settings of single sign-on. There is a first administrator.
     async fn start(accounts: Value, more: &[&str]) -> Self {
         let mut setup = Setup::new();
-        // Made without single sign-on, so that every setting can be tried afterwards.
-        setup.start().await.stop().await;
-        let provider = provider(accounts).await;
-        setup.arguments = arguments(&setup, &provider, more);
+        // It has to be told of the provider, which has to be told of its address before: so it starts twice, at one
+        // address, which it keeps for as long as the provider takes to start.
         let server = setup.start().await;
+        let provider = provider(accounts, &server.address).await;
+        setup.arguments = arguments(&setup, &provider, more);
+        let server = restart(&mut setup, server).await;
         Self { setup, server, provider }
     }
 
     /// The same Keytile, with other people at the provider or other settings.
     async fn changed(self, accounts: Value, more: &[&str]) -> Self {
         let Self { mut setup, server, .. } = self;
-        server.stop().await;
-        let provider = provider(accounts).await;
+        let provider = provider(accounts, &server.address).await;
         setup.arguments = arguments(&setup, &provider, more);
-        let server = setup.start().await;
+        let server = restart(&mut setup, server).await;
         Self { setup, server, provider }
-    }
-
-    async fn get(&self, browser: &mut Browser, path: &str) -> Page {
-        let request = plain_client().get(browser.url(path)).header(header::HOST, KEYTILE);
-        browser.send(request).await
-    }
-
-    async fn post(&self, browser: &mut Browser, path: &str, form: &[(&str, &str)]) -> Page {
-        let request = browser.form(path, form).header(header::HOST, KEYTILE);
-        browser.send(request).await
     }
 
     /// Begins a sign-in; answers where the provider is.
     async fn begin(&self, browser: &mut Browser, path: &str) -> Url {
-        let sent = self.get(browser, path).await;
+        let sent = browser.get(path).await;
         assert_eq!(sent.status, 303, "{}", sent.text);
         let to: Url = sent.location.unwrap().parse().unwrap();
         assert_eq!((to.scheme(), to.host_str()), ("https", Some(PROVIDER)));
@@ -118,7 +113,7 @@ impl Site {
     /// Goes to the provider as somebody; answers the address with which the browser is sent back, on Keytile.
     async fn visit(&self, to: &Url, account: &str) -> String {
         let back = self.provider.sign_in(to, account).await;
-        assert_eq!((back.host_str(), back.path()), (Some(KEYTILE), "/sign-in/sso/callback"));
+        assert_eq!((back.origin(), back.path()), (self.server.address.origin(), "/sign-in/sso/callback"));
         format!("{}?{}", back.path(), back.query().unwrap())
     }
 
@@ -126,7 +121,7 @@ impl Site {
     async fn sign_in(&self, browser: &mut Browser, account: &str) -> Page {
         let to = self.begin(browser, "/sign-in/sso").await;
         let back = self.visit(&to, account).await;
-        self.get(browser, &back).await
+        browser.get(&back).await
     }
 
     /// A browser in which somebody has signed in.
@@ -155,7 +150,8 @@ impl Site {
     async fn events(&self) -> Vec<String> {
         self.rows(
             "SELECT action || '|' || outcome || '|' || actor_name || '|' || target_name || '|' || detail FROM audit_events
-            WHERE seq > 2 ORDER BY seq",
+            WHERE seq > (SELECT MIN(seq) FROM audit_events WHERE action = 'session.sign_in') AND action <> 'settings.change'
+            ORDER BY seq",
         )
         .await
     }
@@ -169,7 +165,7 @@ impl Site {
 
     /// True when somebody is signed in in this browser.
     async fn is_signed_in(&self, browser: &Browser) -> bool {
-        let page = self.get(&mut browser.clone(), "/").await;
+        let page = browser.clone().get("/").await;
         match (page.status, page.location.as_deref()) {
             (200, _) => true,
             (303, Some("/sign-in")) => false,

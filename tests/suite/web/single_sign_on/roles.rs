@@ -23,11 +23,11 @@ async fn the_role_follows_the_groups_at_each_sign_in() {
     // Rights fall: they hold at once, also in sessions that go on.
     let site = site.changed(people(&["staff"]), RULES).await;
     let mut second = second.moved_to(&site.server);
-    assert_eq!(site.get(&mut second, "/settings/people").await.status, 200);
+    assert_eq!(second.get("/settings/people").await.status, 200);
     let third = site.browser_of("ada").await;
     assert_eq!(site.accounts().await[0], "ada@example.test|Ada Lovelace|viewer");
     assert!(site.is_signed_in(&second).await && site.is_signed_in(&third).await);
-    assert_eq!(site.get(&mut second, "/settings/people").await.status, 403);
+    assert_eq!(second.get("/settings/people").await.status, 403);
 
     // No group is left: nobody comes in, and nobody stays in.
     let site = site.changed(people(&["unknown"]), RULES).await;
@@ -67,7 +67,7 @@ async fn the_last_administrator_is_not_demoted() {
     let mut ana = site.browser_of("ana").await;
     // Her groups make her a viewer, and her name is taken over all the same.
     assert_eq!(site.accounts().await, ["ana@example.com|Ana of the provider|administrator"]);
-    assert_eq!(site.get(&mut ana, "/settings/people").await.status, 200);
+    assert_eq!(ana.get("/settings/people").await.status, 200);
 
     // With another administrator, she is demoted as the provider says.
     let site = site.changed(people(&["admins"]), RULES).await;
