@@ -30,8 +30,15 @@ use keytile::{
         values::{FieldValue, FieldValues},
         verification::{StageObserver, StageReport},
     },
-    service::save::SaveOutcome,
+    service::{
+        Service,
+        accounts::{RawSetUp, SetUpOutcome},
+        caller::{Caller, Origin},
+        save::SaveOutcome,
+        sessions::SessionState,
+    },
 };
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, SqliteConnection};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -53,10 +60,10 @@ fn main() -> Outcome<()> {
     let many = tempfile::tempdir()?;
     println!("| figure | measured | limit |\n| --- | --- | --- |");
     row("release binary", &format!("{:.1} MB", fs::metadata(program())?.len() as f64 / 1e6), "25 MB");
-    runtime.block_on(fill(few.path(), 1_000))?;
-    runtime.block_on(fill(many.path(), 100_000))?;
-    start_figures(few.path())?;
-    tile_figures(few.path(), many.path())?;
+    let few = Filled { cookie: runtime.block_on(fill(few.path(), 1_000))?, folder: few };
+    let many = Filled { cookie: runtime.block_on(fill(many.path(), 100_000))?, folder: many };
+    start_figures(&few)?;
+    tile_figures(&few, &many)?;
     runtime.block_on(save_figures())?;
     Ok(())
 }
@@ -80,9 +87,35 @@ fn config(folder: &Path, more: &[&str]) -> Config {
     Arguments::parse_from(own.iter().chain(more)).config
 }
 
-/// Makes a database of so many credentials, with sealed values and a resource for every third of them.
-async fn fill(folder: &Path, credentials: usize) -> Outcome<()> {
+/// A folder with a database, and the cookie of the administrator who owns all of it.
+struct Filled {
+    folder: tempfile::TempDir,
+    cookie: String,
+}
+
+/// Makes the first administrator; answers the cookie of the session, and who it is.
+async fn administrator(service: &Service) -> Outcome<(SecretString, Caller)> {
+    let token = service.setup_token().await?.ok_or("there is an account already")?;
+    let raw = RawSetUp {
+        email: "ana@example.com".into(),
+        name: "Ana".into(),
+        password: "kiln glaze 77 Tuesday teapot".to_owned().into(),
+    };
+    let nobody = Caller::nobody("", Origin::default());
+    let SetUpOutcome::Done(cookie) = service.set_up(&nobody, token.expose_secret(), &raw, "").await? else {
+        return Err("the set-up was refused".into());
+    };
+    let SessionState::Live(session) = service.resume_session(cookie.expose_secret()).await? else {
+        return Err("nobody is signed in".into());
+    };
+    Ok((cookie, Caller::person(session.person, Origin::default())))
+}
+
+/// Makes a database of so many credentials of the administrator, with sealed values and a resource for every third of them.
+async fn fill(folder: &Path, credentials: usize) -> Outcome<String> {
     let app = App::build(&config(folder, &[]), Arc::new(SystemClock), Overrides::default()).await?;
+    let (cookie, ana) = administrator(app.service()).await?;
+    let owner = ana.user().ok_or("an account")?;
     app.service().close().await;
     drop(app);
     let keyring = Keyring::load(&folder.join("keyring"))?;
@@ -95,14 +128,15 @@ async fn fill(folder: &Path, credentials: usize) -> Outcome<()> {
         let name = format!("Desk {number:06}");
         let sealed = keyring.seal(&Place::credential_secret(id, 1, &talkdesk), &values(number)?.to_bytes());
         sqlx::query(
-            "INSERT INTO credentials (id, connector, name, name_key, description, search_key, fingerprint, status, verified_at, created_at, version)
-             VALUES ($1, 'talkdesk', $2, $3, 'Nightly exports for the sales warehouse', $3, $4, 'verified', $5, $5, 1)",
+            "INSERT INTO credentials (id, connector, name, name_key, description, search_key, fingerprint, status, verified_at, created_at, version, owner, sharing)
+             VALUES ($1, 'talkdesk', $2, $3, 'Nightly exports for the sales warehouse', $3, $4, 'verified', $5, $5, 1, $6, 'private')",
         )
         .bind(id)
         .bind(&name)
         .bind(name.to_lowercase())
         .bind(random::bytes::<32>().as_slice())
         .bind(now.as_millis())
+        .bind(owner)
         .execute(&mut *transaction)
         .await?;
         sqlx::query(
@@ -119,13 +153,14 @@ async fn fill(folder: &Path, credentials: usize) -> Outcome<()> {
         if number % 3 == 0 {
             let resource = random::new_id(now);
             sqlx::query(
-                "INSERT INTO resources (id, kind, name, name_key, description, connector, credential, endpoint, endpoint_version, created_at, version, form_id)
-                 VALUES ($1, 'source', $2, $2, '', 'talkdesk', $3, x'00', 1, $4, 1, $1)",
+                "INSERT INTO resources (id, kind, name, name_key, description, connector, credential, endpoint, endpoint_version, created_at, version, form_id, owner)
+                 VALUES ($1, 'source', $2, $2, '', 'talkdesk', $3, x'00', 1, $4, 1, $1, $5)",
             )
             .bind(resource)
             .bind(&name)
             .bind(id)
             .bind(now.as_millis())
+            .bind(owner)
             .execute(&mut *transaction)
             .await?;
         }
@@ -133,7 +168,7 @@ async fn fill(folder: &Path, credentials: usize) -> Outcome<()> {
     transaction.commit().await?;
     sqlx::query("PRAGMA optimize").execute(&mut database).await?;
     database.close().await?;
-    Ok(())
+    Ok(format!("keytile_session={}", cookie.expose_secret()))
 }
 
 fn values(number: usize) -> Outcome<FieldValues> {
@@ -156,25 +191,26 @@ fn values(number: usize) -> Outcome<FieldValues> {
 struct Running {
     child: Child,
     address: String,
+    cookie: String,
     started: Instant,
 }
 
 impl Running {
-    fn start(folder: &Path) -> Outcome<Self> {
+    fn start(filled: &Filled) -> Outcome<Self> {
         let started = Instant::now();
         let mut command = Command::new(program());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder).env_clear();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(filled.folder.path()).env_clear();
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let address = line.split_once("http://").ok_or("no address")?.1.trim().trim_end_matches('/').to_owned();
-        Ok(Self { child, address, started })
+        Ok(Self { child, address, cookie: filled.cookie.clone(), started })
     }
 
     /// Requests a page so many times on one connection.
     fn get(&self, path: &str, times: usize) -> Outcome<()> {
         let mut stream = TcpStream::connect(&self.address)?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n", self.address, self.cookie);
         let mut buffer = vec![0; 1 << 18];
         for _ in 0..times {
             stream.write_all(request.as_bytes())?;
@@ -222,11 +258,11 @@ impl Drop for Running {
     }
 }
 
-fn start_figures(folder: &Path) -> Outcome<()> {
+fn start_figures(filled: &Filled) -> Outcome<()> {
     let mut starts = Vec::new();
     let mut memory = Vec::new();
     for _ in 0..15 {
-        let running = Running::start(folder)?;
+        let running = Running::start(filled)?;
         running.get(TILES, 1)?;
         starts.push(running.started.elapsed().as_secs_f64() * 1e3);
         running.get(TILES, 20)?;
@@ -239,7 +275,7 @@ fn start_figures(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn tile_figures(few: &Path, many: &Path) -> Outcome<()> {
+fn tile_figures(few: &Filled, many: &Filled) -> Outcome<()> {
     const REQUESTS: usize = 500;
     let (few, many) = (Running::start(few)?, Running::start(many)?);
     let mut of_few = Vec::new();
@@ -279,7 +315,7 @@ async fn save_figures() -> Outcome<()> {
     let app = App::build(&config(folder.path(), &["--sandbox"]), Arc::new(SystemClock), Overrides::default()).await?;
     let service = app.service();
     let connector = service.catalogue().get("talkdesk").ok_or("no connector")?.clone();
-    let (session, _) = service.start_session().await?;
+    let (_, ana) = administrator(service).await?;
     let mut added = Vec::new();
     for number in 0..100 {
         let mut raw = RawForm { name: format!("Desk {number}"), ..RawForm::default() };
@@ -289,7 +325,7 @@ async fn save_figures() -> Outcome<()> {
         let stages = Arc::new(Stages::default());
         let began = Instant::now();
         let draft = random::new_id(SystemClock.now());
-        let saved = service.save_credential(session, connector.clone(), draft, raw, stages.clone()).await?;
+        let saved = service.save_credential(ana.clone(), connector.clone(), draft, raw, stages.clone()).await?;
         let took = began.elapsed().as_secs_f64() * 1e3;
         if !matches!(saved, SaveOutcome::Saved(_)) {
             return Err("the sandbox did not accept its own values".into());
