@@ -20,10 +20,8 @@ use uuid::Uuid;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// How many events there are. Of these:
-/// person 1 did a tenth, evenly; persons 1000 to 1999 the rest, each one in a thousand; person 2 did every second of the
+/// Of the events that are made, person 1 did a tenth, evenly; persons 1000 to 1999 the rest, each one in a thousand; person 2 did every second of the
 /// first 300,000 and nothing since; person 3 did twenty. Things 1 to 3 and actions are spread likewise.
-const EVENTS: i64 = 1_000_000;
 /// The columns of an event, but for ids and hash, which each database writes in its own way.
 const COLUMNS: &str = "n, 1700000000000 + n * 1000, 'person', ID(CASE WHEN n % 50000 = 7 THEN 3 WHEN n % 2 = 0 AND n < 300000 THEN 2
     WHEN n % 10 = 1 THEN 1 ELSE 1000 + n % 1000 END), 'ana@example.com',
@@ -36,6 +34,9 @@ const COLUMNS: &str = "n, 1700000000000 + n * 1000, 'person', ID(CASE WHEN n % 5
 struct Arguments {
     #[command(flatten)]
     storage: StorageConfig,
+    /// How many events there are.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: i64,
     /// Cargo passes this to every benchmark.
     #[arg(long)]
     bench: bool,
@@ -43,19 +44,20 @@ struct Arguments {
 
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    println!("| an audit trail of {EVENTS} events | SQLite, CPU time a page | PostgreSQL, CPU time of its statement |");
+    let events = Arguments::parse().events;
+    println!("| an audit trail of {events} events | SQLite, CPU time a page | PostgreSQL, CPU time of its statement |");
     println!("| --- | --- | --- |");
-    runtime.block_on(run())
+    runtime.block_on(run(events))
 }
 
-async fn run() -> Outcome<()> {
+async fn run(events: i64) -> Outcome<()> {
     let folder = tempfile::tempdir()?;
-    let service = sqlite(folder.path()).await?;
+    let service = sqlite(folder.path(), events).await?;
     let mut postgres = match std::env::var("KEYTILE_TEST_POSTGRES") {
-        Ok(server) => Some(Postgres::fill(&server).await?),
+        Ok(server) => Some(Postgres::fill(&server, events).await?),
         Err(_) => None,
     };
-    for (name, filter, before) in searches() {
+    for (name, filter, before) in searches(events) {
         let mut micros = Vec::new();
         for _ in 0..9 {
             let began = cpu_time(std::process::id())?;
@@ -74,7 +76,7 @@ async fn run() -> Outcome<()> {
     let mut export = service.export_audit(&Caller::server("bench"), &AuditFilter::default()).await?;
     while export.next().await?.is_some() {}
     let export = (cpu_time(std::process::id())? - began).as_secs_f64();
-    println!("| export of all | {:.1} µs an event | |", export * 1e6 / EVENTS as f64);
+    println!("| export of all | {:.1} µs an event | |", export * 1e6 / events as f64);
     service.close().await;
     let fresh = tempfile::tempdir()?;
     let service = open(fresh.path()).await?;
@@ -95,7 +97,7 @@ async fn run() -> Outcome<()> {
 }
 
 /// What is searched for, and the place below which the page begins.
-fn searches() -> Vec<(&'static str, AuditFilter, Option<i64>)> {
+fn searches(events: i64) -> Vec<(&'static str, AuditFilter, Option<i64>)> {
     let (id, none) = (|number: u128| Some(Uuid::from_u128(number)), AuditFilter::default());
     let actor = |number| AuditFilter { actor: id(number), ..AuditFilter::default() };
     let target = |number| AuditFilter { target: id(number), ..AuditFilter::default() };
@@ -105,11 +107,11 @@ fn searches() -> Vec<(&'static str, AuditFilter, Option<i64>)> {
     let at = |seq: i64| Some(Timestamp::from_millis(1_700_000_000_000 + seq * 1_000));
     vec![
         ("first page", none.clone(), None),
-        ("in the middle", none.clone(), Some(EVENTS / 2)),
+        ("in the middle", none.clone(), Some(events / 2)),
         ("last page", none.clone(), Some(51)),
-        ("between two times", AuditFilter { from: at(400_000), until: at(600_000), ..none }, None),
+        ("between two times", AuditFilter { from: at(events * 2 / 5), until: at(events * 3 / 5), ..none }, None),
         ("a person with a tenth of all", actor(1), None),
-        ("the same, last page", actor(1), Some(600_000)),
+        ("the same, last page", actor(1), Some(events * 3 / 5)),
         ("a person who was busy long ago", actor(2), None),
         ("a person with 20 events", actor(3), None),
         ("a person with none", actor(9), None),
@@ -168,14 +170,14 @@ fn written(id: (&str, &str), hash: &str) -> String {
     text
 }
 
-async fn sqlite(folder: &Path) -> Outcome<Service> {
+async fn sqlite(folder: &Path, events: i64) -> Outcome<Service> {
     open(folder).await?.close().await;
     let mut database = SqliteConnection::connect(&format!("sqlite:{}", folder.join("keytile.db").display())).await?;
     let columns = written(("unhex(printf('%032x', ", "))"), "randomblob(32)");
-    let series = format!("WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {EVENTS})");
+    let series = format!("WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {events})");
     let fill = format!("{series} INSERT INTO audit_events SELECT {columns} FROM s");
     database.execute(AssertSqlSafe(fill)).await?;
-    let head = format!("UPDATE audit_head SET seq = {EVENTS}, at = 1700000000000 + {EVENTS} * 1000");
+    let head = format!("UPDATE audit_head SET seq = {events}, at = 1700000000000 + {events} * 1000");
     database.execute(AssertSqlSafe(head)).await?;
     database.close().await?;
     open(folder).await
@@ -190,7 +192,7 @@ struct Postgres {
 }
 
 impl Postgres {
-    async fn fill(server: &str) -> Outcome<Self> {
+    async fn fill(server: &str, events: i64) -> Outcome<Self> {
         let name = format!("keytile_bench_{}", std::process::id());
         let mut owner = PgConnection::connect(server).await?;
         owner.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
@@ -199,7 +201,7 @@ impl Postgres {
         Store::open(url.as_str()).await?.close().await;
         let mut connection = PgConnection::connect(url.as_str()).await?;
         let columns = written(("lpad(to_hex(", "), 32, '0')::uuid"), "sha256(n::text::bytea)");
-        let fill = format!("INSERT INTO audit_events SELECT {columns} FROM generate_series(1, {EVENTS}) AS n");
+        let fill = format!("INSERT INTO audit_events SELECT {columns} FROM generate_series(1, {events}) AS n");
         connection.execute(AssertSqlSafe(fill)).await?;
         connection.execute("VACUUM ANALYZE audit_events").await?;
         let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;

@@ -1,5 +1,7 @@
 //! Builds an [`App`] from a [`Config`] and a clock, and serves it. The program and the tests both use this.
 
+mod single_sign_on;
+
 use std::{
     fs, io,
     net::SocketAddr,
@@ -144,6 +146,9 @@ impl App {
         service.record_settings(&config.settings()).await?;
         log_end_of_audit_trail(&service).await;
         let address = config.address(listen);
+        if let Some(sign_on) = single_sign_on::settings(&config.single_sign_on, &address)? {
+            service.use_single_sign_on(sign_on);
+        }
         let settings = WebSettings {
             public_url: address.clone(),
             loopback: config.public_url.is_none().then_some(listen),

@@ -1,6 +1,8 @@
 //! Every setting: its flag, its `KEYTILE_` variable, its default. `docs/configuration.md` says the same, and
 //! a test keeps the two equal.
 
+mod single_sign_on;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -10,7 +12,11 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{domain::setting::Setting, upstream::EgressPin};
+pub use self::single_sign_on::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig};
+use crate::{
+    domain::{account::Role, setting::Setting},
+    upstream::EgressPin,
+};
 
 /// The variable that holds the keyring itself, for containers. It has no flag, because what stands on a
 /// command line can be read by every user of the machine.
@@ -67,6 +73,10 @@ pub struct Config {
     /// Start the sandbox and send every connection for its hosts to it: for trying Keytile without an account.
     #[arg(long, env = "KEYTILE_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
     pub sandbox: bool,
+
+    /// Settings of single sign-on.
+    #[command(flatten)]
+    pub single_sign_on: SingleSignOnConfig,
 
     /// Settings of the log.
     #[command(flatten)]
@@ -160,7 +170,7 @@ impl Config {
 
     /// Every setting with its value, for the audit trail. What is not to be readable at rest is marked as secret.
     pub fn settings(&self) -> Vec<Setting> {
-        let (storage, log) = (&self.storage, &self.log);
+        let (storage, log, sso) = (&self.storage, &self.log, &self.single_sign_on);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let setting = |name, value: String, default| Setting { name, value, default, secret: false };
         let database = storage.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
@@ -178,6 +188,15 @@ impl Config {
             Setting { secret: true, ..setting("egress-pin", listed(&self.egress_pin), "") },
             setting("allow-private-egress", listed(&self.allow_private_egress), ""),
             setting("extra-ca", path(&self.extra_ca), ""),
+            setting("sso-issuer", sso.sso_issuer.as_ref().map(Url::to_string).unwrap_or_default(), ""),
+            setting("sso-client-id", sso.sso_client_id.clone().unwrap_or_default(), ""),
+            setting("sso-client-secret-file", path(&sso.sso_client_secret_file), ""),
+            setting("sso-scopes", sso.sso_scopes.clone(), "openid profile email"),
+            setting("sso-groups-claim", sso.sso_groups_claim.clone(), "groups"),
+            setting("sso-role", listed(&sso.sso_role), ""),
+            setting("sso-default-role", sso.sso_default_role.map(Role::as_str).unwrap_or_default().to_owned(), ""),
+            setting("sso-only", if sso.sso_only { "true".to_owned() } else { String::new() }, ""),
+            setting("sso-name", sso.sso_name.clone(), "single sign-on"),
             setting("sandbox", if self.sandbox { "true".to_owned() } else { String::new() }, ""),
             setting("log-format", log.log_format.as_str().to_owned(), "pretty"),
             setting("log-level", log.log_level.as_str().to_ascii_lowercase(), "info"),
@@ -194,7 +213,7 @@ impl Config {
             Some(url) if url.scheme() == "http" && self.tls_cert.is_some() => Err(format!(
                 "--public-url: {url} is not HTTPS, but with --tls-cert Keytile answers nothing else. Begin it with https://."
             )),
-            _ => Ok(()),
+            _ => self.single_sign_on.check(),
         }
     }
 

@@ -220,14 +220,15 @@ CREATE TABLE audit_events (
 
 CREATE INDEX audit_by_time ON audit_events (at, seq);
 -- By the place counted backwards, so that no other index has this order: PostgreSQL would often rather walk the whole
--- trail from its end and leave out what does not match, which for events that were frequent once is all of it.
+-- trail from its end and leave out what does not match, which for events that were frequent once is all of it. In another
+-- way where two things are searched for, so that SQLite does not take the index of one of them for the smaller one.
 CREATE INDEX audit_by_action ON audit_events (action, (-seq));
 CREATE INDEX audit_by_actor ON audit_events (actor, (-seq));
-CREATE INDEX audit_by_actor_and_action ON audit_events (actor, action, (-seq));
+CREATE INDEX audit_by_actor_and_action ON audit_events (actor, action, (~seq));
 CREATE INDEX audit_by_target ON audit_events (target, (-seq));
-CREATE INDEX audit_by_target_and_action ON audit_events (target, action, (-seq));
+CREATE INDEX audit_by_target_and_action ON audit_events (target, action, (~seq));
 -- The action last: what one person did to one thing is found in order, and of one action without reading the rows.
-CREATE INDEX audit_by_actor_and_target ON audit_events (actor, target, (-seq), action);
+CREATE INDEX audit_by_actor_and_target ON audit_events (actor, target, (~seq), action);
 
 -- One row: the end of the chain.
 CREATE TABLE audit_head (

@@ -264,7 +264,7 @@ async fn everybody(service: &Service, caller: &Caller) -> Result<Vec<UserRow>, S
 }
 
 fn told(link: &PasswordLink, arguments: &PasswordArguments) -> String {
-    let address = link.address(&config::address(arguments.public_url.as_ref(), arguments.listen));
+    let address = link.address(&config::address(arguments.public_url.as_ref(), false, arguments.listen));
     format!("With this link the password is chosen, once, until {}:\n{address}\n", time(link.expires_at))
 }
 

@@ -82,6 +82,11 @@ impl<'a> Place<'a> {
         Self { table: "access_tokens", row: credential, version, within: [&[], &[]] }
     }
 
+    /// A sign-in that is under way at a provider of single sign-on. The browser keeps it, so it has no row.
+    pub const fn pending_sign_in() -> Self {
+        Self { table: "pending_sign_ins", row: Uuid::nil(), version: 1, within: [&[], &[]] }
+    }
+
     /// The associated data for one of the two encryptions. Everything of variable length is preceded
     /// by its length, so that no two places, purposes and keys share an encoding.
     fn associated_data(&self, purpose: Purpose<'_>) -> Vec<u8> {

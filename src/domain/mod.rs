@@ -10,6 +10,7 @@ pub mod audit_chain;
 pub mod connector;
 pub mod credential;
 pub mod form;
+pub mod group_role;
 pub mod hand_over;
 pub mod identifier;
 pub mod naming;

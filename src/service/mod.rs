@@ -32,9 +32,10 @@ mod settings;
 pub mod sharing;
 pub mod sign_in;
 mod sign_in_limits;
+pub mod single_sign_on;
 mod verify;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -50,6 +51,7 @@ use self::{
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
+    single_sign_on::SignOn,
 };
 use crate::{
     crypto::{
@@ -124,6 +126,8 @@ pub struct Parts {
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
     keys: CheckedKeys,
+    /// Empty where there is no single sign-on.
+    sign_on: OnceLock<SignOn>,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -165,6 +169,7 @@ impl Service {
             epoch: Epoch::new(),
             sessions: Remembered::new(),
             keys: CheckedKeys::new(),
+            sign_on: OnceLock::new(),
             tasks: TaskTracker::new(),
         })))
     }

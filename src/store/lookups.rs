@@ -40,6 +40,9 @@ pub const USER: &str = user_rows!("WHERE id = $1");
 /// The account of an e-mail address: the key of the address.
 pub const USER_OF_EMAIL: &str = user_rows!("WHERE email_key = $1");
 
+/// The account of somebody at a provider of single sign-on: issuer, subject.
+pub const USER_OF_IDENTITY: &str = user_rows!("WHERE id = (SELECT owner FROM identities WHERE issuer = $1 AND subject = $2)");
+
 /// Accounts: id to go on below, limit.
 pub const USERS: &str = user_rows!("WHERE id < $1 ORDER BY id DESC LIMIT $2");
 
@@ -98,6 +101,7 @@ pub const GROUPS_OF_MEMBER: &str = "SELECT g.id, g.name FROM group_members m CRO
 pub const SHARES_OF_GROUP: &str = "SELECT c.connector, c.name, s.access, u.email AS owner
     FROM credential_shares s CROSS JOIN credentials c LEFT JOIN users u ON u.id = c.owner
     WHERE c.id = s.credential AND s.group_id = $1 ORDER BY s.connector, s.credential LIMIT $2";
+
 /// The account that somebody signs in to: the key of its e-mail address.
 pub const USER_TO_SIGN_IN: &str = "SELECT id, email, name, role, state, password,
     CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor FROM users WHERE email_key = $1";
@@ -149,10 +153,12 @@ pub(super) use access;
 
 /// The ids of the newest credentials that exist for the viewer, `$1`: one's own, those that are open to all, those
 /// that are shared with the person, those that are shared with a group. Each branch is read by an index that gives
-/// it in the order of ids and is cut at the limit, so that it does not matter how many credentials there are of
-/// others. Only what is shared with groups is sorted first.
+/// it in the order of ids and is cut at the limit, so that it does not matter how many credentials there are.
+///
+/// What is shared with groups is walked through group by group, from one id down to the next. A join would leave it
+/// to the database to guess how much is shared with a group, and PostgreSQL then reads all shares there are.
 macro_rules! visible {
-    ($of_credential:expr, $of_share:expr, $joined:expr, $limit:expr) => {
+    ($of_credential:expr, $of_share:expr, $below:expr, $limit:expr) => {
         concat!(
             "SELECT id FROM (SELECT o.id FROM credentials o WHERE o.owner = $1",
             $of_credential,
@@ -163,19 +169,23 @@ macro_rules! visible {
             " ORDER BY o.id DESC LIMIT ",
             $limit,
             ") AS open_to_all UNION SELECT id FROM (SELECT s.credential AS id FROM credential_shares s",
-            $joined,
             " WHERE s.person = $1",
             $of_share,
+            $below,
             " ORDER BY s.credential DESC LIMIT ",
             $limit,
-            ") AS personal UNION SELECT id FROM (SELECT DISTINCT s.credential AS id
-                FROM group_members m CROSS JOIN credential_shares s",
-            $joined,
-            " WHERE m.member = $1 AND s.group_id = m.group_id",
+            ") AS personal UNION SELECT id FROM (WITH RECURSIVE walk (group_id, id, step) AS (
+                SELECT m.group_id, (SELECT s.credential FROM credential_shares s",
+            " WHERE s.group_id = m.group_id",
             $of_share,
-            " ORDER BY 1 DESC LIMIT ",
+            $below,
+            " ORDER BY s.credential DESC LIMIT 1), CAST(1 AS BIGINT) FROM group_members m WHERE m.member = $1
+                UNION ALL SELECT w.group_id, (SELECT s.credential FROM credential_shares s",
+            " WHERE s.group_id = w.group_id AND s.credential < w.id",
+            $of_share,
+            " ORDER BY s.credential DESC LIMIT 1), w.step + 1 FROM walk w WHERE w.id IS NOT NULL AND w.step < ",
             $limit,
-            ") AS of_groups"
+            ") SELECT id FROM walk WHERE id IS NOT NULL) AS of_groups"
         )
     };
 }
@@ -207,11 +217,11 @@ macro_rules! credential_rows {
 }
 
 macro_rules! credential_page {
-    ($of_credential:expr, $of_share:expr, $joined:expr, $limit:expr) => {
+    ($of_credential:expr, $of_share:expr, $below:expr, $limit:expr) => {
         concat!(
             credential_columns!(),
             "FROM (SELECT id FROM (",
-            visible!($of_credential, $of_share, $joined, $limit),
+            visible!($of_credential, $of_share, $below, $limit),
             ") AS visible ORDER BY id DESC LIMIT ",
             $limit,
             ") AS page CROSS JOIN credentials c CROSS JOIN credential_secrets s
@@ -222,24 +232,24 @@ macro_rules! credential_page {
 
 /// The tiles of a connector: viewer, connector, id to go on below, limit.
 pub const TILES: &str =
-    credential_page!(" AND o.connector = $2 AND o.id < $3", " AND s.connector = $2 AND s.credential < $3", "", "$4");
+    credential_page!(" AND o.connector = $2 AND o.id < $3", " AND s.connector = $2", " AND s.credential < $3", "$4");
 
 /// The tiles of a connector that match a search: viewer, connector, id to go on below, limit, LIKE pattern.
 pub const TILES_FOUND: &str = credential_page!(
     " AND o.connector = $2 AND o.id < $3 AND o.search_key LIKE $5 ESCAPE '\\'",
-    " AND s.connector = $2 AND s.credential < $3 AND o.id = s.credential AND o.search_key LIKE $5 ESCAPE '\\'",
-    " CROSS JOIN credentials o",
+    " AND s.connector = $2 AND (SELECT o.search_key FROM credentials o WHERE o.id = s.credential) LIKE $5 ESCAPE '\\'",
+    " AND s.credential < $3",
     "$4"
 );
 
 /// All credentials: viewer, id to go on below, limit.
-pub const CREDENTIALS: &str = credential_page!(" AND o.id < $2", " AND s.credential < $2", "", "$3");
+pub const CREDENTIALS: &str = credential_page!(" AND o.id < $2", "", " AND s.credential < $2", "$3");
 
 /// All credentials that match a search: viewer, id to go on below, limit, LIKE pattern.
 pub const CREDENTIALS_FOUND: &str = credential_page!(
     " AND o.id < $2 AND o.search_key LIKE $4 ESCAPE '\\'",
-    " AND s.credential < $2 AND o.id = s.credential AND o.search_key LIKE $4 ESCAPE '\\'",
-    " CROSS JOIN credentials o",
+    " AND (SELECT o.search_key FROM credentials o WHERE o.id = s.credential) LIKE $4 ESCAPE '\\'",
+    " AND s.credential < $2",
     "$3"
 );
 
@@ -405,6 +415,13 @@ macro_rules! audit_lookup {
             oldest_first: audit_rows!(concat!($wanted, " AND -seq <= $1 AND -seq > $2 ORDER BY -seq DESC")),
         }
     };
+    // `~seq` is `-seq - 1`: the same places in the words of the indexes of two columns.
+    (of two $wanted:literal) => {
+        AuditLookup {
+            newest_first: audit_rows!(concat!($wanted, " AND ~seq < $1 AND ~seq >= $2 ORDER BY ~seq")),
+            oldest_first: audit_rows!(concat!($wanted, " AND ~seq < $1 AND ~seq >= $2 ORDER BY ~seq DESC")),
+        }
+    };
 }
 
 /// All events.
@@ -423,16 +440,16 @@ pub const AUDIT_OF_TARGET: AuditLookup = audit_lookup!("target = $4");
 pub const AUDIT_OF_ACTION: AuditLookup = audit_lookup!("action = $4");
 
 /// Those of a person and an action.
-pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!("actor = $4 AND action = $5");
+pub const AUDIT_OF_ACTOR_AND_ACTION: AuditLookup = audit_lookup!(of two "actor = $4 AND action = $5");
 
 /// Those on a thing and of an action.
-pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!("target = $4 AND action = $5");
+pub const AUDIT_OF_TARGET_AND_ACTION: AuditLookup = audit_lookup!(of two "target = $4 AND action = $5");
 
 /// Those of a person on a thing.
-pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!("actor = $4 AND target = $5");
+pub const AUDIT_OF_ACTOR_AND_TARGET: AuditLookup = audit_lookup!(of two "actor = $4 AND target = $5");
 
 /// Those of a person on a thing and of an action.
-pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!("actor = $4 AND target = $5 AND action = $6");
+pub const AUDIT_OF_ALL_THREE: AuditLookup = audit_lookup!(of two "actor = $4 AND target = $5 AND action = $6");
 
 /// The account of an e-mail address: the key of the address.
 pub const AUDIT_PERSON: &str = "SELECT id, email FROM users WHERE email_key = $1";

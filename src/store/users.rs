@@ -210,10 +210,11 @@ impl Store {
 
     /// Gives an account another name of the person.
     pub async fn rename_user(&self, user: UserId, name: &Name, audit: &Audit<'_>) -> Result<(), StoreError> {
+        // See `search_key`.
         const RENAME: &str = "UPDATE users SET name = $2, search_key = $3 || email_key, version = version + 1 WHERE id = $1";
-        let key_line = format!("{}\n", name.key());
         transaction!(self, transaction => {
-            sqlx::query(RENAME).bind(user).bind(name.as_str()).bind(&key_line).execute(&mut *transaction).await?;
+            let update = sqlx::query(RENAME).bind(user).bind(name.as_str()).bind(format!("{}\n", name.key()));
+            update.execute(&mut *transaction).await?;
             bump_access_epoch!(transaction);
             append_audit!(transaction, audit);
             transaction.commit().await?;

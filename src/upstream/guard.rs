@@ -19,6 +19,11 @@ impl Guard {
         Self { allowed }
     }
 
+    /// Lets every address pass. For hosts that only an operator can name.
+    pub(super) fn open() -> Self {
+        Self::new(vec![IpNet::V4(v4(0, 0, 0, 0, 0)), IpNet::V6(v6(0, 0, 0, 0))])
+    }
+
     /// The address in the form to connect to, or what kind of address it is that is refused.
     pub(super) fn check(&self, address: IpAddr) -> Result<IpAddr, &'static str> {
         // An IPv4 address written as IPv6 is that IPv4 address, for the system and for the rules.
@@ -209,6 +214,14 @@ mod tests {
         assert!(guard.check("10.2.0.1".parse().unwrap()).is_err());
         assert!(guard.check("fc00::1".parse().unwrap()).is_err());
         assert!(guard.check("127.0.0.1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn an_open_guard_lets_everything_pass() {
+        for address in ["10.0.0.1", "127.0.0.1", "::1", "fd00::1", "::ffff:192.168.0.1", "8.8.8.8", "2a00:1450:4001::1"] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(Guard::open().check(address), Ok(address.to_canonical()));
+        }
     }
 
     proptest! {

@@ -1,9 +1,9 @@
-//! The only place that calls out: the egress guard, the token endpoint, a connector's API, and what
-//! failures mean.
+//! The only place that calls out: the egress guard, the token endpoint, a connector's API, an identity
+//! provider, and what failures mean.
 //!
 //! Fetching a token is one code path, [`Upstream::fetch_token`], for verification and broker alike,
 //! so that nothing verifies that would not work later. Requests go over HTTPS, to addresses that the
-//! guard has checked or an operator has pinned, within limits, and never follow a redirect. Nothing
+//! guard has checked or an operator has named, within limits, and never follow a redirect. Nothing
 //! here is logged that a request or an answer holds.
 
 mod api;
@@ -16,6 +16,7 @@ mod names;
 mod pin;
 mod progress;
 mod search;
+mod single_sign_on;
 mod tls;
 mod token_answer;
 mod token_request;
@@ -34,6 +35,7 @@ pub use self::{
     api::{ApiAnswer, ApiRequest, ProbeOutcome},
     names::Nameserver,
     pin::EgressPin,
+    single_sign_on::{CallbackAnswer, ExternalIdentity, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault},
     tls::read_ca_file,
     token_answer::IssuedToken,
 };
@@ -43,6 +45,7 @@ use self::{
     guard::Guard,
     names::Names,
     progress::Progress,
+    single_sign_on::Providers,
 };
 use crate::domain::{
     connector::Connector,
@@ -105,6 +108,7 @@ pub enum UpstreamError {
 /// Calls services.
 pub struct Upstream {
     exchanger: Exchanger,
+    providers: Providers,
     limits: Limits,
     clock: Arc<dyn Clock>,
 }
@@ -123,9 +127,13 @@ impl Upstream {
     /// Prepares for calling out. Calls nobody; a resolver that cannot be used shows when it is needed.
     pub fn new(settings: UpstreamSettings, clock: Arc<dyn Clock>) -> Result<Self, UpstreamError> {
         let UpstreamSettings { pins, allow_private, extra_ca, nameserver, limits } = settings;
-        let names = Names::new(pins, Guard::new(allow_private), nameserver, limits.connect);
-        let exchanger = Exchanger { names: Arc::new(names), tls: tls::config(&extra_ca)?, connect: limits.connect };
-        Ok(Self { exchanger, limits, clock })
+        let tls = tls::config(&extra_ca)?;
+        let exchanger = |guard| {
+            let names = Names::new(pins.clone(), guard, nameserver, limits.connect);
+            Exchanger { names: Arc::new(names), tls: tls.clone(), connect: limits.connect }
+        };
+        let providers = Providers::new(exchanger(Guard::open()));
+        Ok(Self { exchanger: exchanger(Guard::new(allow_private)), providers, limits, clock })
     }
 
     /// Fetches an access token with a credential's values. The observer is told of each stage once,

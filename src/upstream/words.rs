@@ -42,10 +42,6 @@ impl Redactor {
                 secrets.extend(forms_of(&pair));
             }
         }
-        // A text is settled before it is searched, which changes a secret in it as well. One of
-        // which no more than blanks is left is not worth to lose every blank for.
-        let as_settled: Vec<_> = secrets.iter().map(|form| settled(form)).filter(|form| !form.trim().is_empty()).collect();
-        secrets.extend(as_settled);
         let plain = values.iter().filter_map(|(id, _)| {
             let field = connector.field(id.as_str())?;
             let value = values.plain(id.as_str())?;
@@ -54,7 +50,20 @@ impl Redactor {
         });
         let mut plain: Vec<_> = plain.filter(|(value, _)| !value.trim().is_empty()).collect();
         plain.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        Self { secrets: Search::new(secrets), plain }
+        Self { plain, ..Self::of_forms(secrets) }
+    }
+
+    /// Takes out secrets that belong to no credential.
+    pub(super) fn of_secrets<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        Self::of_forms(secrets.into_iter().flat_map(forms_of).collect())
+    }
+
+    fn of_forms(mut secrets: Vec<Zeroizing<String>>) -> Self {
+        // A text is settled before it is searched, which changes a secret in it as well. One of
+        // which no more than blanks is left is not worth to lose every blank for.
+        let as_settled: Vec<_> = secrets.iter().map(|form| settled(form)).filter(|form| !form.trim().is_empty()).collect();
+        secrets.extend(as_settled);
+        Self { secrets: Search::new(secrets), plain: Vec::new() }
     }
 
     /// The text as it may be shown: at most `most` characters.

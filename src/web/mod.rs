@@ -22,5 +22,6 @@ mod state;
 mod views;
 
 pub use client_address::TrustedProxies;
+pub use pages::single_sign_on::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
 pub use router::router;
 pub use state::{SandboxHints, WebSettings, WebState};

@@ -19,13 +19,14 @@ use super::{
         guard::{Guard, guard},
         headers::{Https, headers},
         in_flight::in_flight,
+        passwords::passwords,
         receiving::{Receiving, receiving},
         request_id::request_id,
     },
     pages::{
         audit, authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home,
         key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources,
-        save, setup, sharing, sign_in,
+        save, setup, sharing, sign_in, single_sign_on,
     },
     session::{identify, is_secure, signed_in},
     state::WebState,
@@ -91,8 +92,11 @@ pub fn router(state: WebState) -> Router {
         .route("/setup", get(setup::show).post(setup::set_up))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-in/code", get(code::show).post(code::sign_in))
+        .route("/sign-in/sso", get(single_sign_on::begin))
+        .route(single_sign_on::CALLBACK, get(single_sign_on::finish))
         .route("/sign-out", post(sign_in::sign_out))
-        .route("/static/{name}", get(assets::serve));
+        .route("/static/{name}", get(assets::serve))
+        .layer(from_fn_with_state(state.clone(), passwords));
     let pages = signed
         .merge(open)
         // Named, so that the layers below lie around it too: without it an unknown address is an empty answer.

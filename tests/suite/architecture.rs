@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("crypto", &["domain"]),
     ("store", &["domain", "crypto"]),
-    ("upstream", &["domain"]),
+    ("upstream", &["domain", "crypto"]),
     ("sandbox", &["domain", "crypto"]),
     ("service", &["domain", "crypto", "store", "upstream"]),
     ("web", &["domain", "crypto", "store", "upstream", "service"]),
@@ -35,9 +35,10 @@ const CRATES: [(&str, &[&str]); 5] = [
     ("aes_gcm", &["crypto"]),
 ];
 
-/// Arrows that reach only one type: a setting is parsed into a pin, and the store keeps what is sealed but
-/// cannot open it.
-const ONE_TYPE_ONLY: [(&str, &str, &str); 2] = [("config", "upstream", "EgressPin"), ("store", "crypto", "Sealed")];
+/// Arrows that reach only one thing: a setting is parsed into a pin, the store keeps what is sealed but
+/// cannot open it, and what calls out takes its state and nonces from the one place that has randomness.
+const ONE_TYPE_ONLY: [(&str, &str, &str); 3] =
+    [("config", "upstream", "EgressPin"), ("store", "crypto", "Sealed"), ("upstream", "crypto", "random")];
 /// The service that only its connector file, the sandbox and tests may know.
 const SERVICE: &str = "talkdesk";
 

@@ -101,10 +101,40 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--allow-private-egress", "10.0.0.0/99"], &[], "--allow-private-egress", "");
     refused(&["--listen", "127.0.0.1:0", "--extra-ca", "/does/not/exist.pem"], &[], "--extra-ca", "/does/not/exist.pem");
     refused(&["--listen", "127.0.0.1:0", "--extra-ca", "/proc/version"], &[], "--extra-ca", "");
+    refused(&["--sso-role", "staff"], &[], "--sso-role", "GROUP=ROLE");
+    refused(&["--sso-default-role", "root"], &[], "--sso-default-role", "administrator, editor");
+    refused(&["--sso-issuer", "nowhere"], &[], "--sso-issuer", "relative URL");
     refused(&["--log-format", "xml"], &[], "--log-format", "pretty");
     refused(&["--log-level", "loud"], &[], "--log-level", "");
     refused(&["--sandbox"], &[("KEYTILE_LISTEN", "x")], "--listen", "");
     refused(&[], &[("KEYTILE_SANDBOX", "perhaps")], "--sandbox", "");
     refused(&["--listen", "127.0.0.1:0"], &[("KEYTILE_KEYRING_VALUE", "hunter2")], "KEYTILE_KEYRING_VALUE", "");
     refused(&["--listen", "127.0.0.1:0", "--database-url", "sqlite:/does/not/exist/k.db"], &[], "--database-url", "");
+}
+
+#[test]
+fn single_sign_on_is_set_up_whole_or_not_at_all() {
+    let whole = ["--listen", "127.0.0.1:0", "--sso-issuer", "https://id.example", "--sso-client-id", "keytile"];
+    let with = |more: &[&'static str]| -> Vec<&str> { whole.iter().copied().chain(more.iter().copied()).collect() };
+    refused(&whole[..4], &[], "--sso-client-id", "it is missing");
+    refused(&["--sso-client-id", "keytile"], &[], "--sso-issuer", "it is missing");
+    refused(&["--sso-only"], &[], "--sso-only", "--sso-issuer and --sso-client-id");
+    refused(&[], &[("KEYTILE_SSO_ONLY", "true")], "--sso-only", "--sso-issuer and --sso-client-id");
+    refused(&["--sso-role", "staff=viewer"], &[], "--sso-role", "which are missing");
+    refused(&["--sso-default-role", "viewer"], &[], "--sso-default-role", "which are missing");
+    refused(&["--sso-client-secret-file", "secret"], &[], "--sso-client-secret-file", "which are missing");
+    refused(&["--sso-issuer", "https://id.example", "--sso-client-id", " "], &[], "--sso-client-id", "empty");
+    refused(&with(&["--sso-client-secret-file", "/does/not/exist"]), &[], "--sso-client-secret-file", "/does/not/exist");
+    refused(&with(&["--sso-client-secret-file", "/dev/null"]), &[], "--sso-client-secret-file", "is empty");
+    let both = with(&["--sso-client-secret-file", "/proc/version"]);
+    refused(
+        &both,
+        &[("KEYTILE_SSO_CLIENT_SECRET", "hunter2")],
+        "--sso-client-secret-file",
+        "KEYTILE_SSO_CLIENT_SECRET is set as well",
+    );
+    for issuer in ["http://id.example", "https://id.example?a=b", "https://:hunter2@id.example"] {
+        let arguments = ["--listen", "127.0.0.1:0", "--sso-client-id", "keytile", "--sso-issuer", issuer];
+        refused(&arguments, &[], "--sso-issuer", "the issuer must");
+    }
 }

@@ -4,5 +4,6 @@ pub(crate) mod forgery;
 pub(crate) mod guard;
 pub(crate) mod headers;
 pub(crate) mod in_flight;
+pub(crate) mod passwords;
 pub(crate) mod receiving;
 pub(crate) mod request_id;

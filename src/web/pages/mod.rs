@@ -28,3 +28,4 @@ pub(crate) mod save;
 pub(crate) mod setup;
 pub(crate) mod sharing;
 pub(crate) mod sign_in;
+pub(crate) mod single_sign_on;

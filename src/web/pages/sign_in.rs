@@ -24,7 +24,7 @@ use crate::{
         layout::{self, Layout},
         session::{Visitor, no_cookie, own_page, session_cookie, with_next},
         state::WebState,
-        views::account_field::AccountField,
+        views::{account_field::AccountField, single_sign_on::SingleSignOnView},
     },
 };
 
@@ -93,6 +93,7 @@ struct SignIn<'a> {
     next: &'a str,
     fields: [AccountField<'a>; 2],
     refusal: Refusal,
+    single_sign_on: Option<SingleSignOnView>,
 }
 
 /// `GET /sign-in`.
@@ -196,6 +197,7 @@ fn respond(
         next: own_page(next),
         fields,
         refusal,
+        single_sign_on: SingleSignOnView::new(state, next),
     };
     Ok(refusal.attach(visitor.attach(layout::page(refusal.status(), &page)?)))
 }

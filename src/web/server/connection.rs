@@ -63,20 +63,31 @@ impl Connections {
         let accepted = Instant::now();
         let deadline = accepted + self.limits.head;
         // A connection that has sent nothing is kept as small as can be: neither TLS nor hyper is there for it yet.
-        let spoken = self.stopping.run_until_cancelled(timeout_at(deadline, stream.readable())).await;
-        if !matches!(spoken, Some(Ok(Ok(())))) {
+        // `readable` would not do: a new connection counts as readable until somebody has tried.
+        let mut first = [0];
+        let spoken = self.stopping.run_until_cancelled(timeout_at(deadline, stream.peek(&mut first))).await;
+        if !matches!(spoken, Some(Ok(Ok(1)))) {
             return;
         }
+        self.spoken(stream, peer, accepted).await;
+    }
+
+    /// Serves a connection on which something has come. Boxed here, so that the task of a silent one has no room for it.
+    fn spoken(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, accepted: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.welcome(stream, peer, accepted))
+    }
+
+    async fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, accepted: Instant) {
         // Answers are written whole; waiting for more to send with them would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let Some(certificate) = self.certificate.clone() else {
-            return Box::pin(self.converse(stream, peer.ip(), accepted)).await;
+            return self.converse(stream, peer.ip(), accepted).await;
         };
-        let handshake = Box::pin(timeout_at(deadline, certificate.acceptor().accept(stream)));
+        let handshake = timeout_at(accepted + self.limits.head, certificate.acceptor().accept(stream));
         match self.stopping.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => Box::pin(self.converse(stream, peer.ip(), accepted)).await,
+            Some(Ok(Ok(stream))) => self.converse(stream, peer.ip(), accepted).await,
             Some(Ok(Err(error))) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
             Some(Err(_)) => tracing::debug!(%peer, "a client took too long over its TLS handshake"),
             None => {}

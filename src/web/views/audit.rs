@@ -150,6 +150,7 @@ pub(crate) const fn label(action: AuditAction) -> &'static str {
         AuditAction::DeleteResource => "Deleted a source or destination",
         AuditAction::AddKey => "Made an API key",
         AuditAction::RevokeKey => "Revoked an API key",
+        AuditAction::RejectKey => "Refused an API key",
         AuditAction::ExportAudit => "Exported the audit trail",
         AuditAction::ChangeSettings => "Started with another setting",
         AuditAction::Refused => "Asked for what the role does not allow",

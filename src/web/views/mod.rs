@@ -9,5 +9,6 @@ pub(crate) mod key;
 pub(crate) mod person;
 pub(crate) mod preview;
 pub(crate) mod settings;
+pub(crate) mod single_sign_on;
 pub(crate) mod tile;
 pub(crate) mod verification;

@@ -10,6 +10,7 @@ mod faults;
 mod first_start;
 mod groups;
 mod hand_over;
+mod identities;
 mod key_check;
 mod nul_bytes;
 mod opening;

@@ -1,9 +1,11 @@
 //! `oidc-provider` from npm, an OAuth2 server that nobody here wrote, running for one test.
 //!
 //! It serves `/oauth/token` over TLS under the host names that the test gives, and takes two clients:
-//! one that authenticates in the header and one that does so in the body. `scripts/test` installs it.
+//! one that authenticates in the header and one that does so in the body. With [`SignIn`] it signs people
+//! in by OpenID Connect instead. `scripts/test` installs it.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
@@ -16,7 +18,10 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::CertificateDer;
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::https;
 
 /// A client that the provider knows.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,30 @@ pub(crate) const HEADER_CLIENT: OauthClient =
 /// Authenticates with parameters in the body.
 pub(crate) const BODY_CLIENT: OauthClient =
     OauthClient { id: "body client", secret: "b+o/d y&=%:secret", method: "client_secret_post" };
+
+/// Signs people in, and authenticates with HTTP Basic.
+pub(crate) const SIGN_IN_CLIENT: OauthClient =
+    OauthClient { id: "sign-in client", secret: "s+ig/n i&n=%:secret", method: "client_secret_basic" };
+/// Signs people in, and authenticates with parameters in the body.
+pub(crate) const SIGN_IN_BODY_CLIENT: OauthClient =
+    OauthClient { id: "sign-in body client", secret: "s+ig/n b&n=%:secret", method: "client_secret_post" };
+/// Signs people in, and has no secret.
+pub(crate) const SIGN_IN_PUBLIC_CLIENT: OauthClient = OauthClient { id: "sign-in public client", secret: "", method: "none" };
+
+/// Whom the provider signs in, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct SignIn {
+    /// For whom: some of [`SIGN_IN_CLIENT`], [`SIGN_IN_BODY_CLIENT`] and [`SIGN_IN_PUBLIC_CLIENT`].
+    pub(crate) clients: Vec<OauthClient>,
+    /// Where browsers may be sent back to.
+    pub(crate) redirects: Vec<String>,
+    /// The claims of each account, by its id. `email`, `profile` and `groups` are the scopes that show them.
+    pub(crate) accounts: Value,
+    /// Whether the ID token holds the claims, or only the userinfo endpoint tells them.
+    pub(crate) claims_in_id_token: bool,
+    /// How ID tokens are signed: `ES256`, `RS256`, `PS256` or `EdDSA`.
+    pub(crate) algorithm: &'static str,
+}
 
 /// How long it may take to start, on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -53,8 +82,46 @@ impl OidcProvider {
     /// # Panics
     /// With a sentence that names `scripts/test`, if Node or the npm package is missing.
     pub(crate) async fn start(hosts: &[&str], lifetime: Duration) -> Self {
+        Self::run(hosts, lifetime, None).await
+    }
+
+    /// Starts a provider that signs people in.
+    ///
+    /// # Panics
+    /// As [`OidcProvider::start`].
+    pub(crate) async fn start_with_sign_in(hosts: &[&str], sign_in: SignIn) -> Self {
+        Self::run(hosts, Duration::from_secs(600), Some(sign_in)).await
+    }
+
+    async fn run(hosts: &[&str], lifetime: Duration, sign_in: Option<SignIn>) -> Self {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
-        tokio::task::spawn_blocking(move || start(&hosts, lifetime)).await.unwrap()
+        tokio::task::spawn_blocking(move || start(&hosts, lifetime, sign_in.as_ref())).await.unwrap()
+    }
+
+    /// Does what a browser does in which somebody signs in as `account`: it begins at `url`, keeps cookies and
+    /// follows redirects. The address with which the provider sends it back is returned and not opened.
+    pub(crate) async fn sign_in(&self, url: &Url, account: &str) -> Url {
+        let host = url.host_str().unwrap().to_owned();
+        let client = https::client(self.authority(), self.address, &[&host]);
+        let mut cookies = BTreeMap::new();
+        let mut at = url.clone();
+        at.query_pairs_mut().append_pair("login_hint", account);
+        for _ in 0..10 {
+            let sent = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let answer = client.get(at.clone()).header("cookie", sent).send().await.unwrap();
+            for cookie in answer.headers().get_all("set-cookie") {
+                let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+            let status = answer.status();
+            let location = answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
+            let Some(location) = location else { panic!("{at} answers {status}: {}", answer.text().await.unwrap()) };
+            at = at.join(&location).unwrap();
+            if at.host_str() != Some(&host) {
+                return at;
+            }
+        }
+        panic!("the provider redirects without end, in the end to {at}");
     }
 
     /// Where it listens.
@@ -76,7 +143,7 @@ impl Drop for OidcProvider {
     }
 }
 
-fn start(hosts: &[String], lifetime: Duration) -> OidcProvider {
+fn start(hosts: &[String], lifetime: Duration, sign_in: Option<&SignIn>) -> OidcProvider {
     let npm = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
     let installed = env::var_os("KEYTILE_TEST_NPM").map_or_else(|| npm.clone(), PathBuf::from);
     assert!(
@@ -86,22 +153,18 @@ fn start(hosts: &[String], lifetime: Duration) -> OidcProvider {
     );
 
     let tls = certificate(hosts);
-    let clients = [HEADER_CLIENT, BODY_CLIENT].map(|client| {
-        json!({
-            "client_id": client.id,
-            "client_secret": client.secret,
-            "token_endpoint_auth_method": client.method,
-            "grant_types": ["client_credentials"],
-            "response_types": [],
-            "redirect_uris": [],
-        })
-    });
+    let clients = match sign_in {
+        Some(sign_in) => sign_in.clients.iter().map(|client| for_people(client, sign_in)).collect(),
+        None => vec![for_programs(&HEADER_CLIENT), for_programs(&BODY_CLIENT)],
+    };
     let settings = json!({
         "issuer": format!("https://{}", hosts[0]),
         "key": tls.key_pem,
         "certificate": tls.certificate_pem,
         "lifetime": lifetime.as_secs(),
         "clients": clients,
+        "accounts": sign_in.map_or_else(|| json!({}), |sign_in| sign_in.accounts.clone()),
+        "claimsInIdToken": sign_in.is_some_and(|sign_in| sign_in.claims_in_id_token),
     });
 
     let mut child = Command::new("node")
@@ -122,6 +185,34 @@ fn start(hosts: &[String], lifetime: Duration) -> OidcProvider {
         panic!("oidc-provider did not start: {said}");
     };
     OidcProvider { child, _stdin: stdin, address: ([127, 0, 0, 1], port).into(), authority: tls.authority }
+}
+
+/// A client as the provider takes it, that fetches tokens for itself.
+fn for_programs(client: &OauthClient) -> Value {
+    json!({
+        "client_id": client.id,
+        "client_secret": client.secret,
+        "token_endpoint_auth_method": client.method,
+        "grant_types": ["client_credentials"],
+        "response_types": [],
+        "redirect_uris": [],
+    })
+}
+
+/// A client as the provider takes it, that people sign in to.
+fn for_people(client: &OauthClient, sign_in: &SignIn) -> Value {
+    let mut known = json!({
+        "client_id": client.id,
+        "token_endpoint_auth_method": client.method,
+        "grant_types": ["authorization_code"],
+        "response_types": ["code"],
+        "redirect_uris": sign_in.redirects,
+        "id_token_signed_response_alg": sign_in.algorithm,
+    });
+    if !client.secret.is_empty() {
+        known["client_secret"] = client.secret.into();
+    }
+    known
 }
 
 /// Reads the ready line. `None` if the process ended first, or took too long.

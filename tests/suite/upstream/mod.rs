@@ -4,6 +4,7 @@ mod answers;
 mod api;
 mod egress;
 mod requests;
+mod single_sign_on;
 mod stages;
 
 use std::{

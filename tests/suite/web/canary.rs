@@ -61,7 +61,7 @@ fn encodings(text: &str) -> Vec<Vec<u8>> {
 }
 
 #[track_caller]
-fn find_none(place: &str, haystack: &[u8], canaries: &[&str]) {
+pub(super) fn find_none(place: &str, haystack: &[u8], canaries: &[&str]) {
     for canary in canaries {
         for needle in encodings(canary) {
             let found = haystack.windows(needle.len()).position(|window| window == needle);

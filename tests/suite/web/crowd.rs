@@ -37,7 +37,8 @@ async fn connections_that_send_nothing_cost_little_and_are_ended() {
     eprintln!("{crowd} silent connections: {held} descriptors, {memory} KiB, an answer in {answered:?}");
     assert!(answered < Duration::from_secs(3), "an ordinary request took {answered:?}");
     assert!(held > crowd / 2, "the connections are open: {held}");
-    assert!(memory < 200 * 1024, "{memory} KiB");
+    // The program itself takes some 32 MiB. Were hyper there for every connection, its buffer alone would be 80 more.
+    assert!(memory < 110 * 1024, "{memory} KiB");
     let ended = async {
         for connection in &mut silent {
             match connection.read(&mut [0; 16]).await {

@@ -25,6 +25,7 @@ mod sessions;
 mod sharing;
 mod sign_in;
 mod sign_in_limits;
+mod single_sign_on;
 mod tls;
 mod trusted_proxy;
 mod unrecorded;

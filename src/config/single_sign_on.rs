@@ -1,0 +1,86 @@
+//! The settings of single sign-on. None of them is needed; the first two make it work, and the others need
+//! those two.
+
+use std::path::PathBuf;
+
+use clap::{Args, builder::BoolishValueParser};
+use url::Url;
+
+use crate::domain::{
+    account::Role,
+    group_role::{GroupRole, role_of_word},
+    naming::Name,
+};
+
+/// The variable that holds the secret of Keytile's client. It has no flag, because what stands on a command
+/// line can be read by every user of the machine.
+pub const SSO_CLIENT_SECRET_VARIABLE: &str = "KEYTILE_SSO_CLIENT_SECRET";
+
+/// Who signs people in, and what they may do.
+#[derive(Debug, Clone, Args)]
+pub struct SingleSignOnConfig {
+    /// Let people sign in at this OpenID Connect provider: its issuer, an `https` address, letter by letter as
+    /// the provider writes it.
+    #[arg(long, env = "KEYTILE_SSO_ISSUER", value_name = "URL")]
+    pub sso_issuer: Option<Url>,
+
+    /// What the provider calls Keytile.
+    #[arg(long, env = "KEYTILE_SSO_CLIENT_ID", value_name = "ID")]
+    pub sso_client_id: Option<String>,
+
+    /// A file that holds the client's secret. Or the variable `KEYTILE_SSO_CLIENT_SECRET` holds the secret itself.
+    /// A public client has none.
+    #[arg(long, env = "KEYTILE_SSO_CLIENT_SECRET_FILE", value_name = "FILE")]
+    pub sso_client_secret_file: Option<PathBuf>,
+
+    /// What to ask the provider for: scopes, separated by spaces.
+    #[arg(long, env = "KEYTILE_SSO_SCOPES", value_name = "SCOPES", default_value = "openid profile email")]
+    pub sso_scopes: String,
+
+    /// The claim that lists a person's groups; dots lead into objects, as in `realm_access.roles`.
+    #[arg(long, env = "KEYTILE_SSO_GROUPS_CLAIM", value_name = "CLAIM", default_value = "groups")]
+    pub sso_groups_claim: String,
+
+    /// Whoever is in this group of the provider has this role; the highest counts, and it is set at every sign-in.
+    /// Can be repeated; in the variable, separated by commas.
+    #[arg(long, env = "KEYTILE_SSO_ROLE", value_name = "GROUP=ROLE", value_delimiter = ',')]
+    pub sso_role: Vec<GroupRole>,
+
+    /// The role of people who are in none of these groups. Without it they are not let in.
+    #[arg(long, env = "KEYTILE_SSO_DEFAULT_ROLE", value_name = "ROLE", value_parser = role_of_word)]
+    pub sso_default_role: Option<Role>,
+
+    /// Make single sign-on the only way in: passwords are not taken any more.
+    #[arg(long, env = "KEYTILE_SSO_ONLY", value_parser = BoolishValueParser::new())]
+    pub sso_only: bool,
+
+    /// What the button of the sign-in page calls it.
+    #[arg(long, env = "KEYTILE_SSO_NAME", value_name = "NAME", default_value = "single sign-on", value_parser = name)]
+    pub sso_name: String,
+}
+
+impl SingleSignOnConfig {
+    /// Settings that parse but cannot be used together. The error is a sentence that names the setting.
+    pub fn check(&self) -> Result<(), String> {
+        let given = [
+            ("--sso-client-secret-file", self.sso_client_secret_file.is_some()),
+            ("--sso-role", !self.sso_role.is_empty()),
+            ("--sso-default-role", self.sso_default_role.is_some()),
+            ("--sso-only", self.sso_only),
+        ];
+        match (&self.sso_issuer, &self.sso_client_id) {
+            (Some(_), Some(id)) if id.trim().is_empty() => Err("--sso-client-id: it is empty.".into()),
+            (Some(_), Some(_)) => Ok(()),
+            (Some(_), None) => Err("--sso-client-id: it is missing; --sso-issuer needs it.".into()),
+            (None, Some(_)) => Err("--sso-issuer: it is missing; --sso-client-id needs it.".into()),
+            (None, None) => match given.into_iter().find(|(_, given)| *given) {
+                Some((flag, _)) => Err(format!("{flag}: it needs --sso-issuer and --sso-client-id, which are missing.")),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    Name::parse(text).map(|name| name.as_str().to_owned())
+}

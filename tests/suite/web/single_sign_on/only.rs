@@ -1,0 +1,83 @@
+//! Single sign-on as the only way in, and beside passwords.
+
+use keytile::domain::account::Role;
+
+use super::*;
+use crate::support::server::{ADMINISTRATOR, PASSWORD};
+
+#[tokio::test]
+async fn beside_passwords_the_sign_in_page_has_a_button() {
+    let site = Site::start(people(&[]), &["--sso-default-role=viewer", "--sso-name=Example ID"]).await;
+    let mut browser = site.server.visitor();
+    let page = site.get(&mut browser, "/sign-in?next=/credentials%3Fq%3Da%2526b").await;
+    page.says("Sign in with Example ID");
+    assert!(page.text.contains("href=\"/sign-in/sso?next=/credentials%3Fq%3Da%2526b\""), "{}", page.text);
+    assert!(page.text.contains("name=\"password\""), "{}", page.text);
+    let typed = [("email", ADMINISTRATOR), ("password", PASSWORD), ("next", "/")];
+    assert_eq!(site.post(&mut browser, "/sign-in", &typed).await.status, 303);
+
+    // Without single sign-on there is neither button nor address.
+    let site = {
+        let Site { mut setup, server, provider } = site;
+        server.stop().await;
+        setup.arguments = vec![format!("--public-url=http://{KEYTILE}")];
+        let server = setup.start().await;
+        Site { setup, server, provider }
+    };
+    let mut browser = site.server.visitor();
+    site.get(&mut browser, "/sign-in").await.does_not_say("single-sign-on");
+    for path in ["/sign-in/sso", "/sign-in/sso/callback?code=a&state=b"] {
+        assert_eq!(site.get(&mut browser, path).await.status, 404, "{path}");
+    }
+    site.server.stop().await;
+}
+
+#[tokio::test]
+async fn as_the_only_way_in_it_takes_no_password_and_no_link() {
+    let site = Site::start(people(&[]), &["--sso-default-role=viewer", "--sso-only"]).await;
+    let mut browser = site.server.visitor();
+    let asked = site.get(&mut browser, "/credentials?q=x").await;
+    assert_eq!((asked.status, asked.location.as_deref()), (303, Some("/sign-in?next=/credentials%3Fq%3Dx")));
+    let page = site.get(&mut browser, "/sign-in?next=/credentials%3Fq%3Dx").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("href=\"/sign-in/sso?next=/credentials%3Fq%3Dx\""), "{}", page.text);
+    assert!(!page.text.contains("name=\"password\""), "{}", page.text);
+
+    // The right password, with a form token that fits the browser's cookie.
+    browser.cookies.insert(SESSION.to_owned(), "x".repeat(43));
+    let typed = [("email", ADMINISTRATOR), ("password", PASSWORD), ("next", "/")];
+    let refused = site.post(&mut browser, "/sign-in", &typed).await;
+    assert_eq!(refused.status, 403);
+    refused.says("Passwords are no way into this Keytile");
+    for path in ["/sign-in/code", "/password", "/password?token=abc"] {
+        assert_eq!(site.get(&mut browser, path).await.status, 403, "{path}");
+    }
+    assert_eq!(site.post(&mut browser, "/password", &[("token", "abc"), ("password", PASSWORD)]).await.status, 403);
+    assert!(!site.is_signed_in(&browser).await);
+    let events = site.events().await;
+    assert_eq!(events.len(), 5, "{events:#?}");
+    let event = "session.sign_in|refused|||with a password or a link, but single sign-on is the only way in";
+    assert!(events.iter().all(|recorded| recorded == event), "{events:#?}");
+
+    // By single sign-on people come in, and are sent on by the page of the button.
+    let mut ada = site.browser_of("ada").await;
+    let on = site.get(&mut ada, "/sign-in?next=/credentials").await;
+    assert_eq!((on.status, on.location.as_deref()), (303, Some("/credentials")));
+    assert_eq!(site.post(&mut ada, "/sign-out", &[]).await.status, 303);
+    assert!(!site.is_signed_in(&ada).await);
+    site.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_fill_the_audit_trail_with_refused_passwords() {
+    let site = Site::start(people(&[]), &["--sso-only"]).await;
+    let mut browser = site.server.visitor();
+    for _ in 0..30 {
+        assert_eq!(site.get(&mut browser, "/password?token=abc").await.status, 403);
+    }
+    assert_eq!(site.events().await.len(), 20);
+    // The editor who is signed in is not concerned.
+    let mut editor = site.setup.browser_as(&site.server, "ed@example.test", Role::Editor).await;
+    assert_eq!(site.get(&mut editor, "/").await.status, 200);
+    site.server.stop().await;
+}
