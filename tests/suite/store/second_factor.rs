@@ -5,7 +5,7 @@ use keytile::store::SecondFactorRow;
 
 use super::{
     on_both_databases,
-    samples::{NOW, audit, later, new_user, session},
+    samples::{NOW, audit, later, name, new_user, session},
 };
 use crate::support::database::TestDatabase;
 
@@ -15,6 +15,7 @@ on_both_databases!(
     there_is_one_second_factor_or_none,
     a_password_is_changed_from_the_one_that_was_checked,
     a_renewed_hash_does_not_undo_a_change,
+    a_name_is_changed,
 );
 
 fn factor(step: i64) -> SecondFactorRow {
@@ -100,5 +101,16 @@ async fn a_renewed_hash_does_not_undo_a_change(database: TestDatabase) {
     assert_eq!(store.password(user).await.unwrap().as_deref(), Some("changed meanwhile"));
     store.renew_password_hash(user, "changed meanwhile", "anew").await.unwrap();
     assert_eq!(store.password(user).await.unwrap().as_deref(), Some("anew"));
+    store.close().await;
+}
+
+async fn a_name_is_changed(database: TestDatabase) {
+    let store = database.open().await;
+    let (user, other) = (new_user(&store).await, new_user(&store).await);
+    let epoch = store.access_epoch().await.unwrap();
+    store.rename_user(user, &name("Ana Bergström"), &audit()).await.unwrap();
+    assert_eq!(store.user(user).await.unwrap().unwrap().name, "Ana Bergström");
+    assert_eq!(store.user(other).await.unwrap().unwrap().name, "Ana");
+    assert!(store.access_epoch().await.unwrap() > epoch, "sessions that are remembered bear the name");
     store.close().await;
 }

@@ -84,9 +84,17 @@ async fn sessions_are_listed_in_words_and_ended_one_by_one_or_all_others() {
     let mut second = named(&server, "<script>alert(1)</script>").await;
     let mut third = named(&server, "curl/8.5.0").await;
     let page = first.get("/settings/sessions").await;
-    for words in
-        ["Firefox on Linux", "1 h ago", "curl", "<script>alert(1)</script>", "Password", "Link", "This one", "End all others"]
-    {
+    for words in [
+        "Firefox on Linux",
+        "127.0.0.1",
+        "1 h ago",
+        "curl",
+        "<script>alert(1)</script>",
+        "Password",
+        "Link",
+        "This one",
+        "End all others",
+    ] {
         page.says(words);
     }
     assert!(page.text.contains("&#60;script&#62;alert(1)") && !page.text.contains("<script>alert"), "{}", page.text);

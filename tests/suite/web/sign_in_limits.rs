@@ -149,6 +149,21 @@ async fn an_address_may_fail_twenty_times_at_whatever_accounts() {
 }
 
 #[tokio::test]
+async fn the_address_of_a_request_is_what_is_counted() {
+    let setup = Setup::new();
+    let server = setup.start().await;
+    let mut known = server.signed_in().await;
+    known.post("/sign-out", &[]).await;
+    for number in 0..20 {
+        assert_eq!(stranger(&server, &format!("n{number}@example.com"), "wrong").await.status, 422);
+    }
+    limited(&stranger(&server, ADMINISTRATOR, PASSWORD).await, 1);
+    assert_eq!(attempt(&server.service, "127.0.0.1", ADMINISTRATOR, PASSWORD).await, ("limited", 1));
+    // A browser that has signed in before does not pay for its neighbours.
+    assert_eq!(known.sign_in(ADMINISTRATOR, PASSWORD).await.status, 303);
+}
+
+#[tokio::test]
 async fn strangers_do_not_keep_out_a_browser_that_has_signed_in_before() {
     let setup = Setup::new();
     let server = setup.start().await;
