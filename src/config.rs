@@ -13,10 +13,7 @@ use ipnet::IpNet;
 use url::Url;
 
 pub use self::single_sign_on::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig};
-use crate::{
-    domain::{account::Role, setting::Setting},
-    upstream::EgressPin,
-};
+use crate::{domain::setting::Setting, upstream::EgressPin};
 
 /// The variable that holds the keyring itself, for containers. It has no flag, because what stands on a
 /// command line can be read by every user of the machine.
@@ -170,7 +167,7 @@ impl Config {
 
     /// Every setting with its value, for the audit trail. What is not to be readable at rest is marked as secret.
     pub fn settings(&self) -> Vec<Setting> {
-        let (storage, log, sso) = (&self.storage, &self.log, &self.single_sign_on);
+        let (storage, log) = (&self.storage, &self.log);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let setting = |name, value: String, default| Setting { name, value, default, secret: false };
         let database = storage.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
@@ -188,15 +185,6 @@ impl Config {
             Setting { secret: true, ..setting("egress-pin", listed(&self.egress_pin), "") },
             setting("allow-private-egress", listed(&self.allow_private_egress), ""),
             setting("extra-ca", path(&self.extra_ca), ""),
-            setting("sso-issuer", sso.sso_issuer.as_ref().map(Url::to_string).unwrap_or_default(), ""),
-            setting("sso-client-id", sso.sso_client_id.clone().unwrap_or_default(), ""),
-            setting("sso-client-secret-file", path(&sso.sso_client_secret_file), ""),
-            setting("sso-scopes", sso.sso_scopes.clone(), "openid profile email"),
-            setting("sso-groups-claim", sso.sso_groups_claim.clone(), "groups"),
-            setting("sso-role", listed(&sso.sso_role), ""),
-            setting("sso-default-role", sso.sso_default_role.map(Role::as_str).unwrap_or_default().to_owned(), ""),
-            setting("sso-only", if sso.sso_only { "true".to_owned() } else { String::new() }, ""),
-            setting("sso-name", sso.sso_name.clone(), "single sign-on"),
             setting("sandbox", if self.sandbox { "true".to_owned() } else { String::new() }, ""),
         ];
         settings.extend(self.single_sign_on.settings());

@@ -93,7 +93,7 @@ pub fn router(state: WebState) -> Router {
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-in/code", get(code::show).post(code::sign_in))
         .route("/sign-in/sso", get(single_sign_on::begin))
-        .route(single_sign_on::CALLBACK, get(single_sign_on::finish))
+        .route("/sign-in/sso/callback", get(single_sign_on::finish))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/static/{name}", get(assets::serve))
         .layer(from_fn_with_state(state.clone(), passwords));

@@ -65,6 +65,7 @@ async fn all_goes_and_names_are_told_apart(database: TestDatabase) {
     assert_eq!(store.credential_named(&connector, ben, &key).await.unwrap(), Some(sales));
     assert_eq!(store.resource(ben, source).await.unwrap().unwrap().endpoint_version, 1);
     // And back, with a resource of the same name on the other side.
+    database.execute("UPDATE credentials SET sharing = 'everyone'").await.unwrap();
     SampleResource::new("nightly", mine).insert(&store).await;
     let back = hand_over(&store, ben, OWNER).await;
     assert_eq!(back.owned.credentials, 5);

@@ -95,6 +95,10 @@ fn form(path: &str, credential: &str) -> Vec<(&'static str, String)> {
         "/credentials/{id}/sharing" => &[("action", "add"), ("with", "nobody at all"), ("access", "use")],
         "/{kind}/new/{connector}/credentials/new" | "/{kind}/new/{connector}/credentials/discard" => &[("draft", NOTHING)],
         "/{kind}/new/{connector}/configure" => &[("form", NOTHING), ("action", "create")],
+        "/settings/people/{id}" => &[("version", "1"), ("email", "x@example.com"), ("name", "X"), ("role", "viewer")],
+        "/settings/second-factor/change" => &[("what", "renew")],
+        "/settings/groups/{id}/members/remove" => &[("member", NOTHING)],
+        "/settings/keys/new" => &[("form", NOTHING)],
         "/{kind}/{id}/credential" => return vec![("credential", credential.to_owned())],
         _ => &[],
     };
