@@ -16,6 +16,7 @@ pub mod drafts;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;
+mod in_flight;
 mod installation;
 pub mod key_check;
 pub mod own_account;
@@ -47,6 +48,7 @@ use self::{
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
+    in_flight::InFlight,
     key_check::CheckedKeys,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
@@ -96,6 +98,9 @@ pub enum ServiceError {
     /// The caller does not have this permission. That it was refused is recorded.
     #[error("not allowed")]
     Refused(Permission),
+    /// The caller has too many calls of services under way.
+    #[error("too many calls of one person are under way")]
+    TooMany,
     /// There is no memory for the hash of a password.
     #[error("a password could not be hashed")]
     OutOfMemory(#[from] OutOfMemory),
@@ -123,6 +128,7 @@ pub struct Parts {
     fingerprint: Fingerprint,
     chain: KeyedChain,
     passwords: Passwords,
+    in_flight: InFlight,
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
     keys: CheckedKeys,
@@ -166,6 +172,7 @@ impl Service {
             fingerprint,
             chain,
             passwords: Passwords::new(cost),
+            in_flight: InFlight::default(),
             epoch: Epoch::new(),
             sessions: Remembered::new(),
             keys: CheckedKeys::new(),

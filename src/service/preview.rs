@@ -107,6 +107,7 @@ impl Service {
         // Not the path: it is sealed where it is stored.
         let detail = format!("a {} request", endpoint.method.as_str());
         let audit = self.audit(caller, AuditAction::PreviewResource, about.clone(), AuditOutcome::Done, detail);
+        let _call = self.begin_call(caller)?;
         self.0.store.record(&audit).await?;
         let request = ApiRequest { endpoint, body };
         let mut result = None;

@@ -94,6 +94,8 @@ impl Service {
         if self.0.store.credential_named(&connector.id, owner, &input.name.key()).await?.is_some() {
             return self.name_taken(owner, connector, raw, form).await;
         }
+        // What was typed is kept by now, so that it can be sent again.
+        let _call = self.begin_call(caller)?;
         let verified = match self.verify(connector, &input.values, observer).await {
             Ok(verified) => verified,
             Err(verification) => {

@@ -52,6 +52,7 @@ impl Service {
         let Some((_, row)) = self.managed(caller, id, "testing a credential").await? else { return Ok(None) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
         let values = self.open_values(&row.summary, &row.secret)?;
+        let _call = self.begin_call(caller)?;
         let (verification, token) = match self.verify(connector, &values, &crate::domain::verification::Unobserved).await {
             Ok(verified) => (verified.verification, Some(verified.token)),
             Err(verification) => (verification, None),

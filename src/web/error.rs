@@ -8,7 +8,7 @@ use std::{any::Any, error::Error};
 use askama::Template;
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -38,6 +38,8 @@ pub(crate) enum PageError {
     ForgedForm,
     /// The role does not allow it.
     Forbidden,
+    /// The person has too much under way at once.
+    TooMany,
     /// Something unexpected, which was logged when this value was made.
     Internal,
 }
@@ -64,6 +66,7 @@ impl PageError {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ForgedForm | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -73,6 +76,7 @@ impl From<ServiceError> for PageError {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Refused(_) => Self::Forbidden,
+            ServiceError::TooMany => Self::TooMany,
             error => Self::internal(error),
         }
     }
@@ -82,6 +86,9 @@ impl IntoResponse for PageError {
     /// The bare status: [`error_pages`] puts the page around it.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
+        if matches!(self, Self::TooMany) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
         response.extensions_mut().insert(Words::of(&self));
         response
     }
@@ -175,6 +182,10 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
             ("Not this server's name", "Keytile does not answer under this host name. Open it at the address it was started with.")
         }
         StatusCode::METHOD_NOT_ALLOWED => ("Not possible here", "This address does not take such a request."),
+        StatusCode::TOO_MANY_REQUESTS => (
+            "Too much at once",
+            "You have several requests to services under way. Wait for them, then try again; what you typed is kept.",
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => {
             ("Too much text", "The form is larger than 256 KiB. Nothing was saved. Go back and shorten it.")
         }

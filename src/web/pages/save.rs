@@ -203,6 +203,9 @@ fn last_line(state: &WebState, signed: &SignedIn, flow: &Flow, outcome: Result<S
         Ok(SaveOutcome::Saved(id)) => Line::Saved { outcome: "saved", location: location(flow, id) },
         Ok(SaveOutcome::Invalid { errors, form }) => again("invalid", &form, Problem::Invalid(&errors)),
         Ok(SaveOutcome::Rejected { verification, form }) => again("rejected", &form, Problem::Rejected(&verification)),
+        Err(ServiceError::TooMany) => {
+            Line::Error { outcome: "error", message: "you have several requests to services under way; wait for them" }
+        }
         Err(error) => {
             PageError::internal(error);
             Line::ERROR

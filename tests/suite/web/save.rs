@@ -253,3 +253,39 @@ async fn stages_are_told_as_they_pass() {
     assert!(last["location"].as_str().unwrap().contains("/sources/new/talkdesk/authenticate?credential="));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn one_person_cannot_keep_every_connection_busy() {
+    let server = Setup::sandbox().impatient().start().await;
+    let browser = server.browser();
+    // All at once, to an account that answers later than anybody waits: no more than eight of them are under way.
+    let sent = (0..24).map(|window| {
+        let mut browser = browser.clone();
+        tokio::spawn(async move {
+            let draft = format!("01890000-0000-7000-8000-0000000000{window:02}");
+            let name = format!("Desk {window}");
+            let form = good_values(&name, &draft);
+            browser.post(OVERLAY, &replaced(form, &[("account_name", "slow")])).await
+        })
+    });
+    let mut refused = 0;
+    for answer in sent.collect::<Vec<_>>() {
+        let page = answer.await.unwrap();
+        match page.status {
+            429 => {
+                page.says("Too much at once");
+                assert_eq!(page.headers["retry-after"], "5");
+                refused += 1;
+            }
+            status => assert_eq!(status, 422, "{}", page.text),
+        }
+    }
+    assert!(refused > 0, "all of them were let through");
+    // What was typed is kept, and there is room again.
+    let mut browser = browser.clone();
+    let page = browser.get(OVERLAY).await;
+    page.says("Kept from your last try");
+    let again = browser.post(OVERLAY, &good_values("Desk", &page.value("draft"))).await;
+    assert_eq!(again.status, 303, "{}", again.text);
+    server.stop().await;
+}
