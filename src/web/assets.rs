@@ -7,7 +7,7 @@ use axum::{
     body::Bytes,
     extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use sha2::{Digest, Sha256};
 
@@ -107,6 +107,12 @@ pub(crate) async fn serve(Path(name): Path<String>, request: HeaderMap) -> Respo
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, asset.content.clone()).into_response()
+}
+
+/// `GET /favicon.ico`: browsers ask for it on their own where a page names no icon. Without this they would be led to
+/// the sign-in, which gives them a cookie.
+pub(crate) async fn favicon() -> Redirect {
+    Redirect::to(&Assets::get().icon)
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ pub fn router(state: WebState) -> Router {
         .route("/sign-in/sso/callback", get(single_sign_on::finish))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/static/{name}", get(assets::serve))
+        .route("/favicon.ico", get(assets::favicon))
         .layer(from_fn_with_state(state.clone(), passwords));
     let pages = signed
         .merge(open)

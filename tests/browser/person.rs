@@ -26,7 +26,10 @@ impl Person {
         // A cookie can be set only on a page of its host.
         person.goto("/healthz").await;
         let cookie = &server.browser().cookies[SESSION];
-        person.browser.wait_until(&format!("(document.cookie = '{SESSION}={cookie}; path=/', true)")).await;
+        person
+            .browser
+            .wait_until(&format!("(document.cookie = '{SESSION}={cookie}; path=/', document.cookie.includes('{SESSION}='))"))
+            .await;
         person
     }
 
