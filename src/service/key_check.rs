@@ -1,7 +1,7 @@
 //! Checking API keys: who a program is that presents one.
 //!
 //! Every request of a program asks this first, so that a key that was seen before costs a hash and two looks into
-//! memory. Nothing is remembered longer than the access epoch in which it was read (see [`super::remembered`]), so
+//! memory. Nothing is remembered longer than the access epoch in which it was read (see `service::remembered`), so
 //! that a revoked key is refused within a second on every instance.
 
 use std::{

@@ -1,7 +1,7 @@
 //! Takes connections and hands their requests to the router, within limits of time, size and number.
 //!
 //! A client that sends nothing, or too slowly, costs one small task for a few seconds. The parsing of requests is
-//! hyper's; [`wire`] watches the bytes of a connection beside it, and [`connection`] decides when to end it.
+//! hyper's; `wire` watches the bytes of a connection beside it, and `connection` decides when to end it.
 
 mod certificate;
 mod connection;
