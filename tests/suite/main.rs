@@ -3,6 +3,7 @@
 
 mod apikey_command;
 mod architecture;
+mod attacks;
 mod configuration;
 mod dependencies;
 mod oidc_provider;

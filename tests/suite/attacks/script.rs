@@ -1,0 +1,202 @@
+//! Script in every text field and every parameter of an address: it comes back as text, or not at all.
+
+use super::{form_paths, routes};
+use crate::support::server::{Browser, OVERLAY, Page, Setup, good_values, replaced};
+
+/// Ends an attribute, an element and a comment, and does something.
+const PAYLOADS: [&str; 4] = [
+    "\"'><img src=q onerror=pwned()>",
+    "</textarea></title><script>pwned()</script>",
+    "--><svg/onload=pwned()>",
+    "{{7*7}}<b>pwned()",
+];
+/// What a browser would take for markup of these.
+const MARKUP: [&str; 6] = ["<img src=q", "<script>pwned", "<svg/onload", "<b>pwned", "\"'><", "</textarea></title>"];
+
+/// Nothing in the page is markup of a payload.
+#[track_caller]
+fn harmless(page: &Page, place: &str) {
+    for markup in MARKUP {
+        assert!(!page.text.contains(markup), "{place}: {markup} stands in the page:\n{}", page.text);
+    }
+    for attribute in ["href", "src", "action", "formaction"] {
+        assert!(!page.text.contains(&format!("{attribute}=\"javascript:")), "{place}: a link that runs script:\n{}", page.text);
+    }
+}
+
+/// Every name of a parameter or field that `web` reads, in any page.
+fn names() -> Vec<&'static str> {
+    vec![
+        "q",
+        "after",
+        "before",
+        "done",
+        "credential",
+        "then",
+        "next",
+        "name",
+        "description",
+        "email",
+        "password",
+        "code",
+        "token",
+        "person",
+        "target",
+        "action",
+        "from",
+        "until",
+        "owner",
+        "role",
+        "version",
+        "with",
+        "access",
+        "sharing",
+        "share",
+        "to",
+        "member",
+        "draft",
+        "form",
+        "shown_for",
+        "endpoint",
+        "method",
+        "path",
+        "query_name",
+        "query_value",
+        "body",
+        "may_write",
+        "reach",
+        "scope",
+        "resource",
+        "expires",
+        "expires_on",
+        "offer",
+        "what",
+        "old_password",
+        "new_password",
+        "client_id",
+        "client_secret",
+        "account_name",
+        "region",
+        "scopes",
+        "api_host",
+        "authorization_prefix",
+        "error",
+        "error_description",
+        "state",
+        "verified",
+    ]
+}
+
+#[tokio::test]
+async fn what_an_address_brings_is_shown_as_text() {
+    let server = Setup::sandbox().start().await;
+    for mut browser in [server.browser(), server.visitor()] {
+        for route in routes().into_iter().filter(|route| route.takes_get) {
+            for payload in PAYLOADS.into_iter().chain(["javascript:pwned()"]) {
+                let mut query = form_urlencoded::Serializer::new(String::new());
+                names().iter().for_each(|name| {
+                    query.append_pair(name, payload);
+                });
+                let path = format!("{}?{}", route.path, query.finish());
+                let page = browser.get(&path).await;
+                assert!(page.status < 500, "{path}: {}", page.status);
+                harmless(&page, &path);
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_form_brings_is_shown_as_text() {
+    let server = Setup::sandbox().start().await;
+    let mut ana = server.browser();
+    // Ids that pages make, so that forms with errors are shown again rather than refused as a whole.
+    let ids = ["draft", "form", "member", "share"];
+    for path in form_paths().into_iter().filter(|path| path != "/sign-out") {
+        for payload in PAYLOADS {
+            let value = |name: &str| {
+                if ids.contains(&name) {
+                    super::NOTHING
+                } else if name == "version" {
+                    "1"
+                } else {
+                    payload
+                }
+            };
+            for action in ["add", "create", "test", "resources", "add-parameter", payload] {
+                let form: Vec<_> =
+                    names().into_iter().map(|name| (name, if name == "action" { action } else { value(name) })).collect();
+                let page = ana.post(&path, &form).await;
+                assert!(page.status < 500, "{path}: {}", page.status);
+                harmless(&page, &path);
+            }
+        }
+    }
+    server.stop().await;
+}
+
+/// Adds a group with a member's name in it, a person, a credential and a source, all called by the payload.
+async fn plant(browser: &mut Browser, payload: &str, number: usize) -> Vec<String> {
+    let group = browser.post("/settings/groups", &[("name", payload)]).await;
+    assert_eq!(group.status, 303, "{}", group.text);
+    let email = format!("p{number}@example.com");
+    let added = browser.post("/settings/people", &[("email", &email), ("name", payload), ("role", "editor")]).await;
+    assert_eq!(added.status, 200, "{}", added.text);
+    harmless(&added, "the page with the link");
+    let draft = browser.get(OVERLAY).await.value("draft");
+    let form = replaced(good_values(payload, &draft), &[("description", payload), ("scopes", "")]);
+    let saved = browser.post(OVERLAY, &form).await;
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    let credential = crate::support::server::credential_in(&saved.location.unwrap());
+    let configure = format!("/sources/new/talkdesk/configure?credential={credential}");
+    let id = browser.get(&configure).await.value("form");
+    let typed = [
+        ("form", id.as_str()),
+        ("name", payload),
+        ("description", payload),
+        ("method", "GET"),
+        ("path", "/account"),
+        ("query_name", payload),
+        ("query_value", payload),
+        ("action", "create"),
+    ];
+    let created = browser.post(&configure, &typed).await;
+    assert_eq!(created.status, 303, "{}", created.text);
+    let source = created.location.unwrap().split('?').next().unwrap().to_owned();
+    let group = group.location.unwrap().split('?').next().unwrap().to_owned();
+    let sharing = format!("/credentials/{credential}/sharing");
+    let shared = browser.post(&sharing, &[("action", "add"), ("with", &email), ("access", "use")]).await;
+    assert_eq!(shared.status, 303, "{}", shared.text);
+    vec![
+        group.clone(),
+        format!("{group}/delete"),
+        source.clone(),
+        format!("{source}/delete"),
+        sharing,
+        configure,
+        format!("/credentials/{credential}"),
+        format!("/credentials/{credential}/delete"),
+        format!("/sources/new/talkdesk/authenticate?credential={credential}"),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_stored_is_shown_as_text_on_every_page() {
+    let server = Setup::sandbox().start().await;
+    let mut ana = server.browser();
+    assert_eq!(ana.post("/settings/name", &[("name", PAYLOADS[0])]).await.status, 303);
+    let mut pages: Vec<String> = routes().into_iter().filter(|route| route.takes_get).map(|route| route.path).collect();
+    for (number, payload) in PAYLOADS.into_iter().enumerate() {
+        pages.extend(plant(&mut ana, payload, number).await);
+    }
+    let mut shown = 0;
+    for path in pages {
+        let page = ana.get(&path).await;
+        assert!(page.status < 500, "{path}: {}", page.status);
+        harmless(&page, &path);
+        shown += usize::from(page.text.contains("pwned()"));
+    }
+    assert!(shown > 30, "only {shown} pages show what was planted");
+    server.stop().await;
+}
