@@ -8,6 +8,7 @@
 mod age;
 mod assets;
 mod client_address;
+mod cookie;
 mod device;
 mod error;
 mod extract;

@@ -14,7 +14,7 @@ use axum::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{client_address::ClientAddress, error::PageError, middleware::request_id::RequestId, state::WebState};
+use super::{client_address::ClientAddress, cookie::Cookie, error::PageError, middleware::request_id::RequestId, state::WebState};
 use crate::{
     crypto::{hash, random},
     service::{
@@ -23,10 +23,7 @@ use crate::{
     },
 };
 
-const PLAIN_NAME: &str = "keytile_session";
-/// A browser keeps a cookie of this prefix only if it is Secure, for the whole host and for no other
-/// (RFC 6265bis section 4.1.3.2), so that a neighbouring host cannot set it.
-const HOST_NAME: &str = "__Host-keytile_session";
+const COOKIE: Cookie = Cookie { host: "__Host-keytile_session", kept: LIFETIME };
 /// The longest cookie that is looked up; Keytile's own have 43 characters.
 const COOKIE_MAX: usize = 64;
 /// What may stand in the address that is gone on to after a sign-in as it is.
@@ -82,7 +79,7 @@ impl Visitor {
 /// Finds out who sends a request.
 pub(crate) async fn identify(State(state): State<WebState>, mut request: Request, next: Next) -> Result<Response, PageError> {
     let secure = is_secure(&state);
-    let cookie = cookie_of(request.headers(), name(secure)).filter(|cookie| cookie.len() <= COOKIE_MAX).map(str::to_owned);
+    let cookie = COOKIE.read(request.headers(), secure).filter(|cookie| cookie.len() <= COOKIE_MAX).map(str::to_owned);
     let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let origin = Origin {
         address: request.extensions().get::<ClientAddress>().map(ToString::to_string).unwrap_or_default(),
@@ -103,7 +100,7 @@ pub(crate) async fn identify(State(state): State<WebState>, mut request: Request
                 origin,
                 form_token: hash::form_token(cookie.expose_secret()).into(),
                 agent: agent.into(),
-                new_cookie: Some(set_cookie(secure, cookie.expose_secret())?),
+                new_cookie: Some(COOKIE.set(secure, cookie.expose_secret())?),
             }
         }
     };
@@ -223,38 +220,16 @@ fn referring_page(headers: &HeaderMap) -> Option<String> {
 
 /// The cookie of a session that has just been started.
 pub(crate) fn session_cookie(state: &WebState, value: &SecretString) -> Result<HeaderValue, PageError> {
-    set_cookie(is_secure(state), value.expose_secret())
+    COOKIE.set(is_secure(state), value.expose_secret())
 }
 
 /// What takes the cookie away.
 pub(crate) fn no_cookie(state: &WebState) -> Result<HeaderValue, PageError> {
-    let secure = is_secure(state);
-    let attributes = if secure { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{attributes}", name(secure)))
-        .map_err(PageError::internal)
+    COOKIE.clear(is_secure(state))
 }
 
 pub(crate) fn is_secure(state: &WebState) -> bool {
     state.settings.public_url.scheme() == "https"
-}
-
-const fn name(secure: bool) -> &'static str {
-    if secure { HOST_NAME } else { PLAIN_NAME }
-}
-
-/// The value of a cookie. A browser may send several Cookie headers, each with several cookies.
-pub(crate) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
-}
-
-fn set_cookie(secure: bool, value: &str) -> Result<HeaderValue, PageError> {
-    let attributes = if secure { "; Secure" } else { "" };
-    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{attributes}", name(secure), LIFETIME.as_secs());
-    let mut cookie = HeaderValue::from_str(&text).map_err(PageError::internal)?;
-    cookie.set_sensitive(true);
-    Ok(cookie)
 }
 
 #[cfg(test)]
@@ -262,17 +237,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cookie_is_found_among_others() {
-        let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, HeaderValue::from_static("a=1; xkeytile_session=no"));
-        headers.append(header::COOKIE, HeaderValue::from_static("b=2;  keytile_session=yes=; c=3"));
-        assert_eq!(cookie_of(&headers, PLAIN_NAME), Some("yes="));
-        assert_eq!(cookie_of(&headers, HOST_NAME), None);
-    }
-
-    #[test]
     fn over_https_the_cookie_belongs_to_this_host_alone() {
-        let text = |secure| set_cookie(secure, "v").unwrap().to_str().unwrap().to_owned();
+        let text = |secure| COOKIE.set(secure, "v").unwrap().to_str().unwrap().to_owned();
         assert_eq!(text(false), "keytile_session=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800");
         assert_eq!(text(true), "__Host-keytile_session=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800; Secure");
     }

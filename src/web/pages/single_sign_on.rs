@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::{
@@ -16,9 +16,10 @@ use crate::{
     },
     upstream::{CallbackAnswer, SingleSignOnError},
     web::{
+        cookie::Cookie,
         error::PageError,
         layout::{self, Layout},
-        session::{Visitor, cookie_of, is_secure, own_page, session_cookie},
+        session::{Visitor, is_secure, own_page, session_cookie},
         state::WebState,
         views::single_sign_on::SingleSignOnView,
     },
@@ -29,8 +30,7 @@ pub(crate) const BEGIN: &str = "/sign-in/sso";
 /// Where the provider sends browsers back to.
 pub const CALLBACK: &str = "/sign-in/sso/callback";
 
-const PLAIN_COOKIE: &str = "keytile_sso";
-const HOST_COOKIE: &str = "__Host-keytile_sso";
+const COOKIE: Cookie = Cookie { host: "__Host-keytile_sso", kept: PENDING };
 /// The longest cookie that is opened.
 const COOKIE_MAX: usize = 4_096;
 /// What is said where too many sign-ins are under way.
@@ -72,7 +72,7 @@ pub(crate) async fn begin(
     }
     match state.service.begin_single_sign_on(&visitor.nobody(""), next).await? {
         BeginOutcome::Sent { to, cookie } => {
-            let cookie = kept(&state, Some(&cookie))?;
+            let cookie = COOKIE.set(is_secure(&state), cookie.expose_secret())?;
             Ok(([(header::SET_COOKIE, cookie)], Redirect::to(to.as_str())).into_response())
         }
         BeginOutcome::Off => Err(PageError::NotFound),
@@ -89,7 +89,7 @@ pub(crate) async fn finish(
     headers: HeaderMap,
     Query(answer): Query<CallbackAnswer>,
 ) -> Result<Response, PageError> {
-    let cookie = cookie_of(&headers, cookie_name(&state)).filter(|cookie| cookie.len() <= COOKIE_MAX);
+    let cookie = COOKIE.read(&headers, is_secure(&state)).filter(|cookie| cookie.len() <= COOKIE_MAX);
     let service = &state.service;
     let before = match &visitor.state {
         SessionState::Live(session) | SessionState::SecondFactor(session) => Some(session),
@@ -121,7 +121,7 @@ pub(crate) async fn finish(
         }
     };
     if cookie.is_some() && !keeps {
-        response.headers_mut().append(header::SET_COOKIE, kept(&state, None)?);
+        response.headers_mut().append(header::SET_COOKIE, COOKIE.clear(is_secure(&state))?);
     }
     Ok(response)
 }
@@ -176,38 +176,15 @@ fn problem(
     layout::page(status, &Problem { layout, title, message, hint, request: &visitor.origin.request })
 }
 
-fn cookie_name(state: &WebState) -> &'static str {
-    name_of_cookie(is_secure(state))
-}
-
-const fn name_of_cookie(secure: bool) -> &'static str {
-    if secure { HOST_COOKIE } else { PLAIN_COOKIE }
-}
-
-/// The cookie of a sign-in that is under way, or what takes it away.
-fn kept(state: &WebState, value: Option<&SecretString>) -> Result<HeaderValue, PageError> {
-    set_cookie(is_secure(state), value.map(ExposeSecret::expose_secret))
-}
-
-/// `Lax`, since the provider sends the browser back from another site: with `Strict` it would not come along.
-fn set_cookie(secure: bool, value: Option<&str>) -> Result<HeaderValue, PageError> {
-    let attributes = if secure { "; Secure" } else { "" };
-    let (value, age) = value.map_or(("", 0), |value| (value, PENDING.as_secs()));
-    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{attributes}", name_of_cookie(secure));
-    let mut cookie = HeaderValue::from_str(&text).map_err(PageError::internal)?;
-    cookie.set_sensitive(true);
-    Ok(cookie)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn over_https_the_cookie_belongs_to_this_host_alone() {
-        let text = |secure, value| set_cookie(secure, value).unwrap().to_str().unwrap().to_owned();
-        assert_eq!(text(true, Some("v")), "__Host-keytile_sso=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=600; Secure");
-        assert_eq!(text(true, None), "__Host-keytile_sso=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure");
-        assert_eq!(text(false, Some("v")), "keytile_sso=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=600");
+        let text = |cookie: Result<HeaderValue, PageError>| cookie.unwrap().to_str().unwrap().to_owned();
+        assert_eq!(text(COOKIE.set(true, "v")), "__Host-keytile_sso=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=600; Secure");
+        assert_eq!(text(COOKIE.clear(true)), "__Host-keytile_sso=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure");
+        assert_eq!(text(COOKIE.set(false, "v")), "keytile_sso=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=600");
     }
 }

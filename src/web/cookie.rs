@@ -1,0 +1,68 @@
+//! Cookies: reading one, and the one form in which Keytile sets them.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use super::error::PageError;
+
+/// A cookie of Keytile.
+pub(crate) struct Cookie {
+    /// Its name under HTTPS; without, it goes without the prefix `__Host-`. A browser keeps a cookie of
+    /// this prefix only if it is Secure, for the whole host and for no other (RFC 6265bis section 4.1.3.2), so that a
+    /// neighbouring host cannot set it.
+    pub(crate) host: &'static str,
+    /// How long a browser keeps it.
+    pub(crate) kept: Duration,
+}
+
+impl Cookie {
+    /// What it holds in a request.
+    pub(crate) fn read<'a>(&self, headers: &'a HeaderMap, secure: bool) -> Option<&'a str> {
+        // A browser may send several Cookie headers, each with several cookies.
+        let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(name, _)| *name == self.name(secure)).map(|(_, value)| value)
+    }
+
+    /// What gives it to a browser.
+    pub(crate) fn set(&self, secure: bool, value: &str) -> Result<HeaderValue, PageError> {
+        self.header(secure, value, self.kept)
+    }
+
+    /// What takes it away from a browser.
+    pub(crate) fn clear(&self, secure: bool) -> Result<HeaderValue, PageError> {
+        self.header(secure, "", Duration::ZERO)
+    }
+
+    fn name(&self, secure: bool) -> &'static str {
+        if secure { self.host } else { self.host.trim_start_matches("__Host-") }
+    }
+
+    /// `Lax`, so that a link on another site finds a person signed in, and a provider of single sign-on can send the
+    /// browser back; with `Strict` the cookie would not come along.
+    fn header(&self, secure: bool, value: &str, kept: Duration) -> Result<HeaderValue, PageError> {
+        let attributes = if secure { "; Secure" } else { "" };
+        let (name, age) = (self.name(secure), kept.as_secs());
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{attributes}");
+        let mut cookie = HeaderValue::from_str(&text).map_err(PageError::internal)?;
+        cookie.set_sensitive(true);
+        Ok(cookie)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COOKIE: Cookie = Cookie { host: "__Host-keytile_session", kept: Duration::from_secs(604_800) };
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("a=1; xkeytile_session=no"));
+        headers.append(header::COOKIE, HeaderValue::from_static("b=2;  keytile_session=yes=; c=3"));
+        assert_eq!(COOKIE.read(&headers, false), Some("yes="));
+        assert_eq!(COOKIE.read(&headers, true), None);
+    }
+}
