@@ -211,6 +211,11 @@ impl App {
 /// The service alone, for commands that work beside a server or without one. Only what is kept is opened.
 pub async fn open_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
     let (store, keyring, _) = open_storage(config).await?;
+    service_of_command(store, keyring, clock).await
+}
+
+/// The service of a command on the server, which calls nothing.
+async fn service_of_command(store: Store, keyring: Keyring, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
     let overrides = Overrides::default();
     let settings = UpstreamSettings {
         pins: Vec::new(),
@@ -323,16 +328,7 @@ pub async fn existing_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> 
             "{setting}: there is no database yet. Name the one that this Keytile is started with, or start it once."
         )));
     }
-    let store = Store::open(database.expose()).await?;
-    let settings = UpstreamSettings {
-        pins: Vec::new(),
-        allow_private: Vec::new(),
-        extra_ca: Vec::new(),
-        nameserver: Nameserver::default(),
-        limits: Limits::default(),
-    };
-    let upstream = Upstream::new(settings, clock.clone())?;
-    Ok(Service::new(store, keyring, upstream, Catalogue::load(None)?, clock, PasswordCost::RECOMMENDED).await?)
+    service_of_command(Store::open(database.expose()).await?, keyring, clock).await
 }
 
 /// Makes the data folder, for its owner only, if it is not there.

@@ -18,6 +18,7 @@ use crate::{
     domain::{
         account::{Email, Role},
         audit::{AuditAction, TargetKind},
+        audit_chain::hex,
         form::FieldError,
         naming::Name,
         password::NewPassword,
@@ -77,8 +78,7 @@ impl Service {
         if self.has_users().await? {
             return Ok(None);
         }
-        let token: String = self.0.fingerprint.of(&[b"set-up link"]).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Some(token.into()))
+        Ok(Some(hex(&self.0.fingerprint.of(&[b"set-up link"])).into()))
     }
 
     /// Whether this is what the link of the set-up has to hold, and the set-up is still to be done.
