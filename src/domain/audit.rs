@@ -277,6 +277,15 @@ pub struct Audit<'a> {
     pub chain: &'a dyn AuditChain,
 }
 
+impl Audit<'_> {
+    /// The same, with what else there is to know. Words of Keytile's own, never a value of a field.
+    #[must_use]
+    pub fn saying(mut self, detail: impl Into<String>) -> Self {
+        self.event.detail = detail.into();
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use super::{
     Service, ServiceError,
     audit::target,
     caller::{Caller, Origin, Person},
+    paging::{self, PAGE},
     resources::ResourceSummary,
 };
 use crate::{
@@ -25,8 +26,6 @@ use crate::{
     store::{ApiKeyInsert, ApiKeyResource, ApiKeyRow, NewApiKey},
 };
 
-/// How many keys a page lists.
-const PAGE: i64 = 50;
 /// The most resources that a key can be limited to.
 pub const RESOURCES_MAX: usize = 100;
 /// The most resources of each kind that are offered to choose from.
@@ -179,8 +178,9 @@ impl Service {
             expires_at,
             form_id: form,
         };
-        let mut audit = self.done(caller, AuditAction::AddKey, target(TargetKind::ApiKey, new.id, name.as_str()));
-        audit.event.detail = in_words(&owner, &new);
+        let audit = self
+            .done(caller, AuditAction::AddKey, target(TargetKind::ApiKey, new.id, name.as_str()))
+            .saying(in_words(&owner, &new));
         Ok(match self.0.store.insert_api_key(&new, &audit).await? {
             ApiKeyInsert::Inserted => {
                 self.0.epoch.forget();
@@ -198,9 +198,7 @@ impl Service {
     pub async fn api_keys(&self, caller: &Caller, after: Option<ApiKeyId>) -> Result<KeyPage, ServiceError> {
         self.require(caller, Permission::ManageKeys, "seeing API keys").await?;
         let mut rows = self.0.store.api_keys_page(after, PAGE + 1).await?;
-        let page = PAGE as usize;
-        let next = (rows.len() > page).then(|| rows[page - 1].id);
-        rows.truncate(page);
+        let next = paging::cut(&mut rows, |row| row.id);
         let now = self.now();
         Ok(KeyPage { keys: rows.into_iter().map(|row| KeySummary::new(row, now)).collect(), next })
     }

@@ -8,7 +8,11 @@ use std::{collections::HashMap, ops::Range};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Service, ServiceError, caller::Caller};
+use super::{
+    Service, ServiceError,
+    caller::Caller,
+    paging::{self, PAGE},
+};
 use crate::{
     domain::{
         account::{UserId, email_key},
@@ -22,8 +26,6 @@ use crate::{
     store::{AuditCredential, AuditOrder, AuditRow, AuditSelection},
 };
 
-/// How many events a page shows.
-const PAGE: i64 = 50;
 /// How many events are read at a time where all are.
 const BATCH: i64 = 1_000;
 /// How many e-mail addresses are offered.
@@ -133,9 +135,7 @@ impl Service {
         selection.places.end = selection.places.end.min(before.unwrap_or(i64::MAX));
         let rows = self.0.store.audit_rows(&selection, AuditOrder::NewestFirst, PAGE + 1).await?;
         let mut events: Vec<AuditRecord> = rows.into_iter().map(|row| row.record).collect();
-        let page = PAGE as usize;
-        let next = (events.len() > page).then(|| events[page - 1].seq);
-        events.truncate(page);
+        let next = paging::cut(&mut events, |event| event.seq);
         let mut ids: Vec<Uuid> = events.iter().filter_map(|event| event.target).collect();
         ids.sort_unstable();
         ids.dedup();

@@ -2,7 +2,14 @@
 
 use url::Url;
 
-use super::{Service, ServiceError, audit::target, caller::Caller, resources::ResourceSummary, rights::access_to};
+use super::{
+    Service, ServiceError,
+    audit::target,
+    caller::Caller,
+    paging::{self, PAGE},
+    resources::ResourceSummary,
+    rights::access_to,
+};
 use crate::{
     domain::{
         account::UserId,
@@ -18,8 +25,6 @@ use crate::{
     store::{CredentialDelete, CredentialQuery, CredentialRow, Owner},
 };
 
-/// How many tiles a page has.
-const PAGE: i64 = 50;
 /// How many resources the page of a credential lists.
 const USED_BY_LIMIT: i64 = 100;
 
@@ -124,9 +129,7 @@ impl Service {
                 limit: PAGE + 1,
             })
             .await?;
-        let page = PAGE as usize;
-        let next = (rows.len() > page).then(|| rows[page - 1].summary.id);
-        rows.truncate(page);
+        let next = paging::cut(&mut rows, |row| row.summary.id);
         let mut selected_beside = false;
         if let Some(selected) = query.selected
             && !rows.iter().any(|row| row.summary.id == selected)

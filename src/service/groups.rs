@@ -6,7 +6,7 @@ use super::{
     Service, ServiceError,
     audit::target,
     caller::Caller,
-    people::{PAGE, cut_page},
+    paging::{self, PAGE},
 };
 use crate::{
     domain::{
@@ -64,7 +64,7 @@ impl Service {
     pub async fn groups(&self, caller: &Caller, after: Option<Uuid>) -> Result<GroupsPage, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "list groups").await?;
         let mut groups = self.0.store.groups_page(after, PAGE + 1).await?;
-        Ok(GroupsPage { next: cut_page(&mut groups).then(|| groups.last().map(|group| group.id)).flatten(), groups })
+        Ok(GroupsPage { next: paging::cut(&mut groups, |group| group.id), groups })
     }
 
     /// One group, and a page of its members.
@@ -72,7 +72,7 @@ impl Service {
         self.require(caller, Permission::ManageAccounts, "look at a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(None) };
         let mut members = self.0.store.group_members(id, after, PAGE + 1).await?;
-        let next = cut_page(&mut members).then(|| members.last().map(|member| member.id)).flatten();
+        let next = paging::cut(&mut members, |member| member.id);
         Ok(Some(GroupDetail { group, members, next }))
     }
 
@@ -106,8 +106,9 @@ impl Service {
         if group.name == name.as_str() {
             return Ok(GroupOutcome::Done(id));
         }
-        let mut audit = self.done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name));
-        audit.event.detail = format!("renamed to {}", name.as_str());
+        let audit = self
+            .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("renamed to {}", name.as_str()));
         Ok(outcome(self.0.store.rename_group(id, &name, &audit).await?, id))
     }
 
@@ -115,8 +116,9 @@ impl Service {
     pub async fn delete_group(&self, caller: &Caller, id: Uuid) -> Result<(), ServiceError> {
         self.require(caller, Permission::ManageAccounts, "delete a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(()) };
-        let mut audit = self.done(caller, AuditAction::DeleteGroup, target(TargetKind::Group, id, &group.name));
-        audit.event.detail = format!("{} members, {} shares", group.members, group.shares);
+        let audit = self
+            .done(caller, AuditAction::DeleteGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("{} members, {} shares", group.members, group.shares));
         self.0.store.delete_group(id, &audit).await?;
         self.0.epoch.forget();
         Ok(())
@@ -133,8 +135,9 @@ impl Service {
         let Some(person) = self.0.store.user_of_email(&email).await? else {
             return Ok(invalid("email", "Nobody here has this e-mail address.".into()));
         };
-        let mut audit = self.done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name));
-        audit.event.detail = format!("{} added", person.email);
+        let audit = self
+            .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("{} added", person.email));
         let change = self.0.store.add_to_group(id, person.id, &audit).await?;
         self.0.epoch.forget();
         Ok(outcome(change, id))
@@ -145,8 +148,9 @@ impl Service {
         self.require(caller, Permission::ManageAccounts, "change a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(GroupOutcome::NotFound) };
         let Some(person) = self.0.store.user(member).await? else { return Ok(GroupOutcome::Done(id)) };
-        let mut audit = self.done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name));
-        audit.event.detail = format!("{} removed", person.email);
+        let audit = self
+            .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("{} removed", person.email));
         let change = self.0.store.remove_from_group(id, member, &audit).await?;
         self.0.epoch.forget();
         Ok(outcome(change, id))

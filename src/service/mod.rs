@@ -20,6 +20,7 @@ mod in_flight;
 mod installation;
 pub mod key_check;
 pub mod own_account;
+pub mod paging;
 pub mod password_links;
 pub mod people;
 pub mod preview;

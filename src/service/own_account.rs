@@ -83,8 +83,7 @@ impl Service {
             Ok(name) => name,
             Err(message) => return Ok(OwnChange::Invalid(vec![FieldError::new("name", message)])),
         };
-        let mut audit = self.own_audit(present, origin, AuditAction::ChangeUser);
-        audit.event.detail = "name".into();
+        let audit = self.own_audit(present, origin, AuditAction::ChangeUser).saying("name");
         self.0.store.rename_user(present.person.id, &name, &audit).await?;
         self.0.epoch.forget();
         Ok(OwnChange::Done(()))

@@ -137,8 +137,9 @@ impl Service {
         };
         let person = Person { id: user.id, email: user.email, name: user.name, role: user.role };
         let by = Caller::person(person.clone(), caller.origin.clone());
-        let mut audit = self.done(&by, AuditAction::ChangePassword, target(TargetKind::User, person.id, &person.email));
-        audit.event.detail = "with a link; all sessions ended".into();
+        let audit = self
+            .done(&by, AuditAction::ChangePassword, target(TargetKind::User, person.id, &person.email))
+            .saying("with a link; all sessions ended");
         if !self.0.store.use_password_link(&link, person.id, self.now(), &phc, &audit).await? {
             return Ok(PasswordChoice::Void);
         }

@@ -3,7 +3,14 @@
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Service, ServiceError, accounts::NewHash, audit::target, caller::Caller, password_links::PasswordLink};
+use super::{
+    Service, ServiceError,
+    accounts::NewHash,
+    audit::target,
+    caller::Caller,
+    paging::{self, PAGE},
+    password_links::PasswordLink,
+};
 use crate::{
     domain::{
         account::{Email, Role, UserId},
@@ -16,8 +23,6 @@ use crate::{
     store::{NewUser, Owned, StateChange, UserChange, UserChanged, UserInsert, UserRow},
 };
 
-/// The most people or groups on a page.
-pub const PAGE: i64 = 50;
 /// The most groups that are named on the page of a person.
 const GROUPS_MAX: i64 = 100;
 
@@ -121,7 +126,7 @@ impl Service {
         self.require(caller, Permission::ManageAccounts, "list people").await?;
         let search = Some(search.trim()).filter(|search| !search.is_empty()).map(name_key);
         let mut people = self.0.store.users_page(search.as_deref(), after, PAGE + 1).await?;
-        Ok(PeoplePage { next: cut_page(&mut people).then(|| people.last().map(|user| user.id)).flatten(), people })
+        Ok(PeoplePage { next: paging::cut(&mut people, |user| user.id), people })
     }
 
     /// One person.
@@ -182,8 +187,9 @@ impl Service {
             created_at: self.now(),
         };
         let link = if phc.is_none() { Some(self.new_password_link(new.id)) } else { None };
-        let mut audit = self.done(caller, AuditAction::AddUser, target(TargetKind::User, new.id, parsed.email.as_str()));
-        audit.event.detail = format!("as {}", parsed.role.as_str());
+        let audit = self
+            .done(caller, AuditAction::AddUser, target(TargetKind::User, new.id, parsed.email.as_str()))
+            .saying(format!("as {}", parsed.role.as_str()));
         match self.0.store.add_user(&new, link.as_ref().map(|(_, stored)| stored), &audit).await? {
             UserInsert::Inserted => {
                 self.0.epoch.forget();
@@ -217,8 +223,8 @@ impl Service {
         }
         let ends_sessions = rises(before.role, parsed.role);
         let change = UserChange { id, version, email: &parsed.email, name: &parsed.name, role: parsed.role, ends_sessions };
-        let mut audit = self.done(caller, AuditAction::ChangeUser, target(TargetKind::User, id, &before.email));
-        audit.event.detail = changes.join("; ");
+        let audit =
+            self.done(caller, AuditAction::ChangeUser, target(TargetKind::User, id, &before.email)).saying(changes.join("; "));
         Ok(match self.0.store.change_user(&change, &audit).await? {
             UserChanged::Changed => {
                 self.0.epoch.forget();
@@ -265,8 +271,7 @@ impl Service {
     /// Takes away the second factor of a person who lost it. False if there is no such person.
     pub async fn take_second_factor_from(&self, caller: &Caller, id: UserId) -> Result<bool, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "take away a second factor").await? else { return Ok(false) };
-        let mut audit = self.done(caller, AuditAction::DisableSecondFactor, person);
-        audit.event.detail = "taken away by an administrator".into();
+        let audit = self.done(caller, AuditAction::DisableSecondFactor, person).saying("taken away by an administrator");
         self.0.store.take_second_factor(id, &audit).await?;
         self.0.epoch.forget();
         Ok(true)
@@ -275,8 +280,7 @@ impl Service {
     /// Ends all sessions of a person. False if there is no such person.
     pub async fn end_sessions_of(&self, caller: &Caller, id: UserId) -> Result<bool, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "end the sessions of a person").await? else { return Ok(false) };
-        let mut audit = self.done(caller, AuditAction::EndSession, person);
-        audit.event.detail = "all, by an administrator".into();
+        let audit = self.done(caller, AuditAction::EndSession, person).saying("all, by an administrator");
         self.0.store.end_all_sessions(id, &audit).await?;
         self.0.epoch.forget();
         Ok(true)
@@ -316,14 +320,6 @@ fn changes(before: &UserRow, now: &ParsedPerson) -> Vec<String> {
 
 fn email_taken() -> FieldError {
     FieldError::new("email", "Another account has this e-mail address.")
-}
-
-/// Cuts what was read beyond a page off; true if there was something.
-pub(super) fn cut_page<T>(rows: &mut Vec<T>) -> bool {
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let more = rows.len() > page;
-    rows.truncate(page);
-    more
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{
     audit::target,
     caller::Caller,
     credentials::{Tile, TileQuery},
+    paging::{self, PAGE},
     rights::may_change,
 };
 use crate::{
@@ -26,8 +27,6 @@ use crate::{
 
 /// The version of an endpoint that has just been made.
 const FIRST_VERSION: i64 = 1;
-/// How many resources a page lists.
-const PAGE: i64 = 50;
 /// The most query parameters an endpoint may have.
 pub const PARAMETERS_MAX: usize = 50;
 /// The most characters of a query parameter's name or value.
@@ -208,9 +207,7 @@ impl Service {
     ) -> Result<ResourcePage, ServiceError> {
         let viewer = self.viewer(caller, "seeing resources").await?;
         let mut rows = self.0.store.resources_page(viewer, kind, after, PAGE + 1).await?;
-        let page = PAGE as usize;
-        let next = (rows.len() > page).then(|| rows[page - 1].id);
-        rows.truncate(page);
+        let next = paging::cut(&mut rows, |row| row.id);
         Ok(ResourcePage { resources: rows.into_iter().map(ResourceSummary::from).collect(), next })
     }
 

@@ -121,13 +121,11 @@ impl Service {
         let place = Place::second_factor(person.id);
         let opened = self.open(&place, &stored.sealed)?;
         let secret = TotpSecret::from_bytes(&opened).ok_or(ServiceError::Unreadable { table: place.table })?;
-        let mut audit = self.done(caller, AuditAction::SecondFactor, target(TargetKind::User, person.id, &person.email));
+        let audit = self.done(caller, AuditAction::SecondFactor, target(TargetKind::User, person.id, &person.email));
         if let Some(step) = secret.check(code.expose_secret(), self.now(), Some(stored.step)) {
-            audit.event.detail = "with a code".into();
-            return Ok(self.0.store.use_second_factor_step(person.id, step, &audit).await?);
+            return Ok(self.0.store.use_second_factor_step(person.id, step, &audit.saying("with a code")).await?);
         }
-        audit.event.detail = "with a recovery code".into();
-        Ok(self.0.store.use_recovery_code(person.id, &recovery_hash(code), &audit).await?)
+        Ok(self.0.store.use_recovery_code(person.id, &recovery_hash(code), &audit.saying("with a recovery code")).await?)
     }
 
     fn offered(&self, present: &Session, sealed: &str) -> Option<TotpSecret> {

@@ -116,8 +116,7 @@ impl Service {
             (SignInMethod::SingleSignOn, _) => "with single sign-on",
             (SignInMethod::Link, _) => "with a link",
         };
-        let mut audit = self.done(&signed_in, AuditAction::SignIn, target(TargetKind::User, owner.id, &owner.email));
-        audit.event.detail = detail.to_owned();
+        let audit = self.done(&signed_in, AuditAction::SignIn, target(TargetKind::User, owner.id, &owner.email)).saying(detail);
         self.0.store.start_session(&session, before.map(|session| &session.hash), &audit).await?;
         self.0.epoch.forget();
         Ok(cookie)
@@ -191,8 +190,7 @@ impl Service {
     /// Ends all of somebody's own sessions but the present one.
     pub async fn end_other_sessions(&self, present: &Session, origin: &Origin) -> Result<u64, ServiceError> {
         let caller = Caller::person(present.person.clone(), origin.clone());
-        let mut audit = self.done(&caller, AuditAction::EndSession, None);
-        audit.event.detail = "all others".into();
+        let audit = self.done(&caller, AuditAction::EndSession, None).saying("all others");
         let ended = self.0.store.end_other_sessions(present.person.id, &present.hash, &audit).await?;
         self.0.epoch.forget();
         Ok(ended)

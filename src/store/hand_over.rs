@@ -207,15 +207,14 @@ fn events<'a>(
     keys: &[(Uuid, String)],
     renamed: &[Renamed],
 ) -> Vec<Audit<'a>> {
-    let mut whole = audit.clone();
-    whole.event.detail = format!(
+    let whole = audit.clone().saying(format!(
         "to {}: {} credentials, {} resources, {} renamed, {} API keys revoked",
         order.to_email,
         owned.credentials,
         owned.resources,
         renamed.len(),
         owned.api_keys
-    );
+    ));
     let event = |action, kind, id, name: &str, detail: String| {
         let mut audit = audit.clone();
         audit.event.action = action;

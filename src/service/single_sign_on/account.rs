@@ -131,8 +131,9 @@ impl Service {
             Some(user) if roles.decide() && role.is_none() => refused(SignInRefusal::NoRole, Some(user)),
             Some(user) => {
                 let by = Caller::person(person(&user), visitor.origin.clone());
-                let mut audit = self.done(&by, AuditAction::LinkIdentity, target(TargetKind::User, user.id, &user.email));
-                audit.event.detail = format!("by verified e-mail address: {identity}");
+                let audit = self
+                    .done(&by, AuditAction::LinkIdentity, target(TargetKind::User, user.id, &user.email))
+                    .saying(format!("by verified e-mail address: {identity}"));
                 match self.0.store.link_identity(user.id, user.version, key, &audit).await? {
                     IdentityLink::Linked | IdentityLink::IdentityTaken | IdentityLink::Outdated => Ok(First::LookAgain),
                     IdentityLink::OfAnother => refused(SignInRefusal::AddressOfAnother, Some(user)),
@@ -146,9 +147,9 @@ impl Service {
                 let new = NewUser { id, email: &email, name: &name, role, password: None, created_at: now };
                 let made = Person { id, email: email.as_str().to_owned(), name: name.as_str().to_owned(), role };
                 let by = Caller::person(made, visitor.origin.clone());
-                let mut audit = self.done(&by, AuditAction::AddUser, target(TargetKind::User, id, email.as_str()));
                 let verified = if identity.email_verified { "verified" } else { "not verified" };
-                audit.event.detail = format!("by single sign-on as {}, e-mail address {verified}: {identity}", role.as_str());
+                let detail = format!("by single sign-on as {}, e-mail address {verified}: {identity}", role.as_str());
+                let audit = self.done(&by, AuditAction::AddUser, target(TargetKind::User, id, email.as_str())).saying(detail);
                 match self.0.store.insert_user_of_identity(&new, key, &audit).await? {
                     IdentityUserInsert::Inserted => self.made(id).await,
                     IdentityUserInsert::EmailTaken | IdentityUserInsert::IdentityTaken => Ok(First::LookAgain),
@@ -180,11 +181,12 @@ impl Service {
                 return Ok(Some(wanted));
             }
             let by = Caller::person(person(user), visitor.origin.clone());
-            let mut audit = self.done(&by, AuditAction::ChangeUser, target(TargetKind::User, user.id, &user.email));
-            audit.event.detail = match user.role == wanted.role {
-                true => "by single sign-on: name".into(),
-                false => format!("by single sign-on: role {} instead of {}", wanted.role.as_str(), user.role.as_str()),
-            };
+            let audit = self.done(&by, AuditAction::ChangeUser, target(TargetKind::User, user.id, &user.email)).saying(
+                match user.role == wanted.role {
+                    true => "by single sign-on: name".into(),
+                    false => format!("by single sign-on: role {} instead of {}", wanted.role.as_str(), user.role.as_str()),
+                },
+            );
             let change = UserChange {
                 id: user.id,
                 version: user.version,

@@ -1,0 +1,26 @@
+//! Pages of lists: how many entries one has, and where the next one begins.
+
+/// How many entries a page has.
+pub const PAGE: i64 = 50;
+
+/// Cuts off what was read beyond a page, which is one entry at most. Answers where the next page begins, by the last
+/// entry of this one, if there is one.
+pub(super) fn cut<T, P>(rows: &mut Vec<T>, place: impl Fn(&T) -> P) -> Option<P> {
+    let page = PAGE as usize;
+    let more = rows.len() > page;
+    rows.truncate(page);
+    rows.last().filter(|_| more).map(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_goes_on_behind_its_last_entry_if_more_was_read() {
+        for (read, left, next) in [(0, 0, None), (1, 1, None), (50, 50, None), (51, 50, Some(49))] {
+            let mut rows: Vec<usize> = (0..read).collect();
+            assert_eq!((cut(&mut rows, |row| *row), rows.len()), (next, left), "{read}");
+        }
+    }
+}
