@@ -93,7 +93,7 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
     place.says(&["set-role", "BEN@example.com", "administrator"], "is an administrator now. All sessions ended.");
     assert_eq!(remembered(&mut ben).await, 303);
     place.says(&["set-role", "ben@example.com", "viewer"], "is a viewer now.\n");
-    let mut cleo = setup.browser_as(&server, "cleo@example.com", Role::Editor).await;
+    let mut cleo = server.browser_as("cleo@example.com", Role::Editor).await;
     assert_eq!(cleo.get("/").await.status, 200);
     place.says(&["disable", "cleo@example.com"], "is disabled");
     assert_eq!(remembered(&mut cleo).await, 303);

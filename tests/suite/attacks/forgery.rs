@@ -24,7 +24,7 @@ async fn a_form_with_any_other_token_reaches_no_handler() {
     let setup = Setup::sandbox();
     let server = setup.start().await;
     let mut ana = server.browser();
-    let (own, others) = (ana.form_token(), setup.browser_as(&server, "eve@example.com", Role::Editor).await);
+    let (own, others) = (ana.form_token(), server.browser_as("eve@example.com", Role::Editor).await);
     let bodies = [
         String::new(),
         "name=Eve".to_owned(),
@@ -140,7 +140,7 @@ async fn no_route_has_a_method_that_no_page_uses() {
 async fn fields_that_a_form_does_not_have_change_nothing() {
     let setup = Setup::sandbox();
     let server = setup.start().await;
-    let mut eve = setup.browser_as(&server, "eve@example.com", Role::Viewer).await;
+    let mut eve = server.browser_as("eve@example.com", Role::Viewer).await;
     let extra = [
         ("name", "Eve E"),
         ("role", "administrator"),

@@ -13,23 +13,15 @@ use clap::Parser;
 use keytile::{
     app::{App, Overrides},
     config::Config,
-    crypto::{
-        hash::{form_token, session_hash},
-        password::PasswordCost,
-        random,
+    crypto::{hash::form_token, password::PasswordCost},
+    domain::{account::Role, time::Clock},
+    service::{
+        Service,
+        caller::Caller,
+        people::{PersonAdded, RawPerson},
     },
-    domain::{
-        account::{Email, Role},
-        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
-        naming::Name,
-        session::{SessionStage, SignInMethod},
-        time::{Clock, Timestamp},
-    },
-    service::Service,
-    store::{NewSession, NewUser, Store, UserInsert},
 };
 use reqwest::{Client, Response, header};
-use secrecy::ExposeSecret;
 use tokio::{sync::oneshot, task::JoinHandle};
 use url::Url;
 
@@ -113,34 +105,6 @@ impl Setup {
         server
     }
 
-    /// A browser in which somebody of this role is signed in, whose account is made for it.
-    pub(crate) async fn browser_as(&self, server: &Server, email: &str, role: Role) -> Browser {
-        let url = self.arguments.iter().find_map(|argument| argument.strip_prefix("--database-url=").map(str::to_owned));
-        let url = url.unwrap_or_else(|| format!("sqlite:{}", self.data_dir().join("keytile.db").display()));
-        let store = Store::open(&url).await.unwrap();
-        let now = self.clock.now();
-        let (id, cookie) = (random::new_id(now), random::url_token());
-        let (email, name) = (Email::parse(email).unwrap(), Name::parse(email.split('@').next().unwrap()).unwrap());
-        let new = NewUser { id, email: &email, name: &name, role, password: None, created_at: now };
-        assert_eq!(store.insert_user(&new, &audit(now)).await.unwrap(), UserInsert::Inserted);
-        let session = NewSession {
-            hash: session_hash(&cookie),
-            id: random::new_id(now),
-            owner: id,
-            stage: SessionStage::SignedIn,
-            method: SignInMethod::Link,
-            address: String::new(),
-            agent: String::new(),
-            created_at: now,
-            expires_at: now.plus(Duration::from_secs(7 * 24 * 3_600)),
-        };
-        store.start_session(&session, None, &audit(now)).await.unwrap();
-        store.close().await;
-        let mut browser = server.visitor();
-        browser.cookies.insert(SESSION.to_owned(), cookie.expose_secret().to_owned());
-        browser
-    }
-
     /// What Keytile does, as another instance over the same database that serves nothing.
     pub(crate) async fn service(&self) -> Service {
         self.build().await.service().clone()
@@ -169,27 +133,6 @@ impl Setup {
     }
 }
 
-/// What is recorded of an account that a test makes beside Keytile. Its link does not hold, as nobody's could.
-pub(super) fn audit(at: Timestamp) -> Audit<'static> {
-    struct NoChain;
-    impl AuditChain for NoChain {
-        fn link(&self, before: &[u8; 32], _: &[u8]) -> [u8; 32] {
-            *before
-        }
-    }
-    let event = AuditEvent {
-        at,
-        actor: AuditActor { kind: ActorKind::Server, id: None, name: "test".into() },
-        action: AuditAction::AddUser,
-        target: None,
-        outcome: AuditOutcome::Done,
-        address: String::new(),
-        request: String::new(),
-        detail: String::new(),
-    };
-    Audit { event, chain: &NoChain }
-}
-
 /// A Keytile that runs.
 pub(crate) struct Server {
     pub(crate) address: Url,
@@ -211,6 +154,22 @@ impl Server {
         let mut browser = self.visitor();
         let cookie = self.administrator.as_deref().expect("there is an administrator");
         browser.cookies.insert(SESSION.to_owned(), cookie.to_owned());
+        browser
+    }
+
+    /// A browser in which somebody of this role is signed in, whose account is made for it.
+    pub(crate) async fn browser_as(&self, email: &str, role: Role) -> Browser {
+        let raw = RawPerson {
+            email: email.to_owned(),
+            name: email.split('@').next().unwrap().to_owned(),
+            role: role.as_str().to_owned(),
+        };
+        let added = self.service.add_person(&Caller::server("test"), &raw, Some(&PASSWORD.into())).await.unwrap();
+        assert!(matches!(added, PersonAdded::Added { .. }), "{email} is not added");
+        let mut browser = self.visitor();
+        browser.get("/sign-in").await;
+        let signed_in = browser.post("/sign-in", &[("email", email), ("password", PASSWORD)]).await;
+        assert_eq!(signed_in.status, 303, "{}", signed_in.text);
         browser
     }
 

@@ -184,7 +184,7 @@ async fn only_administrators_read_it() {
     let server = setup.start().await;
     let credential = server.browser().add_credential("Support EU").await;
     for (role, email) in [(Role::Editor, "ed@example.com"), (Role::Operator, "op@example.com"), (Role::Viewer, "vi@example.com")] {
-        let mut browser = setup.browser_as(&server, email, role).await;
+        let mut browser = server.browser_as(email, role).await;
         for path in ["/audit", "/audit?person=ana%40example.com", "/audit?target=Nowhere"] {
             let page = browser.get(path).await;
             assert_eq!(page.status, 403, "{role:?} {path}");

@@ -32,7 +32,7 @@ async fn only_administrators_manage_groups(setup: Setup, _: TestDatabase) {
     let mut ana = server.browser();
     let path = make(&mut ana, "Sales").await;
     for role in [Role::Viewer, Role::Operator, Role::Editor] {
-        let mut browser = setup.browser_as(&server, &format!("{}@example.com", role.as_str()), role).await;
+        let mut browser = server.browser_as(&format!("{}@example.com", role.as_str()), role).await;
         for page in [GROUPS, &path, &format!("{path}/delete")] {
             assert_eq!(browser.get(page).await.status, 403, "{page}");
         }

@@ -22,7 +22,7 @@ async fn make_source(browser: &mut Browser, credential: &str, name: &str) -> Str
 async fn everything_goes_in_one_step_and_goes_on_working(setup: Setup, database: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
-    let mut ben = setup.browser_as(&server, "ben@example.com", Role::Editor).await;
+    let mut ben = server.browser_as("ben@example.com", Role::Editor).await;
     let shared_name = ana.add_credential("Support EU").await;
     ana.add_credential("Only Ana's").await;
     ben.add_credential("SUPPORT eu").await;
@@ -57,9 +57,9 @@ async fn everything_goes_in_one_step_and_goes_on_working(setup: Setup, database:
 async fn who_cannot_get_it_is_told_why(setup: Setup, database: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
-    setup.browser_as(&server, "operator@example.com", Role::Operator).await;
-    setup.browser_as(&server, "viewer@example.com", Role::Viewer).await;
-    setup.browser_as(&server, "away@example.com", Role::Editor).await;
+    server.browser_as("operator@example.com", Role::Operator).await;
+    server.browser_as("viewer@example.com", Role::Viewer).await;
+    server.browser_as("away@example.com", Role::Editor).await;
     let away = page_of(&mut ana, "away@example.com").await;
     ana.post(&format!("{away}/disable"), &[]).await;
     ana.add_credential("Support EU").await;

@@ -192,7 +192,7 @@ async fn only_administrators_see_keys_and_make_them() {
     let address = address(&page);
     let mut refused = 0;
     for (email, role) in [("e@example.com", Role::Editor), ("o@example.com", Role::Operator), ("v@example.com", Role::Viewer)] {
-        let mut browser = setup.browser_as(&server, email, role).await;
+        let mut browser = server.browser_as(email, role).await;
         for path in ["/settings/keys", NEW, &address, "/settings/keys/01890000-0000-7000-8000-000000000001"] {
             let page = browser.get(path).await;
             assert_eq!(page.status, 403, "{path}");
@@ -264,14 +264,14 @@ async fn a_name_is_text_and_a_form_without_its_token_makes_nothing() {
     }
     let form = browser.get(NEW).await.value("form");
     let mut elsewhere = browser.clone();
-    elsewhere.cookies = browser_of_another(&setup, &server).await.cookies;
+    elsewhere.cookies = browser_of_another(&server).await.cookies;
     let forged = browser.with_cookie(elsewhere.form(NEW, &filled(&form, "Forged"))).send().await.unwrap();
     assert_eq!(forged.status(), 403);
     assert_eq!(keys_and_refusals(&setup).await.0, 1);
 }
 
-async fn browser_of_another(setup: &Setup, server: &Server) -> Browser {
-    setup.browser_as(server, "ben@example.com", Role::Administrator).await
+async fn browser_of_another(server: &Server) -> Browser {
+    server.browser_as("ben@example.com", Role::Administrator).await
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn only_administrators_manage_people(setup: Setup, database: TestDatabase)
     let path = page_of(&mut ana, "ana@example.com").await;
     let refused = "SELECT COUNT(*) FROM audit_events WHERE action = 'access.refused'";
     for role in [Role::Viewer, Role::Operator, Role::Editor] {
-        let mut browser = setup.browser_as(&server, &format!("{}@example.com", role.as_str()), role).await;
+        let mut browser = server.browser_as(&format!("{}@example.com", role.as_str()), role).await;
         let before = database.number(refused).await;
         assert_eq!(browser.get(PEOPLE).await.status, 403);
         assert_eq!(browser.get(&path).await.status, 403);
@@ -162,7 +162,7 @@ async fn people_are_paged_and_searched(setup: Setup, _: TestDatabase) {
 async fn a_rise_of_rights_ends_sessions_and_a_fall_takes_effect_at_once(setup: Setup, database: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
-    let mut ben = setup.browser_as(&server, "ben@example.com", Role::Editor).await;
+    let mut ben = server.browser_as("ben@example.com", Role::Editor).await;
     let path = page_of(&mut ana, "ben@example.com").await;
     assert_eq!(ben.get("/").await.status, 200);
     let page = save(&mut ana, &path, "ben@example.com", "Ben", "administrator").await;
@@ -172,7 +172,7 @@ async fn a_rise_of_rights_ends_sessions_and_a_fall_takes_effect_at_once(setup: S
     let detail =
         "SELECT COUNT(*) FROM audit_events WHERE action = 'user.change' AND detail LIKE 'role from editor to administrator%'";
     assert_eq!(database.number(detail).await, 1);
-    let mut cleo = setup.browser_as(&server, "cleo@example.com", Role::Administrator).await;
+    let mut cleo = server.browser_as("cleo@example.com", Role::Administrator).await;
     assert_eq!(cleo.get(PEOPLE).await.status, 200);
     let path = page_of(&mut ana, "cleo@example.com").await;
     let page = save(&mut ana, &path, "cleo@example.com", "Cleo", "viewer").await;
@@ -180,7 +180,7 @@ async fn a_rise_of_rights_ends_sessions_and_a_fall_takes_effect_at_once(setup: S
     assert_eq!(cleo.get(PEOPLE).await.status, 403, "at once");
     assert_eq!(cleo.get("/").await.status, 200, "and the session goes on");
     // Who gives away the right to see the page is led to one that they may see.
-    let mut dora = setup.browser_as(&server, "dora@example.com", Role::Administrator).await;
+    let mut dora = server.browser_as("dora@example.com", Role::Administrator).await;
     let path = page_of(&mut dora, "dora@example.com").await;
     assert_eq!(save(&mut dora, &path, "dora@example.com", "Dora", "editor").await.location.as_deref(), Some("/"));
     server.stop().await;
@@ -198,7 +198,7 @@ async fn the_last_administrator_can_be_neither_demoted_nor_disabled(setup: Setup
     assert_eq!(page.status, 422);
     page.says("This is the last active administrator");
     assert_eq!(ana.get(PEOPLE).await.status, 200);
-    setup.browser_as(&server, "ben@example.com", Role::Administrator).await;
+    server.browser_as("ben@example.com", Role::Administrator).await;
     assert_eq!(ana.post(&format!("{own}/disable"), &[]).await.status, 303);
     assert_eq!(ana.get(PEOPLE).await.status, 303, "signed out");
     server.stop().await;
@@ -207,11 +207,11 @@ async fn the_last_administrator_can_be_neither_demoted_nor_disabled(setup: Setup
 async fn disabling_ends_everything_at_once_and_can_be_undone(setup: Setup, _: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
-    let mut ben = setup.browser_as(&server, "ben@example.com", Role::Viewer).await;
+    let mut ben = server.browser_as("ben@example.com", Role::Viewer).await;
     assert_eq!(ben.get("/").await.status, 200);
     let path = page_of(&mut ana, "ben@example.com").await;
     let shown = ana.post(&format!("{path}/reset-password"), &[]).await;
-    let mut ben = setup.browser_as(&server, "ben2@example.com", Role::Viewer).await;
+    let mut ben = server.browser_as("ben2@example.com", Role::Viewer).await;
     assert_eq!(ben.get("/").await.status, 200);
     let other = page_of(&mut ana, "ben2@example.com").await;
     for path in [&path, &other] {
@@ -238,7 +238,7 @@ async fn disabling_ends_everything_at_once_and_can_be_undone(setup: Setup, _: Te
 async fn a_reset_ends_the_password_and_the_sessions(setup: Setup, database: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
-    let mut ben = setup.browser_as(&server, "ben@example.com", Role::Viewer).await;
+    let mut ben = server.browser_as("ben@example.com", Role::Viewer).await;
     database.execute("UPDATE users SET password = '$argon2id$old' WHERE email = 'ben@example.com'").await.unwrap();
     let path = page_of(&mut ana, "ben@example.com").await;
     let person = ana.get(&path).await;
@@ -253,7 +253,7 @@ async fn a_reset_ends_the_password_and_the_sessions(setup: Setup, database: Test
     let second = link_in(&ana.post(&format!("{path}/reset-password"), &[]).await);
     assert_eq!(server.visitor().get(&first).await.status, 404, "the newer one takes its place");
     assert_eq!(server.visitor().get(&second).await.status, 200);
-    let mut cleo = setup.browser_as(&server, "cleo@example.com", Role::Viewer).await;
+    let mut cleo = server.browser_as("cleo@example.com", Role::Viewer).await;
     let path = page_of(&mut ana, "cleo@example.com").await;
     let done = ana.post(&format!("{path}/end-sessions"), &[]).await;
     ana.get(&done.location.unwrap()).await.says("All sessions ended.");
@@ -265,7 +265,7 @@ async fn a_reset_ends_the_password_and_the_sessions(setup: Setup, database: Test
 async fn a_lost_second_factor_is_taken_away(setup: Setup, database: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
-    let mut ben = setup.browser_as(&server, "ben@example.com", Role::Viewer).await;
+    let mut ben = server.browser_as("ben@example.com", Role::Viewer).await;
     let path = page_of(&mut ana, "ben@example.com").await;
     ana.get(&path).await.does_not_say("/remove-second-factor\"");
     let bytes = if database.is_postgres() { "'\\x01'::bytea" } else { "x'01'" };

@@ -201,13 +201,13 @@ async fn source(browser: &mut Browser, credential: &str, name: &str) -> String {
 
 /// Everybody who asks, with what is theirs and what is not.
 async fn askers(setup: &Setup, server: &Server) -> Vec<Asker> {
-    let mut other = setup.browser_as(server, "other@example.com", Role::Editor).await;
+    let mut other = server.browser_as("other@example.com", Role::Editor).await;
     let mut askers = Vec::new();
     for who in WHO {
         let email = format!("{who}@example.org");
         let role = Role::parse(who);
         let browser = match role {
-            Some(role) => setup.browser_as(server, &email, role).await,
+            Some(role) => server.browser_as(&email, role).await,
             None => {
                 // With the cookie of a visitor, so that it is not for the want of a form token that a form is refused.
                 let mut visitor = server.visitor();

@@ -170,7 +170,7 @@ async fn a_draft_is_its_owners_own_and_ends_after_15_minutes() {
     let form = replaced(good_values("Mine", &draft), &[("client_secret", "wrong")]);
     let page = browser.post(OVERLAY, &form).await;
     let draft = page.value("draft");
-    let mut stranger = setup.browser_as(&server, "ben@example.com", Role::Editor).await;
+    let mut stranger = server.browser_as("ben@example.com", Role::Editor).await;
     let page = stranger.get(OVERLAY).await;
     page.does_not_say("Mine");
     // Naming somebody else's draft brings neither its values nor its secret.

@@ -186,7 +186,8 @@ async fn ones_name_is_changed_and_seen_at_once() {
 async fn without_a_password_there_is_none_to_change() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let mut browser = setup.browser_as(&server, "cleo@example.com", keytile::domain::account::Role::Viewer).await;
+    let mut browser = server.browser_as("cleo@example.com", keytile::domain::account::Role::Viewer).await;
+    setup.execute("UPDATE users SET password = NULL WHERE email = 'cleo@example.com'").await;
     let page = browser.get("/settings").await;
     page.says("You sign in with single sign-on");
     page.does_not_say("Change password");

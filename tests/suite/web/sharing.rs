@@ -45,8 +45,8 @@ async fn source(browser: &mut Browser, credential: &str, name: &str) -> String {
 async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
     let setup = Setup::sandbox();
     let server = setup.start().await;
-    let mut ana = setup.browser_as(&server, "ana@example.org", Role::Editor).await;
-    let mut ben = setup.browser_as(&server, "ben@example.org", Role::Operator).await;
+    let mut ana = server.browser_as("ana@example.org", Role::Editor).await;
+    let mut ben = server.browser_as("ben@example.org", Role::Operator).await;
     let credential = ana.add_credential("Support EU").await;
     let page = format!("/credentials/{credential}");
     assert_eq!(ben.get(&page).await.status, 404);
@@ -115,9 +115,9 @@ async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
 async fn who_manages_does_what_the_owner_does_and_can_give_it_up() {
     let setup = Setup::sandbox();
     let server = setup.start().await;
-    let mut ana = setup.browser_as(&server, "ana@example.org", Role::Editor).await;
-    let mut cleo = setup.browser_as(&server, "cleo@example.org", Role::Editor).await;
-    let mut vera = setup.browser_as(&server, "vera@example.org", Role::Viewer).await;
+    let mut ana = server.browser_as("ana@example.org", Role::Editor).await;
+    let mut cleo = server.browser_as("cleo@example.org", Role::Editor).await;
+    let mut vera = server.browser_as("vera@example.org", Role::Viewer).await;
     let credential = ana.add_credential("Support EU").await;
     let (page, sharing) = (format!("/credentials/{credential}"), format!("/credentials/{credential}/sharing"));
     assert_eq!(share(&mut ana, &credential, "cleo@example.org", "use").await.status, 303);
@@ -170,8 +170,8 @@ async fn who_manages_does_what_the_owner_does_and_can_give_it_up() {
 async fn a_group_is_found_by_its_name_and_whoever_cannot_be_found_is_said() {
     let setup = Setup::sandbox();
     let server = setup.start().await;
-    let mut ana = setup.browser_as(&server, "ana@example.org", Role::Editor).await;
-    let mut ben = setup.browser_as(&server, "ben@example.org", Role::Operator).await;
+    let mut ana = server.browser_as("ana@example.org", Role::Editor).await;
+    let mut ben = server.browser_as("ben@example.org", Role::Operator).await;
     let mut connection = database(&setup).await;
     let group = "INSERT INTO user_groups (id, name, name_key, created_at) VALUES (zeroblob(16), 'Night <Desk>', 'night <desk>', 1);
         INSERT INTO group_members SELECT zeroblob(16), id FROM users WHERE email = 'ben@example.org'";
@@ -215,8 +215,8 @@ async fn a_group_is_found_by_its_name_and_whoever_cannot_be_found_is_said() {
 async fn nothing_tells_of_what_others_have() {
     let setup = Setup::sandbox();
     let server = setup.start().await;
-    let mut ana = setup.browser_as(&server, "ana@example.org", Role::Editor).await;
-    let mut cleo = setup.browser_as(&server, "cleo@example.org", Role::Editor).await;
+    let mut ana = server.browser_as("ana@example.org", Role::Editor).await;
+    let mut cleo = server.browser_as("cleo@example.org", Role::Editor).await;
     let mut administrator = server.browser();
     // Of the same name and of the same account: neither is told.
     let first = ana.add_credential("Support EU").await;

@@ -106,7 +106,7 @@ async fn a_disabled_account_stays_out() {
     drop(browser);
 
     // Nor does one come in that would have been linked.
-    let colleague = site.setup.browser_as(&site.server, "bob@example.test", Role::Viewer).await;
+    let colleague = site.server.browser_as("bob@example.test", Role::Viewer).await;
     drop(colleague);
     site.execute("UPDATE users SET state = 'disabled' WHERE email_key = 'bob@example.test'").await;
     let verified = json!({"bob": {"email": "bob@example.test", "email_verified": true, "name": "Bob"}});

@@ -80,7 +80,7 @@ async fn somebody_else_who_was_signed_in_is_so_no_more() {
     let site = Site::start(people(&[]), VIEWERS).await;
     let mut browser = site.server.visitor();
     let to = site.begin(&mut browser, "/sign-in/sso").await;
-    let before = site.setup.browser_as(&site.server, "ed@example.test", Role::Editor).await;
+    let before = site.server.browser_as("ed@example.test", Role::Editor).await;
     browser.cookies.insert(SESSION.to_owned(), before.cookies[SESSION].clone());
     let back = site.visit(&to, "ada").await;
     assert_eq!(browser.get(&back).await.status, 303);
