@@ -19,7 +19,7 @@ use crate::{
         cookie::Cookie,
         error::PageError,
         layout::{self, Layout},
-        session::{Visitor, is_secure, own_page, session_cookie},
+        session::{Visitor, is_secure, own_page, session_cookie, sign_in_address},
         state::WebState,
         views::single_sign_on::SingleSignOnView,
     },
@@ -60,13 +60,18 @@ struct OnlyWay {
     single_sign_on: Option<SingleSignOnView>,
 }
 
-/// `GET /sign-in/sso`.
+/// `GET /sign-in/sso`. It begins a sign-in, so that it has to come from a page of Keytile or from the person: another
+/// site that sends a browser here gets it no further than to the button.
 pub(crate) async fn begin(
     State(state): State<WebState>,
     visitor: Visitor,
+    headers: HeaderMap,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
     let next = own_page(&wanted.next);
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site") {
+        return Ok(Redirect::to(&sign_in_address(next)).into_response());
+    }
     if visitor.session().is_some() {
         return Ok(Redirect::to(next).into_response());
     }

@@ -64,7 +64,7 @@ pub(crate) struct SignIn {
 }
 
 /// How long it may take to start, on a machine that is busy with other tests.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// A running provider. It ends when this is dropped, and also when the test process dies.
 pub(crate) struct OidcProvider {

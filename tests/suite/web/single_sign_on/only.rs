@@ -1,7 +1,10 @@
 //! Single sign-on as the only way in, and beside passwords.
 
 use super::*;
-use crate::support::server::{ADMINISTRATOR, PASSWORD};
+use crate::support::{
+    https::plain_client,
+    server::{ADMINISTRATOR, PASSWORD},
+};
 
 #[tokio::test]
 async fn beside_passwords_the_sign_in_page_has_a_button() {
@@ -26,6 +29,33 @@ async fn beside_passwords_the_sign_in_page_has_a_button() {
     for path in ["/sign-in/sso", "/sign-in/sso/callback?code=a&state=b"] {
         assert_eq!(browser.get(path).await.status, 404, "{path}");
     }
+    site.server.stop().await;
+}
+
+#[tokio::test]
+async fn another_site_cannot_begin_it() {
+    let site = Site::start(people(&[]), &["--sso-default-role=viewer"]).await;
+    let begin = async |from: &str| {
+        let mut browser = site.server.visitor();
+        let request = plain_client().get(browser.url("/sign-in/sso?next=/credentials")).header("Sec-Fetch-Site", from);
+        let page = browser.send(request).await;
+        (page.status, page.location.unwrap_or_default(), !browser.cookies.is_empty())
+    };
+    for from in ["cross-site", "same-site"] {
+        assert_eq!(begin(from).await, (303, "/sign-in?next=/credentials".to_owned(), false), "{from}");
+    }
+    for from in ["same-origin", "none"] {
+        let (status, to, pending) = begin(from).await;
+        assert!(status == 303 && to.starts_with("https://") && pending, "{from}: {to}");
+    }
+    site.server.stop().await;
+}
+
+#[tokio::test]
+async fn single_sign_on_needs_no_second_factor_of_keytile() {
+    let site = Site::start(people(&[]), &["--sso-default-role=viewer", "--require-second-factor"]).await;
+    let mut ada = site.browser_of("ada").await;
+    assert_eq!(ada.get("/credentials").await.status, 200);
     site.server.stop().await;
 }
 
