@@ -146,6 +146,9 @@ impl App {
         service.record_settings(&config.settings()).await?;
         log_end_of_audit_trail(&service).await;
         let address = config.address(listen);
+        if config.require_second_factor {
+            service.require_second_factor();
+        }
         if let Some(sign_on) = single_sign_on::settings(&config.single_sign_on, &address)? {
             service.use_single_sign_on(sign_on);
         }

@@ -71,6 +71,10 @@ pub struct Config {
     #[arg(long, env = "KEYTILE_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
     pub sandbox: bool,
 
+    /// Let nobody in with a password alone: who has no second factor is led to set one up first.
+    #[arg(long, env = "KEYTILE_REQUIRE_SECOND_FACTOR", value_parser = clap::builder::BoolishValueParser::new())]
+    pub require_second_factor: bool,
+
     /// Settings of single sign-on.
     #[command(flatten)]
     pub single_sign_on: SingleSignOnConfig,
@@ -170,6 +174,7 @@ impl Config {
         let (storage, log) = (&self.storage, &self.log);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let setting = |name, value: String, default| Setting { name, value, default, secret: false };
+        let switch = |name, on: bool| setting(name, if on { "true".to_owned() } else { String::new() }, "");
         let database = storage.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
         let mut settings = vec![
             setting("listen", self.listen.to_string(), "127.0.0.1:8440"),
@@ -185,7 +190,8 @@ impl Config {
             Setting { secret: true, ..setting("egress-pin", listed(&self.egress_pin), "") },
             setting("allow-private-egress", listed(&self.allow_private_egress), ""),
             setting("extra-ca", path(&self.extra_ca), ""),
-            setting("sandbox", if self.sandbox { "true".to_owned() } else { String::new() }, ""),
+            switch("sandbox", self.sandbox),
+            switch("require-second-factor", self.require_second_factor),
         ];
         settings.extend(self.single_sign_on.settings());
         settings.extend([

@@ -120,12 +120,12 @@ impl TotpSecret {
     }
 }
 
-/// New recovery codes, each of 80 random bits, as they are shown once: `k7f3-9xq2-0mza-h5te`.
+/// New recovery codes, each of 120 random bits, as they are shown once: `k7f3-9xq2-0mza-h5te-2w8b-c4rn`.
 pub fn recovery_codes() -> [SecretString; RECOVERY_CODES] {
     array::from_fn(|_| {
-        let mut letters = Zeroizing::new(String::with_capacity(16));
-        write_base32(&*Zeroizing::new(random::bytes::<10>()), RECOVERY_ALPHABET, &mut letters);
-        let mut code = Zeroizing::new(String::with_capacity(19));
+        let mut letters = Zeroizing::new(String::with_capacity(24));
+        write_base32(&*Zeroizing::new(random::bytes::<15>()), RECOVERY_ALPHABET, &mut letters);
+        let mut code = Zeroizing::new(String::with_capacity(29));
         for (index, letter) in letters.chars().enumerate() {
             if index > 0 && index % 4 == 0 {
                 code.push('-');
@@ -137,7 +137,7 @@ pub fn recovery_codes() -> [SecretString; RECOVERY_CODES] {
 }
 
 /// What is stored of a recovery code: the SHA-256 of its normal form, in which case, blanks and dashes do
-/// not count and look-alikes are the same. With 80 random bits it needs neither salt nor a slow hash.
+/// not count and look-alikes are the same. With 120 random bits it needs neither salt nor a slow hash.
 pub fn recovery_hash(code: &SecretString) -> [u8; 32] {
     let mut hash = Sha256::new();
     for letter in code.expose_secret().chars().filter(|c| !c.is_whitespace() && !is_dash(*c)) {
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(codes.iter().map(recovery_hash).collect::<BTreeSet<_>>().len(), RECOVERY_CODES);
         for code in &codes {
             let groups: Vec<&str> = code.expose_secret().split('-').collect();
-            assert!(groups.len() == 4 && groups.iter().all(|group| group.len() == 4), "{groups:?}");
+            assert!(groups.len() == 6 && groups.iter().all(|group| group.len() == 4), "{groups:?}");
             assert!(groups.concat().bytes().all(|letter| RECOVERY_ALPHABET.contains(&letter)), "{groups:?}");
         }
     }

@@ -37,7 +37,7 @@ mod sign_in_limits;
 pub mod single_sign_on;
 mod verify;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -135,6 +135,7 @@ pub struct Parts {
     keys: CheckedKeys,
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
+    second_factor_required: AtomicBool,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -178,6 +179,7 @@ impl Service {
             sessions: Remembered::new(),
             keys: CheckedKeys::new(),
             sign_on: OnceLock::new(),
+            second_factor_required: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         })))
     }

@@ -1,6 +1,10 @@
 //! Second factors of one's own account: setting one up, using its codes, renewing recovery codes, taking it away.
 //!
+//! Where one is required, an account without one can do nothing but set it up; `web` leads there.
+//!
 //! While one is being set up its secret is nowhere but in the page that shows it, sealed for this session.
+
+use std::sync::atomic::Ordering;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,12 +24,21 @@ use crate::{
     domain::{
         audit::{AuditAction, TargetKind},
         form::FieldError,
+        session::SessionStage,
     },
     store::SecondFactorRow,
 };
 
 /// What is said of a code that does not do.
 pub(super) const WRONG_CODE: &str = "This code is wrong or was used already.";
+
+/// A second factor that has just been set up.
+pub struct EnabledSecondFactor {
+    /// The recovery codes, to be shown this once.
+    pub codes: Vec<SecretString>,
+    /// What the cookie of the session has to hold from now on.
+    pub session: SecretString,
+}
 
 /// A second factor that is being set up.
 pub struct SecondFactorOffer {
@@ -38,6 +51,16 @@ pub struct SecondFactorOffer {
 }
 
 impl Service {
+    /// From now on nobody who signs in with a password gets further than to the set-up of a second factor.
+    pub fn require_second_factor(&self) {
+        self.0.second_factor_required.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether who signs in with a password has to have a second factor.
+    pub fn requires_second_factor(&self) -> bool {
+        self.0.second_factor_required.load(Ordering::Relaxed)
+    }
+
     /// A new secret for a second factor.
     pub fn offer_second_factor(&self, present: &Session) -> Option<SecondFactorOffer> {
         self.show_offer(present, &TotpSecret::generate())
@@ -48,8 +71,8 @@ impl Service {
         self.show_offer(present, &self.offered(present, sealed)?)
     }
 
-    /// Sets up the second factor that was offered, once a code proves that the app has it. Answers the recovery
-    /// codes, which are shown this once.
+    /// Sets up the second factor that was offered, once a code proves that the app has it. The present session goes on
+    /// under another id, and all others of the account end.
     pub async fn enable_second_factor(
         &self,
         present: &Session,
@@ -57,7 +80,8 @@ impl Service {
         sealed: &str,
         password: &SecretString,
         code: &SecretString,
-    ) -> Result<OwnChange<Vec<SecretString>>, ServiceError> {
+        agent: &str,
+    ) -> Result<OwnChange<EnabledSecondFactor>, ServiceError> {
         let user = present.person.id;
         let (Some(secret), None) = (self.offered(present, sealed), self.0.store.second_factor(user).await?) else {
             return Ok(OwnChange::Void);
@@ -74,8 +98,10 @@ impl Service {
         let (codes, hashes) = new_codes();
         let audit = self.own_audit(present, origin, action);
         let row = SecondFactorRow { sealed, step };
-        let enabled = self.0.store.enable_second_factor(user, &row, &hashes, &audit).await?;
-        Ok(if enabled { OwnChange::Done(codes) } else { OwnChange::Void })
+        let (cookie, session) = self.new_session(origin, user, SessionStage::SignedIn, present.method, agent);
+        let enabled = self.0.store.enable_second_factor(&row, &hashes, &session, &audit).await?;
+        self.0.epoch.forget();
+        Ok(if enabled { OwnChange::Done(EnabledSecondFactor { codes, session: cookie }) } else { OwnChange::Void })
     }
 
     /// Makes other recovery codes in place of those before. Answers them, which are shown this once.
@@ -112,6 +138,7 @@ impl Service {
         }
         let audit = self.own_audit(present, origin, action);
         let disabled = self.0.store.disable_second_factor(present.person.id, &audit).await?;
+        self.0.epoch.forget();
         Ok(if disabled { OwnChange::Done(()) } else { OwnChange::Void })
     }
 

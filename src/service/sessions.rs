@@ -47,6 +47,8 @@ pub struct Session {
     pub person: Person,
     /// How somebody signed in.
     pub method: SignInMethod,
+    /// True where a second factor is required and this account has none: setting one up is all that is left to do.
+    pub second_factor_due: bool,
     pub(super) hash: [u8; 32],
 }
 
@@ -90,7 +92,9 @@ impl Service {
             row.used_at = now;
             self.0.sessions.put(hash, epoch, row.clone());
         }
-        let session = Session { id: row.id, person, method: row.method, hash };
+        // How strong single sign-on is, its provider decides.
+        let second_factor_due = self.requires_second_factor() && row.method != SignInMethod::SingleSignOn && !row.has_second_factor;
+        let session = Session { id: row.id, person, method: row.method, second_factor_due, hash };
         Ok(match row.stage {
             SessionStage::SignedIn => SessionState::Live(session),
             SessionStage::SecondFactor => SessionState::SecondFactor(session),

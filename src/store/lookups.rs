@@ -123,8 +123,8 @@ pub const SIGN_IN_LIMIT: &str = "SELECT failures, blocked_until, updated_at FROM
 pub const ACCESS_EPOCH: &str = "SELECT value FROM access_epoch WHERE singleton = 1";
 
 /// A session with its account: its hash.
-pub const SESSION: &str = "SELECT s.id, s.stage, s.method, s.used_at, s.expires_at, s.owner, u.email, u.name, u.role, u.state
-    FROM sessions s JOIN users u ON u.id = s.owner WHERE s.hash = $1";
+pub const SESSION: &str = "SELECT s.id, s.stage, s.method, s.used_at, s.expires_at, s.owner, u.email, u.name, u.role, u.state,
+    u.second_factor IS NOT NULL AS has_second_factor FROM sessions s JOIN users u ON u.id = s.owner WHERE s.hash = $1";
 
 /// The live sessions of an account: the account, the time, the time since which they must have been used.
 pub const SESSIONS_OF_USER: &str = "SELECT id, hash, method, address, agent, created_at, used_at, expires_at FROM sessions

@@ -3,10 +3,12 @@
 use sqlx::FromRow;
 
 use super::{
-    Store, StoreError,
+    NewSession, Store, StoreError,
+    access_epoch::bump_access_epoch,
     audit::append_audit,
     database::{reading, transaction},
     lookups,
+    sessions::insert_session,
 };
 use crate::domain::{account::UserId, audit::Audit};
 
@@ -43,23 +45,28 @@ impl Store {
         Ok(reading!(self, pool => sqlx::query_scalar(lookups::RECOVERY_CODES_LEFT).bind(user).fetch_one(pool).await?))
     }
 
-    /// Gives an account a second factor with its recovery codes. `step` is that of the code that confirmed it.
-    /// False if it has one already.
+    /// Gives the account of a session a second factor with its recovery codes, and that session in place of all that
+    /// it has: those were made without a code. False if it has a second factor already.
     pub async fn enable_second_factor(
         &self,
-        user: UserId,
         second_factor: &SecondFactorRow,
         codes: &[[u8; 32]],
+        session: &NewSession,
         audit: &Audit<'_>,
     ) -> Result<bool, StoreError> {
         const ENABLE: &str = "UPDATE users SET second_factor = $2, second_factor_step = $3, version = version + 1
             WHERE id = $1 AND second_factor IS NULL";
+        const SESSIONS: &str = "DELETE FROM sessions WHERE owner = $1";
+        let user = session.owner;
         transaction!(self, transaction => {
             let enable = sqlx::query(ENABLE).bind(user).bind(&second_factor.sealed).bind(second_factor.step);
             if enable.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
             replace_codes!(transaction, user, codes);
+            sqlx::query(SESSIONS).bind(user).execute(&mut *transaction).await?;
+            insert_session!(transaction, session);
+            bump_access_epoch!(transaction);
             append_audit!(transaction, audit);
             transaction.commit().await?;
             Ok(true)
@@ -75,6 +82,7 @@ impl Store {
                 return Ok(false);
             }
             replace_codes!(transaction, user, &[]);
+            bump_access_epoch!(transaction);
             append_audit!(transaction, audit);
             transaction.commit().await?;
             Ok(true)

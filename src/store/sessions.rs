@@ -63,6 +63,8 @@ pub struct SessionRow {
     pub role: Role,
     /// Whether the account can be used.
     pub state: UserState,
+    /// Whether the account has a second factor.
+    pub has_second_factor: bool,
 }
 
 /// A session as its owner sees it in a list.
@@ -233,6 +235,7 @@ struct Row {
     name: String,
     role: String,
     state: String,
+    has_second_factor: bool,
 }
 
 impl TryFrom<Row> for SessionRow {
@@ -251,6 +254,7 @@ impl TryFrom<Row> for SessionRow {
             name: row.name,
             role: Role::parse(&row.role).ok_or(wrong("users", "role"))?,
             state: UserState::parse(&row.state).ok_or(wrong("users", "state"))?,
+            has_second_factor: row.has_second_factor,
         })
     }
 }

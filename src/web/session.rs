@@ -26,6 +26,8 @@ use crate::{
 const COOKIE: Cookie = Cookie { host: "__Host-keytile_session", kept: LIFETIME };
 /// The longest cookie that is looked up; Keytile's own have 43 characters.
 const COOKIE_MAX: usize = 64;
+/// Where a second factor is set up: the one page behind sign-in for who needs one and has none.
+const SECOND_FACTOR: &str = "/settings/second-factor";
 /// What may stand in the address that is gone on to after a sign-in as it is.
 const IN_NEXT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -152,6 +154,9 @@ impl FromRequestParts<WebState> for SignedIn {
 pub(crate) async fn signed_in(State(state): State<WebState>, mut request: Request, next: Next) -> Result<Response, PageError> {
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
     let (person, session) = match visitor.state {
+        SessionState::Live(session) if session.second_factor_due && request.uri().path() != SECOND_FACTOR => {
+            return Ok(Redirect::to(SECOND_FACTOR).into_response());
+        }
         SessionState::Live(session) => (session.person.clone(), Some(session)),
         // The one request that still gets through: its handler keeps what was typed, and does nothing else.
         SessionState::RanOut(person) if is_save(&request) => (person, None),

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -13,13 +13,14 @@ use super::{
     sign_in::Refusal,
 };
 use crate::{
+    crypto::hash,
     domain::form::FieldError,
     service::{own_account::OwnChange, second_factor::SecondFactorOffer},
     web::{
         error::PageError,
         extract::{Fields, Form, FromFields},
         layout::{self, Layout, Section},
-        session::SignedIn,
+        session::{SignedIn, Visitor, session_cookie},
         state::WebState,
         views::{account_field::AccountField, settings::SettingsNav},
     },
@@ -32,6 +33,8 @@ struct SetUp<'a> {
     nav: SettingsNav,
     offer: &'a SecondFactorOffer,
     fields: [AccountField<'a>; 2],
+    /// True where nothing else can be done before.
+    required: bool,
     refusal: Refusal,
 }
 
@@ -90,17 +93,24 @@ impl FromFields for EnableForm {
 /// `POST /settings/second-factor`.
 pub(crate) async fn enable(
     State(state): State<WebState>,
-    signed: SignedIn,
+    mut signed: SignedIn,
+    visitor: Visitor,
     Form(form): Form<EnableForm>,
 ) -> Result<Response, PageError> {
-    let (session, origin) = (signed.live()?, &signed.caller.origin);
+    let present = signed.clone();
+    let (session, origin) = (present.live()?, &present.caller.origin);
     let again = |errors: &[FieldError], refusal| match state.service.offer_again(session, &form.offer) {
-        Some(offer) => respond(&state, &signed, &offer, errors, refusal),
+        Some(offer) => respond(&state, &present, &offer, errors, refusal),
         None => Ok(Redirect::to("/settings/second-factor").into_response()),
     };
     let (password, code) = (&form.proof.password, &form.proof.code);
-    match state.service.enable_second_factor(session, origin, &form.offer, password, code).await? {
-        OwnChange::Done(codes) => show_codes(&state, &signed, &codes, true),
+    match state.service.enable_second_factor(session, origin, &form.offer, password, code, &visitor.agent).await? {
+        OwnChange::Done(enabled) => {
+            // The forms of this page are sent in the new session.
+            signed.form_token = hash::form_token(enabled.session.expose_secret()).into();
+            let cookie = session_cookie(&state, &enabled.session)?;
+            Ok(([(header::SET_COOKIE, cookie)], show_codes(&state, &signed, &enabled.codes, true)?).into_response())
+        }
         OwnChange::Invalid(errors) => again(&errors, Refusal::Wrong),
         OwnChange::Limited(wait) => again(&[], wait.into()),
         OwnChange::Busy => again(&[], Refusal::Busy),
@@ -151,6 +161,7 @@ fn respond(
         nav: SettingsNav::new(signed, "/settings"),
         offer,
         fields: [code, password],
+        required: signed.live()?.second_factor_due,
         refusal,
     };
     Ok(refusal.attach(layout::page(refusal.status(), &page)?))

@@ -44,8 +44,9 @@ fn recovery_codes(page: &Page) -> Vec<String> {
     codes
 }
 
-/// Sets up the first administrator's second factor; answers the app and the recovery codes.
-async fn enabled(setup: &Setup, server: &Server) -> (App, Vec<String>) {
+/// Sets up the first administrator's second factor; answers the app, the recovery codes and the browser, which is
+/// the one that is still signed in.
+async fn enabled(setup: &Setup, server: &Server) -> (App, Vec<String>, Browser) {
     let mut browser = server.signed_in().await;
     let page = browser.get(SET_UP).await;
     let app = App::from_page(&page);
@@ -53,7 +54,7 @@ async fn enabled(setup: &Setup, server: &Server) -> (App, Vec<String>) {
     let done = browser.post(SET_UP, &[("offer", &offer), ("code", &code), ("password", PASSWORD)]).await;
     assert_eq!(done.status, 200, "{}", done.text);
     setup.clock.advance(Duration::from_secs(60));
-    (app, recovery_codes(&done))
+    (app, recovery_codes(&done), browser)
 }
 
 /// A browser in which the password has been given, and the code is missing.
@@ -121,10 +122,65 @@ async fn it_is_set_up_only_with_a_code_of_the_app_and_the_password() {
 }
 
 #[tokio::test]
+async fn turning_it_on_ends_all_other_sessions_and_this_one_goes_on_under_a_new_id() {
+    let setup = Setup::new();
+    let server = setup.start().await;
+    let (mut browser, mut elsewhere) = (server.signed_in().await, server.signed_in().await);
+    let page = browser.get(SET_UP).await;
+    let (offer, code) = (page.value("offer"), App::from_page(&page).code(&setup.clock));
+    let mut before = browser.clone();
+    let page = browser.post(SET_UP, &[("offer", &offer), ("code", &code), ("password", PASSWORD)]).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert_ne!(before.cookies[SESSION], browser.cookies[SESSION]);
+    for ended in [&mut before, &mut elsewhere] {
+        assert_eq!(ended.get("/credentials").await.location.as_deref(), Some("/sign-in?next=/credentials"));
+    }
+    // The forms of the page with the codes are of the new session.
+    assert_eq!(page.value("form_token"), browser.form_token());
+    assert_eq!(browser.get("/credentials").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn where_it_is_required_nothing_else_opens_before_it_is_set_up() {
+    let setup = Setup::new().with("--require-second-factor");
+    let server = setup.start().await;
+    let mut browser = server.signed_in().await;
+    for path in ["/", "/credentials", "/settings", "/settings/sessions", "/audit", "/sources/new/talkdesk/authenticate"] {
+        let page = browser.get(path).await;
+        assert_eq!((page.status, page.location.as_deref()), (303, Some(SET_UP)), "{path}");
+    }
+    let people = setup.texts("SELECT name FROM users").await;
+    for (path, form) in [("/settings/name", [("name", "Eve")]), ("/settings/groups", [("name", "Eve")])] {
+        let page = browser.post(path, &form).await;
+        assert_eq!((page.status, page.location.as_deref()), (303, Some(SET_UP)), "{path}");
+    }
+    assert_eq!(setup.texts("SELECT name FROM users").await, people);
+    assert!(setup.texts("SELECT name FROM user_groups").await.is_empty());
+    browser.get(SET_UP).await.says("this Keytile lets nobody in with a password alone");
+    let (app, _, _) = enabled(&setup, &server).await;
+    // The session that the factor was not set up in has ended; with the code one gets everywhere.
+    assert_eq!(browser.get("/credentials").await.location.as_deref(), Some("/sign-in?next=/credentials"));
+    let mut browser = waiting(&server).await;
+    assert_eq!(send(&mut browser, &app.code(&setup.clock)).await.status, 303);
+    assert_eq!(browser.get("/credentials").await.status, 200);
+    // Who takes it away has to set up another one, at the other instance too.
+    let beside = setup.start_beside(&server).await;
+    let mut there = browser.moved_to(&beside);
+    assert_eq!(there.get("/credentials").await.status, 200);
+    setup.clock.advance(Duration::from_secs(60));
+    let taken = [("what", "remove"), ("password", PASSWORD), ("code", &*app.code(&setup.clock))];
+    assert_eq!(browser.post(CHANGE, &taken).await.status, 303);
+    assert_eq!(browser.get("/credentials").await.location.as_deref(), Some(SET_UP));
+    server.stop().await;
+    beside.stop().await;
+}
+
+#[tokio::test]
 async fn after_the_password_the_code_and_nothing_else_opens() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, _) = enabled(&setup, &server).await;
+    let (app, _, _) = enabled(&setup, &server).await;
     let mut browser = waiting(&server).await;
     let before = browser.clone();
     let page = browser.get("/credentials").await;
@@ -150,7 +206,7 @@ async fn after_the_password_the_code_and_nothing_else_opens() {
 async fn the_code_has_ten_minutes() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, _) = enabled(&setup, &server).await;
+    let (app, _, _) = enabled(&setup, &server).await;
     let mut browser = waiting(&server).await;
     setup.clock.advance(Duration::from_secs(600));
     let page = send(&mut browser, &app.code(&setup.clock)).await;
@@ -162,7 +218,7 @@ async fn the_code_has_ten_minutes() {
 async fn no_code_is_good_twice_at_whatever_instance() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, codes) = enabled(&setup, &server).await;
+    let (app, codes, _) = enabled(&setup, &server).await;
     let beside = setup.start_beside(&server).await;
     for code in [app.code(&setup.clock), codes[0].clone()] {
         let (mut one, mut other) = (waiting(&server).await, waiting(&beside).await);
@@ -187,7 +243,7 @@ async fn no_code_is_good_twice_at_whatever_instance() {
 async fn codes_have_a_limit_of_their_own() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, _) = enabled(&setup, &server).await;
+    let (app, _, _) = enabled(&setup, &server).await;
     let mut browser = waiting(&server).await;
     for _ in 0..5 {
         assert_eq!(send(&mut browser, "000000").await.status, 422);
@@ -212,7 +268,7 @@ async fn codes_have_a_limit_of_their_own() {
 async fn who_knows_the_password_does_not_keep_out_a_browser_that_has_signed_in_before() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, _) = enabled(&setup, &server).await;
+    let (app, _, _) = enabled(&setup, &server).await;
     let mut known = waiting(&server).await;
     assert_eq!(send(&mut known, &app.code(&setup.clock)).await.status, 303);
     known.post("/sign-out", &[]).await;
@@ -230,8 +286,7 @@ async fn who_knows_the_password_does_not_keep_out_a_browser_that_has_signed_in_b
 async fn recovery_codes_are_renewed_and_those_before_are_void() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, old) = enabled(&setup, &server).await;
-    let mut browser = server.browser();
+    let (app, old, mut browser) = enabled(&setup, &server).await;
     let page = browser.post(CHANGE, &[("what", "renew"), ("password", PASSWORD), ("code", &app.code(&setup.clock))]).await;
     assert_eq!(page.status, 200, "{}", page.text);
     let new = recovery_codes(&page);
@@ -244,8 +299,7 @@ async fn recovery_codes_are_renewed_and_those_before_are_void() {
 async fn it_is_taken_away_with_the_password_and_a_code_only() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, codes) = enabled(&setup, &server).await;
-    let mut browser = server.browser();
+    let (app, codes, mut browser) = enabled(&setup, &server).await;
     let code = app.code(&setup.clock);
     for (what, password, code, words) in [
         ("remove", "wrong", code.as_str(), "This is not your present password."),
@@ -271,8 +325,7 @@ async fn it_is_taken_away_with_the_password_and_a_code_only() {
 async fn whoever_finds_a_browser_open_may_not_try_passwords_in_it() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let (app, _) = enabled(&setup, &server).await;
-    let mut browser = server.browser();
+    let (app, _, mut browser) = enabled(&setup, &server).await;
     for _ in 0..5 {
         let page =
             browser.post("/settings/password", &[("old_password", "wrong"), ("new_password", "tulip gravel anchor 9")]).await;
