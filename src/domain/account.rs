@@ -110,6 +110,7 @@ pub fn email_key(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn addresses_are_read_and_compared_without_case() {
@@ -141,6 +142,20 @@ mod tests {
         assert_eq!(Role::parse("root"), None);
         for state in [UserState::Active, UserState::Disabled] {
             assert_eq!(UserState::parse(state.as_str()), Some(state));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_one_plain_address(typed in prop_oneof!["\\PC{0,300}", "[a-zé@.\\-+<>, \r\n\t\0\u{202e}]{0,60}"]) {
+            if let Ok(email) = Email::parse(&typed) {
+                let text = email.as_str();
+                prop_assert!(text.len() <= EMAIL_MAX && text.contains('@'));
+                let odd = |c: char| c.is_whitespace() || c.is_control() || "<>(),:;\"\\[]".contains(c);
+                prop_assert!(!text.contains(odd), "{text:?}");
+                prop_assert_eq!(Email::parse(text), Ok(email.clone()));
+                prop_assert_eq!(email_key(&email.key()), email.key());
+            }
         }
     }
 }

@@ -84,6 +84,7 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use proptest::prelude::*;
 
     #[test]
     fn only_a_trusted_proxy_is_believed() {
@@ -131,5 +132,26 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(&FORWARDED_FOR, HeaderValue::from_static("198.51.100.1"));
         assert_eq!(TrustedProxies::default().client("127.0.0.1".parse().unwrap(), &headers).to_string(), "127.0.0.1");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_there_nobody_else_is_believed(
+            peer: IpAddr,
+            lists in prop::collection::vec(prop_oneof!["[ -~]{0,60}", "[0-9a-f:., \\[\\]]{0,60}"], 0..4),
+            outside: std::net::Ipv4Addr,
+        ) {
+            let trusted = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
+            let mut headers = HeaderMap::new();
+            for list in &lists {
+                headers.append(&FORWARDED_FOR, HeaderValue::from_str(list).unwrap());
+            }
+            let client = trusted.client(peer, &headers).0;
+            prop_assert!(trusted.trusts(peer.to_canonical()) || client == peer.to_canonical());
+            // What the proxy itself wrote counts, whatever the client put before it.
+            headers.append(&FORWARDED_FOR, HeaderValue::from_str(&outside.to_string()).unwrap());
+            let client = trusted.client(IpAddr::from([10, 0, 0, 1]), &headers).0;
+            prop_assert!(trusted.trusts(IpAddr::V4(outside)) || client == IpAddr::V4(outside));
+        }
     }
 }

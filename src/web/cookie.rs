@@ -54,6 +54,7 @@ impl Cookie {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const COOKIE: Cookie = Cookie { host: "__Host-keytile_session", kept: Duration::from_secs(604_800) };
 
@@ -64,5 +65,32 @@ mod tests {
         headers.append(header::COOKIE, HeaderValue::from_static("b=2;  keytile_session=yes=; c=3"));
         assert_eq!(COOKIE.read(&headers, false), Some("yes="));
         assert_eq!(COOKIE.read(&headers, true), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_set_is_read_among_whatever_else(
+            before in "[ -:<-~]{0,40}",
+            value in "[A-Za-z0-9_=-]{1,64}",
+            after in "[ -~]{0,40}",
+            secure: bool,
+        ) {
+            let set = COOKIE.set(secure, &value).unwrap();
+            let pair = set.to_str().unwrap().split(';').next().unwrap();
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, HeaderValue::from_str(&format!("{before};{pair};{after}")).unwrap());
+            prop_assert_eq!(COOKIE.read(&headers, secure), Some(value.as_str()));
+        }
+
+        #[test]
+        fn anything_can_come_in_its_place(bytes in prop::collection::vec(any::<u8>(), 0..200), secure: bool) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let mut headers = HeaderMap::new();
+                headers.append(header::COOKIE, value);
+                if let Some(found) = COOKIE.read(&headers, secure) {
+                    prop_assert!(!found.contains(';'));
+                }
+            }
+        }
     }
 }

@@ -119,6 +119,7 @@ pub(crate) fn id_of(text: Option<&str>) -> Option<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn fields_are_taken_once_and_in_order() {
@@ -139,5 +140,20 @@ mod tests {
         );
         assert_eq!(id_of(Some("")), None);
         assert_eq!(id_of(None), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_and_each_field_is_given_once(
+            body in prop_oneof![prop::collection::vec(any::<u8>(), 0..300), "[a-c=&%+0-9]{0,60}".prop_map(String::into_bytes)],
+        ) {
+            let all: Vec<(String, String)> = Fields::read(&body).rest().collect();
+            let mut fields = Fields::read(&body);
+            let of = |name: &str| all.iter().filter(|(field, _)| field == name).map(|(_, value)| value.clone()).collect::<Vec<_>>();
+            prop_assert_eq!(fields.take("a"), of("a").first().cloned().unwrap_or_default());
+            prop_assert_eq!(fields.take_all("a").len(), of("a").len().saturating_sub(1));
+            prop_assert_eq!(fields.take_all("b"), of("b"));
+            prop_assert!(fields.rest().all(|(name, _)| name != "a" && name != "b"));
+        }
     }
 }

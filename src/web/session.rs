@@ -240,6 +240,7 @@ pub(crate) fn is_secure(state: &WebState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn over_https_the_cookie_belongs_to_this_host_alone() {
@@ -274,5 +275,25 @@ mod tests {
         }
         assert_eq!(sign_in_address("/credentials?q=a&after=b"), "/sign-in?next=/credentials%3Fq%3Da%26after%3Db");
         assert_eq!(sign_in_address("//evil.example"), "/sign-in");
+    }
+
+    proptest! {
+        /// Read as a browser reads it: the same parser, and from whatever page.
+        #[test]
+        fn no_page_to_go_on_to_leads_to_another_site(
+            wanted in prop_oneof!["\\PC{0,60}", "[/\\\\.:@?#%a-f0-9 \t\r\n]{0,30}", "/{0,3}(https?:)?[/\\\\]{0,3}evil\\.example\\PC{0,9}"],
+            page in prop_oneof!["/sign-in", "/credentials/x", "//"],
+        ) {
+            let base = url::Url::parse("https://keytile.example/").unwrap().join(&page.replace("//", "/")).unwrap();
+            let next = own_page(&wanted);
+            let landed = base.join(next).unwrap();
+            prop_assert_eq!(landed.origin(), base.origin(), "{:?}", wanted);
+            prop_assert!(landed.username().is_empty() && landed.password().is_none());
+            // As the sign-in page gets it, and gives it on.
+            let address = base.join(&sign_in_address(&wanted)).unwrap();
+            prop_assert_eq!(address.path(), "/sign-in");
+            let given = address.query_pairs().find(|(name, _)| name == "next").map_or("/".into(), |(_, next)| next);
+            prop_assert_eq!(given, next);
+        }
     }
 }

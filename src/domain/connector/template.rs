@@ -154,3 +154,28 @@ impl Reference {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_template_or_is_refused(source in prop_oneof!["\\PC{0,80}", "[{}|.a_ ]{0,30}"]) {
+            match Template::parse(&source) {
+                Ok(template) => {
+                    prop_assert_eq!(template.source(), source.as_str());
+                    // What is outside of braces is all there, and nothing of what is inside.
+                    let literal: String = template.parts.iter().map(|part| match part {
+                        Part::Literal(literal) => literal.as_str(),
+                        Part::Value(_) => "{}",
+                    }).collect();
+                    prop_assert_eq!(literal.matches('{').count(), source.matches('{').count());
+                    prop_assert!(template.parts.iter().all(|part| !matches!(part, Part::Value(names) if names.is_empty())));
+                }
+                Err(reason) => prop_assert!(source.contains(['{', '}']) && !reason.is_empty(), "refused for nothing"),
+            }
+        }
+    }
+}

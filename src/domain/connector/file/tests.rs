@@ -1,6 +1,9 @@
 //! What a connector file is refused for.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::domain::form::{RawForm, parse};
 
 const TALKDESK: &str = include_str!("../../../../connectors/talkdesk.toml");
 const GENERIC: &str = include_str!("../../../../connectors/oauth2-client-credentials.toml");
@@ -166,4 +169,49 @@ fn the_slash_at_the_end_of_an_address_stays() {
     let mut values = FieldValues::default();
     values.insert(FieldId::new("token_url").unwrap(), FieldValue::Plain("https://id.example/o/token/".into()));
     assert_eq!(connector.token.url.render(&Context::new(&connector, &values)).unwrap().as_str(), "https://id.example/o/token/");
+}
+
+proptest! {
+    /// Somebody's own connector file may hold anything: it is read or refused at a line of it.
+    #[test]
+    fn any_text_is_a_connector_or_is_refused_at_a_line(
+        text in prop_oneof!["\\PC{0,200}", "([a-z\\[\\].=\"{}| ]{0,20}\n){0,8}"],
+        generic: bool,
+        at: prop::sample::Index,
+        length in 0_usize..40,
+        put in prop_oneof!["\\PC{0,12}", "[\\[\\]{}|=\"#.\\n]{0,6}"],
+    ) {
+        let whole: Vec<char> = if generic { GENERIC } else { TALKDESK }.chars().collect();
+        let at = at.index(whole.len());
+        let (before, after) = (&whole[..at], &whole[(at + length).min(whole.len())..]);
+        let changed: String = before.iter().copied().chain(put.chars()).chain(after.iter().copied()).collect();
+        for text in [text, changed] {
+            if let Err(error) = read("any.toml", &text) {
+                prop_assert!(error.line >= 1 && error.line <= text.lines().count() + 1, "{} of {text:?}", error.line);
+                prop_assert!(!error.key.is_empty() && !error.reason.is_empty() && !error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+
+    /// Whatever is typed into a form of TalkDesk, the address that is called is one of TalkDesk's.
+    #[test]
+    fn whatever_is_typed_the_address_is_the_services(
+        account in prop_oneof!["\\PC{1,40}", "[a-z0-9.:/@#?%\\\\-]{1,30}"],
+        host in prop_oneof!["", "\\PC{1,40}", "[a-z0-9.:/@#?%\\\\-]{1,30}"],
+        region in "us|eu|ca|au|xx",
+    ) {
+        let connector = read("a.toml", TALKDESK).unwrap().connector;
+        let mut raw = RawForm { name: "Desk".into(), ..RawForm::default() };
+        for (field, value) in
+            [("client_id", "id"), ("client_secret", "secret"), ("account_name", &*account), ("region", &*region), ("api_host", &*host)]
+        {
+            raw.fields.insert(FieldId::new(field).unwrap(), value.into());
+        }
+        if let Ok(input) = parse(&connector, &raw, None) {
+            let url = connector.token_url(&input.values).unwrap();
+            let (label, rest) = url.host_str().unwrap().split_once('.').unwrap();
+            prop_assert!(!label.is_empty() && rest.starts_with("talkdeskid."), "{url}");
+            prop_assert_eq!((url.scheme(), url.path(), url.port(), url.username()), ("https", "/oauth/token", None, ""));
+        }
+    }
 }
