@@ -1,34 +1,27 @@
-//! The figures of `docs/performance.md` on checking who calls: an API key, a session, and beside them a row read
-//! through sqlx without anything of Keytile, because that is what a check would cost at least if nothing were
-//! remembered. CPU time is that of all threads of the process, read from the kernel.
-//!
-//! Run it with `scripts/bench`.
+//! What it costs to check who calls: an API key, a session, and beside them a row read through sqlx without anything of
+//! Keytile, because that is what a check would cost at least if nothing were remembered.
 
-use std::{error::Error, fs, hint::black_box, path::Path, sync::Arc, time::Duration};
+use std::{hint::black_box, path::Path, sync::Arc, time::Duration};
 
-use clap::Parser;
 use keytile::{
     app::{App, Overrides},
-    config::Config,
     crypto::{hash, random},
     domain::{
         api_key::ApiKeyText,
         time::{Clock, SystemClock},
     },
-    service::{
-        Service,
-        accounts::{RawSetUp, SetUpOutcome},
-        caller::{Caller, Origin},
-        key_check::KeyCheck,
-        sessions::SessionState,
-    },
+    service::{Service, caller::Origin, key_check::KeyCheck, sessions::SessionState},
     store::lookups,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use super::{
+    Outcome, cpu_time,
+    filled::{administrator, config},
+    spread,
+};
 
 const ROUNDS: usize = 9;
 /// How often a round checks what is remembered.
@@ -36,72 +29,56 @@ const WARM: usize = 200_000;
 /// How often a round checks what is not; each time it is another key or session.
 const COLD: usize = 1_000;
 
-#[derive(Parser)]
-struct Arguments {
-    #[command(flatten)]
-    config: Config,
-    /// Cargo passes this to every benchmark.
-    #[arg(long)]
-    bench: bool,
-}
-
-fn main() -> Outcome<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure())
-}
-
-async fn measure() -> Outcome<()> {
+/// Measures what is remembered and what is not.
+pub(super) async fn figures() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
-    let arguments = ["keytile", "--listen=127.0.0.1:0", &format!("--data-dir={}", folder.path().display())];
-    let config = Arguments::parse_from(arguments).config;
-    let app = App::build(&config, Arc::new(SystemClock), Overrides::default()).await?;
+    let app = App::build(&config(folder.path(), &[]), Arc::new(SystemClock), Overrides::default()).await?;
     let service = app.service();
-    let (cookie, owner) = administrator(service).await?;
+    let (cookie, ana) = administrator(service).await?;
+    let owner = ana.user().ok_or("an account")?;
     let (sessions, keys) = fill(folder.path(), owner, ROUNDS * COLD + 1).await?;
     let options = SqliteConnectOptions::new().filename(folder.path().join("keytile.db")).read_only(true);
     let pool = SqlitePool::connect_with(options).await?;
     let mut figures: [Vec<f64>; 5] = Default::default();
     for round in 0..ROUNDS {
         let cold = round * COLD + 1..(round + 1) * COLD + 1;
-        let began = cpu_time()?;
+        let began = cpu_time("self")?;
         for _ in 0..WARM {
             check_key(service, &keys[0]).await?;
         }
         figures[0].push(since(began, WARM)? * 1e3);
-        let began = cpu_time()?;
+        let began = cpu_time("self")?;
         for key in &keys[cold.clone()] {
             check_key(service, key).await?;
         }
         figures[1].push(since(began, COLD)?);
-        let began = cpu_time()?;
+        let began = cpu_time("self")?;
         for _ in 0..WARM {
             check_session(service, &cookie).await?;
         }
         figures[2].push(since(began, WARM)?);
-        let began = cpu_time()?;
+        let began = cpu_time("self")?;
         for session in &sessions[cold.clone()] {
             check_session(service, session).await?;
         }
         figures[3].push(since(began, COLD)?);
         let hashes: Vec<[u8; 32]> = sessions[cold].iter().map(hash::session_hash).collect();
-        let began = cpu_time()?;
+        let began = cpu_time("self")?;
         for hash in &hashes {
             black_box(sqlx::query(lookups::SESSION).bind(&hash[..]).fetch_one(&pool).await?);
         }
         figures[4].push(since(began, COLD)?);
     }
     let names = [
-        ("API key check, CPU time, remembered", "ns", "1,000 ns"),
-        ("API key check, CPU time, first time", "µs", ""),
-        ("session check, CPU time, remembered", "µs", "150 µs"),
-        ("session check, CPU time, first time", "µs", ""),
-        ("for comparison: the row of a session, read through sqlx alone", "µs", ""),
+        ("API key check, CPU time, remembered", " ns", "1,000 ns"),
+        ("API key check, CPU time, first time", " µs", ""),
+        ("session check, CPU time, remembered", " µs", "150 µs"),
+        ("session check, CPU time, first time", " µs", ""),
+        ("for comparison: the row of a session, read through sqlx alone", " µs", ""),
     ];
-    println!("| figure | measured | limit |\n| --- | --- | --- |");
     for ((name, unit, limit), mut values) in names.into_iter().zip(figures) {
-        values.sort_by(f64::total_cmp);
         let digits = if values[0] < 10.0 { 1 } else { 0 };
-        let [least, middle, most] = [0, ROUNDS / 2, ROUNDS - 1].map(|index| format!("{:.digits$}", values[index]));
-        println!("| {name} | {middle} {unit} ({least} to {most}) | {limit} |");
+        spread(name, &mut values, digits, unit, limit);
     }
     pool.close().await;
     service.close().await;
@@ -125,21 +102,6 @@ async fn check_session(service: &Service, cookie: &SecretString) -> Outcome<()> 
             Ok(())
         }
         _ => Err("no live session".into()),
-    }
-}
-
-/// The first administrator: what the cookie holds, and the account.
-async fn administrator(service: &Service) -> Outcome<(SecretString, Uuid)> {
-    let token = service.setup_token().await?.ok_or("there is an account already")?;
-    let password = SecretString::from("kiln glaze 77 Tuesday teapot");
-    let raw = RawSetUp { email: "ana@example.com".into(), name: "Ana".into(), password };
-    let nobody = Caller::nobody("", Origin::default());
-    let SetUpOutcome::Done(cookie) = service.set_up(&nobody, token.expose_secret(), &raw, "").await? else {
-        return Err("no administrator was made".into());
-    };
-    match service.resume_session(cookie.expose_secret()).await? {
-        SessionState::Live(session) => Ok((cookie, session.person.id)),
-        _ => Err("nobody is signed in".into()),
     }
 }
 
@@ -170,17 +132,7 @@ async fn fill(folder: &Path, owner: Uuid, count: usize) -> Outcome<(Vec<SecretSt
     Ok((sessions, keys))
 }
 
-/// CPU time of all threads of this process.
-fn cpu_time() -> Outcome<Duration> {
-    let mut nanos = 0;
-    for task in fs::read_dir("/proc/self/task")? {
-        let text = fs::read_to_string(task?.path().join("schedstat"))?;
-        nanos += text.split_whitespace().next().ok_or("no time")?.parse::<u64>()?;
-    }
-    Ok(Duration::from_nanos(nanos))
-}
-
-/// Microseconds of CPU time for each of so many since then.
+/// Microseconds of CPU time of this process for each of so many since then.
 fn since(began: Duration, count: usize) -> Outcome<f64> {
-    Ok((cpu_time()? - began).as_secs_f64() * 1e6 / count as f64)
+    Ok((cpu_time("self")? - began).as_secs_f64() * 1e6 / count as f64)
 }

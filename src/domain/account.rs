@@ -102,9 +102,10 @@ impl Email {
     }
 }
 
-/// The key by which addresses are compared: see [`Email::key`].
+/// The key by which addresses are compared: see [`Email::key`]. That of what is no address is nobody's, and is text that
+/// every database takes, which PostgreSQL does not do with a NUL.
 pub fn email_key(text: &str) -> String {
-    super::naming::name_key(text.trim())
+    super::naming::name_key(text.trim()).replace('\0', "\u{fffd}")
 }
 
 #[cfg(test)]

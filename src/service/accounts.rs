@@ -9,6 +9,7 @@ use super::{
     audit::target,
     caller::{Caller, Person},
     hashing::HashingPool,
+    sign_in::SignedInCookies,
 };
 use crate::{
     crypto::{
@@ -24,7 +25,7 @@ use crate::{
         password::NewPassword,
         session::{SessionStage, SignInMethod},
     },
-    store::{NewUser, UserInsert},
+    store::{FIRST_VERSION, NewUser, RestsOn, UserInsert},
 };
 
 /// What passwords are hashed with.
@@ -57,7 +58,7 @@ pub struct RawSetUp {
 /// How a set-up ended.
 pub enum SetUpOutcome {
     /// Done; what the cookie of the first administrator's session has to hold.
-    Done(SecretString),
+    Done(SignedInCookies),
     /// Fields are wrong: `email`, `name` or `password`.
     Invalid(Vec<FieldError>),
     /// There is an account already, or the link is not the one that was printed.
@@ -118,8 +119,10 @@ impl Service {
             return Ok(SetUpOutcome::Void);
         }
         self.0.epoch.forget();
-        let cookie = self.start_session(caller, &person, SessionStage::SignedIn, SignInMethod::Link, agent, None).await?;
-        Ok(SetUpOutcome::Done(cookie))
+        let (stage, rests_on) = (SessionStage::SignedIn, RestsOn::Account { version: FIRST_VERSION, before: None });
+        let started = self.start_session(caller, &person, stage, SignInMethod::Link, agent, rests_on).await?;
+        let Some(session) = started else { return Ok(SetUpOutcome::Void) };
+        Ok(SetUpOutcome::Done(SignedInCookies { session, device: self.device_cookie(person.id, None) }))
     }
 
     /// The hash of a password that somebody chose, if they may. `about` is what everybody may know of them.

@@ -40,6 +40,7 @@ mod verify;
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -154,6 +155,15 @@ pub struct Overview {
 pub const OVERVIEW_LIMIT: i64 = 20;
 
 impl Service {
+    /// Does work to its end even when whoever asked for it goes away, so that what was begun is recorded and a lost
+    /// connection does not leave it open whether it was done.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        self.0.tasks.spawn(work.in_current_span()).await.map_err(|_| ServiceError::Interrupted)?
+    }
+
     /// Puts the service together. Fails when the keyring does not fit the database.
     pub async fn new(
         store: Store,

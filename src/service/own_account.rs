@@ -127,10 +127,22 @@ impl Service {
         code: Option<&SecretString>,
         action: AuditAction,
     ) -> Result<Proof, ServiceError> {
+        let (service, present, origin, typed, code) = (self.clone(), present.clone(), origin.clone(), typed.clone(), code.cloned());
+        self.to_its_end(async move { service.try_proof(&present, &origin, &typed, code.as_ref(), action).await }).await
+    }
+
+    async fn try_proof(
+        &self,
+        present: &Session,
+        origin: &Origin,
+        typed: &SecretString,
+        code: Option<&SecretString>,
+        action: AuditAction,
+    ) -> Result<Proof, ServiceError> {
         let person = &present.person;
         let caller = Caller::person(person.clone(), origin.clone());
         let Some(stored) = self.0.store.password(person.id).await? else { return Ok(Proof::Void) };
-        let counted = [Counted::OwnPassword(person.id)];
+        let counted = [Counted::OwnPassword(present.id)];
         if let Some(wait) = self.wait(&counted).await? {
             return Ok(Proof::Limited(wait));
         }

@@ -22,7 +22,7 @@ use crate::{
         session::{SessionStage, SignInMethod},
         time::Timestamp,
     },
-    store::{NewPasswordLink, UserRow},
+    store::{NewPasswordLink, RestsOn, UserRow},
 };
 
 /// How long a link can be used.
@@ -75,6 +75,8 @@ pub enum PasswordChoice {
     Done {
         /// What the cookie of the session has to hold.
         cookie: SecretString,
+        /// What the device cookie has to hold, unless the code is missing.
+        device: Option<SecretString>,
         /// The code of the second factor is still missing.
         needs_code: bool,
     },
@@ -140,14 +142,17 @@ impl Service {
         let audit = self
             .done(&by, AuditAction::ChangePassword, target(TargetKind::User, person.id, &person.email))
             .saying("with a link; all sessions ended");
-        if !self.0.store.use_password_link(&link, person.id, self.now(), &phc, &audit).await? {
+        let Some(version) = self.0.store.use_password_link(&link, person.id, self.now(), &phc, &audit).await? else {
             return Ok(PasswordChoice::Void);
-        }
+        };
         self.0.epoch.forget();
         let needs_code = user.has_second_factor;
         let stage = if needs_code { SessionStage::SecondFactor } else { SessionStage::SignedIn };
-        let cookie = self.start_session(caller, &person, stage, SignInMethod::Link, agent, before).await?;
-        Ok(PasswordChoice::Done { cookie, needs_code })
+        let rests_on = RestsOn::Account { version, before: before.map(Session::hash) };
+        let started = self.start_session(caller, &person, stage, SignInMethod::Link, agent, rests_on).await?;
+        let Some(cookie) = started else { return Ok(PasswordChoice::Void) };
+        let device = (!needs_code).then(|| self.device_cookie(person.id, None));
+        Ok(PasswordChoice::Done { cookie, device, needs_code })
     }
 
     /// A new link of a person, and what is stored of it.

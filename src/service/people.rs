@@ -245,12 +245,13 @@ impl Service {
         self.change_person(caller, user.id, user.version, &raw).await
     }
 
-    /// Disables a person: nothing of theirs works any more, neither sessions nor API keys nor a link.
+    /// Disables a person: nothing of theirs works any more, neither sessions nor API keys nor a link, and nothing of it does
+    /// again when they are enabled.
     pub async fn disable_person(&self, caller: &Caller, id: UserId) -> Result<PersonState, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "disable a person").await? else {
             return Ok(PersonState::NotFound);
         };
-        let changed = self.0.store.disable_user(id, &self.done(caller, AuditAction::DisableUser, person)).await?;
+        let changed = self.0.store.disable_user(id, self.now(), &self.done(caller, AuditAction::DisableUser, person)).await?;
         self.0.epoch.forget();
         Ok(match changed {
             StateChange::Changed | StateChange::Unchanged => PersonState::Done,

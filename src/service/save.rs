@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
@@ -68,8 +67,7 @@ impl Service {
         observer: Arc<dyn StageObserver>,
     ) -> Result<SaveOutcome, ServiceError> {
         let service = self.clone();
-        let work = async move { service.save(&caller, &connector, draft, &raw, &*observer).await };
-        self.0.tasks.spawn(work.in_current_span()).await.map_err(|_| ServiceError::Interrupted)?
+        self.to_its_end(async move { service.save(&caller, &connector, draft, &raw, &*observer).await }).await
     }
 
     async fn save(
@@ -131,6 +129,13 @@ impl Service {
             }
             CredentialInsert::AlreadySaved(credential) => Ok(SaveOutcome::Saved(credential)),
             CredentialInsert::NameTaken => self.name_taken(owner, connector, raw, form).await,
+            CredentialInsert::NotAllowed => {
+                let detail = "adding a credential: the account was disabled or its role changed meanwhile";
+                let about = target(TargetKind::Credential, id, input.name.as_str());
+                let audit = self.audit(caller, AuditAction::AddCredential, about, AuditOutcome::Refused, detail);
+                self.0.store.record(&audit).await?;
+                Err(ServiceError::Refused(Permission::MakeCredentials))
+            }
         }
     }
 

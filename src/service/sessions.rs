@@ -22,7 +22,7 @@ use crate::{
         sign_in_limit::COUNTED,
         time::Timestamp,
     },
-    store::{ExpiredSessions, ListedSession, NewSession, SessionRow},
+    store::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow},
 };
 
 /// How long a session lives that nobody uses.
@@ -65,6 +65,13 @@ pub enum SessionState {
     None,
 }
 
+impl Session {
+    /// What names its row.
+    pub(super) const fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+}
+
 impl Service {
     /// What this cookie stands for.
     pub async fn resume_session(&self, cookie: &str) -> Result<SessionState, ServiceError> {
@@ -101,8 +108,8 @@ impl Service {
         })
     }
 
-    /// Starts a session of an account in place of the one before it: answers what its cookie has to hold.
-    /// The caller of this has made sure that it is this person.
+    /// Starts a session of an account in place of the one before it: answers what its cookie has to hold. The caller of
+    /// this has made sure that it is this person; `None` if what that rests on was changed meanwhile.
     pub(super) async fn start_session(
         &self,
         caller: &Caller,
@@ -110,8 +117,8 @@ impl Service {
         stage: SessionStage,
         method: SignInMethod,
         agent: &str,
-        before: Option<&Session>,
-    ) -> Result<SecretString, ServiceError> {
+        rests_on: RestsOn<'_>,
+    ) -> Result<Option<SecretString>, ServiceError> {
         let (cookie, session) = self.new_session(&caller.origin, owner.id, stage, method, agent);
         let signed_in = Caller::person(owner.clone(), caller.origin.clone());
         let detail = match (method, stage) {
@@ -121,9 +128,12 @@ impl Service {
             (SignInMethod::Link, _) => "with a link",
         };
         let audit = self.done(&signed_in, AuditAction::SignIn, target(TargetKind::User, owner.id, &owner.email)).saying(detail);
-        self.0.store.start_session(&session, before.map(|session| &session.hash), &audit).await?;
+        let started = self.0.store.start_session(&session, rests_on, &audit).await?;
         self.0.epoch.forget();
-        Ok(cookie)
+        if !started {
+            tracing::warn!(user = %owner.id, "a sign-in was given up: its account was changed meanwhile");
+        }
+        Ok(started.then_some(cookie))
     }
 
     /// A session that is still to be stored, and what its cookie has to hold.

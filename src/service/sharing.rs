@@ -17,6 +17,8 @@ use crate::{
 
 /// How many people and groups are offered to share with; any other can be typed.
 const OFFERS: i64 = 500;
+/// The most people and groups that one credential is shared with: as many as its page lists.
+const SHARES_MAX: usize = 1_000;
 /// What managing a credential's shares is called where it is refused.
 const WANTED: &str = "sharing a credential";
 
@@ -115,6 +117,10 @@ impl Service {
                 None => return Ok(nobody()),
             },
         };
+        if self.0.store.shares_of(id).await?.len() >= SHARES_MAX {
+            let words = format!("This is shared with {SHARES_MAX} already. Put people into a group and share it with that.");
+            return Ok(SharingOutcome::Invalid(words));
+        }
         let detail = format!("{} for {name}", access.as_str());
         let audit = self.audit(caller, AuditAction::ShareCredential, about(&row), AuditOutcome::Done, detail);
         let new = NewShare { id: self.new_id(), credential: id, with, access };

@@ -25,10 +25,11 @@ use crate::{
         password::Password,
         session::{SessionStage, SignInMethod},
     },
-    store::UserToSignIn,
+    store::{RestsOn, UserToSignIn},
 };
 
 /// Who signs in, as far as that was typed.
+#[derive(Clone)]
 pub struct RawSignIn {
     /// The e-mail address.
     pub email: String,
@@ -63,7 +64,7 @@ pub enum SignInOutcome {
     Wrong,
     /// Nothing is tried for so long, after too many failures.
     Limited(Duration),
-    /// Too many passwords are being checked; in a moment it works.
+    /// Too many passwords are being checked, or the account was changed at this moment; tried again, it is told.
     Busy,
 }
 
@@ -81,8 +82,25 @@ pub(super) enum PasswordAnswer {
 }
 
 impl Service {
-    /// Signs somebody in with a password, in place of the session before.
+    /// Signs somebody in with a password, in place of the session before. Whoever hangs up meanwhile is counted and
+    /// recorded all the same.
     pub async fn sign_in(
+        &self,
+        visitor: &Caller,
+        raw: &RawSignIn,
+        browser: Browser<'_>,
+        before: Option<&Session>,
+    ) -> Result<SignInOutcome, ServiceError> {
+        let (service, visitor, raw, before) = (self.clone(), visitor.clone(), raw.clone(), before.cloned());
+        let (agent, device) = (browser.agent.to_owned(), browser.device.map(str::to_owned));
+        let work = async move {
+            let browser = Browser { agent: &agent, device: device.as_deref() };
+            service.try_password(&visitor, &raw, browser, before.as_ref()).await
+        };
+        self.to_its_end(work).await
+    }
+
+    async fn try_password(
         &self,
         visitor: &Caller,
         raw: &RawSignIn,
@@ -127,7 +145,9 @@ impl Service {
         }
         let person = Person { id: user.id, email: user.email.clone(), name: user.name.clone(), role: user.role };
         let stage = if user.has_second_factor { SessionStage::SecondFactor } else { SessionStage::SignedIn };
-        let session = self.start_session(visitor, &person, stage, SignInMethod::Password, browser.agent, before).await?;
+        let rests_on = RestsOn::Account { version: user.version, before: before.map(Session::hash) };
+        let started = self.start_session(visitor, &person, stage, SignInMethod::Password, browser.agent, rests_on).await?;
+        let Some(session) = started else { return Ok(SignInOutcome::Busy) };
         Ok(match stage {
             SessionStage::SecondFactor => SignInOutcome::CodeNeeded(session),
             SessionStage::SignedIn => {
@@ -140,6 +160,22 @@ impl Service {
     /// Goes on with a sign-in whose password was right: takes a code of the second factor, or a recovery code. The
     /// session that was waiting for it ends.
     pub async fn sign_in_with_code(
+        &self,
+        visitor: &Caller,
+        waiting: &Session,
+        code: &SecretString,
+        browser: Browser<'_>,
+    ) -> Result<SignInOutcome, ServiceError> {
+        let (service, visitor, waiting, code) = (self.clone(), visitor.clone(), waiting.clone(), code.clone());
+        let (agent, device) = (browser.agent.to_owned(), browser.device.map(str::to_owned));
+        let work = async move {
+            let browser = Browser { agent: &agent, device: device.as_deref() };
+            service.try_code(&visitor, &waiting, &code, browser).await
+        };
+        self.to_its_end(work).await
+    }
+
+    async fn try_code(
         &self,
         visitor: &Caller,
         waiting: &Session,
@@ -164,7 +200,9 @@ impl Service {
         }
         self.succeeded(attempt).await?;
         let stage = SessionStage::SignedIn;
-        let session = self.start_session(visitor, person, stage, waiting.method, browser.agent, Some(waiting)).await?;
+        let rests_on = RestsOn::Waiting(waiting.hash());
+        let started = self.start_session(visitor, person, stage, waiting.method, browser.agent, rests_on).await?;
+        let Some(session) = started else { return Ok(SignInOutcome::Busy) };
         Ok(SignInOutcome::Done(SignedInCookies { session, device: self.device_cookie(person.id, device) }))
     }
 

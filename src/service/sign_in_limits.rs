@@ -5,6 +5,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use uuid::Uuid;
+
 use super::{Service, ServiceError, audit::target, caller::Caller, devices::Device};
 use crate::{
     domain::{
@@ -31,8 +33,9 @@ pub(super) enum Counted<'a> {
     Device(UserId, Device),
     /// Codes of the second factor, from a browser that has signed in before or from any other.
     Code(UserId, Option<Device>),
-    /// The present password, asked for again of somebody who is signed in.
-    OwnPassword(UserId),
+    /// The present password, asked for again of somebody who is signed in, by the session: whoever found or stole one
+    /// does not keep its owner from changing the password in another.
+    OwnPassword(Uuid),
 }
 
 impl Counted<'_> {
@@ -132,7 +135,7 @@ impl Service {
             Counted::Device(user, device) => of(b"device", user.as_bytes(), device.id()),
             Counted::Code(user, None) => of(b"code", user.as_bytes(), b""),
             Counted::Code(user, Some(device)) => of(b"code", user.as_bytes(), device.id()),
-            Counted::OwnPassword(user) => of(b"own password", user.as_bytes(), b""),
+            Counted::OwnPassword(session) => of(b"own password", session.as_bytes(), b""),
         }
     }
 }

@@ -48,7 +48,14 @@ impl Service {
 
     /// Verifies a stored credential again and keeps what it finds. `None` when there is no such credential,
     /// for the caller, or its connector is no longer known.
+    ///
+    /// Runs to its end even when the caller goes away: what was tried is recorded.
     pub async fn test_credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
+        let (service, caller) = (self.clone(), caller.clone());
+        self.to_its_end(async move { service.test(&caller, id).await }).await
+    }
+
+    async fn test(&self, caller: &Caller, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
         let Some((_, row)) = self.managed(caller, id, "testing a credential").await? else { return Ok(None) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
         let values = self.open_values(&row.summary, &row.secret)?;

@@ -13,7 +13,7 @@ use super::{
 use crate::domain::{
     account::{Role, UserId, UserState},
     api_key::{ApiKeyId, Scopes},
-    audit::Audit,
+    audit::{Audit, AuditAction, AuditTarget, TargetKind},
     naming::Name,
     resource::{ResourceId, ResourceKind},
     time::Timestamp,
@@ -104,6 +104,20 @@ pub struct ApiKeyResource {
     pub kind: ResourceKind,
     /// Its name.
     pub name: String,
+}
+
+/// Revokes the API keys of an account: the account, the time.
+pub(super) const REVOKE_KEYS: &str = "UPDATE api_keys SET revoked_at = $2 WHERE owner = $1 AND revoked_at IS NULL";
+
+/// The events of API keys that are revoked with something that happens to their owner.
+pub(super) fn revoked_keys<'a>(audit: &Audit<'a>, keys: &[(ApiKeyId, String)], why: &str) -> Vec<Audit<'a>> {
+    let revoked = |(id, name): &(ApiKeyId, String)| {
+        let mut audit = audit.clone().saying(why.to_owned());
+        audit.event.action = AuditAction::RevokeKey;
+        audit.event.target = Some(AuditTarget { kind: TargetKind::ApiKey, id: *id, name: name.clone() });
+        audit
+    };
+    keys.iter().map(revoked).collect()
 }
 
 impl Store {

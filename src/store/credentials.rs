@@ -72,6 +72,8 @@ pub enum CredentialInsert {
     NameTaken,
     /// The same draft has already been saved as this credential.
     AlreadySaved(CredentialId),
+    /// The account of the owner is disabled, or its role may not own credentials any more.
+    NotAllowed,
 }
 
 /// What came of deleting a credential.
@@ -134,6 +136,10 @@ impl Store {
     /// The draft is claimed first, so that of several submissions of one form, one stores the
     /// credential and the others learn of it.
     pub async fn insert_credential(&self, new: &NewCredential<'_>, audit: &Audit<'_>) -> Result<CredentialInsert, StoreError> {
+        // Sets nothing, but keeps role and state of the owner as they are until the transaction ends: a verification
+        // takes its time, in which an administrator may have stopped whoever asked for it.
+        const OWNER: &str =
+            "UPDATE users SET version = version WHERE id = $1 AND state = 'active' AND role IN ('administrator', 'editor')";
         const CLAIM: &str = "UPDATE drafts SET credential = $1, sealed = NULL WHERE id = $2 AND owner = $3 AND credential IS NULL";
         const CLAIMED: &str = "SELECT credential FROM drafts WHERE id = $1 AND owner = $2 AND credential IS NOT NULL";
         const CREDENTIAL: &str = "INSERT INTO credentials (id, connector, owner, name, name_key, description, search_key, fingerprint,
@@ -145,6 +151,9 @@ impl Store {
         let key = new.name.key();
         let search_key = format!("{key}\n{}", name_key(new.description.as_str()));
         transaction!(self, transaction => {
+            if sqlx::query(OWNER).bind(new.owner).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(CredentialInsert::NotAllowed);
+            }
             if let Some(draft) = &new.draft {
                 let claim = sqlx::query(CLAIM).bind(new.id).bind(draft.id).bind(draft.owner);
                 if claim.execute(&mut *transaction).await?.rows_affected() == 0 {

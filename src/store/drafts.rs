@@ -58,8 +58,11 @@ pub enum DraftState {
     SavedAs(CredentialId),
 }
 
+/// The most open drafts that are kept of one person before another is added: more windows than anybody has open.
+const DRAFTS_MAX: i64 = 20;
+
 impl Store {
-    /// Stores a draft, or replaces it. False, with nothing changed, if the draft of this id belongs to
+    /// Stores a draft, or replaces it; of the open ones of a person the newest [`DRAFTS_MAX`] are kept. False, with nothing changed, if the draft of this id belongs to
     /// somebody else or another connector or is already saved, or if its owner is gone.
     pub async fn put_draft(&self, draft: &NewDraft) -> Result<bool, StoreError> {
         const UPSERT: &str = "INSERT INTO drafts (id, owner, connector, sealed, version, updated_at, expires_at)
@@ -67,7 +70,10 @@ impl Store {
             ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, version = excluded.version,
                 updated_at = excluded.updated_at, expires_at = excluded.expires_at
             WHERE drafts.owner = excluded.owner AND drafts.connector = excluded.connector AND drafts.credential IS NULL";
+        const OLDEST: &str = "DELETE FROM drafts WHERE owner = $1 AND credential IS NULL AND id IN
+            (SELECT id FROM drafts WHERE owner = $1 AND credential IS NULL ORDER BY updated_at DESC LIMIT 1000 OFFSET $2)";
         let result = writing!(self, pool => {
+            sqlx::query(OLDEST).bind(draft.owner).bind(DRAFTS_MAX).execute(pool).await?;
             let upsert = sqlx::query(UPSERT)
                 .bind(draft.id)
                 .bind(draft.owner)

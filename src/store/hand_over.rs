@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     access_epoch::bump_access_epoch,
+    api_keys::{REVOKE_KEYS, revoked_keys},
     audit::append_audit,
     database::{reading, transaction},
     lookups,
@@ -129,7 +130,6 @@ impl Store {
         // Who owns a credential needs no share of it.
         const SHARES: &str =
             "DELETE FROM credential_shares WHERE person = $1 AND credential IN (SELECT id FROM credentials WHERE owner = $1)";
-        const REVOKE: &str = "UPDATE api_keys SET revoked_at = $2 WHERE owner = $1 AND revoked_at IS NULL";
         let (from, to) = (order.from, order.to);
         transaction!(self, transaction => {
             let receiver: Option<(String, String)> = sqlx::query_as(RECEIVER).bind(to).fetch_optional(&mut *transaction).await?;
@@ -166,7 +166,7 @@ impl Store {
                 }
             }
             sqlx::query(SHARES).bind(to).execute(&mut *transaction).await?;
-            sqlx::query(REVOKE).bind(from).bind(order.at.as_millis()).execute(&mut *transaction).await?;
+            sqlx::query(REVOKE_KEYS).bind(from).bind(order.at.as_millis()).execute(&mut *transaction).await?;
             bump_access_epoch!(transaction);
             let renamed: Vec<Renamed> = renamed.into_iter().map(|((_, name), _)| name).collect();
             for event in events(audit, order, &owned, [&credentials, &resources], &keys, &renamed) {
@@ -230,9 +230,6 @@ fn events<'a>(
             events.push(event(AuditAction::HandOver, kind, thing.id, &thing.name, format!("to {}{name}", order.to_email)));
         }
     }
-    let revoked = |(id, name): &(Uuid, String)| {
-        event(AuditAction::RevokeKey, TargetKind::ApiKey, *id, name, "its owner handed everything over".to_owned())
-    };
-    events.extend(keys.iter().map(revoked));
+    events.extend(revoked_keys(audit, keys, "its owner handed everything over"));
     events
 }

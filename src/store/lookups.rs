@@ -103,7 +103,7 @@ pub const SHARES_OF_GROUP: &str = "SELECT c.connector, c.name, s.access, u.email
     WHERE c.id = s.credential AND s.group_id = $1 ORDER BY s.connector, s.credential LIMIT $2";
 
 /// The account that somebody signs in to: the key of its e-mail address.
-pub const USER_TO_SIGN_IN: &str = "SELECT id, email, name, role, state, password,
+pub const USER_TO_SIGN_IN: &str = "SELECT id, email, name, role, state, password, version,
     CAST(CASE WHEN second_factor IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_second_factor FROM users WHERE email_key = $1";
 
 /// The hash of the password of an account: its id.

@@ -43,10 +43,10 @@ pub use password_links::NewPasswordLink;
 pub use people::{StateChange, UserChange, UserChanged};
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
 pub use second_factor::SecondFactorRow;
-pub use sessions::{ExpiredSessions, ListedSession, NewSession, SessionRow};
+pub use sessions::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow};
 pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};
 pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
-pub use users::{NewUser, UserInsert, UserRow, UserToSignIn};
+pub use users::{FIRST_VERSION, NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};
 
 /// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.

@@ -87,7 +87,8 @@ impl Store {
     }
 
     /// Uses a link up and stores the hash of the password that was chosen with it; all sessions of the account end.
-    /// False, and nothing is changed, if it cannot be used any more or the account is disabled.
+    /// Answers the version of the account from now on; `None`, and nothing is changed, if the link cannot be used any more
+    /// or the account is disabled.
     pub async fn use_password_link(
         &self,
         link: &[u8; 32],
@@ -95,22 +96,22 @@ impl Store {
         now: Timestamp,
         password: &str,
         audit: &Audit<'_>,
-    ) -> Result<bool, StoreError> {
-        const PASSWORD: &str = "UPDATE users SET password = $2, version = version + 1 WHERE id = $1 AND state = 'active'";
+    ) -> Result<Option<i64>, StoreError> {
+        const PASSWORD: &str =
+            "UPDATE users SET password = $2, version = version + 1 WHERE id = $1 AND state = 'active' RETURNING version";
         const USE: &str = "DELETE FROM password_links WHERE owner = $1 AND hash = $2 AND expires_at > $3";
         transaction!(self, transaction => {
-            if sqlx::query(PASSWORD).bind(owner).bind(password).execute(&mut *transaction).await?.rows_affected() == 0 {
-                return Ok(false);
-            }
+            let version = sqlx::query_scalar(PASSWORD).bind(owner).bind(password).fetch_optional(&mut *transaction).await?;
+            let Some(version) = version else { return Ok(None) };
             end_all_sessions!(transaction, owner);
             let used = sqlx::query(USE).bind(owner).bind(&link[..]).bind(now.as_millis());
             if used.execute(&mut *transaction).await?.rows_affected() == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             bump_access_epoch!(transaction);
             append_audit!(transaction, audit);
             transaction.commit().await?;
-            Ok(true)
+            Ok(Some(version))
         })
     }
 

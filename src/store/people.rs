@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError, UserRow,
     access_epoch::bump_access_epoch,
+    api_keys::{REVOKE_KEYS, revoked_keys},
     audit::append_audit,
     credentials::like_pattern,
     database::{reading, transaction},
@@ -16,6 +17,7 @@ use crate::domain::{
     account::{Email, Role, UserId},
     audit::Audit,
     naming::Name,
+    time::Timestamp,
 };
 
 /// What an account is to be like from now on.
@@ -139,8 +141,9 @@ impl Store {
         }
     }
 
-    /// Disables an account: its sessions end and its link is void. Its API keys are judged by its state.
-    pub async fn disable_user(&self, id: UserId, audit: &Audit<'_>) -> Result<StateChange, StoreError> {
+    /// Disables an account: its sessions end, its link is void and its API keys are revoked, each with an event of its own,
+    /// so that none of them is back when the account is enabled again.
+    pub async fn disable_user(&self, id: UserId, now: Timestamp, audit: &Audit<'_>) -> Result<StateChange, StoreError> {
         const DISABLE: &str = "UPDATE users SET state = 'disabled', version = version + 1 WHERE id = $1 AND state = 'active'";
         const LINK: &str = "DELETE FROM password_links WHERE owner = $1";
         transaction!(self, transaction => {
@@ -152,6 +155,11 @@ impl Store {
             bump_access_epoch!(transaction);
             if !has_administrator!(transaction) {
                 return Ok(StateChange::LastAdministrator);
+            }
+            let keys: Vec<(Uuid, String)> = sqlx::query_as(lookups::KEYS_OF_OWNER).bind(id).fetch_all(&mut *transaction).await?;
+            sqlx::query(REVOKE_KEYS).bind(id).bind(now.as_millis()).execute(&mut *transaction).await?;
+            for revoked in revoked_keys(audit, &keys, "its owner was disabled") {
+                append_audit!(transaction, &revoked);
             }
             append_audit!(transaction, audit);
             transaction.commit().await?;

@@ -88,6 +88,20 @@ pub struct ListedSession {
     pub expires_at: Timestamp,
 }
 
+/// What a sign-in rests on: what was looked at to let somebody in, and must not have changed until they are.
+#[derive(Debug, Clone, Copy)]
+pub enum RestsOn<'a> {
+    /// An account, as it was at this version.
+    Account {
+        /// The version.
+        version: i64,
+        /// The hash of the session before this one, which ends.
+        before: Option<&'a [u8; 32]>,
+    },
+    /// The session of this hash, which was waiting for a code, and ends. What voids the password before it ends it too.
+    Waiting(&'a [u8; 32]),
+}
+
 /// Stores a session within a transaction.
 macro_rules! insert_session {
     ($transaction:expr, $session:expr) => {{
@@ -110,30 +124,44 @@ macro_rules! insert_session {
 }
 pub(super) use insert_session;
 
+/// The most sessions of one account; the oldest makes room for a new one.
+const SESSIONS_MAX: i64 = 100;
+
 impl Store {
-    /// Stores the session of a sign-in, in place of the one before it, and when the account was last signed
-    /// in with. A new session has a new id and a new cookie; `before` is the hash of the one it replaces.
-    pub async fn start_session(
-        &self,
-        session: &NewSession,
-        before: Option<&[u8; 32]>,
-        audit: &Audit<'_>,
-    ) -> Result<(), StoreError> {
+    /// Stores the session of a sign-in, in place of the one before it, and when the account was last signed in with. Of
+    /// the sessions of an account the newest [`SESSIONS_MAX`] are kept. False, with nothing changed, if what the sign-in
+    /// rests on is not so any more: a password that was reset while it was being checked lets nobody in.
+    pub async fn start_session(&self, session: &NewSession, rests_on: RestsOn<'_>, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const END: &str = "DELETE FROM sessions WHERE hash = $1";
-        const SIGNED_IN: &str = "UPDATE users SET signed_in_at = $2 WHERE id = $1";
+        const ACCOUNT: &str = "UPDATE users SET signed_in_at = COALESCE($2, signed_in_at)
+            WHERE id = $1 AND state = 'active' AND version = COALESCE($3, version)";
+        const OLDEST: &str = "DELETE FROM sessions WHERE owner = $1 AND hash IN
+            (SELECT hash FROM sessions WHERE owner = $1 ORDER BY created_at DESC LIMIT 1000 OFFSET $2)";
+        let signed_in_at = (session.stage == SessionStage::SignedIn).then_some(session.created_at.as_millis());
+        let (version, before, must_end) = match rests_on {
+            RestsOn::Account { version, before } => (Some(version), before, false),
+            RestsOn::Waiting(hash) => (None, Some(hash), true),
+        };
         transaction!(self, transaction => {
-            if session.stage == SessionStage::SignedIn {
-                let update = sqlx::query(SIGNED_IN).bind(session.owner).bind(session.created_at.as_millis());
-                update.execute(&mut *transaction).await?;
+            let account = sqlx::query(ACCOUNT).bind(session.owner).bind(signed_in_at).bind(version);
+            if account.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let mut ended = 0;
+            if let Some(before) = before {
+                ended = sqlx::query(END).bind(&before[..]).execute(&mut *transaction).await?.rows_affected();
+            }
+            if must_end && ended == 0 {
+                return Ok(false);
             }
             insert_session!(transaction, session);
-            if let Some(before) = before {
-                sqlx::query(END).bind(&before[..]).execute(&mut *transaction).await?;
+            ended += sqlx::query(OLDEST).bind(session.owner).bind(SESSIONS_MAX).execute(&mut *transaction).await?.rows_affected();
+            if ended > 0 {
                 bump_access_epoch!(transaction);
             }
             append_audit!(transaction, audit);
             transaction.commit().await?;
-            Ok(())
+            Ok(true)
         })
     }
 

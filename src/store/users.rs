@@ -77,7 +77,12 @@ pub struct UserToSignIn {
     pub password: Option<String>,
     /// Whether it has a second factor.
     pub has_second_factor: bool,
+    /// Counts its changes.
+    pub version: i64,
 }
+
+/// The version of an account that was just stored.
+pub const FIRST_VERSION: i64 = 1;
 
 /// What came of storing an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +194,8 @@ impl Store {
     /// link with which one could be chosen void, and stores the session that goes on. False if it was changed
     /// meanwhile.
     pub async fn change_password(&self, old: &str, new: &str, session: &NewSession, audit: &Audit<'_>) -> Result<bool, StoreError> {
-        const CHANGE: &str = "UPDATE users SET password = $3, version = version + 1 WHERE id = $1 AND password = $2";
+        const CHANGE: &str = "UPDATE users SET password = $3, version = version + 1
+            WHERE id = $1 AND password = $2 AND state = 'active'";
         const SESSIONS: &str = "DELETE FROM sessions WHERE owner = $1";
         const LINKS: &str = "DELETE FROM password_links WHERE owner = $1";
         transaction!(self, transaction => {
@@ -232,6 +238,7 @@ struct SignInRow {
     state: String,
     password: Option<String>,
     has_second_factor: i64,
+    version: i64,
 }
 
 impl TryFrom<SignInRow> for UserToSignIn {
@@ -247,6 +254,7 @@ impl TryFrom<SignInRow> for UserToSignIn {
             state: UserState::parse(&row.state).ok_or(wrong("state"))?,
             password: row.password,
             has_second_factor: row.has_second_factor != 0,
+            version: row.version,
         })
     }
 }

@@ -81,7 +81,7 @@ impl Visitor {
 /// Finds out who sends a request.
 pub(crate) async fn identify(State(state): State<WebState>, mut request: Request, next: Next) -> Result<Response, PageError> {
     let secure = is_secure(&state);
-    let cookie = COOKIE.read(request.headers(), secure).filter(|cookie| cookie.len() <= COOKIE_MAX).map(str::to_owned);
+    let cookie = session_cookie_of(&state, request.headers()).map(str::to_owned);
     let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let origin = Origin {
         address: request.extensions().get::<ClientAddress>().map(ToString::to_string).unwrap_or_default(),
@@ -111,6 +111,18 @@ pub(crate) async fn identify(State(state): State<WebState>, mut request: Request
     // For the page that is put around an error.
     response.extensions_mut().insert(visitor);
     Ok(response)
+}
+
+/// Looks again whom a cookie stands for, after something took its time: a session can end meanwhile.
+pub(crate) async fn look_again(state: &WebState, headers: &HeaderMap, visitor: &mut Visitor) -> Result<(), PageError> {
+    if let Some(cookie) = session_cookie_of(state, headers) {
+        visitor.state = state.service.resume_session(cookie).await?;
+    }
+    Ok(())
+}
+
+fn session_cookie_of<'a>(state: &WebState, headers: &'a HeaderMap) -> Option<&'a str> {
+    COOKIE.read(headers, is_secure(state)).filter(|cookie| cookie.len() <= COOKIE_MAX)
 }
 
 impl FromRequestParts<WebState> for Visitor {
@@ -209,7 +221,7 @@ pub(crate) fn with_next(address: &str, wanted: &str) -> String {
 pub(crate) fn own_page(wanted: &str) -> &str {
     let is_path = wanted.starts_with('/') && !wanted[1..].starts_with(['/', '\\']);
     let is_plain = wanted.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let leads_back = ["/sign-in", "/sign-out", "/setup", "/static/"].iter().any(|own| wanted.starts_with(own));
+    let leads_back = ["/sign-in", "/sign-out", "/setup", "/password", "/static/"].iter().any(|own| wanted.starts_with(own));
     if is_path && is_plain && !leads_back && wanted.len() <= 2_000 { wanted } else { "/" }
 }
 
@@ -268,6 +280,7 @@ mod tests {
             "/%0a\u{a0}",
             "/sign-in",
             "/sign-out",
+            "/password?token=planted",
             "/a\\b",
         ];
         for other in others {

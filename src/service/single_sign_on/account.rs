@@ -64,21 +64,21 @@ impl SignInRefusal {
 const TRIES: usize = 3;
 
 impl Service {
-    /// The account to sign in, made or brought up to date as the provider says; or why there is none. A refusal is
-    /// recorded.
+    /// The account to sign in and its version, made or brought up to date as the provider says; or why there is none. A
+    /// refusal is recorded.
     pub(super) async fn person_of(
         &self,
         visitor: &Caller,
         roles: &RoleRules,
         identity: &ExternalIdentity,
-    ) -> Result<Result<Person, SignInRefusal>, ServiceError> {
+    ) -> Result<Result<(Person, i64), SignInRefusal>, ServiceError> {
         let key = Identity { issuer: &identity.issuer, subject: &identity.subject };
         let role = roles.role_of(&identity.groups);
         for _ in 0..TRIES {
             let user = match self.0.store.user_of_identity(key).await? {
                 Some(user) => user,
                 None => match self.first_time(visitor, roles, role, identity).await? {
-                    First::Come(user) => return Ok(Ok(person(&user))),
+                    First::Come(user) => return Ok(Ok((person(&user), user.version))),
                     First::LookAgain => continue,
                     First::Refused(refusal, user) => {
                         self.0.store.record(&self.refusal(visitor, refusal, user.as_ref(), identity)).await?;
@@ -103,8 +103,8 @@ impl Service {
                     return Ok(Err(refusal));
                 }
             };
-            if let Some(person) = self.bring_up_to_date(visitor, &user, role, identity).await? {
-                return Ok(Ok(person));
+            if let Some(come) = self.bring_up_to_date(visitor, &user, role, identity).await? {
+                return Ok(Ok(come));
             }
         }
         Err(ServiceError::Interrupted)
@@ -127,6 +127,9 @@ impl Service {
             // Told before anything else is: whoever is at the provider under an address of their choice learns nothing
             // of the account, but that there is one, which they have to know to get help.
             Some(_) if !identity.email_verified => refused(SignInRefusal::AddressNotVerified, None),
+            // Accounts are kept apart by more than what makes two addresses one: `straße.example` and `strasse.example` count
+            // as the same here and are two domains, whose owners are two people.
+            Some(user) if !user.email.eq_ignore_ascii_case(email.as_str()) => refused(SignInRefusal::AddressNotVerified, None),
             Some(user) if user.state == UserState::Disabled => refused(SignInRefusal::Disabled, Some(user)),
             Some(user) if roles.decide() && role.is_none() => refused(SignInRefusal::NoRole, Some(user)),
             Some(user) => {
@@ -170,15 +173,15 @@ impl Service {
         user: &UserRow,
         role: Role,
         identity: &ExternalIdentity,
-    ) -> Result<Option<Person>, ServiceError> {
+    ) -> Result<Option<(Person, i64)>, ServiceError> {
         let (Ok(email), Ok(old_name)) = (Email::parse(&user.email), Name::parse(&user.name)) else {
-            return Ok(Some(person(user)));
+            return Ok(Some((person(user), user.version)));
         };
         let name = name_of(identity).unwrap_or(old_name);
         let mut wanted = Person { role, name: name.as_str().to_owned(), ..person(user) };
         loop {
             if wanted == person(user) {
-                return Ok(Some(wanted));
+                return Ok(Some((wanted, user.version)));
             }
             let by = Caller::person(person(user), visitor.origin.clone());
             let audit = self.done(&by, AuditAction::ChangeUser, target(TargetKind::User, user.id, &user.email)).saying(
@@ -199,9 +202,13 @@ impl Service {
             let changed = self.0.store.change_user(&change, &audit).await?;
             self.0.epoch.forget();
             match changed {
-                UserChanged::Changed => return Ok(Some(wanted)),
+                UserChanged::Changed => return Ok(Some((wanted, user.version + 1))),
                 UserChanged::LastAdministrator => {
                     tracing::warn!(user = %user.id, "single sign-on gives the last administrator another role; it is kept");
+                    let about = target(TargetKind::User, user.id, &user.email);
+                    let detail = format!("by single sign-on: role {}: this is the last administrator", wanted.role.as_str());
+                    let audit = self.audit(&by, AuditAction::ChangeUser, about, AuditOutcome::Refused, detail);
+                    self.0.store.record(&audit).await?;
                     wanted.role = user.role;
                 }
                 UserChanged::EmailTaken | UserChanged::Outdated => return Ok(None),

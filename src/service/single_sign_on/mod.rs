@@ -22,6 +22,7 @@ use crate::{
         group_role::RoleRules,
         session::{SessionStage, SignInMethod},
     },
+    store::RestsOn,
     upstream::{CallbackAnswer, SingleSignOnError, SingleSignOnSettings},
 };
 
@@ -182,15 +183,17 @@ impl Service {
                 return Ok(FinishOutcome::Failed(error));
             }
         };
-        let person = match self.person_of(visitor, &settings.roles, &identity).await? {
-            Ok(person) => person,
+        let (person, version) = match self.person_of(visitor, &settings.roles, &identity).await? {
+            Ok(come) => come,
             Err(refusal) => {
                 brakes.count(address, now);
                 return Ok(FinishOutcome::Refused(refusal));
             }
         };
         let (stage, method) = (SessionStage::SignedIn, SignInMethod::SingleSignOn);
-        let cookie = self.start_session(visitor, &person, stage, method, agent, before).await?;
+        let rests_on = RestsOn::Account { version, before: before.map(Session::hash) };
+        let started = self.start_session(visitor, &person, stage, method, agent, rests_on).await?;
+        let Some(cookie) = started else { return Ok(FinishOutcome::Busy) };
         Ok(FinishOutcome::Done { cookie, next: begun.next })
     }
 

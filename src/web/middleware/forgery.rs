@@ -14,7 +14,12 @@ use axum::{
 
 use crate::{
     crypto::hash::equal_in_constant_time,
-    web::{error::PageError, extract::Fields, session::Visitor, state::WebState},
+    web::{
+        error::PageError,
+        extract::Fields,
+        session::{Visitor, look_again},
+        state::WebState,
+    },
 };
 
 /// The field of the token. No connector may have a field of this name.
@@ -43,7 +48,7 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
     if !is_form {
         return Err(PageError::NotAForm);
     }
-    let Some(visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
+    let Some(mut visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
     let (parts, body) = request.into_parts();
     let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &state).await.map_err(|rejection| match rejection
         .status()
@@ -52,6 +57,8 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
         StatusCode::REQUEST_TIMEOUT => PageError::TooSlow,
         _ => PageError::BadRequest,
     })?;
+    // A body can take half a minute, in which a session can end.
+    look_again(&state, &parts.headers, &mut visitor).await?;
     let mut fields = Fields::read(&body);
     let token = fields.take(FORM_TOKEN);
     if !equal_in_constant_time(&token, &visitor.form_token) {
@@ -62,6 +69,7 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
         return Err(PageError::ForgedForm);
     }
     let mut request = Request::from_parts(parts, Body::empty());
+    request.extensions_mut().insert(visitor);
     request.extensions_mut().insert(CheckedForm(Arc::new(Mutex::new(Some(fields)))));
     Ok(next.run(request).await)
 }

@@ -14,6 +14,7 @@ use crate::{
     domain::form::FieldError,
     service::password_links::PasswordChoice,
     web::{
+        device::device_cookie,
         error::PageError,
         extract::{Fields, Form, FromFields},
         layout::{self, Layout},
@@ -65,9 +66,13 @@ pub(crate) async fn choose(
     let caller = visitor.nobody("");
     let chosen = state.service.choose_password(&caller, &form.token, &form.password, &visitor.agent, visitor.session()).await?;
     match chosen {
-        PasswordChoice::Done { cookie, needs_code } => {
+        PasswordChoice::Done { cookie, device, needs_code } => {
             let next = if needs_code { "/sign-in/code" } else { "/" };
-            Ok(([(header::SET_COOKIE, session_cookie(&state, &cookie)?)], Redirect::to(next)).into_response())
+            let mut response = ([(header::SET_COOKIE, session_cookie(&state, &cookie)?)], Redirect::to(next)).into_response();
+            if let Some(device) = device {
+                response.headers_mut().append(header::SET_COOKIE, device_cookie(&state, &device)?);
+            }
+            Ok(response)
         }
         PasswordChoice::Invalid(error) => {
             respond(&state, &visitor, &form.token, Some(&error), StatusCode::UNPROCESSABLE_ENTITY).await

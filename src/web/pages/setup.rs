@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{
     extract::{Query, State},
     http::{StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::{
     domain::form::FieldError,
     service::accounts::{RawSetUp, SetUpOutcome},
     web::{
+        device::device_cookie,
         error::PageError,
         extract::{Fields, Form, FromFields},
         layout::{self, Layout},
@@ -97,9 +98,11 @@ pub(crate) async fn set_up(
     let outcome = state.service.set_up(&visitor.nobody(""), &form.token, &form.raw, &visitor.agent).await?;
     let again = |errors: &[FieldError], status| respond(&state, &visitor, Some(&form.token), &form, None, errors, status);
     match outcome {
-        SetUpOutcome::Done(cookie) => {
-            let cookie = session_cookie(&state, &cookie)?;
-            Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
+        SetUpOutcome::Done(cookies) => {
+            let session = session_cookie(&state, &cookies.session)?;
+            let device = device_cookie(&state, &cookies.device)?;
+            let cookies = AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]);
+            Ok((cookies, Redirect::to("/")).into_response())
         }
         SetUpOutcome::Invalid(errors) => again(&errors, StatusCode::UNPROCESSABLE_ENTITY),
         SetUpOutcome::Busy => again(&[], StatusCode::SERVICE_UNAVAILABLE),

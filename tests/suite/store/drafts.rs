@@ -10,7 +10,7 @@ use keytile::{
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, audit, connector, count, draft, later, new_id, new_user, session},
+    samples::{NOW, Sample, audit, connector, count, draft, later, new_id, new_user, session, start},
 };
 use crate::support::database::TestDatabase;
 
@@ -29,7 +29,7 @@ async fn a_session_is_found_with_its_account(database: TestDatabase) {
     let owner = new_user(&store).await;
     let started = session(owner, NOW, later(9_000));
     assert_eq!(store.session(&started.hash).await.unwrap(), None);
-    store.start_session(&started, None, &audit()).await.unwrap();
+    start(&store, &started, None).await;
     let found = store.session(&started.hash).await.unwrap().unwrap();
     assert_eq!((found.id, found.owner, found.stage, found.used_at), (started.id, owner, SessionStage::SignedIn, NOW));
     assert_eq!((found.role, found.state, found.expires_at), (Role::Editor, UserState::Active, later(9_000)));
@@ -43,9 +43,9 @@ async fn a_session_is_found_with_its_account(database: TestDatabase) {
 
     // A sign-in takes the place of the session before it, and of no other.
     let (next, elsewhere) = (session(owner, NOW, later(9_000)), session(owner, NOW, later(9_000)));
-    store.start_session(&elsewhere, None, &audit()).await.unwrap();
+    start(&store, &elsewhere, None).await;
     let epoch = store.access_epoch().await.unwrap();
-    store.start_session(&next, Some(&started.hash), &audit()).await.unwrap();
+    start(&store, &next, Some(&started)).await;
     assert!(store.access_epoch().await.unwrap() > epoch);
     assert_eq!(store.session(&started.hash).await.unwrap(), None);
     assert!(store.session(&elsewhere.hash).await.unwrap().is_some());
@@ -142,7 +142,7 @@ async fn what_has_expired_is_deleted(database: TestDatabase) {
     let owner = new_user(&store).await;
     let (ended, unused, live) = (session(owner, NOW, later(100)), session(owner, NOW, later(900)), session(owner, NOW, later(900)));
     for started in [&ended, &unused, &live] {
-        store.start_session(started, None, &audit()).await.unwrap();
+        start(&store, started, None).await;
     }
     store.touch_session(&live.hash, later(60)).await.unwrap();
     store.touch_session(&ended.hash, later(60)).await.unwrap();

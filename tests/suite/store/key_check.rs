@@ -51,10 +51,10 @@ async fn administrator(service: &Service) -> Caller {
     let token = service.setup_token().await.unwrap().unwrap();
     let raw = RawSetUp { email: ADMINISTRATOR.into(), name: "Ana".into(), password: PASSWORD.to_owned().into() };
     let nobody = Caller::nobody("", origin());
-    let SetUpOutcome::Done(cookie) = service.set_up(&nobody, token.expose_secret(), &raw, "").await.unwrap() else {
+    let SetUpOutcome::Done(cookies) = service.set_up(&nobody, token.expose_secret(), &raw, "").await.unwrap() else {
         panic!("no administrator was made");
     };
-    let SessionState::Live(session) = service.resume_session(cookie.expose_secret()).await.unwrap() else {
+    let SessionState::Live(session) = service.resume_session(cookies.session.expose_secret()).await.unwrap() else {
         panic!("nobody is signed in");
     };
     Caller::person(session.person, origin())

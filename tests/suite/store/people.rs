@@ -7,14 +7,18 @@ use keytile::{
     domain::{
         account::{Email, Role, UserId, UserState},
         session::SessionStage,
+        time::Timestamp,
     },
-    store::{NewPasswordLink, NewSession, NewUser, StateChange, Store, StoreError, UserChange, UserChanged, UserInsert},
+    store::{
+        NewPasswordLink, NewSession, NewUser, RestsOn, SecondFactorRow, StateChange, Store, StoreError, UserChange, UserChanged,
+        UserInsert,
+    },
 };
 use tokio::sync::Barrier;
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, audit, later, name, new_id, session},
+    samples::{NOW, Sample, audit, later, name, new_id, session, start},
 };
 use crate::support::database::TestDatabase;
 
@@ -26,6 +30,8 @@ on_both_databases!(
     disabling_ends_sessions_and_links,
     a_link_works_once_and_the_newest_only,
     a_new_password_ends_sessions_and_links,
+    a_sign_in_is_over_when_what_it_rests_on_is,
+    the_newest_hundred_sessions_are_kept,
     the_second_factor_goes_with_its_codes,
     the_first_administrator_takes_over_what_nobody_owns,
     a_disabled_person_does_not_wait_for_who_signs_in,
@@ -48,7 +54,7 @@ async fn change_role(store: &Store, id: UserId, role: Role, ends_sessions: bool)
 /// A session that is signed in, stored.
 async fn sign_in(store: &Store, owner: UserId) -> NewSession {
     let session = session(owner, NOW, later(60_000));
-    store.start_session(&session, None, &audit()).await.unwrap();
+    start(store, &session, None).await;
     session
 }
 
@@ -116,7 +122,7 @@ async fn two_administrators_who_demote_each_other_do_not_both_succeed(database: 
         let two = add(&store, &format!("two{round}@example.com"), "Two", Role::Administrator).await;
         for user in store.users_page(None, None, 1_000).await.unwrap() {
             if ![one, two].contains(&user.id) && user.role == Role::Administrator && user.state == UserState::Active {
-                assert_eq!(store.disable_user(user.id, &audit()).await.unwrap(), StateChange::Changed);
+                assert_eq!(store.disable_user(user.id, NOW, &audit()).await.unwrap(), StateChange::Changed);
             }
         }
         // Two instances: one process' own writers already wait in line over SQLite.
@@ -129,7 +135,7 @@ async fn two_administrators_who_demote_each_other_do_not_both_succeed(database: 
                 if round % 2 == 0 {
                     change_role(&store, id, Role::Editor, false).await == UserChanged::Changed
                 } else {
-                    store.disable_user(id, &audit()).await.unwrap() == StateChange::Changed
+                    store.disable_user(id, NOW, &audit()).await.unwrap() == StateChange::Changed
                 }
             })
         });
@@ -151,17 +157,17 @@ async fn the_last_administrator_stays(database: TestDatabase) {
     let ana = add(&store, "ana@example.com", "Ana", Role::Administrator).await;
     let ben = add(&store, "ben@example.com", "Ben", Role::Administrator).await;
     let live = sign_in(&store, ana).await;
-    assert_eq!(store.disable_user(ben, &audit()).await.unwrap(), StateChange::Changed);
-    assert_eq!(store.disable_user(ben, &audit()).await.unwrap(), StateChange::Unchanged);
+    assert_eq!(store.disable_user(ben, NOW, &audit()).await.unwrap(), StateChange::Changed);
+    assert_eq!(store.disable_user(ben, NOW, &audit()).await.unwrap(), StateChange::Unchanged);
     // A disabled administrator does not count.
-    assert_eq!(store.disable_user(ana, &audit()).await.unwrap(), StateChange::LastAdministrator);
+    assert_eq!(store.disable_user(ana, NOW, &audit()).await.unwrap(), StateChange::LastAdministrator);
     assert_eq!(change_role(&store, ana, Role::Editor, true).await, UserChanged::LastAdministrator);
     let user = store.user(ana).await.unwrap().unwrap();
     assert_eq!((user.state, user.role, user.version), (UserState::Active, Role::Administrator, 1));
     assert!(store.session(&live.hash).await.unwrap().is_some(), "nothing of it was done");
     assert_eq!(store.enable_user(ben, &audit()).await.unwrap(), StateChange::Changed);
     assert_eq!(store.enable_user(ben, &audit()).await.unwrap(), StateChange::Unchanged);
-    assert_eq!(store.disable_user(ana, &audit()).await.unwrap(), StateChange::Changed);
+    assert_eq!(store.disable_user(ana, NOW, &audit()).await.unwrap(), StateChange::Changed);
 }
 
 async fn disabling_ends_sessions_and_links(database: TestDatabase) {
@@ -172,7 +178,7 @@ async fn disabling_ends_sessions_and_links(database: TestDatabase) {
     assert!(store.reset_password(&link, &audit()).await.unwrap());
     let live = sign_in(&store, ben).await;
     let epoch = store.access_epoch().await.unwrap();
-    assert_eq!(store.disable_user(ben, &audit()).await.unwrap(), StateChange::Changed);
+    assert_eq!(store.disable_user(ben, NOW, &audit()).await.unwrap(), StateChange::Changed);
     assert!(store.session(&live.hash).await.unwrap().is_none());
     assert_eq!(store.owner_of_password_link(&link.hash, NOW).await.unwrap(), None);
     assert!(store.access_epoch().await.unwrap() > epoch);
@@ -189,7 +195,9 @@ async fn a_link_works_once_and_the_newest_only(database: TestDatabase) {
     assert!(!store.user(ben).await.unwrap().unwrap().has_password, "the old password is gone");
     assert!(store.reset_password(&new, &audit()).await.unwrap());
     let live = sign_in(&store, ben).await;
-    let use_it = async |link: &NewPasswordLink, now| store.use_password_link(&link.hash, ben, now, "$new", &audit()).await.unwrap();
+    let use_it = async |link: &NewPasswordLink, now| {
+        store.use_password_link(&link.hash, ben, now, "$new", &audit()).await.unwrap().is_some()
+    };
     assert_eq!(store.owner_of_password_link(&old.hash, NOW).await.unwrap(), None);
     assert!(!use_it(&old, NOW).await);
     assert_eq!(store.password_link_of(ben, NOW).await.unwrap(), Some(later(90_000)));
@@ -201,6 +209,63 @@ async fn a_link_works_once_and_the_newest_only(database: TestDatabase) {
     assert!(store.user(ben).await.unwrap().unwrap().has_password);
     assert!(store.session(&live.hash).await.unwrap().is_none(), "all sessions ended");
     assert!(!use_it(&new, NOW).await, "it was used");
+}
+
+async fn a_sign_in_is_over_when_what_it_rests_on_is(database: TestDatabase) {
+    let store = database.open().await;
+    add(&store, "ana@example.com", "Ana", Role::Administrator).await;
+    let ben = add(&store, "ben@example.com", "Ben", Role::Viewer).await;
+    let link = NewPasswordLink { owner: ben, hash: random::bytes(), expires_at: later(60_000) };
+    for change in 0..6 {
+        // What a sign-in has looked at when it begins to hash, and a session that waits for a code.
+        let version = store.user(ben).await.unwrap().unwrap().version;
+        let waiting = NewSession { stage: SessionStage::SecondFactor, ..session(ben, NOW, later(60_000)) };
+        start(&store, &waiting, None).await;
+        let epoch = store.user(ben).await.unwrap().unwrap().signed_in_at;
+        match change {
+            0 => assert!(store.reset_password(&link, &audit()).await.unwrap()),
+            1 => assert!(store.use_password_link(&link.hash, ben, NOW, "$1", &audit()).await.unwrap().is_some()),
+            2 => assert!(store.replace_password(ben, "$2", &audit()).await.unwrap()),
+            3 => assert!(store.change_password("$2", "$3", &session(ben, NOW, later(9)), &audit()).await.unwrap()),
+            4 => {
+                assert_eq!(store.disable_user(ben, NOW, &audit()).await.unwrap(), StateChange::Changed);
+                assert_eq!(store.enable_user(ben, &audit()).await.unwrap(), StateChange::Changed);
+            }
+            _ => {
+                let factor = SecondFactorRow { sealed: b"sealed".to_vec(), step: 1 };
+                assert!(store.enable_second_factor(&factor, &[], &session(ben, NOW, later(9)), &audit()).await.unwrap());
+            }
+        }
+        let late = session(ben, NOW, later(60_000));
+        for rests_on in [RestsOn::Account { version, before: None }, RestsOn::Waiting(&waiting.hash)] {
+            assert!(!store.start_session(&late, rests_on, &audit()).await.unwrap(), "{change} {rests_on:?}");
+        }
+        assert_eq!(store.session(&late.hash).await.unwrap(), None);
+        assert_eq!(store.user(ben).await.unwrap().unwrap().signed_in_at, epoch);
+    }
+    assert_eq!(store.disable_user(ben, NOW, &audit()).await.unwrap(), StateChange::Changed);
+    let version = store.user(ben).await.unwrap().unwrap().version;
+    let disabled = session(ben, NOW, later(60_000));
+    assert!(!store.start_session(&disabled, RestsOn::Account { version, before: None }, &audit()).await.unwrap());
+}
+
+async fn the_newest_hundred_sessions_are_kept(database: TestDatabase) {
+    let store = database.open().await;
+    let (ana, ben) = (
+        add(&store, "ana@example.com", "Ana", Role::Administrator).await,
+        add(&store, "ben@example.com", "Ben", Role::Viewer).await,
+    );
+    let of_ana = sign_in(&store, ana).await;
+    let mut started = Vec::new();
+    for number in 0..103 {
+        let session = session(ben, later(number), later(60_000));
+        start(&store, &session, None).await;
+        started.push(session);
+    }
+    let listed = store.sessions_of(ben, NOW, Timestamp::from_millis(0)).await.unwrap();
+    assert_eq!((listed.len(), listed[0].id, listed[99].id), (100, started[102].id, started[3].id));
+    assert_eq!(store.session(&started[2].hash).await.unwrap(), None);
+    assert!(store.session(&of_ana.hash).await.unwrap().is_some());
 }
 
 async fn a_new_password_ends_sessions_and_links(database: TestDatabase) {
@@ -224,7 +289,7 @@ async fn the_second_factor_goes_with_its_codes(database: TestDatabase) {
     database.execute(&statements).await.unwrap();
     let live = sign_in(&store, ben).await;
     let waiting = NewSession { stage: SessionStage::SecondFactor, ..session(ben, NOW, later(60_000)) };
-    store.start_session(&waiting, None, &audit()).await.unwrap();
+    start(&store, &waiting, None).await;
     assert!(store.user(ben).await.unwrap().unwrap().has_second_factor);
     assert!(store.take_second_factor(ben, &audit()).await.unwrap());
     assert!(!store.user(ben).await.unwrap().unwrap().has_second_factor);
@@ -264,7 +329,12 @@ async fn a_disabled_person_does_not_wait_for_who_signs_in(database: TestDatabase
         for _ in 0..40 {
             barrier.wait().await;
             let next = session(ben, NOW, later(60_000));
-            store.start_session(&next, before.as_ref().map(|before| &before.hash), &audit()).await?;
+            let before_it = before.as_ref().map(|before: &NewSession| &before.hash);
+            let version = store.user(ben).await?.unwrap().version;
+            let rests_on = RestsOn::Account { version, before: before_it };
+            if !store.start_session(&next, rests_on, &audit()).await? {
+                continue;
+            }
             before = Some(next);
         }
         Ok::<_, StoreError>(())
@@ -272,7 +342,7 @@ async fn a_disabled_person_does_not_wait_for_who_signs_in(database: TestDatabase
     for round in 0..40 {
         together.wait().await;
         match round % 2 {
-            0 => instances[1].disable_user(ben, &audit()).await.unwrap(),
+            0 => instances[1].disable_user(ben, NOW, &audit()).await.unwrap(),
             _ => instances[1].enable_user(ben, &audit()).await.unwrap(),
         };
     }

@@ -17,7 +17,7 @@ use keytile::{
     },
     store::{
         CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, NewDraft, NewResource, NewSession, NewUser,
-        NewVerification, ResourceInsert, Store,
+        NewVerification, ResourceInsert, RestsOn, Store,
     },
 };
 use uuid::Uuid;
@@ -227,6 +227,13 @@ pub(crate) fn session(owner: UserId, created_at: Timestamp, expires_at: Timestam
         created_at,
         expires_at,
     }
+}
+
+/// Starts a session of an account as it is now, in place of the one before it.
+pub(crate) async fn start(store: &Store, session: &NewSession, before: Option<&NewSession>) {
+    let version = store.user(session.owner).await.unwrap().unwrap().version;
+    let rests_on = RestsOn::Account { version, before: before.map(|before| &before.hash) };
+    assert!(store.start_session(session, rests_on, &audit()).await.unwrap());
 }
 
 /// A draft of `talkdesk` that expires after 15 minutes.

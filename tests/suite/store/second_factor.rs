@@ -8,7 +8,7 @@ use keytile::{
 
 use super::{
     on_both_databases,
-    samples::{NOW, audit, later, name, new_user, session},
+    samples::{NOW, audit, later, name, new_user, session, start},
 };
 use crate::support::database::TestDatabase;
 
@@ -74,7 +74,7 @@ async fn a_second_factor_ends_the_sessions_from_before(database: TestDatabase) {
     let (user, stranger) = (new_user(&store).await, new_user(&store).await);
     let (before, elsewhere, of_stranger) = (anew(user), anew(user), anew(stranger));
     for session in [&before, &elsewhere, &of_stranger] {
-        store.start_session(session, None, &audit()).await.unwrap();
+        start(&store, session, None).await;
     }
     assert!(!store.session(&before.hash).await.unwrap().unwrap().has_second_factor);
     let epoch = store.access_epoch().await.unwrap();
@@ -115,7 +115,7 @@ async fn a_password_is_changed_from_the_one_that_was_checked(database: TestDatab
     assert_eq!(store.password(user).await.unwrap(), None);
     database.execute("UPDATE users SET password = 'first'").await.unwrap();
     let (old, new) = (session(user, NOW, later(9_000)), session(user, NOW, later(9_000)));
-    store.start_session(&old, None, &audit()).await.unwrap();
+    start(&store, &old, None).await;
     assert!(!store.change_password("stale", "second", &new, &audit()).await.unwrap());
     assert!(store.session(&old.hash).await.unwrap().is_some() && store.session(&new.hash).await.unwrap().is_none());
     let epoch = store.access_epoch().await.unwrap();

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Far longer than anything here takes; a test that waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection.
 pub(crate) struct Raw(TcpStream);

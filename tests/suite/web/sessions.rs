@@ -2,7 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::server::{ADMINISTRATOR, Browser, OVERLAY, PASSWORD, SESSION, Server, Setup, good_values, replaced};
+use keytile::{
+    domain::account::Role,
+    service::{
+        caller::Caller,
+        password_links::{PasswordReset, PasswordSet},
+        people::{PersonChanged, PersonState},
+    },
+};
+
+use tokio::time::timeout;
+
+use crate::support::{
+    raw::{PATIENCE, Raw},
+    server::{ADMINISTRATOR, Browser, OVERLAY, PASSWORD, SESSION, Server, Setup, good_values, replaced},
+};
 
 const NEW_PASSWORD: &str = "tulip gravel anchor 9";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -222,4 +236,93 @@ async fn what_was_typed_when_the_session_ran_out_is_there_after_the_sign_in() {
     let draft = overlay.value("draft");
     let saved = browser.post(OVERLAY, &replaced(good_values("Support EU", &draft), &[("client_secret", "")])).await;
     assert_eq!(saved.status, 303, "{}", saved.text);
+}
+
+/// A form of a browser, of which all but the end has been sent.
+async fn begin(server: &Server, browser: &Browser, path: &str, form: &[(&str, &str)]) -> (Raw, String) {
+    let request = browser.with_cookie(browser.form(path, form)).build().unwrap();
+    let body = std::str::from_utf8(request.body().unwrap().as_bytes().unwrap()).unwrap().to_owned();
+    let (first, rest) = body.split_at(body.len() / 2);
+    let lines: String = request.headers().iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\n{lines}", server.listening);
+    let raw =
+        Raw::with(server.listening, &format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n{first}", body.len())).await;
+    (raw, rest.to_owned())
+}
+
+#[tokio::test]
+async fn what_ends_while_a_form_is_being_sent_is_over() {
+    let setup = Setup::new();
+    let server = setup.start().await;
+    let administrator = Caller::server("test");
+    for way in ["sign-out", "disable", "role", "password", "end"] {
+        let email = format!("{way}@example.com");
+        let mut browser = server.browser_as(&email, Role::Administrator).await;
+        let (mut raw, rest) = begin(&server, &browser, "/settings/groups", &[("name", "Eve")]).await;
+        // It has been looked at who sends it: another request of the same session is answered meanwhile.
+        assert_eq!(browser.get("/settings/groups").await.status, 200);
+        let user = server.service.person_of_email(&administrator, &email).await.unwrap().unwrap();
+        let service = &server.service;
+        match way {
+            "sign-out" => assert_eq!(browser.post("/sign-out", &[]).await.status, 303),
+            "disable" => assert!(matches!(service.disable_person(&administrator, user.id).await.unwrap(), PersonState::Done)),
+            "role" => {
+                assert!(matches!(service.set_role(&administrator, &user, "viewer").await.unwrap(), PersonChanged::Changed { .. }))
+            }
+            "password" => {
+                let set = service.set_password_of(&administrator, user.id, &NEW_PASSWORD.into()).await.unwrap();
+                assert!(matches!(set, PasswordSet::Done));
+            }
+            _ => assert!(service.end_sessions_of(&administrator, user.id).await.unwrap()),
+        }
+        raw.write(&rest).await;
+        let answer = raw.rest().await;
+        let expected = if way == "role" { "HTTP/1.1 403 " } else { "HTTP/1.1 303 " };
+        assert!(answer.starts_with(expected), "{way}: {answer}");
+        assert!(way == "role" || answer.contains("location: /sign-in"), "{way}: {answer}");
+        assert!(setup.texts("SELECT name FROM user_groups").await.is_empty(), "{way}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_during_a_sign_in_is_recorded_all_the_same() {
+    let setup = Setup::new();
+    let server = setup.start().await;
+    for count in 1..=3 {
+        let mut browser = server.visitor();
+        browser.get("/sign-in").await;
+        let (mut raw, rest) = begin(&server, &browser, "/sign-in", &[("email", ADMINISTRATOR), ("password", "wrong")]).await;
+        raw.write(&rest).await;
+        drop(raw);
+        let recorded = async {
+            while setup.trail("session.sign_in").await.iter().filter(|event| event.contains(" failed ")).count() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, recorded).await.expect("an event");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn sign_ins_under_way_end_with_the_password_they_were_made_with() {
+    let setup = Setup::new();
+    let server = setup.start().await;
+    let administrator = Caller::server("test");
+    let mut ben = server.browser_as("ben@example.com", Role::Viewer).await;
+    let user = server.service.person_of_email(&administrator, "ben@example.com").await.unwrap().unwrap();
+    let attempts = (0..4).map(|_| async {
+        let mut browser = server.visitor();
+        browser.sign_in("ben@example.com", PASSWORD).await;
+        browser
+    });
+    let (browsers, reset) =
+        tokio::join!(futures_util::future::join_all(attempts), server.service.reset_password(&administrator, user.id));
+    assert!(matches!(reset.unwrap(), PasswordReset::Done(_)));
+    for mut browser in browsers {
+        assert!(!is_signed_in(&mut browser).await, "whenever it got in, it is out now");
+    }
+    assert!(!is_signed_in(&mut ben).await);
+    server.stop().await;
 }
