@@ -15,7 +15,7 @@ const MARKUP: [&str; 6] = ["<img src=q", "<script>pwned", "<svg/onload", "<b>pwn
 
 /// Nothing in the page is markup of a payload.
 #[track_caller]
-fn harmless(page: &Page, place: &str) {
+pub(super) fn harmless(page: &Page, place: &str) {
     for markup in MARKUP {
         assert!(!page.text.contains(markup), "{place}: {markup} stands in the page:\n{}", page.text);
     }

@@ -28,7 +28,7 @@ mod sign_in_limits;
 mod single_sign_on;
 mod tls;
 mod trusted_proxy;
-mod unrecorded;
+pub(crate) mod unrecorded;
 
 use crate::support::{database::TestDatabase, server::Setup};
 use keytile::crypto::keyring::Keyring;
