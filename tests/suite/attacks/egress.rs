@@ -325,7 +325,8 @@ async fn no_service_of_any_connector_sends_keytile_on() {
     let sends_on = Arc::new(AtomicUsize::new(0));
     let way = Arc::clone(&sends_on);
     let reply = move |port: u16| {
-        let to = ["https://127.0.0.1:PORT/", "https://localhost:PORT/", "http://169.254.169.254/latest/meta-data/", "//127.0.0.1:PORT/"];
+        let to =
+            ["https://127.0.0.1:PORT/", "https://localhost:PORT/", "http://169.254.169.254/latest/meta-data/", "//127.0.0.1:PORT/"];
         match way.load(Ordering::SeqCst) {
             0 => Reply::token(),
             number => {

@@ -43,7 +43,9 @@ async fn attacked(folder: &Path, format: &str) -> String {
     let address = program.address.parse().unwrap();
     let path: String = form_urlencoded::byte_serialize(FORGED.as_bytes()).collect();
     let bare = FORGED.replace(['\r', '\n'], "");
-    for target in ["/".to_owned(), format!("/{path}"), format!("/static/{path}"), format!("/sign-in?next={path}"), FORGED.replace(' ', "")] {
+    for target in
+        ["/".to_owned(), format!("/{path}"), format!("/static/{path}"), format!("/sign-in?next={path}"), FORGED.replace(' ', "")]
+    {
         for header in ["User-Agent", "X-Request-Id", "X-Forwarded-For", "Forwarded", "Referer", "Origin", "Accept", "Cookie"] {
             for value in [FORGED, &bare, "a\u{b}b\tc", &path] {
                 let head = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\n{header}: {value}\r\nConnection: close\r\n\r\n");
@@ -55,10 +57,19 @@ async fn attacked(folder: &Path, format: &str) -> String {
             Raw::with(address, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await.rest().await;
         }
     }
-    let forged = encoded(&cookie, &[("name", FORGED), ("email", FORGED), ("role", "editor"), ("password", FORGED), ("next", FORGED)]);
+    let forged =
+        encoded(&cookie, &[("name", FORGED), ("email", FORGED), ("role", "editor"), ("password", FORGED), ("next", FORGED)]);
     for path in ["/sign-in", "/settings/name", "/settings/people", "/settings/groups", "/audit/export", "/password"] {
         program.ask(&format!("POST {path}"), &cookie, &forged).await;
         program.ask(&format!("POST {path}?{path}"), "", &forged).await;
+    }
+    // Failures that are recorded, with what a proxy says of where they come from, and a forged form of the session.
+    for header in ["X-Forwarded-For", "X-Request-Id", "User-Agent"] {
+        for value in [&bare, "1.1.1.1, {\"forged\":true}", "\t\u{85}\u{202e}", &path] {
+            let headers = format!("{cookie}{header}: {value}\r\n");
+            program.ask("POST /sign-in", &headers, &forged).await;
+            program.ask("POST /settings/name", &headers, "name=x&form_token=x").await;
+        }
     }
     // A service that says the same, by a Save that fails and is told so.
     let draft = draft_in(&program.ask(&format!("GET {OVERLAY}"), &cookie, "").await);

@@ -118,8 +118,14 @@ async fn send(browser: &mut Browser, address: &str, fields: &[(String, String)])
 }
 
 /// Columns that differ between two Keytiles whatever is sent to them.
-const RANDOM: [&str; 6] =
-    ["installation.sealed", "verifications.duration_ms", "verifications.sealed", "credential_secrets.key_id", "api_keys.hint", "sign_in_limits.bucket"];
+const RANDOM: [&str; 6] = [
+    "installation.sealed",
+    "verifications.duration_ms",
+    "verifications.sealed",
+    "credential_secrets.key_id",
+    "api_keys.hint",
+    "sign_in_limits.bucket",
+];
 
 /// The query for all rows of all tables, each as one text.
 async fn query(setup: &Setup) -> String {
@@ -135,7 +141,8 @@ async fn query(setup: &Setup) -> String {
         tables.entry(table.to_owned()).or_default().push(format!("'{column}=' || quote({column})"));
     }
     assert!(tables.len() > 15, "{tables:?}");
-    let selects = tables.iter().map(|(table, columns)| format!("SELECT '{table}: ' || {} FROM {table}", columns.join(" || ', ' || ")));
+    let selects =
+        tables.iter().map(|(table, columns)| format!("SELECT '{table}: ' || {} FROM {table}", columns.join(" || ', ' || ")));
     selects.collect::<Vec<_>>().join(" UNION ALL ")
 }
 
@@ -201,13 +208,9 @@ impl Kept {
 
 #[track_caller]
 fn alike(plain: &[String], attacked: &[String], what: &str) {
-    let only = |these: &[String], those: &[String]| -> Vec<String> { these.iter().filter(|row| !those.contains(row)).cloned().collect() };
-    assert!(
-        plain == attacked,
-        "{what}:\nonly without: {:#?}\nonly with: {:#?}",
-        only(plain, attacked),
-        only(attacked, plain)
-    );
+    let only =
+        |these: &[String], those: &[String]| -> Vec<String> { these.iter().filter(|row| !those.contains(row)).cloned().collect() };
+    assert!(plain == attacked, "{what}:\nonly without: {:#?}\nonly with: {:#?}", only(plain, attacked), only(attacked, plain));
 }
 
 #[tokio::test]

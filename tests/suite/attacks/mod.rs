@@ -4,9 +4,11 @@
 //! test says. Single sign-on, whose routes do nothing without a provider, is attacked in `web/single_sign_on`.
 
 mod bodies;
+mod connector_texts;
 mod egress;
 mod flood;
 mod forgery;
+mod headers;
 mod hostile_service;
 mod logs;
 mod mass_assignment;
