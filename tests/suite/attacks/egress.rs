@@ -25,7 +25,7 @@ use crate::support::{
     tls::Authority,
 };
 
-fn connectors() -> Vec<Arc<Connector>> {
+pub(super) fn connectors() -> Vec<Arc<Connector>> {
     let all = Catalogue::load(None).unwrap().all().to_vec();
     assert!(all.len() >= 2);
     all
@@ -53,7 +53,7 @@ fn address(connector: &Connector, url: &UrlTemplate) -> Url {
 }
 
 /// The fields that stand in an address of the connector, and whether in that of its API.
-fn fields_in_addresses(connector: &Connector) -> Vec<(FieldId, bool)> {
+pub(super) fn fields_in_addresses(connector: &Connector) -> Vec<(FieldId, bool)> {
     let mut found = Vec::new();
     for (url, api) in [(&connector.token.url, false), (&connector.api.base_url, true)] {
         for reference in url.references() {
@@ -146,19 +146,19 @@ fn inside(port: u16) -> Vec<String> {
 
 /// A Keytile whose connectors reach a service that takes every credential, under the names that good values lead
 /// to. Every other name leads inside, and what is asked for is kept.
-struct Trap {
-    setup: Setup,
-    server: Server,
+pub(super) struct Trap {
+    pub(super) setup: Setup,
+    pub(super) server: Server,
     /// The service, as `reply` lets it answer.
-    service: FaultServer,
+    pub(super) service: FaultServer,
     /// Whoever connects here was led inside.
-    victim: FaultServer,
+    pub(super) victim: FaultServer,
     _dns: DnsServer,
     names: Arc<Mutex<Vec<String>>>,
 }
 
 impl Trap {
-    async fn set(reply: impl Fn(u16) -> Reply + Send + Sync + 'static, allow: Option<&str>) -> Self {
+    pub(super) async fn set(reply: impl Fn(u16) -> Reply + Send + Sync + 'static, allow: Option<&str>) -> Self {
         let authority = Authority::new();
         let victim = FaultServer::start(authority.server(&["127.0.0.1", "localhost"]), |_| Reply::token()).await;
         let port = victim.address.port();
@@ -192,19 +192,19 @@ impl Trap {
         Self { setup, server, service, victim, _dns: dns, names }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.server.stop().await;
         drop(self.setup);
     }
 }
 
 /// The kind of resource that a connector is tried as.
-fn flow(connector: &Connector) -> String {
+pub(super) fn flow(connector: &Connector) -> String {
     format!("/{}/new/{}", connector.used_for[0].plural(), connector.id)
 }
 
 /// Sends the overlay's form, with other values for some fields.
-async fn save(browser: &mut Browser, connector: &Connector, name: &str, values: &[(&str, &str)]) -> Page {
+pub(super) async fn save(browser: &mut Browser, connector: &Connector, name: &str, values: &[(&str, &str)]) -> Page {
     let overlay = format!("{}/credentials/new", flow(connector));
     let draft = browser.get(&overlay).await.value("draft");
     let mut form = vec![("draft".to_owned(), draft), ("name".to_owned(), name.to_owned())];
@@ -217,7 +217,7 @@ async fn save(browser: &mut Browser, connector: &Connector, name: &str, values: 
 }
 
 /// Makes the request of a resource that is to be created, and tests the credential.
-async fn use_it(browser: &mut Browser, connector: &Connector, credential: &str) -> Page {
+pub(super) async fn use_it(browser: &mut Browser, connector: &Connector, credential: &str) -> Page {
     let configure = format!("{}/configure?credential={credential}", flow(connector));
     let form = browser.get(&configure).await.value("form");
     let typed = [("form", form.as_str()), ("name", "x"), ("method", "GET"), ("path", "/inside"), ("action", "test")];

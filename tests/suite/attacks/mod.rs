@@ -13,7 +13,9 @@ mod hostile_service;
 mod logs;
 mod mass_assignment;
 mod paths;
+mod requests_out;
 mod script;
+mod timing;
 
 /// An id that nothing has.
 const NOTHING: &str = "01890a5d-ac96-774b-bcce-0000000000ff";
