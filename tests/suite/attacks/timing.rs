@@ -84,6 +84,9 @@ async fn the_database_is_asked_as_often_whatever_becomes_of_a_key() {
     let statements = Statements::default();
     let sink = statements.clone();
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || sink.clone());
+    // While there is one subscriber only, whether anybody wants an event is asked of the thread that comes to it
+    // first, which may be that of another test. A second one has all be asked.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry().with(LevelFilter::ERROR));
     let _logging = tracing::subscriber::set_default(tracing_subscriber::registry().with(LevelFilter::DEBUG).with(lines));
     let cases = [
         ("right", &right, None, 1),
