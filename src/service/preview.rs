@@ -308,6 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_is_shown_hides_or_turns_round() {
+        let hostile = "a\u{1b}[31m\0\u{9b}\u{202e}\u{2028}b";
+        let json = json!([{ hostile: hostile, "list": [hostile] }]);
+        let found = table(&json).unwrap();
+        assert_eq!(found.columns, ["a[31mb", "list"]);
+        assert_eq!(found.rows[0][0], "a[31mb");
+        let (body, _) = indented(&json);
+        for text in [&found.rows[0][1], &body] {
+            assert!(!text.chars().any(|c| is_unseen(c) && c != '\n'), "{text:?}");
+        }
+    }
+
+    #[test]
     fn tables_are_bounded() {
         let record: serde_json::Map<String, Value> = (0..40).map(|n| (format!("c{n}"), json!("x".repeat(500)))).collect();
         let found = table(&Value::Array(vec![Value::Object(record); 100])).unwrap();

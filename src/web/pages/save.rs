@@ -285,12 +285,13 @@ mod tests {
     #[test]
     fn only_fields_of_the_form_are_read() {
         let draft = "01890000-0000-7000-8000-000000000001";
-        let body = format!("draft={draft}&name=A&description=B&client_id=c&Not-a-field=x");
+        let body = format!("draft={draft}&name=A&description=B&client_id=c&Not-a-field=x&client_id=d");
         let form = SaveForm::from_fields(Fields::read(body.as_bytes())).ok().unwrap();
         assert_eq!(form.draft.to_string(), draft);
         assert_eq!((form.raw.name.as_str(), form.raw.description.as_str()), ("A", "B"));
         let ids: Vec<_> = form.raw.fields.keys().map(FieldId::as_str).collect();
         assert_eq!(ids, ["client_id"]);
+        assert_eq!(form.raw.typed(&FieldId::new("client_id").unwrap()), "c", "the first of two counts");
         assert!(matches!(SaveForm::from_fields(Fields::read(b"name=A")), Err(PageError::BadRequest)));
     }
 }

@@ -2,13 +2,16 @@
 //! the same forms, one of them with all that could be in the rows behind them; the rows stay alike, but for what is
 //! random.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use keytile::domain::account::Role;
 
 use crate::{
-    support::server::{Browser, PASSWORD, Server, Setup},
-    web::unrecorded::{Form, forms},
+    support::server::{ADMINISTRATOR, Browser, PASSWORD, Server, Setup},
+    web::{
+        second_factor::App,
+        unrecorded::{Form, forms},
+    },
 };
 
 /// What rows and other forms have, with values that would give somebody something.
@@ -87,7 +90,7 @@ fn may_have(route: &str) -> &'static [&'static str] {
         "/settings/keys/new" => &["scope", "reach", "resource", "action", "expires_on"],
         "/audit/export" => &["person", "target", "action", "from", "until"],
         // Where to go on to: tests/suite/web/sign_in.rs.
-        "/sign-in" => &["next"],
+        "/sign-in" | "/sign-in/code" => &["next"],
         _ => &[],
     }
 }
@@ -235,15 +238,18 @@ async fn a_right_form_with_fields_of_others_does_what_it_does_without_them() {
     attacked.server.stop().await;
 }
 
+/// A form without an id in its address.
+fn plain_form(route: &'static str, fields: &[(&str, &str)]) -> Form {
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Form { route, address: route.to_owned(), fields }
+}
+
 /// Makes the first administrator, adds somebody who chooses a password with a link, signs that person in and changes
 /// their name; each form as `sent` makes it.
 async fn first_steps(sent: impl Fn(Form) -> Vec<(String, String)>) -> (Vec<String>, Server) {
     let setup = Setup::sandbox();
     let server = setup.start_without_accounts().await;
-    let form = |route: &'static str, fields: &[(&str, &str)]| {
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        sent(Form { route, address: route.to_owned(), fields })
-    };
+    let form = |route, fields: &[(&str, &str)]| sent(plain_form(route, fields));
     let mut ana = server.visitor();
     let link = server.setup.as_ref().unwrap();
     let token = ana.get(&format!("/setup?{}", link.query().unwrap())).await.value("token");
@@ -275,6 +281,44 @@ async fn who_comes_in_comes_in_as_who_they_are() {
     assert_eq!(plain.iter().filter(|row| row.starts_with("users: ")).count(), 2);
     plain_server.stop().await;
     attacked_server.stop().await;
+}
+
+/// Sets up a second factor, signs in with it, makes new recovery codes and takes it away; answers the rows after each.
+async fn second_factor(sent: impl Fn(Form) -> Vec<(String, String)>) -> Vec<Vec<String>> {
+    let setup = Setup::new();
+    let server = setup.start().await;
+    let query = query(&setup).await;
+    let form = |route, fields: &[(&str, &str)]| sent(plain_form(route, fields));
+    let mut ana = server.signed_in().await;
+    let page = ana.get("/settings/second-factor").await;
+    let (app, offer) = (App::from_page(&page), page.value("offer"));
+    let typed = [("offer", offer.as_str()), ("code", &app.code(&setup.clock)), ("password", PASSWORD)];
+    send(&mut ana, "/settings/second-factor", &form("/settings/second-factor", &typed)).await;
+    let mut all = vec![rows(&setup, &query).await];
+    setup.clock.advance(Duration::from_secs(60));
+    let mut elsewhere = server.visitor();
+    elsewhere.sign_in(ADMINISTRATOR, PASSWORD).await;
+    let typed = [("code", &*app.code(&setup.clock))];
+    assert_eq!(send(&mut elsewhere, "/sign-in/code", &form("/sign-in/code", &typed)).await, (303, "/".to_owned()));
+    all.push(rows(&setup, &query).await);
+    for what in ["renew", "remove"] {
+        setup.clock.advance(Duration::from_secs(60));
+        let typed = [("what", what), ("code", &app.code(&setup.clock)), ("password", PASSWORD)];
+        send(&mut ana, "/settings/second-factor/change", &form("/settings/second-factor/change", &typed)).await;
+        all.push(rows(&setup, &query).await);
+    }
+    server.stop().await;
+    all
+}
+
+#[tokio::test]
+async fn a_second_factor_is_no_more_and_no_less_than_one() {
+    let (plain, attacked) = (second_factor(|form| form.fields).await, second_factor(|form| with_extras(&form)).await);
+    for (number, (plain, attacked)) in plain.iter().zip(&attacked).enumerate() {
+        alike(plain, attacked, &format!("after form {number}"));
+    }
+    assert_eq!(plain[0].iter().filter(|row| row.starts_with("recovery_codes: ")).count(), 10);
+    assert!(!plain[3].iter().any(|row| row.starts_with("recovery_codes: ")));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{form_paths, routes};
 use crate::{
-    support::server::{Browser, OVERLAY, Page, Setup, good_values, replaced},
+    support::server::{ADMINISTRATOR, Browser, OVERLAY, PASSWORD, Page, Setup, good_values, replaced},
     web::unrecorded::{Form, forms},
 };
 
@@ -260,5 +260,33 @@ async fn forms_of_what_there_is_are_shown_again_with_text() {
     ] {
         assert!(routes.contains(route), "what was typed is not shown again by {route}: {routes:?}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_browser_says_of_itself_is_text() {
+    let server = Setup::sandbox().with("--trusted-proxy=127.0.0.1").start().await;
+    let mut ana = server.browser();
+    for payload in PAYLOADS.into_iter().chain(["Firefox/<script>pwned()</script>"]) {
+        let mut elsewhere = server.visitor();
+        elsewhere.get("/sign-in").await;
+        for password in ["wrong", PASSWORD] {
+            let mut sign_in = elsewhere.form("/sign-in", &[("email", ADMINISTRATOR), ("password", password)]);
+            for name in ["User-Agent", "X-Forwarded-For", "X-Request-Id", "Referer", "Accept-Language"] {
+                sign_in = sign_in.header(name, payload);
+            }
+            let page = elsewhere.send(sign_in).await;
+            harmless(&page, "the sign-in");
+        }
+        assert_eq!(elsewhere.get("/").await.status, 200);
+    }
+    let mut shown = 0;
+    for path in ["/settings/sessions", "/settings", "/settings/people", "/audit"] {
+        let page = ana.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        harmless(&page, path);
+        shown += page.text.matches("pwned()").count();
+    }
+    assert!(shown >= PAYLOADS.len(), "only {shown} claims are shown");
     server.stop().await;
 }

@@ -20,7 +20,7 @@ mod real_server;
 mod resources;
 mod rights;
 mod save;
-mod second_factor;
+pub(crate) mod second_factor;
 mod sessions;
 mod sharing;
 mod sign_in;
