@@ -1,7 +1,7 @@
 //! Keytile is attacked, on purpose: each attack is carried out against the real server. Where it is one on routes,
 //! connectors or forms, it goes through all that there are at the time of the test, so that a new page is attacked
 //! without anybody thinking of it; what is left out, such as the sign-out that ends the attacker's own session, each
-//! test says. Single sign-on, whose routes do nothing without a provider, is attacked in `web/single_sign_on`.
+//! test says. The routes of single sign-on do nothing without a provider: `hostile_provider.rs` has one.
 
 mod bodies;
 mod connector_texts;
@@ -9,6 +9,7 @@ mod egress;
 mod flood;
 mod forgery;
 mod headers;
+mod hostile_provider;
 mod hostile_service;
 mod logs;
 mod mass_assignment;
