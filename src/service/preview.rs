@@ -10,6 +10,7 @@ use crate::{
         audit::{AuditAction, AuditOutcome, TargetKind},
         connector::{Connector, template::Context},
         credential::CredentialId,
+        naming::is_unseen,
         permission::{Access, Permission},
         resource::{Endpoint, Resource},
         values::FieldValues,
@@ -190,7 +191,7 @@ fn shown(answer: ApiAnswer) -> PreviewResult {
         Some(json) => indented(json),
         None => {
             let text = String::from_utf8_lossy(&answer.body);
-            let mut shown = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+            let mut shown = text.chars().filter(is_shown);
             let body: String = shown.by_ref().take(BODY_MAX).collect();
             (body, shown.next().is_none())
         }
@@ -224,7 +225,12 @@ fn indented(json: &Value) -> (String, bool) {
     let whole = serde_json::to_writer_pretty(&mut beginning, json).is_ok();
     // The last character may have been cut in two.
     let text = String::from_utf8_lossy(&beginning.0);
-    (text.trim_end_matches('\u{FFFD}').to_owned(), whole)
+    (text.trim_end_matches('\u{FFFD}').chars().filter(is_shown).collect(), whole)
+}
+
+/// Lines and tabs stay; what would hide, or turn round what stands beside it, goes.
+fn is_shown(c: &char) -> bool {
+    !is_unseen(*c) || matches!(c, '\n' | '\t')
 }
 
 /// The records of a JSON answer: of an array, of the array that a HAL answer embeds, or the one object.
@@ -250,15 +256,21 @@ fn table(json: &Value) -> Option<Table> {
         return None;
     }
     let cells = |record: &&serde_json::Map<String, Value>| columns.iter().map(|column| cell(record.get(column))).collect();
-    Some(Table { rows: records.iter().take(ROWS_MAX).map(cells).collect(), records: records.len(), columns })
+    let rows = records.iter().take(ROWS_MAX).map(cells).collect();
+    Some(Table { rows, records: records.len(), columns: columns.iter().map(|column| fitting(column)).collect() })
 }
 
 fn cell(value: Option<&Value>) -> String {
-    let text = match value {
+    match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
+        Some(Value::String(text)) => fitting(text),
+        Some(other) => fitting(&other.to_string()),
+    }
+}
+
+/// What a cell shows of a text.
+fn fitting(text: &str) -> String {
+    let text: String = text.chars().filter(is_shown).take(CELL_MAX + 1).collect();
     if text.chars().count() <= CELL_MAX {
         return text;
     }
@@ -293,6 +305,19 @@ mod tests {
         let (text, whole) = indented(&deep);
         assert!(!whole && text.len() <= BODY_MAX && text.starts_with("[\n  ["), "{}", text.len());
         assert_eq!(indented(&json!({"a": 1})), ("{\n  \"a\": 1\n}".to_owned(), true));
+    }
+
+    #[test]
+    fn nothing_that_is_shown_hides_or_turns_round() {
+        let hostile = "a\u{1b}[31m\0\u{9b}\u{202e}\u{2028}b";
+        let json = json!([{ hostile: hostile, "list": [hostile] }]);
+        let found = table(&json).unwrap();
+        assert_eq!(found.columns, ["a[31mb", "list"]);
+        assert_eq!(found.rows[0][0], "a[31mb");
+        let (body, _) = indented(&json);
+        for text in [&found.rows[0][1], &body] {
+            assert!(!text.chars().any(|c| is_unseen(c) && c != '\n'), "{text:?}");
+        }
     }
 
     #[test]

@@ -32,9 +32,14 @@ impl Program {
     }
 
     pub(crate) fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_logging(folder, arguments, Stdio::null())
+    }
+
+    /// The same, with a place for its log.
+    pub(crate) fn start_logging(folder: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
         command.args(arguments).current_dir(folder).env_clear();
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut said = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             said.push(line.unwrap());
@@ -48,7 +53,7 @@ impl Program {
     }
 
     /// Makes the first administrator; answers the Cookie header of the session.
-    async fn set_up(&self) -> String {
+    pub(crate) async fn set_up(&self) -> String {
         let page = self.ask(&format!("GET {}", self.setup), "", "").await;
         let visit = cookie_in(&page);
         let token = value_in(&page, "token");
@@ -58,7 +63,7 @@ impl Program {
         cookie_in(&done)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
@@ -93,13 +98,13 @@ impl Drop for Program {
 }
 
 /// A form as a page of this cookie's session sends it.
-fn encoded(cookie: &str, form: &[(&str, &str)]) -> String {
+pub(crate) fn encoded(cookie: &str, form: &[(&str, &str)]) -> String {
     let value = cookie.trim().split_once("keytile_session=").expect(cookie).1;
     let mut body = form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(form).append_pair("form_token", &form_token(value)).finish()
 }
 
-fn draft_in(page: &str) -> String {
+pub(crate) fn draft_in(page: &str) -> String {
     value_in(page, "draft")
 }
 

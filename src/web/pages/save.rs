@@ -1,7 +1,7 @@
 //! Save: the overlay's form is verified and stored. Script asks for `application/x-ndjson` and gets a
 //! line for each stage as it ends, and a last line with the outcome; a plain form gets a page.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -56,7 +56,11 @@ impl FromFields for SaveForm {
         let draft = fields.take_id("draft")?;
         let (name, description) = (fields.take("name"), fields.take("description"));
         // Whether a field is secret is the connector's to say, so all are treated as if they were.
-        let typed = fields.rest().filter_map(|(id, value)| Some((FieldId::new(&id)?, SecretString::from(value)))).collect();
+        let mut typed = BTreeMap::new();
+        for (id, value) in fields.rest().filter_map(|(id, value)| Some((FieldId::new(&id)?, value))) {
+            // The first of two counts, as in every other form.
+            typed.entry(id).or_insert_with(|| SecretString::from(value));
+        }
         Ok(Self { draft, raw: RawForm { name, description, fields: typed } })
     }
 }
@@ -281,12 +285,13 @@ mod tests {
     #[test]
     fn only_fields_of_the_form_are_read() {
         let draft = "01890000-0000-7000-8000-000000000001";
-        let body = format!("draft={draft}&name=A&description=B&client_id=c&Not-a-field=x");
+        let body = format!("draft={draft}&name=A&description=B&client_id=c&Not-a-field=x&client_id=d");
         let form = SaveForm::from_fields(Fields::read(body.as_bytes())).ok().unwrap();
         assert_eq!(form.draft.to_string(), draft);
         assert_eq!((form.raw.name.as_str(), form.raw.description.as_str()), ("A", "B"));
         let ids: Vec<_> = form.raw.fields.keys().map(FieldId::as_str).collect();
         assert_eq!(ids, ["client_id"]);
+        assert_eq!(form.raw.typed(&FieldId::new("client_id").unwrap()), "c", "the first of two counts");
         assert!(matches!(SaveForm::from_fields(Fields::read(b"name=A")), Err(PageError::BadRequest)));
     }
 }

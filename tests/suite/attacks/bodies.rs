@@ -2,7 +2,7 @@
 
 use reqwest::{RequestBuilder, header};
 
-use super::form_paths;
+use super::{form_paths, script::typed_forms};
 use crate::support::server::{Browser, Setup};
 
 /// A form of this session with these bytes behind its token.
@@ -12,14 +12,12 @@ fn after_the_token(browser: &Browser, path: &str, bytes: &[u8]) -> RequestBuilde
     browser.form(path, &[]).body(body)
 }
 
-#[tokio::test]
-async fn malformed_forms_are_never_an_error_of_the_server() {
-    let server = Setup::sandbox().start().await;
-    let mut ana = server.browser();
+/// What is no form, too much of one, or one of somebody who tries things.
+fn malformed() -> Vec<Vec<u8>> {
     let many_fields = "a=1&".repeat(60_000);
     let twice = "name=a&name=b&email=c&email=d&draft=x&draft=y&version=1&version=2&role=viewer&role=administrator";
     let numbers = "version=99999999999999999999999&version=-1&expires=-9223372036854775809";
-    let bodies: Vec<Vec<u8>> = vec![
+    vec![
         b"name=%".to_vec(),
         b"name=%zz%f&%=%&=&&&===".to_vec(),
         b"name=%00&email=%00&draft=%00&with=%00&q=%00&description=%00&password=%00&code=%00&to=%00".to_vec(),
@@ -33,7 +31,14 @@ async fn malformed_forms_are_never_an_error_of_the_server() {
         many_fields.into_bytes(),
         format!("name={0}&email={0}&to={0}&with={0}&q={0}", "x".repeat(40_000)).into_bytes(),
         "name=\u{202e}\u{feff}\u{0}&email=a@b\u{130}.example".as_bytes().to_vec(),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn malformed_forms_are_never_an_error_of_the_server() {
+    let server = Setup::sandbox().start().await;
+    let mut ana = server.browser();
+    let bodies = malformed();
     // The sign-out is left out: after it there is no session whose forms could be sent.
     for path in form_paths().into_iter().filter(|path| path != "/sign-out") {
         for bytes in &bodies {
@@ -42,6 +47,25 @@ async fn malformed_forms_are_never_an_error_of_the_server() {
             assert!(status < 500, "{path} answers {status} to {start:?}");
         }
     }
+    assert_eq!(ana.get("/").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_forms_for_what_there_is_are_none_either() {
+    let server = Setup::sandbox().start().await;
+    let mut ana = server.browser();
+    let mut answered = std::collections::BTreeMap::new();
+    for form in typed_forms(&mut ana).await {
+        for bytes in malformed() {
+            let page = ana.send(after_the_token(&ana, &form.address, &bytes)).await;
+            let start = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+            assert!(page.status < 500, "{} answers {} to {start:?}", form.route, page.status);
+            *answered.entry(page.status).or_insert(0) += 1;
+        }
+    }
+    // Most reached the handler of something that there is: shown again, or told to be no form of a page.
+    assert!(answered[&422] > 40 && answered[&400] > 20, "{answered:?}");
     assert_eq!(ana.get("/").await.status, 200);
     server.stop().await;
 }

@@ -1,10 +1,22 @@
-//! Keytile is attacked, on purpose: each attack is carried out against the real server, on every route that the
-//! router has at the time of the test, so that a new page is attacked without anybody thinking of it.
+//! Keytile is attacked, on purpose: each attack is carried out against the real server. Where it is one on routes,
+//! connectors or forms, it goes through all that there are at the time of the test, so that a new page is attacked
+//! without anybody thinking of it; what is left out, such as the sign-out that ends the attacker's own session, each
+//! test says. The routes of single sign-on do nothing without a provider: `hostile_provider.rs` has one.
 
 mod bodies;
+mod connector_texts;
+mod egress;
+mod flood;
 mod forgery;
+mod headers;
+mod hostile_provider;
+mod hostile_service;
+mod logs;
+mod mass_assignment;
 mod paths;
+mod requests_out;
 mod script;
+mod timing;
 
 /// An id that nothing has.
 const NOTHING: &str = "01890a5d-ac96-774b-bcce-0000000000ff";

@@ -1,10 +1,13 @@
 //! Script in every text field and every parameter of an address: it comes back as text, or not at all.
 
 use super::{form_paths, routes};
-use crate::support::server::{Browser, OVERLAY, Page, Setup, good_values, replaced};
+use crate::{
+    support::server::{ADMINISTRATOR, Browser, OVERLAY, PASSWORD, Page, Setup, good_values, replaced},
+    web::unrecorded::{Form, forms},
+};
 
 /// Ends an attribute, an element and a comment, and does something.
-const PAYLOADS: [&str; 4] = [
+pub(super) const PAYLOADS: [&str; 4] = [
     "\"'><img src=q onerror=pwned()>",
     "</textarea></title><script>pwned()</script>",
     "--><svg/onload=pwned()>",
@@ -15,7 +18,7 @@ const MARKUP: [&str; 6] = ["<img src=q", "<script>pwned", "<svg/onload", "<b>pwn
 
 /// Nothing in the page is markup of a payload.
 #[track_caller]
-fn harmless(page: &Page, place: &str) {
+pub(super) fn harmless(page: &Page, place: &str) {
     for markup in MARKUP {
         assert!(!page.text.contains(markup), "{place}: {markup} stands in the page:\n{}", page.text);
     }
@@ -136,7 +139,7 @@ async fn what_a_form_brings_is_shown_as_text() {
     server.stop().await;
 }
 
-/// Adds a group with a member's name in it, a person, a credential and a source, all called by the payload.
+/// Adds a group, a person who is in it, a credential that is shared with both, and a source, all called by the payload.
 async fn plant(browser: &mut Browser, payload: &str, number: usize) -> Vec<String> {
     let group = browser.post("/settings/groups", &[("name", payload)]).await;
     assert_eq!(group.status, 303, "{}", group.text);
@@ -165,9 +168,13 @@ async fn plant(browser: &mut Browser, payload: &str, number: usize) -> Vec<Strin
     assert_eq!(created.status, 303, "{}", created.text);
     let source = created.location.unwrap().split('?').next().unwrap().to_owned();
     let group = group.location.unwrap().split('?').next().unwrap().to_owned();
+    let joined = browser.post(&format!("{group}/members"), &[("email", &email)]).await;
+    assert_eq!(joined.status, 303, "{}", joined.text);
     let sharing = format!("/credentials/{credential}/sharing");
-    let shared = browser.post(&sharing, &[("action", "add"), ("with", &email), ("access", "use")]).await;
-    assert_eq!(shared.status, 303, "{}", shared.text);
+    for with in [&email, payload] {
+        let shared = browser.post(&sharing, &[("action", "add"), ("with", with), ("access", "use")]).await;
+        assert_eq!(shared.status, 303, "{}", shared.text);
+    }
     vec![
         group.clone(),
         format!("{group}/delete"),
@@ -198,5 +205,88 @@ async fn what_is_stored_is_shown_as_text_on_every_page() {
         shown += usize::from(page.text.contains("pwned()"));
     }
     assert!(shown > 30, "only {shown} pages show what was planted");
+    server.stop().await;
+}
+
+/// The forms of what there is, with at least a field that somebody types into.
+pub(super) async fn typed_forms(ana: &mut Browser) -> Vec<Form> {
+    let mut all = forms(ana).await;
+    let sharing = all.iter().find(|form| form.route == "/credentials/{id}/sharing").unwrap().address.clone();
+    let add = [("action", "add"), ("with", "ben@example.com"), ("access", "use")];
+    let fields = add.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    all.push(Form { route: "/credentials/{id}/sharing", address: sharing, fields });
+    all.retain(|form| !form.fields.is_empty());
+    assert!(all.len() >= 15, "{}", all.len());
+    all
+}
+
+#[tokio::test]
+async fn forms_of_what_there_is_are_shown_again_with_text() {
+    let server = Setup::sandbox().start().await;
+    let mut ana = server.browser();
+    let (mut again, mut shown, mut routes) = (0, 0, std::collections::BTreeSet::new());
+    for form in typed_forms(&mut ana).await {
+        for (changed, _) in &form.fields {
+            for payload in PAYLOADS.into_iter().chain(["javascript:pwned()"]) {
+                // Everything else is right, so that the form goes as far as it can.
+                let fields = form.fields.iter().map(|(name, value)| (name.as_str(), if name == changed { payload } else { value }));
+                let mut fields: Vec<(&str, &str)> = fields.collect();
+                // And a wrong value besides, so that it is shown again rather than done.
+                if form.route == "/settings/people/{id}" {
+                    fields = replaced(fields, &[("role", "x")]);
+                }
+                let page = ana.post(&form.address, &fields).await;
+                let what = format!("{changed} of {}", form.route);
+                assert!(page.status < 500, "{what}: {}", page.status);
+                harmless(&page, &what);
+                again += usize::from(page.status == 422);
+                if page.text.contains("pwned()") {
+                    shown += 1;
+                    routes.insert(form.route);
+                }
+            }
+        }
+    }
+    assert!(again > 80 && shown > 60, "{again} forms were shown again, {shown} with what was typed");
+    for route in [
+        "/settings/people/{id}",
+        "/settings/people/{id}/hand-over",
+        "/settings/groups/{id}",
+        "/settings/groups/{id}/members",
+        "/settings/keys/new",
+        "/credentials/{id}/sharing",
+        "/{kind}/new/{connector}/credentials/new",
+        "/{kind}/new/{connector}/configure",
+    ] {
+        assert!(routes.contains(route), "what was typed is not shown again by {route}: {routes:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_browser_says_of_itself_is_text() {
+    let server = Setup::sandbox().with("--trusted-proxy=127.0.0.1").start().await;
+    let mut ana = server.browser();
+    for payload in PAYLOADS.into_iter().chain(["Firefox/<script>pwned()</script>"]) {
+        let mut elsewhere = server.visitor();
+        elsewhere.get("/sign-in").await;
+        for password in ["wrong", PASSWORD] {
+            let mut sign_in = elsewhere.form("/sign-in", &[("email", ADMINISTRATOR), ("password", password)]);
+            for name in ["User-Agent", "X-Forwarded-For", "X-Request-Id", "Referer", "Accept-Language"] {
+                sign_in = sign_in.header(name, payload);
+            }
+            let page = elsewhere.send(sign_in).await;
+            harmless(&page, "the sign-in");
+        }
+        assert_eq!(elsewhere.get("/").await.status, 200);
+    }
+    let mut shown = 0;
+    for path in ["/settings/sessions", "/settings", "/settings/people", "/audit"] {
+        let page = ana.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        harmless(&page, path);
+        shown += page.text.matches("pwned()").count();
+    }
+    assert!(shown >= PAYLOADS.len(), "only {shown} claims are shown");
     server.stop().await;
 }

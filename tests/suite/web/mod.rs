@@ -20,7 +20,7 @@ mod real_server;
 mod resources;
 mod rights;
 mod save;
-mod second_factor;
+pub(crate) mod second_factor;
 mod sessions;
 mod sharing;
 mod sign_in;
@@ -28,7 +28,7 @@ mod sign_in_limits;
 mod single_sign_on;
 mod tls;
 mod trusted_proxy;
-mod unrecorded;
+pub(crate) mod unrecorded;
 
 use crate::support::{database::TestDatabase, server::Setup};
 use keytile::crypto::keyring::Keyring;

@@ -13,11 +13,11 @@ const SET_UP: &str = "/settings/second-factor";
 const CHANGE: &str = "/settings/second-factor/change";
 
 /// An authenticator app.
-struct App([u8; 20]);
+pub(crate) struct App([u8; 20]);
 
 impl App {
     /// Reads the key of the page as a person types it.
-    fn from_page(page: &Page) -> Self {
+    pub(crate) fn from_page(page: &Page) -> Self {
         let text = page.text.split_once("<code id=\"secret\">").unwrap().1.split_once('<').unwrap().0;
         let letters: Vec<u64> = text
             .bytes()
@@ -30,7 +30,7 @@ impl App {
     }
 
     /// The code that it shows now.
-    fn code(&self, clock: &TestClock) -> String {
+    pub(crate) fn code(&self, clock: &TestClock) -> String {
         let second = u64::try_from(clock.now().as_millis() / 1_000).unwrap();
         totp_rs::Builder::new().with_secret(self.0).build_noncompliant().generate(second).to_string()
     }

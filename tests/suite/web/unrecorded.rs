@@ -28,10 +28,10 @@ const EXCEPTIONS: [(&str, &str); 8] = [
 ];
 
 /// What a form is sent to, and what is in it.
-struct Form {
-    route: &'static str,
-    address: String,
-    fields: Vec<(String, String)>,
+pub(crate) struct Form {
+    pub(crate) route: &'static str,
+    pub(crate) address: String,
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 fn form(route: &'static str, address: impl Into<String>, fields: &[(&str, &str)]) -> Form {
@@ -40,7 +40,7 @@ fn form(route: &'static str, address: impl Into<String>, fields: &[(&str, &str)]
 }
 
 /// A form for every address that takes one, each of which would do something.
-async fn forms(browser: &mut Browser) -> Vec<Form> {
+pub(crate) async fn forms(browser: &mut Browser) -> Vec<Form> {
     let (used, unused) = (browser.add_credential("Used").await, browser.add_credential("Unused").await);
     let configure = format!("/sources/new/talkdesk/configure?credential={used}");
     let id = browser.get(&configure).await.value("form");
