@@ -32,7 +32,7 @@ impl Running {
         let started = Instant::now();
         let mut command = Command::new(program());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(filled.folder.path()).args(more).env_clear();
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let address = line.split_once("http://").ok_or("no address")?.1.trim().trim_end_matches('/').to_owned();
