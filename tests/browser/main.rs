@@ -1,6 +1,8 @@
 //! The tests that need a browser: headless Chromium, driven over WebDriver.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
+mod account_flows;
+mod account_pages;
 mod every_page;
 mod harness;
 mod harness_works;
