@@ -162,7 +162,7 @@ async fn sessions_are_ended_from_another_browser_without_script() {
 async fn added_and_shared_with(wanted: Wanted) {
     let server = Setup::sandbox().start().await;
     let credential = server.browser().add_credential("Support EU").await;
-    let ana = Person::with(wanted, &server).await;
+    let [ana, ben] = Person::two(wanted, &server).await;
     ana.goto("/settings/people").await;
     ana.browser.fill("#f-email", "ben@example.com").await;
     ana.browser.fill("#f-name", "Ben").await;
@@ -171,7 +171,6 @@ async fn added_and_shared_with(wanted: Wanted) {
     ana.wait_for_title("Link for Ben · Settings · Keytile").await;
     let link = ana.browser.text("#link").await;
 
-    let ben = Person::stranger(wanted, &server).await;
     ben.browser.goto(&link).await;
     ben.wait_for_focus("#f-password").await;
     ben.browser.fill("#f-password", "a kettle full of 3 violins").await;
@@ -288,6 +287,50 @@ async fn a_page_of_a_session_that_ran_out_leads_to_the_sign_in_and_back() {
     person.wait_for_title("Sign in · Keytile").await;
     person.sign_in(ADMINISTRATOR, PASSWORD).await;
     person.wait_for_title("Add New Credential · New source · Keytile").await;
+}
+
+/// Scripts put no sign-in page in place of a part of another page, and lose nothing that is typed without a word.
+#[tokio::test]
+async fn scripts_say_that_the_session_has_ended() {
+    let setup = Setup::sandbox();
+    let server = setup.start().await;
+    let credential = server.browser().add_credential("Support EU").await;
+    let person = Person::at(&server).await;
+    let browser = &person.browser;
+
+    // While a source is configured.
+    person.goto(&format!("/sources/new/talkdesk/configure?credential={credential}")).await;
+    browser.wait_for("html.scripted").await;
+    browser.fill("#name", "Agents").await;
+    setup.clock.advance(Duration::from_secs(13 * 3_600));
+    browser.click("#test").await;
+    person.reads("#lost[role='alert']", "your session has ended").await;
+    assert_eq!(person.field("#name").await, "Agents");
+    browser.click("#lost a").await;
+    person.wait_for_title("Sign in · Keytile").await;
+    person.sign_in(ADMINISTRATOR, PASSWORD).await;
+    person.wait_for_title("Configure · New source · Keytile").await;
+
+    // While somebody searches.
+    person.goto(TILES).await;
+    browser.wait_for("html.scripted").await;
+    setup.clock.advance(Duration::from_secs(13 * 3_600));
+    browser.fill("#q", "support").await;
+    person.wait_for_title("Sign in · Keytile").await;
+    person.sign_in(ADMINISTRATOR, PASSWORD).await;
+    person.wait_for_title("Authenticate · New source · Keytile").await;
+    assert_eq!(person.field("#q").await, "support");
+
+    // While the overlay is filled in, and the session is ended from elsewhere: whoever sends this now is nobody, for
+    // whom nothing is kept.
+    person.open_overlay_in_place().await;
+    person.fill_credential("Sales US", "sandbox-secret", "acme").await;
+    let ended = signed_in(&server).await.post("/settings/sessions/end-others", &[]).await;
+    assert_eq!(ended.status, 303);
+    browser.click("#save").await;
+    person.reads("#overlay #connection-error[role='alert']", "your session has ended").await;
+    assert_eq!(person.field("#f-name").await, "Sales US");
+    assert_eq!(browser.text("#save").await, "Save");
 }
 
 const SHARE: &str = "Share Support EU · Credentials · Keytile";

@@ -263,7 +263,11 @@ async fn groups() {
     person.reads("#shares", "Support EU").await;
     visitor.page(&format!("/settings/groups/{empty}/delete"), "Delete Nobody yet?").await;
     person.reads("#confirm", "Nothing is shared with it, and nobody is in it.").await;
-    browser.click("#confirm-delete").await;
+    visitor.again(&format!("/settings/groups/{empty}"), "Nobody yet · Groups").await;
+    browser.click("#delete").await;
+    browser.wait_for("dialog.confirm:modal").await;
+    browser.assert_accessible().await;
+    browser.click("dialog.confirm #confirm-delete").await;
     person.reads("[role='status']", "The group was deleted.").await;
     visitor.state("Groups · Settings").await;
 }

@@ -28,14 +28,24 @@ impl Person {
     /// Opens a browser of this kind in which whoever is signed in in the other one is signed in, with the same session.
     pub(crate) async fn in_session(wanted: Wanted, server: &Server, other: &server::Browser) -> Self {
         let person = Self::stranger(wanted, server).await;
-        // A cookie can be set only on a page of its host.
-        person.goto("/healthz").await;
-        let cookie = &other.cookies[SESSION];
+        person.take_session_of(other).await;
         person
-            .browser
+    }
+
+    /// Opens two browsers of this kind: in the first the first administrator is signed in, in the second nobody.
+    pub(crate) async fn two(wanted: Wanted, server: &Server) -> [Self; 2] {
+        let two = wanted.open_two().await.map(|browser| Self { browser, address: server.address.clone() });
+        two[0].take_session_of(&server.browser()).await;
+        two
+    }
+
+    async fn take_session_of(&self, other: &server::Browser) {
+        // A cookie can be set only on a page of its host.
+        self.goto("/healthz").await;
+        let cookie = &other.cookies[SESSION];
+        self.browser
             .wait_until(&format!("(document.cookie = '{SESSION}={cookie}; path=/', document.cookie.includes('{SESSION}='))"))
             .await;
-        person
     }
 
     /// Opens a browser of this kind in which nobody is signed in. No page is open in it yet.

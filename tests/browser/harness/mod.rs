@@ -82,7 +82,18 @@ impl Wanted {
 
     /// Starts the browser, as soon as there is a place for it.
     pub(crate) async fn open(self) -> Browser {
-        let place = PLACES.acquire().await.unwrap();
+        self.open_in(PLACES.acquire().await.unwrap()).await
+    }
+
+    /// Starts two browsers, as soon as there are places for both: two tests that each wait for a second place while
+    /// they hold one would wait for ever.
+    pub(crate) async fn open_two(self) -> [Browser; 2] {
+        let mut places = PLACES.acquire_many(2).await.unwrap();
+        let second = places.split(1).unwrap();
+        [self.open_in(places).await, self.open_in(second).await]
+    }
+
+    async fn open_in(self, place: SemaphorePermit<'static>) -> Browser {
         let driver = Driver::shared();
         let profile = tempfile::Builder::new().prefix("profile-").tempdir_in(&driver.folder).unwrap();
         let client = ClientBuilder::new(HttpConnector::new())
