@@ -262,7 +262,7 @@ async fn groups() {
     visitor.page(&format!("/settings/groups/{support}/delete"), "Delete Support?").await;
     person.reads("#shares", "Support EU").await;
     visitor.page(&format!("/settings/groups/{empty}/delete"), "Delete Nobody yet?").await;
-    person.reads("#confirm", "Nothing is shared with it, and nobody is in it.").await;
+    person.reads("#confirm", "Nothing is shared with it. Nobody is in it.").await;
     visitor.again(&format!("/settings/groups/{empty}"), "Nobody yet · Groups").await;
     browser.click("#delete").await;
     browser.wait_for("dialog.confirm:modal").await;
