@@ -206,6 +206,10 @@ async fn people() {
     browser.click("#disable").await;
     person.reads("#problem", "This is the last active administrator").await;
     visitor.state("Error: Ana · People").await;
+    browser.click("[name='role'][value='viewer']").await;
+    browser.click("#save").await;
+    person.wait_for_focus("#f-role[aria-invalid='true']").await;
+    visitor.state("Error: Ana · People").await;
     drop(visitor);
 
     // The other end of the link.

@@ -9,6 +9,7 @@ mod harness_works;
 mod main_job;
 mod overlay;
 mod person;
+mod single_sign_on;
 mod support;
 mod tiles;
 mod without_script;

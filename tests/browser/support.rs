@@ -5,7 +5,6 @@ pub(crate) mod authenticator;
 #[path = "../suite/support/clock.rs"]
 pub(crate) mod clock;
 #[path = "../suite/support/https.rs"]
-#[expect(dead_code, reason = "the suite uses the rest")]
 pub(crate) mod https;
 #[path = "../suite/support/oidc_provider.rs"]
 #[expect(dead_code, reason = "the suite uses the rest")]
