@@ -18,7 +18,7 @@ impl Name {
         let name: String = typed.trim().nfc().collect();
         let length = name.chars().count();
         if length == 0 {
-            return Err("Enter a name, for example the team or the account it is for.".into());
+            return Err("Enter a name.".into());
         }
         if length > NAME_MAX {
             return Err(format!("Use at most {NAME_MAX} characters; this name has {length}."));

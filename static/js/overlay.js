@@ -3,7 +3,7 @@
 
 import { announce } from "./announce.js";
 import { ask } from "./confirm.js";
-import { enhance, fetchPage, focusOn, notice, LOST } from "./page.js";
+import { enhance, failure, fetchPage, focusOn } from "./page.js";
 import { isSaving } from "./save.js";
 
 /** What is open: its dialog, the title of the page below, and whether its address was added here. */
@@ -148,8 +148,8 @@ document.addEventListener("submit", async (event) => {
     enhance(fresh);
     formOf(overlay.dialog).elements.namedItem("name").focus();
     announce("The form is empty now.");
-  } catch {
-    const message = notice("connection-error", "bad", LOST);
+  } catch (error) {
+    const message = failure("connection-error", error);
     form.before(message);
     focusOn(message);
   }

@@ -1,8 +1,23 @@
 // Fetches pages of Keytile and puts parts of them in place of what is shown.
 
+/** Thrown where Keytile answers with its sign-in page, because the session has ended. */
+export class SignedOut extends Error {
+  constructor(address) {
+    super("signed out");
+    this.address = address;
+  }
+}
+
+/** What Keytile answers; throws where that is its sign-in page, which no other page is replaced with. */
+export async function request(url, options) {
+  const response = await fetch(url, options);
+  if (response.redirected && new URL(response.url).pathname.startsWith("/sign-in")) throw new SignedOut(response.url);
+  return response;
+}
+
 /** What a page of Keytile answers: its document, its status, and where it came from in the end. */
 export async function fetchPage(url, options = {}) {
-  const response = await fetch(url, { headers: { Accept: "text/html" }, ...options });
+  const response = await request(url, { headers: { Accept: "text/html" }, ...options });
   const text = await response.text();
   const page = new DOMParser().parseFromString(text, "text/html");
   return { page, status: response.status, url: response.url, ok: response.ok };
@@ -45,7 +60,18 @@ export function notice(id, kind, words) {
 }
 
 /** What is said when Keytile itself does not answer. */
-export const LOST = "The connection to Keytile was lost. Nothing you typed is lost; try again.";
+const LOST = "The connection to Keytile was lost. Nothing you typed is lost; try again.";
+
+/** The message after a request that failed: Keytile did not answer, or the session has ended. */
+export function failure(id, error) {
+  if (!(error instanceof SignedOut)) return notice(id, "bad", LOST);
+  const message = notice(id, "bad", "You are signed out: your session has ended. What you typed here is not kept; copy what you need first.");
+  const link = document.createElement("a");
+  link.href = error.address;
+  link.textContent = "Sign in again";
+  message.firstElementChild.append(" ", link);
+  return message;
+}
 
 // A form that answers with the same page changed: it is sent without leaving the page. (A button named
 // `action` hides the property of that name: addresses are read from the attribute, here and elsewhere.)
@@ -63,8 +89,8 @@ document.addEventListener("submit", async (event) => {
     const { page } = await fetchPage(form.getAttribute("action"), { method: "POST", body });
     if (!page.querySelector("main > .page")) throw new Error("no page");
     showPage(page);
-  } catch {
-    const message = notice("lost", "bad", LOST);
+  } catch (error) {
+    const message = failure("lost", error);
     form.before(message);
     focusOn(message);
   } finally {

@@ -1,7 +1,7 @@
 // Save: sends the overlay's form, shows each stage as it ends, and keeps what was typed whatever happens.
 
 import { announce } from "./announce.js";
-import { LOST, enhance, focusOn, notice } from "./page.js";
+import { enhance, failure, focusOn, notice, request } from "./page.js";
 
 const LINES = "application/x-ndjson";
 
@@ -19,9 +19,9 @@ document.addEventListener("submit", async (event) => {
     const outcome = await send(form, body);
     release();
     conclude(form, outcome);
-  } catch {
+  } catch (error) {
     release();
-    complain(form, LOST);
+    complain(form, failure("connection-error", error));
   }
 });
 
@@ -58,7 +58,7 @@ function hold(form) {
 
 /** Resolves to the last line; rejects if the connection ends before it. */
 async function send(form, body) {
-  const response = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { Accept: LINES } });
+  const response = await request(form.getAttribute("action"), { method: "POST", body, headers: { Accept: LINES } });
   if (!response.headers.get("Content-Type")?.startsWith(LINES)) {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     return { outcome: "error", message: page.querySelector("h1")?.textContent ?? `status ${response.status}` };
@@ -121,12 +121,12 @@ function conclude(form, outcome) {
     if (!document.title.startsWith("Error: ")) document.title = `Error: ${document.title}`;
     announce(body.querySelector("[role=alert]")?.innerText ?? "");
   } else {
-    complain(form, `Keytile could not save this: ${outcome.message}. Nothing you typed is lost; try again.`);
+    const words = `Keytile could not save this: ${outcome.message}. Nothing you typed is lost; try again.`;
+    complain(form, notice("connection-error", "bad", words));
   }
 }
 
-function complain(form, words) {
-  const message = notice("connection-error", "bad", words);
+function complain(form, message) {
   form.before(message);
   focusOn(message);
 }

@@ -2,7 +2,7 @@
 // no choice.
 
 import { announce } from "./announce.js";
-import { fetchPage, focusOn, notice } from "./page.js";
+import { SignedOut, fetchPage, focusOn, notice } from "./page.js";
 
 /** What a list holds, but for the tile that adds one. */
 const ENTRY = ":not(.tile-add, legend)";
@@ -35,8 +35,9 @@ async function search(form) {
     count().textContent = page.getElementById("tile-count").textContent;
     history.replaceState(history.state, "", url);
     announce(count().textContent);
-  } catch {
-    // A later search has taken over, or the connection is gone: the button of the form still works.
+  } catch (error) {
+    if (error instanceof SignedOut) location.assign(error.address);
+    // Otherwise a later search has taken over, or the connection is gone: the button of the form still works.
   }
 }
 

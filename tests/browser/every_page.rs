@@ -17,30 +17,48 @@ use crate::{
 };
 
 /// Goes through states of pages and looks closely at each.
-struct Visitor {
-    person: Person,
+pub(crate) struct Visitor {
+    /// Who looks.
+    pub(crate) person: Person,
     titles: RefCell<HashSet<String>>,
     /// A folder for pictures of every state, for people to look at.
     pictures: Option<PathBuf>,
 }
 
 impl Visitor {
-    async fn at(server: &Server) -> Self {
-        let person = Person::with(Wanted::default().size(1200, 860), server).await;
+    /// As the first administrator.
+    pub(crate) async fn at(server: &Server) -> Self {
+        Self::of(Person::with(Wanted::default().size(1200, 860), server).await)
+    }
+
+    /// As somebody.
+    pub(crate) fn of(person: Person) -> Self {
         let pictures = std::env::var_os("KEYTILE_TEST_PICTURES").map(PathBuf::from);
         Self { person, titles: RefCell::default(), pictures }
     }
 
     /// Opens a page and looks at it. Its title is one that no page before had.
-    async fn page(&self, path: &str, title: &str) {
+    pub(crate) async fn page(&self, path: &str, title: &str) {
+        assert!(self.titles.borrow_mut().insert(title.to_owned()), "{path} has the title of another page, {title}");
+        self.again(path, title).await;
+    }
+
+    /// Opens a page that was looked at before, which is different now.
+    pub(crate) async fn again(&self, path: &str, title: &str) {
         self.person.goto(path).await;
         self.person.browser.wait_for("html.scripted").await;
-        assert!(self.titles.borrow_mut().insert(title.to_owned()), "{path} has the title of another page, {title}");
+        self.state(title).await;
+    }
+
+    /// Looks at the page that follows from a click, once it has this title.
+    pub(crate) async fn next(&self, title: &str) {
+        self.person.wait_for_title(&format!("{title} · Keytile")).await;
+        self.person.browser.wait_for("html.scripted").await;
         self.state(title).await;
     }
 
     /// Looks at the page as it is now. A state that follows from another may keep its title.
-    async fn state(&self, title: &str) {
+    pub(crate) async fn state(&self, title: &str) {
         let browser = &self.person.browser;
         let here = format!("{} ({title})", self.person.location().await);
         assert_eq!(self.person.title().await, format!("{title} · Keytile"), "{here}");
@@ -58,7 +76,7 @@ impl Visitor {
                 browser.colours(dark).await;
                 browser.assert_accessible().await;
             }
-            self.picture(title, width).await;
+            self.picture(title, width, dark.unwrap_or_default()).await;
         }
         // The structure does not depend on the colours: for the other two pairs the colours are enough.
         browser.colours(false).await;
@@ -66,7 +84,7 @@ impl Visitor {
         browser.colours(true).await;
         browser.resize(1200, 860).await;
         browser.assert_colours().await;
-        self.picture(title, 1201).await;
+        self.picture(title, 1200, true).await;
         browser.colours(false).await;
         let said = browser.console().await;
         // The browser notes that a page came with a status of an error, which is what the state is about.
@@ -77,11 +95,17 @@ impl Visitor {
         assert!(wrong.is_empty(), "{here}: {wrong:?}");
     }
 
-    async fn picture(&self, title: &str, width: u32) {
+    /// A picture of the whole page.
+    async fn picture(&self, title: &str, width: u32, dark: bool) {
         let Some(folder) = &self.pictures else { return };
+        let browser = &self.person.browser;
+        let height = browser.value("document.documentElement.scrollHeight").await.as_u64().unwrap();
+        browser.resize(width, u32::try_from(height).unwrap().max(860)).await;
         let number = std::fs::read_dir(folder).unwrap().count();
         let name: String = title.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        self.person.browser.screenshot(&folder.join(format!("{number:03}-{name}-{width}.png"))).await;
+        let colours = if dark { "-dark" } else { "" };
+        browser.screenshot(&folder.join(format!("{number:03}-{name}-{width}{colours}.png"))).await;
+        browser.resize(width, 860).await;
     }
 }
 

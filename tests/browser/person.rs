@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::{
     harness::{Browser, Wanted},
-    support::server::{SESSION, Server},
+    support::server::{self, SESSION, Server},
 };
 
 /// The tiles of a new source.
@@ -22,15 +22,30 @@ pub(crate) struct Person {
 impl Person {
     /// Opens a browser of this kind in which the first administrator is signed in.
     pub(crate) async fn with(wanted: Wanted, server: &Server) -> Self {
+        Self::in_session(wanted, server, &server.browser()).await
+    }
+
+    /// Opens a browser of this kind in which whoever is signed in in the other one is signed in, with the same session.
+    pub(crate) async fn in_session(wanted: Wanted, server: &Server, other: &server::Browser) -> Self {
         let person = Self::stranger(wanted, server).await;
-        // A cookie can be set only on a page of its host.
-        person.goto("/healthz").await;
-        let cookie = &server.browser().cookies[SESSION];
+        person.take_session_of(other).await;
         person
-            .browser
+    }
+
+    /// Opens two browsers of this kind: in the first the first administrator is signed in, in the second nobody.
+    pub(crate) async fn two(wanted: Wanted, server: &Server) -> [Self; 2] {
+        let two = wanted.open_two().await.map(|browser| Self { browser, address: server.address.clone() });
+        two[0].take_session_of(&server.browser()).await;
+        two
+    }
+
+    async fn take_session_of(&self, other: &server::Browser) {
+        // A cookie can be set only on a page of its host.
+        self.goto("/healthz").await;
+        let cookie = &other.cookies[SESSION];
+        self.browser
             .wait_until(&format!("(document.cookie = '{SESSION}={cookie}; path=/', document.cookie.includes('{SESSION}='))"))
             .await;
-        person
     }
 
     /// Opens a browser of this kind in which nobody is signed in. No page is open in it yet.
@@ -94,6 +109,13 @@ impl Person {
     /// Chooses an option of a select by typing what it is called.
     pub(crate) async fn choose(&self, css: &str, label: &str) {
         self.browser.wait_for(css).await.send_keys(label).await.unwrap();
+    }
+
+    /// Types an e-mail address and a password into the page of the sign-in, which is open, and sends them.
+    pub(crate) async fn sign_in(&self, email: &str, password: &str) {
+        self.browser.fill("#f-email", email).await;
+        self.browser.fill("#f-password", password).await;
+        self.browser.click("#sign-in").await;
     }
 
     /// Opens the tiles of a new source and then the overlay in place, by its tile.

@@ -1,10 +1,14 @@
 //! The parts of the suite's support that browser tests use too: a whole Keytile, its clock and its sandbox.
 
+#[path = "../suite/support/authenticator.rs"]
+pub(crate) mod authenticator;
 #[path = "../suite/support/clock.rs"]
 pub(crate) mod clock;
 #[path = "../suite/support/https.rs"]
-#[expect(dead_code, reason = "the suite uses the rest")]
 pub(crate) mod https;
+#[path = "../suite/support/oidc_provider.rs"]
+#[expect(dead_code, reason = "the suite uses the rest")]
+pub(crate) mod oidc_provider;
 #[path = "../suite/support/server.rs"]
 #[expect(dead_code, reason = "the suite uses the rest")]
 pub(crate) mod server;

@@ -6,8 +6,9 @@
 // oidc-provider takes them, and accounts as an object of ids and their claims. It prints `ready PORT` once
 // it listens, and exits when standard input closes, so that nothing is left running behind a test that died.
 //
-// There is no sign-in page: whoever comes is signed in as the account that `login_hint` names, and has
-// consented; where there is no such account, access is denied.
+// Whoever comes is signed in as the account that `login_hint` names, and has consented; where there is no
+// such account, access is denied. Without that hint there is a page that asks for the account, as people see
+// one.
 
 import crypto from 'node:crypto';
 import { createServer } from 'node:https';
@@ -46,14 +47,29 @@ async function start({ issuer, key, certificate, lifetime, clients, accounts, cl
   provider.use(async (ctx, next) => {
     if (!ctx.path.startsWith('/interaction/')) return next();
     const { params } = await provider.interactionDetails(ctx.req, ctx.res);
-    ctx.redirect(await provider.interactionResult(ctx.req, ctx.res, await signIn(provider, accounts, params)));
+    const account = params.login_hint ?? (ctx.method === 'POST' ? await typedAccount(ctx.req) : undefined);
+    if (account === undefined) {
+      ctx.type = 'html';
+      ctx.body = SIGN_IN_PAGE;
+      return;
+    }
+    ctx.redirect(await provider.interactionResult(ctx.req, ctx.res, await signIn(provider, accounts, account, params)));
   });
   const server = createServer({ key, cert: certificate }, provider.callback());
   server.listen(0, '127.0.0.1', () => console.log(`ready ${server.address().port}`));
 }
 
-// What a person would have entered and agreed to.
-async function signIn(provider, accounts, { client_id: clientId, login_hint: accountId, scope }) {
+const SIGN_IN_PAGE = `<!doctype html><html lang="en"><title>Sign in at the provider</title>
+<form method="post"><label>Account <input name="account"></label> <button id="go">Sign in</button></form></html>`;
+
+async function typedAccount(request) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  return new URLSearchParams(body).get('account');
+}
+
+// What a person agrees to who has signed in as an account.
+async function signIn(provider, accounts, accountId, { client_id: clientId, scope }) {
   if (!accounts[accountId]) return { error: 'access_denied', error_description: 'there is no such account' };
   const grant = new provider.Grant({ accountId, clientId });
   grant.addOIDCScope(scope);

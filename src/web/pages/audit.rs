@@ -72,6 +72,11 @@ impl AuditTrail<'_> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 
+    /// True for the field of the first error.
+    fn begins_with(&self, field: &str) -> bool {
+        self.errors.first().is_some_and(|error| error.field == field)
+    }
+
     /// The address of the events on a credential, whatever else is asked for.
     fn address_of(&self, credential: &Uuid) -> String {
         self.wanted.address(&[("target", &credential.to_string())])

@@ -1,5 +1,7 @@
 //! Settings: groups, their names and their members.
 
+use std::slice;
+
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -19,7 +21,7 @@ use crate::{
         layout::{self, Layout, Section},
         session::SignedIn,
         state::WebState,
-        views::settings::SettingsNav,
+        views::{account_field::AccountField, settings::SettingsNav},
     },
 };
 
@@ -40,8 +42,7 @@ struct GroupsPage<'a> {
     groups: &'a [GroupRow],
     next: Option<Uuid>,
     is_first_page: bool,
-    typed: &'a str,
-    error: Option<&'a str>,
+    field: AccountField<'a>,
     deleted: bool,
 }
 
@@ -52,17 +53,12 @@ struct GroupPage<'a> {
     nav: SettingsNav,
     detail: &'a GroupDetail,
     is_first_page: bool,
-    name: &'a str,
-    email: &'a str,
-    error: Option<&'a FieldError>,
+    name: AccountField<'a>,
+    member: AccountField<'a>,
     done: Option<&'static str>,
 }
 
 impl GroupPage<'_> {
-    fn error(&self, field: &str) -> Option<&str> {
-        self.error.filter(|error| error.field == field).map(|error| error.message.as_str())
-    }
-
     fn is_disabled(&self, member: &GroupMember) -> bool {
         member.state == UserState::Disabled
     }
@@ -111,7 +107,7 @@ pub(crate) async fn add(
 ) -> Result<Response, PageError> {
     match state.service.add_group(&signed.caller, &form.name).await? {
         GroupOutcome::Done(id) => Ok(done(id, "added")),
-        GroupOutcome::Invalid(error) => list(&state, &signed, &Wanted::default(), &form.name, Some(&error.message)).await,
+        GroupOutcome::Invalid(error) => list(&state, &signed, &Wanted::default(), &form.name, Some(&error)).await,
         GroupOutcome::NotFound => Err(PageError::NotFound),
     }
 }
@@ -235,18 +231,17 @@ async fn list(
     signed: &SignedIn,
     wanted: &Wanted,
     typed: &str,
-    error: Option<&str>,
+    error: Option<&FieldError>,
 ) -> Result<Response, PageError> {
     let after = id_of(wanted.after.as_deref());
     let found = state.service.groups(&signed.caller, after).await?;
     let page = GroupsPage {
-        layout: Layout::new(state, signed, Section::Settings, "Groups").with_error(error.is_some()),
+        layout: Layout::new(state, signed, Section::Settings, "Groups · Settings").with_error(error.is_some()),
         nav: SettingsNav::new(signed, ADDRESS),
         groups: &found.groups,
         next: found.next,
         is_first_page: after.is_none(),
-        typed,
-        error,
+        field: AccountField::text("name", "Name", "off", typed).with_errors(errors_of(error)),
         deleted: wanted.done.as_deref() == Some("deleted"),
     };
     layout::page(status(error.is_some()), &page)
@@ -269,13 +264,19 @@ async fn one(state: &WebState, signed: &SignedIn, id: Uuid, wanted: &Wanted, typ
             .with_error(typed.error.is_some()),
         nav: SettingsNav::new(signed, ADDRESS),
         is_first_page: after.is_none(),
-        name: typed.name.unwrap_or(&detail.group.name),
-        email: typed.email,
-        error: typed.error,
+        name: AccountField::text("name", "Name of the group", "off", typed.name.unwrap_or(&detail.group.name))
+            .with_errors(errors_of(typed.error)),
+        member: AccountField::email("email", "E-mail address of a person to add", typed.email)
+            .of_another()
+            .with_errors(errors_of(typed.error)),
         done: wanted.done.as_deref().and_then(words),
         detail: &detail,
     };
     layout::page(status(typed.error.is_some()), &page)
+}
+
+fn errors_of(error: Option<&FieldError>) -> &[FieldError] {
+    error.map(slice::from_ref).unwrap_or_default()
 }
 
 const fn status(failed: bool) -> StatusCode {

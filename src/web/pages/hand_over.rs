@@ -1,5 +1,7 @@
 //! Settings: handing over all that a person owns, after a page that says how much it is.
 
+use std::slice;
+
 use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
 
@@ -14,7 +16,7 @@ use crate::{
         pages::people::ADDRESS,
         session::SignedIn,
         state::WebState,
-        views::settings::SettingsNav,
+        views::{account_field::AccountField, settings::SettingsNav},
     },
 };
 
@@ -24,8 +26,7 @@ struct HandOverPage<'a> {
     layout: Layout,
     nav: SettingsNav,
     detail: &'a PersonDetail,
-    to: &'a str,
-    error: Option<&'a FieldError>,
+    field: AccountField<'a>,
 }
 
 #[derive(Template)]
@@ -74,7 +75,7 @@ pub(crate) async fn hand_over(
     match outcome {
         HandOverOutcome::Done(handed_over) => {
             let page = HandedOverPage {
-                layout: Layout::new(&state, &signed, Section::Settings, "Handed over"),
+                layout: Layout::new(&state, &signed, Section::Settings, format!("Handed over · {} · Settings", detail.user.name)),
                 nav: SettingsNav::new(&signed, ADDRESS),
                 detail: &detail,
                 to: form.to.trim(),
@@ -95,12 +96,14 @@ fn respond(
     error: Option<&FieldError>,
 ) -> Result<Response, PageError> {
     let page = HandOverPage {
-        layout: Layout::new(state, signed, Section::Settings, format!("Hand over · {}", detail.user.name))
+        layout: Layout::new(state, signed, Section::Settings, format!("Hand over · {} · Settings", detail.user.name))
             .with_error(error.is_some()),
         nav: SettingsNav::new(signed, ADDRESS),
         detail,
-        to,
-        error,
+        field: AccountField::email("to", "E-mail address of the person who gets it", to)
+            .of_another()
+            .with_help("An active account. Credentials can be owned by an editor or an administrator.")
+            .with_errors(error.map(slice::from_ref).unwrap_or_default()),
     };
     layout::page(if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
 }

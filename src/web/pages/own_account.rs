@@ -19,7 +19,11 @@ use crate::{
         layout::{self, Layout, Section},
         session::{SignedIn, Visitor, session_cookie},
         state::WebState,
-        views::{account_field::AccountField, settings::SettingsNav},
+        views::{
+            account_field::{AccountField, PASSWORD_HELP},
+            person::role_label,
+            settings::SettingsNav,
+        },
     },
 };
 
@@ -150,14 +154,12 @@ async fn respond(state: &WebState, signed: &SignedIn, done: &str, problem: Probl
         layout: Layout::new(state, signed, Section::Settings, "Your account · Settings").with_error(refusal.is_error()),
         nav: SettingsNav::new(signed, "/settings"),
         email: &signed.person.email,
-        role: signed.person.role.as_str(),
+        role: role_label(signed.person.role),
         account: state.service.own_account(signed.live()?).await?,
         name: AccountField::text("name", "Your name", "name", problem.name.unwrap_or(&signed.person.name)).with_errors(errors),
         passwords: [
             AccountField::password("old_password", "Present password", "current-password").with_errors(errors),
-            AccountField::password("new_password", "New password", "new-password")
-                .with_help("12 to 256 characters. A few words that do not belong together are good.")
-                .with_errors(errors),
+            AccountField::password("new_password", "New password", "new-password").with_help(PASSWORD_HELP).with_errors(errors),
         ],
         proof: proof_fields(errors, "A fresh code from your app, or a recovery code."),
         done,

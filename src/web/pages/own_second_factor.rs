@@ -31,6 +31,7 @@ use crate::{
 struct SetUp<'a> {
     layout: Layout,
     nav: SettingsNav,
+    email: &'a str,
     offer: &'a SecondFactorOffer,
     fields: [AccountField<'a>; 2],
     /// True where nothing else can be done before.
@@ -159,6 +160,7 @@ fn respond(
     let page = SetUp {
         layout: Layout::new(state, signed, Section::Settings, "Set up a second factor · Settings").with_error(refusal.is_error()),
         nav: SettingsNav::new(signed, "/settings"),
+        email: &signed.person.email,
         offer,
         fields: [code, password],
         required: signed.live()?.second_factor_due,

@@ -1,6 +1,8 @@
 //! Choosing a password with a link that an administrator gave. The link holds its token in the query, and the form
 //! sends it in its body: neither is logged.
 
+use std::slice;
+
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -20,6 +22,7 @@ use crate::{
         layout::{self, Layout},
         session::{Visitor, session_cookie},
         state::WebState,
+        views::account_field::{AccountField, PASSWORD_HELP},
     },
 };
 
@@ -36,7 +39,7 @@ struct PasswordPage<'a> {
     layout: Layout,
     /// The token and whose it is, if it can be used.
     open: Option<(&'a str, &'a str)>,
-    error: Option<&'a FieldError>,
+    field: AccountField<'a>,
     busy: bool,
 }
 
@@ -95,7 +98,10 @@ async fn respond(
     let page = PasswordPage {
         layout: Layout::for_visitor(state, Some(visitor), "Choose a password").with_error(error.is_some()),
         open: person.as_deref().map(|email| (token.expose_secret(), email)),
-        error,
+        field: AccountField::password("password", "Password", "new-password")
+            .with_help(PASSWORD_HELP)
+            .with_errors(error.map(slice::from_ref).unwrap_or_default())
+            .first(),
         busy: status == StatusCode::SERVICE_UNAVAILABLE,
     };
     Ok(visitor.attach(layout::page(status, &page)?))

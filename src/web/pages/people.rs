@@ -22,7 +22,7 @@ use crate::{
         session::SignedIn,
         state::WebState,
         views::{
-            person::{PersonRow, RoleOption, moment, role_options},
+            person::{PersonFields, PersonRow, moment},
             settings::SettingsNav,
         },
     },
@@ -47,16 +47,8 @@ struct People<'a> {
     people: Vec<PersonRow<'a>>,
     next: Option<Uuid>,
     is_first_page: bool,
-    typed: &'a RawPerson,
-    roles: Vec<RoleOption>,
-    errors: &'a [FieldError],
+    form: PersonFields<'a>,
     busy: bool,
-}
-
-impl People<'_> {
-    fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
-    }
 }
 
 /// `GET /settings/people`.
@@ -120,7 +112,7 @@ pub(crate) fn show_link(
     added: bool,
 ) -> Result<Response, PageError> {
     let page = LinkPage {
-        layout: Layout::new(state, signed, Section::Settings, format!("Link for {name}")),
+        layout: Layout::new(state, signed, Section::Settings, format!("Link for {name} · Settings")),
         nav: SettingsNav::new(signed, ADDRESS),
         id,
         name,
@@ -144,15 +136,18 @@ async fn respond(
     let page = state.service.people(&signed.caller, search, after).await?;
     let now = state.service.now();
     let view = People {
-        layout: Layout::new(state, signed, Section::Settings, "People").with_error(!errors.is_empty()),
+        layout: Layout::new(state, signed, Section::Settings, "People · Settings").with_error(!errors.is_empty()),
         nav: SettingsNav::new(signed, ADDRESS),
         search,
         people: page.people.iter().map(|user| PersonRow::new(user, now)).collect(),
         next: page.next,
         is_first_page: after.is_none(),
-        typed,
-        roles: role_options(if typed.role.is_empty() { "editor" } else { &typed.role }),
-        errors,
+        form: PersonFields::new(
+            typed,
+            if typed.role.is_empty() { "editor" } else { &typed.role },
+            errors,
+            "Each role may also do what the roles before it may.",
+        ),
         busy: status == StatusCode::SERVICE_UNAVAILABLE,
     };
     layout::page(status, &view)

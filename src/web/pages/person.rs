@@ -23,7 +23,7 @@ use crate::{
         session::SignedIn,
         state::WebState,
         views::{
-            person::{PersonRow, RoleOption, moment, role_options},
+            person::{PersonFields, PersonRow, moment},
             settings::SettingsNav,
         },
     },
@@ -34,6 +34,8 @@ const LAST_ADMINISTRATOR: &str =
 const OUTDATED: &str =
     "Somebody else changed this person meanwhile. The fields hold what you typed; look at what is saved before you save again.";
 const DISABLED: &str = "This account is disabled. Enable it before you make a link to choose a password.";
+
+const ROLE_HELP: &str = "A change takes effect at once. Where the rights rise, all sessions of this person end, and the new rights come with the next sign-in.";
 
 /// What an address of the page says.
 #[derive(Debug, Deserialize)]
@@ -49,17 +51,9 @@ struct PersonPage<'a> {
     row: PersonRow<'a>,
     detail: &'a PersonDetail,
     link_until: Option<String>,
-    typed: &'a RawPerson,
-    roles: Vec<RoleOption>,
-    errors: &'a [FieldError],
+    form: PersonFields<'a>,
     done: Option<&'static str>,
     problem: Option<&'a str>,
-}
-
-impl PersonPage<'_> {
-    fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
-    }
 }
 
 /// `GET /settings/people/{id}`.
@@ -207,9 +201,7 @@ async fn respond(state: &WebState, signed: &SignedIn, id: Uuid, shown: Shown<'_>
         nav: SettingsNav::new(signed, ADDRESS),
         row: PersonRow::new(user, state.service.now()),
         link_until: detail.link_until.map(moment),
-        typed,
-        roles: role_options(&typed.role),
-        errors: shown.errors,
+        form: PersonFields::new(typed, &typed.role, shown.errors, ROLE_HELP),
         done: shown.done,
         problem: shown.problem,
         detail: &detail,

@@ -20,6 +20,7 @@ use crate::{
         layout::{self, Layout},
         session::{Visitor, session_cookie},
         state::WebState,
+        views::account_field::{AccountField, PASSWORD_HELP},
     },
 };
 
@@ -39,18 +40,8 @@ struct SetUp<'a> {
     layout: Layout,
     /// The token, if it is the one that opens the form.
     token: Option<&'a str>,
-    email: &'a str,
-    name: &'a str,
-    /// A password to begin with, in the sandbox.
-    suggestion: Option<&'a str>,
-    errors: &'a [FieldError],
+    fields: [AccountField<'a>; 3],
     busy: bool,
-}
-
-impl SetUp<'_> {
-    fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
-    }
 }
 
 /// `GET /setup`.
@@ -119,13 +110,21 @@ fn respond(
     errors: &[FieldError],
     status: StatusCode,
 ) -> Result<Response, PageError> {
+    let email = AccountField::email("email", "E-mail address", &form.raw.email);
+    let password = match suggestion.map(|password| &password.expose_secret()[..SUGGESTION_LENGTH]) {
+        // It has to be read before it can be noted down.
+        Some(made_up) => AccountField::text("password", "Password", "new-password", made_up)
+            .with_help("Made up for trying the sandbox. Note it down if you want to sign in again later, or type one of your own."),
+        None => AccountField::password("password", "Password", "new-password").with_help(PASSWORD_HELP),
+    };
     let page = SetUp {
         layout: Layout::for_visitor(state, Some(visitor), "Set up").with_error(!errors.is_empty()),
         token,
-        email: &form.raw.email,
-        name: &form.raw.name,
-        suggestion: suggestion.map(|password| &password.expose_secret()[..SUGGESTION_LENGTH]),
-        errors,
+        fields: [
+            if errors.is_empty() { email.first() } else { email.with_errors(errors) },
+            AccountField::text("name", "Your name", "name", &form.raw.name).with_errors(errors),
+            password.with_errors(errors),
+        ],
         busy: status == StatusCode::SERVICE_UNAVAILABLE,
     };
     Ok(visitor.attach(layout::page(status, &page)?))

@@ -2,6 +2,9 @@
 
 use crate::domain::form::FieldError;
 
+/// What a new password has to be.
+pub(crate) const PASSWORD_HELP: &str = "12 to 256 characters. A few words that do not belong together are good.";
+
 /// A field as `parts/account_field.html` shows it.
 pub(crate) struct AccountField<'a> {
     /// The name that is sent; unique on its page, since the ids are made of it.
@@ -43,14 +46,39 @@ impl<'a> AccountField<'a> {
         Self { help: Some(help), ..self }
     }
 
-    /// The same with what is wrong with it.
+    /// The same with what is wrong with it. The page begins with the field of the first error.
     pub(crate) fn with_errors(self, errors: &'a [FieldError]) -> Self {
         let error = errors.iter().find(|error| error.field == self.name).map(|error| error.message.as_str());
-        Self { error, ..self }
+        let first = errors.first().is_some_and(|error| error.field == self.name);
+        Self { error, first, ..self }
+    }
+
+    /// The same, about somebody else: a browser fills in nothing.
+    pub(crate) fn of_another(self) -> Self {
+        Self { autocomplete: "off", ..self }
     }
 
     /// The same as the one that the page begins with.
     pub(crate) fn first(self) -> Self {
         Self { first: true, ..self }
+    }
+
+    /// True for what is no word of a language, so that nothing is to be corrected in it.
+    pub(crate) fn is_code(&self) -> bool {
+        self.kind == "email" || matches!(self.autocomplete, "one-time-code" | "new-password")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_begins_with_the_field_of_its_first_error() {
+        let errors = [FieldError::new("name", "Enter a name."), FieldError::new("password", "Too short.")];
+        let begins = |field: AccountField<'_>| field.with_errors(&errors).first;
+        assert!(begins(AccountField::text("name", "Name", "name", "")));
+        assert!(!begins(AccountField::password("password", "Password", "new-password")));
+        assert!(!begins(AccountField::email("email", "E-mail address", "")));
     }
 }

@@ -3,10 +3,12 @@
 use crate::{
     domain::{
         account::{Role, UserState},
+        form::FieldError,
         time::Timestamp,
     },
+    service::people::RawPerson,
     store::UserRow,
-    web::age::Age,
+    web::{age::Age, views::account_field::AccountField},
 };
 
 /// One person of a list.
@@ -33,6 +35,37 @@ impl<'a> PersonRow<'a> {
     }
 }
 
+/// The fields of a form about somebody, as `parts/person_fields.html` shows them.
+pub(crate) struct PersonFields<'a> {
+    /// E-mail address and name.
+    pub(crate) fields: [AccountField<'a>; 2],
+    /// The roles to choose from.
+    pub(crate) roles: Vec<RoleOption>,
+    /// What there is to know about the choice.
+    pub(crate) role_help: &'static str,
+    /// What is wrong with the choice.
+    pub(crate) role_error: Option<&'a str>,
+    /// True when nothing else is wrong, so that the page begins with the role.
+    pub(crate) begins_with_role: bool,
+}
+
+impl<'a> PersonFields<'a> {
+    /// The fields with what was typed and what is wrong with it.
+    pub(crate) fn new(typed: &'a RawPerson, role: &str, errors: &'a [FieldError], role_help: &'static str) -> Self {
+        let of_role = |error: &&FieldError| error.field == "role";
+        Self {
+            fields: [
+                AccountField::email("email", "E-mail address", &typed.email).of_another().with_errors(errors),
+                AccountField::text("name", "Name", "off", &typed.name).with_errors(errors),
+            ],
+            roles: role_options(role),
+            role_help,
+            role_error: errors.iter().find(of_role).map(|error| error.message.as_str()),
+            begins_with_role: errors.first().filter(of_role).is_some(),
+        }
+    }
+}
+
 /// A role to choose.
 pub(crate) struct RoleOption {
     /// The word that is sent.
@@ -46,7 +79,7 @@ pub(crate) struct RoleOption {
 }
 
 /// The roles, from least to most, with the one of a word chosen.
-pub(crate) fn role_options(chosen: &str) -> Vec<RoleOption> {
+fn role_options(chosen: &str) -> Vec<RoleOption> {
     let option = |role: Role| RoleOption {
         word: role.as_str(),
         label: role_label(role),

@@ -9,7 +9,7 @@ mod driver;
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::Path,
     time::{Duration, Instant},
 };
@@ -44,15 +44,22 @@ pub(crate) struct Wanted {
     dark: bool,
     width: u32,
     height: u32,
+    /// A host name, and where it is found.
+    host: Option<(&'static str, SocketAddr)>,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { javascript: true, dark: false, width: 1280, height: 900 }
+        Self::new()
     }
 }
 
 impl Wanted {
+    /// The default.
+    pub(crate) const fn new() -> Self {
+        Self { javascript: true, dark: false, width: 1280, height: 900, host: None }
+    }
+
     /// Pages run no script of their own. The driver's still run.
     pub(crate) const fn without_javascript(self) -> Self {
         Self { javascript: false, ..self }
@@ -68,9 +75,25 @@ impl Wanted {
         Self { width, height, ..self }
     }
 
+    /// This host is found at this address, and its certificate is believed.
+    pub(crate) const fn with_host(self, name: &'static str, address: SocketAddr) -> Self {
+        Self { host: Some((name, address)), ..self }
+    }
+
     /// Starts the browser, as soon as there is a place for it.
     pub(crate) async fn open(self) -> Browser {
-        let place = PLACES.acquire().await.unwrap();
+        self.open_in(PLACES.acquire().await.unwrap()).await
+    }
+
+    /// Starts two browsers, as soon as there are places for both: two tests that each wait for a second place while
+    /// they hold one would wait for ever.
+    pub(crate) async fn open_two(self) -> [Browser; 2] {
+        let mut places = PLACES.acquire_many(2).await.unwrap();
+        let second = places.split(1).unwrap();
+        [self.open_in(places).await, self.open_in(second).await]
+    }
+
+    async fn open_in(self, place: SemaphorePermit<'static>) -> Browser {
         let driver = Driver::shared();
         let profile = tempfile::Builder::new().prefix("profile-").tempdir_in(&driver.folder).unwrap();
         let client = ClientBuilder::new(HttpConnector::new())
@@ -89,7 +112,7 @@ impl Wanted {
 
     fn capabilities(self, profile: &Path) -> Value {
         let user_data_dir = format!("--user-data-dir={}", profile.display());
-        let arguments = [
+        let mut arguments = vec![
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -101,6 +124,10 @@ impl Wanted {
             "--disable-sync",
             &user_data_dir,
         ];
+        let rule = self.host.map(|(name, address)| format!("--host-resolver-rules=MAP {name} {address}"));
+        if let Some(rule) = &rule {
+            arguments.extend(["--no-proxy-server", rule.as_str()]);
+        }
         // 2 is "block", as a person can choose in the settings.
         let javascript = if self.javascript { 1 } else { 2 };
         json!({
@@ -109,6 +136,7 @@ impl Wanted {
                 "prefs": { "profile.managed_default_content_settings.javascript": javascript },
             },
             "goog:loggingPrefs": { "browser": "ALL" },
+            "acceptInsecureCerts": self.host.is_some(),
             "timeouts": { "script": 60_000, "pageLoad": 60_000, "implicit": 0 },
         })
     }

@@ -9,7 +9,7 @@ use keytile::domain::account::Role;
 use crate::{
     support::server::{ADMINISTRATOR, Browser, PASSWORD, Server, Setup},
     web::{
-        second_factor::App,
+        second_factor::app_of,
         unrecorded::{Form, forms},
     },
 };
@@ -291,7 +291,7 @@ async fn second_factor(sent: impl Fn(Form) -> Vec<(String, String)>) -> Vec<Vec<
     let form = |route, fields: &[(&str, &str)]| sent(plain_form(route, fields));
     let mut ana = server.signed_in().await;
     let page = ana.get("/settings/second-factor").await;
-    let (app, offer) = (App::from_page(&page), page.value("offer"));
+    let (app, offer) = (app_of(&page), page.value("offer"));
     let typed = [("offer", offer.as_str()), ("code", &app.code(&setup.clock)), ("password", PASSWORD)];
     send(&mut ana, "/settings/second-factor", &form("/settings/second-factor", &typed)).await;
     let mut all = vec![rows(&setup, &query).await];

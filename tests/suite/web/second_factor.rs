@@ -2,38 +2,17 @@
 
 use std::time::Duration;
 
-use keytile::domain::time::Clock;
-
 use crate::support::{
-    clock::TestClock,
+    authenticator::App,
     server::{ADMINISTRATOR, Browser, PASSWORD, Page, SESSION, Server, Setup},
 };
 
 const SET_UP: &str = "/settings/second-factor";
 const CHANGE: &str = "/settings/second-factor/change";
 
-/// An authenticator app.
-pub(crate) struct App([u8; 20]);
-
-impl App {
-    /// Reads the key of the page as a person types it.
-    pub(crate) fn from_page(page: &Page) -> Self {
-        let text = page.text.split_once("<code id=\"secret\">").unwrap().1.split_once('<').unwrap().0;
-        let letters: Vec<u64> = text
-            .bytes()
-            .filter(|byte| *byte != b' ')
-            .map(|letter| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".bytes().position(|known| known == letter).unwrap() as u64)
-            .collect();
-        let groups = letters.chunks_exact(8).map(|group| group.iter().fold(0, |bits, letter| bits << 5 | letter));
-        let bytes: Vec<u8> = groups.flat_map(|bits: u64| bits.to_be_bytes()[3..].to_vec()).collect();
-        Self(bytes.try_into().unwrap())
-    }
-
-    /// The code that it shows now.
-    pub(crate) fn code(&self, clock: &TestClock) -> String {
-        let second = u64::try_from(clock.now().as_millis() / 1_000).unwrap();
-        totp_rs::Builder::new().with_secret(self.0).build_noncompliant().generate(second).to_string()
-    }
+/// Tells an authenticator app the key that a page shows.
+pub(crate) fn app_of(page: &Page) -> App {
+    App::with_key(page.text.split_once("<code id=\"secret\">").unwrap().1.split_once('<').unwrap().0)
 }
 
 /// The recovery codes that a page shows.
@@ -49,7 +28,7 @@ fn recovery_codes(page: &Page) -> Vec<String> {
 async fn enabled(setup: &Setup, server: &Server) -> (App, Vec<String>, Browser) {
     let mut browser = server.signed_in().await;
     let page = browser.get(SET_UP).await;
-    let app = App::from_page(&page);
+    let app = app_of(&page);
     let (offer, code) = (page.value("offer"), app.code(&setup.clock));
     let done = browser.post(SET_UP, &[("offer", &offer), ("code", &code), ("password", PASSWORD)]).await;
     assert_eq!(done.status, 200, "{}", done.text);
@@ -79,7 +58,7 @@ async fn it_is_set_up_only_with_a_code_of_the_app_and_the_password() {
     browser.get("/settings").await.says("Set up a second factor");
     let page = browser.get(SET_UP).await;
     page.says("<svg role=\"img\" aria-label=\"QR code for an authenticator app\"");
-    let (offer, app) = (page.value("offer"), App::from_page(&page));
+    let (offer, app) = (page.value("offer"), app_of(&page));
     let code = app.code(&setup.clock);
     let typed = |code: &str, password: &str, offer: &str| {
         [("offer", offer.to_owned()), ("code", code.to_owned()), ("password", password.to_owned())]
@@ -94,7 +73,7 @@ async fn it_is_set_up_only_with_a_code_of_the_app_and_the_password() {
         let page = browser.post(SET_UP, &form).await;
         assert_eq!(page.status, 422);
         page.says(words);
-        assert_eq!(App::from_page(&page).0, app.0, "the app need not scan again");
+        assert_eq!(app_of(&page).0, app.0, "the app need not scan again");
     }
     assert!(setup.texts("SELECT hex(second_factor) FROM users WHERE second_factor IS NOT NULL").await.is_empty());
     // What was offered in one session is nothing in another.
@@ -127,7 +106,7 @@ async fn turning_it_on_ends_all_other_sessions_and_this_one_goes_on_under_a_new_
     let server = setup.start().await;
     let (mut browser, mut elsewhere) = (server.signed_in().await, server.signed_in().await);
     let page = browser.get(SET_UP).await;
-    let (offer, code) = (page.value("offer"), App::from_page(&page).code(&setup.clock));
+    let (offer, code) = (page.value("offer"), app_of(&page).code(&setup.clock));
     let mut before = browser.clone();
     let page = browser.post(SET_UP, &[("offer", &offer), ("code", &code), ("password", PASSWORD)]).await;
     assert_eq!(page.status, 200, "{}", page.text);

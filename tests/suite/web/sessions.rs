@@ -192,7 +192,7 @@ async fn ones_name_is_changed_and_seen_at_once() {
     let page = browser.get("/settings?done=name").await;
     assert_eq!(page.value("name"), "Ana <b>B</b>");
     assert!(!page.text.contains("<b>B"));
-    page.says("administrator");
+    page.says("Administrator");
     page.says(ADMINISTRATOR);
 }
 
