@@ -87,6 +87,9 @@ impl Template {
                 parts.push(Part::Literal(rest[..open].to_owned()));
             }
             let (inside, after) = rest[open + 1..].split_once('}').ok_or("a `{` without its `}`")?;
+            if inside.contains('{') {
+                return Err("a `{` without its `}`".into());
+            }
             parts.push(Part::Value(inside.split('|').map(Reference::parse).collect::<Result<_, _>>()?));
             rest = after;
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use keytile::{
+    crypto::password::PasswordCost,
     domain::account::Role,
     service::{
         caller::Caller,
@@ -287,22 +288,33 @@ async fn what_ends_while_a_form_is_being_sent_is_over() {
 
 #[tokio::test]
 async fn whoever_hangs_up_during_a_sign_in_is_recorded_all_the_same() {
-    let setup = Setup::new();
+    let mut setup = Setup::new();
+    // Long enough to hang up in.
+    setup.overrides.password_cost = PasswordCost::RECOMMENDED;
     let server = setup.start().await;
     for count in 1..=3 {
         let mut browser = server.visitor();
         browser.get("/sign-in").await;
-        let (mut raw, rest) = begin(&server, &browser, "/sign-in", &[("email", ADMINISTRATOR), ("password", "wrong")]).await;
+        let email = format!("nobody{count}@example.com");
+        let (mut raw, rest) = begin(&server, &browser, "/sign-in", &[("email", &email), ("password", "wrong")]).await;
         raw.write(&rest).await;
+        // The address, and each account.
+        until(async || setup.texts("SELECT 'counted' FROM sign_in_limits").await.len() > count).await;
         drop(raw);
-        let recorded = async {
-            while setup.trail("session.sign_in").await.iter().filter(|event| event.contains(" failed ")).count() < count {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, recorded).await.expect("an event");
+        until(async || setup.trail("session.sign_in").await.iter().filter(|event| event.contains(" failed ")).count() == count)
+            .await;
     }
     server.stop().await;
+}
+
+/// Looks again and again until something is so, which it has to become soon.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let look = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, look).await.expect("it becomes so");
 }
 
 #[tokio::test]
