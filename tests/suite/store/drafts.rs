@@ -17,6 +17,7 @@ use crate::support::database::TestDatabase;
 on_both_databases!(
     a_session_is_found_with_its_account,
     a_draft_is_replaced_by_its_owner_only,
+    the_newest_drafts_of_a_person_are_kept,
     a_draft_needs_an_account,
     the_latest_open_draft_is_found,
     a_saved_draft_holds_nothing_and_stays_as_it_is,
@@ -55,6 +56,24 @@ async fn a_session_is_found_with_its_account(database: TestDatabase) {
     assert_eq!(store.end_other_sessions(owner, &next.hash, &audit()).await.unwrap(), 1);
     assert!(store.end_session(owner, next.id, &audit()).await.unwrap());
     assert_eq!(store.session(&next.hash).await.unwrap(), None);
+}
+
+async fn the_newest_drafts_of_a_person_are_kept(database: TestDatabase) {
+    let store = database.open().await;
+    let (mine, other) = (new_user(&store).await, new_user(&store).await);
+    let of_other = draft(other);
+    assert!(store.put_draft(&of_other).await.unwrap());
+    let mut drafts = Vec::new();
+    for number in 0..30 {
+        let draft = NewDraft { updated_at: later(number), ..draft(mine) };
+        assert!(store.put_draft(&draft).await.unwrap());
+        drafts.push(draft);
+    }
+    // Twenty, and the one that was added to them.
+    for (number, draft) in drafts.iter().enumerate() {
+        assert_eq!(store.draft(draft.id, mine, NOW).await.unwrap().is_some(), number >= 9, "{number}");
+    }
+    assert!(store.draft(of_other.id, other, NOW).await.unwrap().is_some());
 }
 
 async fn a_draft_is_replaced_by_its_owner_only(database: TestDatabase) {

@@ -30,6 +30,15 @@ async fn a_nul_in_a_search_or_a_form_is_no_failure_of_postgres() {
         let answer = browser.get(path).await;
         assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
     }
+    assert_eq!(server.visitor().sign_in("a\0b", "wrong").await.status, 422);
+    for filter in ["person=a%00b", "credential=a%00b", "action=a%00b"] {
+        let answer = browser.get(&format!("/audit?{filter}")).await;
+        assert!(answer.status < 500, "{filter}: {}", answer.status);
+    }
+    let form = browser.get("/settings/keys/new").await.value("form");
+    let typed = [("form", form.as_str()), ("name", "Exports"), ("owner", "a\0b"), ("scopes", "proxy"), ("expires", "never")];
+    assert_eq!(browser.post("/settings/keys/new", &typed).await.status, 422);
+    assert_eq!(browser.get("/settings/keys/new?owner=a%00b").await.status, 200);
     for field in ["name", "description", "client_id", "client_secret", "account_name"] {
         let draft = browser.get(OVERLAY).await.value("draft");
         let typed = replaced(good_values("Another", &draft), &[(field, "a\0b")]);

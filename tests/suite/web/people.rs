@@ -1,6 +1,13 @@
 //! Settings, People: who may open it, adding, changing, disabling, resetting.
 
-use keytile::domain::account::Role;
+use keytile::{
+    domain::account::Role,
+    service::{
+        api_keys::{KeyCreation, RawApiKey},
+        caller::{Caller, Origin},
+        key_check::KeyCheck,
+    },
+};
 
 use super::over_both_databases;
 use crate::support::{
@@ -204,13 +211,26 @@ async fn the_last_administrator_can_be_neither_demoted_nor_disabled(setup: Setup
     server.stop().await;
 }
 
-async fn disabling_ends_everything_at_once_and_can_be_undone(setup: Setup, _: TestDatabase) {
+async fn disabling_ends_everything_at_once_and_can_be_undone(setup: Setup, database: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
     let mut ben = server.browser_as("ben@example.com", Role::Viewer).await;
     assert_eq!(ben.get("/").await.status, 200);
     let path = page_of(&mut ana, "ben@example.com").await;
     let shown = ana.post(&format!("{path}/reset-password"), &[]).await;
+    let raw = RawApiKey {
+        name: "Exports".into(),
+        owner: "ben@example.com".into(),
+        scopes: vec!["proxy".into()],
+        expires: "never".into(),
+        ..RawApiKey::default()
+    };
+    let service = &server.service;
+    let made = service.create_api_key(&Caller::server("test"), service.new_form(), &raw).await.unwrap();
+    let KeyCreation::Created { key, .. } = made else { panic!("no key") };
+    let accepted =
+        async || matches!(service.authenticate_key(key.expose(), Origin::default()).await.unwrap(), KeyCheck::Accepted(_));
+    assert!(accepted().await);
     let mut ben = server.browser_as("ben2@example.com", Role::Viewer).await;
     assert_eq!(ben.get("/").await.status, 200);
     let other = page_of(&mut ana, "ben2@example.com").await;
@@ -219,6 +239,7 @@ async fn disabling_ends_everything_at_once_and_can_be_undone(setup: Setup, _: Te
         ana.get(&done.location.unwrap()).await.says("Disabled. All sessions ended");
     }
     assert_eq!(ben.get("/").await.status, 303, "at once");
+    assert!(!accepted().await);
     assert_eq!(server.visitor().get(&link_in(&shown)).await.status, 404, "a link that was out there is void");
     let page = ana.get(&path).await;
     page.says("· disabled");
@@ -231,6 +252,9 @@ async fn disabling_ends_everything_at_once_and_can_be_undone(setup: Setup, _: Te
     let done = ana.post(&format!("{path}/enable"), &[]).await;
     ana.get(&done.location.unwrap()).await.says("can sign in again");
     assert_eq!(server.visitor().get(&link_in(&shown)).await.status, 404, "and stays so");
+    assert!(!accepted().await, "a key that leaked is not back with its account");
+    let revoked = "SELECT COUNT(*) FROM audit_events WHERE action = 'api_key.revoke' AND detail = 'its owner was disabled'";
+    assert_eq!(database.number(revoked).await, 1);
     assert_eq!(ana.post(&format!("{path}/reset-password"), &[]).await.status, 200);
     server.stop().await;
 }

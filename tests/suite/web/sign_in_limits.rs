@@ -9,6 +9,7 @@ use keytile::service::{
     sign_in::{Browser as Device, RawSignIn, SignInOutcome},
 };
 
+use super::people::link_in;
 use crate::support::server::{ADMINISTRATOR, Browser, PASSWORD, Page, Server, Setup};
 
 /// The cookie of a browser that has signed in before.
@@ -161,6 +162,28 @@ async fn the_address_of_a_request_is_what_is_counted() {
     assert_eq!(attempt(&server.service, "127.0.0.1", ADMINISTRATOR, PASSWORD).await, ("limited", 1));
     // A browser that has signed in before does not pay for its neighbours.
     assert_eq!(known.sign_in(ADMINISTRATOR, PASSWORD).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_browser_is_known_from_the_set_up_or_the_link_that_an_account_began_with() {
+    let server = Setup::new().start_without_accounts().await;
+    let mut first = server.visitor();
+    let token = first.get(&format!("/setup?{}", server.setup.as_ref().unwrap().query().unwrap())).await.value("token");
+    let typed = [("token", token.as_str()), ("email", ADMINISTRATOR), ("name", "Ana"), ("password", PASSWORD)];
+    assert_eq!(first.post("/setup", &typed).await.status, 303);
+    let added = first.post("/settings/people", &[("email", "ben@example.com"), ("name", "Ben"), ("role", "viewer")]).await;
+    let mut second = server.visitor();
+    let token = second.get(&link_in(&added)).await.value("token");
+    assert_eq!(second.post("/password", &[("token", &token), ("password", PASSWORD)]).await.status, 303);
+    for (mut known, email) in [(first, ADMINISTRATOR), (second, "ben@example.com")] {
+        known.post("/sign-out", &[]).await;
+        for _ in 0..5 {
+            assert_eq!(stranger(&server, email, "wrong").await.status, 422);
+        }
+        limited(&stranger(&server, email, PASSWORD).await, 1);
+        assert_eq!(known.sign_in(email, PASSWORD).await.status, 303, "{email}");
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

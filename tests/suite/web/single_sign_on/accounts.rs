@@ -77,6 +77,19 @@ async fn an_account_is_linked_by_its_address_only_if_that_was_verified() {
 }
 
 #[tokio::test]
+async fn an_address_that_only_counts_as_the_same_is_of_somebody_else() {
+    let verified = json!({"eve": {"email": "root@straße.example", "email_verified": true, "name": "Eve"}});
+    let site = Site::start(verified, VIEWERS).await;
+    site.server.browser_as("root@strasse.example", Role::Editor).await;
+    let mut browser = site.server.visitor();
+    let refused = site.sign_in(&mut browser, "eve").await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    assert!(!site.is_signed_in(&browser).await);
+    assert!(site.rows("SELECT subject FROM identities").await.is_empty());
+    site.server.stop().await;
+}
+
+#[tokio::test]
 async fn whoever_has_no_verified_address_gets_an_account_of_their_own_and_whoever_has_none_gets_none() {
     let site = Site::start(people(&[]), VIEWERS).await;
     let bob = site.browser_of("bob").await;
