@@ -344,8 +344,8 @@ struct Row {
     ciphertext: Vec<u8>,
     used_by: i64,
     owner: Option<Uuid>,
-    owner_name: Option<String>,
-    owner_email: Option<String>,
+    /// The e-mail address, which has no blank, a blank and the name.
+    owned_by: Option<String>,
     sharing: String,
     access: Option<String>,
 }
@@ -368,10 +368,10 @@ impl TryFrom<Row> for CredentialRow {
             },
             secret: Sealed { key_id: row.key_id, wrapped_key: row.wrapped_key, ciphertext: row.ciphertext },
             used_by: row.used_by,
-            owner: row.owner.map(|id| Owner {
-                id,
-                name: row.owner_name.unwrap_or_default(),
-                email: row.owner_email.unwrap_or_default(),
+            owner: row.owner.map(|id| {
+                let owned_by = row.owned_by.unwrap_or_default();
+                let (email, name) = owned_by.split_once(' ').unwrap_or_default();
+                Owner { id, name: name.to_owned(), email: email.to_owned() }
             }),
             sharing: Sharing::parse(&row.sharing).ok_or(wrong("sharing"))?,
             access: access_of(row.access)?,

@@ -190,14 +190,14 @@ macro_rules! visible {
     };
 }
 
+// Each column of each row is copied twice on its way through sqlx: address and name of the owner are one.
 macro_rules! credential_columns {
     () => {
         concat!(
             "SELECT c.id, c.connector, c.name, c.description, c.status, c.verified_at, c.created_at, c.version, c.sharing,
             s.key_id, s.wrapped_key, s.ciphertext,
             (SELECT COUNT(*) FROM resources r WHERE r.credential = c.id) AS used_by,
-            c.owner, (SELECT u.name FROM users u WHERE u.id = c.owner) AS owner_name,
-            (SELECT u.email FROM users u WHERE u.id = c.owner) AS owner_email, ",
+            c.owner, (SELECT u.email || ' ' || u.name FROM users u WHERE u.id = c.owner) AS owned_by, ",
             access!(),
             " AS access "
         )
