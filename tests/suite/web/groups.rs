@@ -95,6 +95,7 @@ async fn groups_and_members_are_paged(setup: Setup, database: TestDatabase) {
     let mut ana = server.browser();
     let mut path = String::new();
     for number in 0..51 {
+        setup.clock.advance(std::time::Duration::from_millis(1));
         path = make(&mut ana, &format!("Group {number}")).await;
         add(&mut ana, &format!("p{number}@example.com"), &format!("Person {number}"), "viewer").await;
     }

@@ -281,6 +281,7 @@ async fn the_list_goes_on_behind_fifty_keys() {
     let service = setup.service().await;
     let caller = Caller::server("test");
     for number in 0..51 {
+        setup.clock.advance(Duration::from_millis(1));
         let raw = RawApiKey {
             owner: ADMINISTRATOR.into(),
             name: format!("Key {number:02}"),
