@@ -62,7 +62,7 @@ pub enum DraftState {
 const DRAFTS_MAX: i64 = 20;
 
 impl Store {
-    /// Stores a draft, or replaces it; of the open ones of a person the newest [`DRAFTS_MAX`] are kept. False, with nothing changed, if the draft of this id belongs to
+    /// Stores a draft, or replaces it; of the open ones of a person the newest `DRAFTS_MAX` are kept. False, with nothing changed, if the draft of this id belongs to
     /// somebody else or another connector or is already saved, or if its owner is gone.
     pub async fn put_draft(&self, draft: &NewDraft) -> Result<bool, StoreError> {
         const UPSERT: &str = "INSERT INTO drafts (id, owner, connector, sealed, version, updated_at, expires_at)

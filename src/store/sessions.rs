@@ -129,7 +129,7 @@ const SESSIONS_MAX: i64 = 100;
 
 impl Store {
     /// Stores the session of a sign-in, in place of the one before it, and when the account was last signed in with. Of
-    /// the sessions of an account the newest [`SESSIONS_MAX`] are kept. False, with nothing changed, if what the sign-in
+    /// the sessions of an account the newest `SESSIONS_MAX` are kept. False, with nothing changed, if what the sign-in
     /// rests on is not so any more: a password that was reset while it was being checked lets nobody in.
     pub async fn start_session(&self, session: &NewSession, rests_on: RestsOn<'_>, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const END: &str = "DELETE FROM sessions WHERE hash = $1";

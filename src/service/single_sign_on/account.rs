@@ -127,8 +127,7 @@ impl Service {
             // Told before anything else is: whoever is at the provider under an address of their choice learns nothing
             // of the account, but that there is one, which they have to know to get help.
             Some(_) if !identity.email_verified => refused(SignInRefusal::AddressNotVerified, None),
-            // Accounts are kept apart by more than what makes two addresses one: `straße.example` and `strasse.example` count
-            // as the same here and are two domains, whose owners are two people.
+            // Two addresses that count as one here can be of two people: `straße.example` and `strasse.example` are two domains.
             Some(user) if !user.email.eq_ignore_ascii_case(email.as_str()) => refused(SignInRefusal::AddressNotVerified, None),
             Some(user) if user.state == UserState::Disabled => refused(SignInRefusal::Disabled, Some(user)),
             Some(user) if roles.decide() && role.is_none() => refused(SignInRefusal::NoRole, Some(user)),

@@ -18,6 +18,8 @@ pub(crate) struct Guard {
     hosts: Vec<String>,
     /// The origin of the public URL.
     origin: String,
+    /// True where loopback names are let in, each of which is an origin of its own.
+    loopback: bool,
 }
 
 /// Why a request is refused.
@@ -48,7 +50,7 @@ impl Guard {
                 hosts.push(name.to_owned());
             }
         }
-        Self { hosts, origin: public_url.origin().ascii_serialization() }
+        Self { hosts, origin: public_url.origin().ascii_serialization(), loopback: loopback.is_some() }
     }
 
     /// Whether a request may go on.
@@ -69,8 +71,8 @@ impl Guard {
     }
 
     fn is_own_origin(&self, origin: &str, host: &str) -> bool {
-        let same_host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(|it| it == host);
-        origin == self.origin || same_host
+        let same_host = || origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(|it| it == host);
+        origin == self.origin || (self.loopback && same_host())
     }
 }
 
@@ -164,6 +166,7 @@ mod tests {
         assert_eq!(post(&[("origin", "https://keytile.example")]).await, 200);
         assert_eq!(post(&[("origin", "https://keytile.example:8443")]).await, 403);
         assert_eq!(post(&[("origin", "https://evil.example")]).await, 403);
+        assert_eq!(post(&[("origin", "http://keytile.example")]).await, 403, "a page without TLS is anybody's");
         assert_eq!(post(&[("origin", "null")]).await, 403);
         assert_eq!(post(&[]).await, 200);
         let get = status("https://keytile.example/", Method::GET, &[host, ("sec-fetch-site", "cross-site")]).await;

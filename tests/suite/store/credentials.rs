@@ -22,6 +22,7 @@ on_both_databases!(
     a_credential_comes_back_as_it_was_stored,
     a_name_is_unique_for_its_connector,
     a_taken_name_leaves_nothing_behind,
+    who_was_stopped_meanwhile_stores_nothing,
     a_draft_that_is_gone_does_not_stop_a_save,
     pages_are_complete_while_others_add,
     a_search_finds_text_and_not_patterns,
@@ -80,6 +81,20 @@ async fn a_taken_name_leaves_nothing_behind(database: TestDatabase) {
     let renamed = Sample::new("Support EU 2").saving(&form).insert(&store).await;
     assert_ne!(renamed, taken);
     assert_eq!(store.latest_open_draft(mine, &form.connector, NOW).await.unwrap(), None);
+}
+
+async fn who_was_stopped_meanwhile_stores_nothing(database: TestDatabase) {
+    let store = database.open().await;
+    Sample::new("Before").insert(&store).await;
+    for (stopped, allowed) in
+        [("state = 'disabled'", false), ("state = 'active', role = 'operator'", false), ("role = 'administrator'", true)]
+    {
+        database.execute(&format!("UPDATE users SET {stopped}")).await.unwrap();
+        let inserted = Sample::new(stopped).try_insert(&store).await;
+        let expected = if allowed { CredentialInsert::Inserted } else { CredentialInsert::NotAllowed };
+        assert_eq!(inserted, expected, "{stopped}");
+    }
+    assert_eq!(names(&store, &ALL).await.len(), 2);
 }
 
 async fn a_draft_that_is_gone_does_not_stop_a_save(database: TestDatabase) {

@@ -68,6 +68,9 @@ async fn the_last_administrator_is_not_demoted() {
     // Her groups make her a viewer, and her name is taken over all the same.
     assert_eq!(site.accounts().await, ["ana@example.com|Ana of the provider|administrator"]);
     assert_eq!(ana.get("/settings/people").await.status, 200);
+    let refused =
+        "user.change|refused|ana@example.com|ana@example.com|by single sign-on: role viewer: this is the last administrator";
+    assert!(site.events().await.iter().any(|event| event == refused), "{:#?}", site.events().await);
 
     // With another administrator, she is demoted as the provider says.
     let site = site.changed(people(&["admins"]), RULES).await;
