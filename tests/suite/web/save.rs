@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use keytile::domain::account::Role;
 
+use super::sessions::until;
 use crate::support::server::{OVERLAY, Setup, credential_in, good_values, replaced};
 
 #[tokio::test]
@@ -158,6 +159,25 @@ async fn a_draft_survives_a_restart_a_time_out_and_a_lost_connection() {
     let draft = restored.value("draft");
     let form = replaced(good_values("Slow desk", &draft), &[("client_secret", "")]);
     assert_eq!(browser.post(OVERLAY, &form).await.status, 303, "the secret of the first try is still kept");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_test_is_recorded_although_the_browser_goes_away() {
+    let mut setup = Setup::sandbox().impatient();
+    let server = setup.start().await;
+    let mut browser = server.browser();
+    let id = browser.add_credential("Support EU").await;
+    server.stop().await;
+    // A service that takes the connection and says nothing, until Keytile has waited long enough.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    setup.arguments = vec![format!("--egress-pin=*.talkdeskid.com={}", silent.local_addr().unwrap())];
+    let server = setup.start().await;
+    let browser = browser.moved_to(&server);
+    let test = browser.form(&format!("/credentials/{id}/test"), &[]);
+    let request = browser.with_cookie(test).timeout(Duration::from_millis(200));
+    assert!(request.send().await.unwrap_err().is_timeout());
+    until(async || setup.trail("credential.verify").await.iter().any(|event| event.contains(" failed "))).await;
     server.stop().await;
 }
 
