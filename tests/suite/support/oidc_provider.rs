@@ -64,7 +64,9 @@ pub(crate) struct SignIn {
 }
 
 /// How long it may take to start, on a machine that is busy with other tests.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(40);
+/// How often a start is tried: Node now and then begins and never gets as far as to listen.
+const STARTS: usize = 4;
 
 /// A running provider. It ends when this is dropped, and also when the test process dies.
 pub(crate) struct OidcProvider {
@@ -167,24 +169,27 @@ fn start(hosts: &[String], lifetime: Duration, sign_in: Option<&SignIn>) -> Oidc
         "claimsInIdToken": sign_in.is_some_and(|sign_in| sign_in.claims_in_id_token),
     });
 
-    let mut child = Command::new("node")
-        .arg(npm.join("oidc-provider.mjs"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("node does not start ({error}): run scripts/test, which installs it"));
-    let mut stdin = child.stdin.take().unwrap();
-    writeln!(stdin, "{settings}").unwrap();
-
-    let Some(port) = wait_for_port(&mut child) else {
+    let mut said = String::new();
+    for _ in 0..STARTS {
+        let mut child = Command::new("node")
+            .arg(npm.join("oidc-provider.mjs"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("node does not start ({error}): run scripts/test, which installs it"));
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "{settings}").unwrap();
+        if let Some(port) = wait_for_port(&mut child) {
+            return OidcProvider { child, _stdin: stdin, address: ([127, 0, 0, 1], port).into(), authority: tls.authority };
+        }
+        let ended = child.try_wait().unwrap();
         let _ = child.kill();
-        let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said += &format!("({ended:?})\n");
         child.wait().unwrap();
-        panic!("oidc-provider did not start: {said}");
-    };
-    OidcProvider { child, _stdin: stdin, address: ([127, 0, 0, 1], port).into(), authority: tls.authority }
+    }
+    panic!("oidc-provider did not start: {said}");
 }
 
 /// A client as the provider takes it, that fetches tokens for itself.
