@@ -23,7 +23,7 @@ const ROUNDS: usize = 5;
 const PAGES: usize = 500;
 /// Connections of the flood.
 const CONNECTIONS: u32 = 50;
-/// What each of them waits after the moment of its last try; ten tries a second each make 500 in all.
+/// How long after the moment of its last try each of them tries again, if that has been answered.
 const PACE: Duration = Duration::from_millis(100);
 
 /// Asks for pages without a flood and within one, in turn.
