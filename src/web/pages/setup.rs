@@ -3,22 +3,22 @@
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    http::{StatusCode, header},
-    response::{AppendHeaders, IntoResponse, Redirect, Response},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::sign_in;
 use crate::{
     crypto::random,
     domain::form::FieldError,
     service::accounts::{RawSetUp, SetUpOutcome},
     web::{
-        device::device_cookie,
         error::PageError,
         extract::{Fields, Form, FromFields},
         layout::{self, Layout},
-        session::{Visitor, session_cookie},
+        session::Visitor,
         state::WebState,
         views::account_field::{AccountField, PASSWORD_HELP},
     },
@@ -89,12 +89,7 @@ pub(crate) async fn set_up(
     let outcome = state.service.set_up(&visitor.nobody(""), &form.token, &form.raw, &visitor.agent).await?;
     let again = |errors: &[FieldError], status| respond(&state, &visitor, Some(&form.token), &form, None, errors, status);
     match outcome {
-        SetUpOutcome::Done(cookies) => {
-            let session = session_cookie(&state, &cookies.session)?;
-            let device = device_cookie(&state, &cookies.device)?;
-            let cookies = AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]);
-            Ok((cookies, Redirect::to("/")).into_response())
-        }
+        SetUpOutcome::Done(cookies) => sign_in::signed_in(&state, &cookies, "/"),
         SetUpOutcome::Invalid(errors) => again(&errors, StatusCode::UNPROCESSABLE_ENTITY),
         SetUpOutcome::Busy => again(&[], StatusCode::SERVICE_UNAVAILABLE),
         SetUpOutcome::Void => Ok(Redirect::to("/setup").into_response()),
