@@ -118,6 +118,11 @@ impl ApiPath {
         Ok(Self(path.to_owned()))
     }
 
+    /// The root of the API.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
     /// The path, beginning with `/`.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant as Deadline;
@@ -261,15 +261,25 @@ fn api_request(
     if request.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    add_headers(&mut headers, &connector.api.headers, &context)?;
+    authorization_headers(&mut headers, connector, &context)?;
+    let body = request.body.unwrap_or_default().as_bytes().to_vec();
+    Ok(Outgoing { method: method(request.endpoint.method), url, headers, body })
+}
+
+/// Adds what each request to the API carries: the headers that the connector names, and the authorization.
+pub(super) fn authorization_headers(
+    headers: &mut HeaderMap,
+    connector: &Connector,
+    context: &Context<'_>,
+) -> Result<(), InputFault> {
+    add_headers(headers, &connector.api.headers, context)?;
     let field = connector.api.authorization.references().find_map(|reference| reference.field());
     let incomplete = || InputFault { field: field.cloned(), reason: "Enter a value: without it there is no authorization.".into() };
-    let authorization = connector.api.authorization.render(&context).ok_or_else(incomplete)?;
+    let authorization = connector.api.authorization.render(context).ok_or_else(incomplete)?;
     // A blank at the end of a prefix field, or an empty prefix, would leave one in front.
     let authorization = Zeroizing::new(authorization.expose_secret().trim().to_owned());
     headers.insert(AUTHORIZATION, header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))?);
-    let body = request.body.unwrap_or_default().as_bytes().to_vec();
-    Ok(Outgoing { method: method(request.endpoint.method), url, headers, body })
+    Ok(())
 }
 
 /// The address of a path below the base URL, with its query behind the base URL's own.

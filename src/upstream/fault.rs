@@ -68,6 +68,11 @@ impl Fault {
         Self { stage, kind: FaultKind::Internal }
     }
 
+    /// A connection was not made, or its handshake not done.
+    pub(super) fn of_io(stage: Stage, error: &io::Error) -> Self {
+        Self { stage, kind: of_link(stage, error).unwrap_or(FaultKind::Failed(Some(error.kind()))) }
+    }
+
     /// There was no answer, or not even its head.
     pub(super) fn of_head(stage: Stage, error: &reqwest::Error) -> Self {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);

@@ -11,6 +11,7 @@ mod diagnosis;
 mod exchange;
 mod fault;
 mod forms;
+mod forward;
 mod guard;
 mod names;
 mod pin;
@@ -33,6 +34,7 @@ use tokio::time::Instant as Deadline;
 
 pub use self::{
     api::{ApiAnswer, ApiRequest, ProbeOutcome},
+    forward::{AnswerBody, ApiHeaders, ApiTarget, Forward, ForwardBody, ForwardFault, is_worth_retrying},
     names::Nameserver,
     pin::EgressPin,
     single_sign_on::{CallbackAnswer, ExternalIdentity, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault},
@@ -42,6 +44,7 @@ pub use self::{
 use self::{
     diagnosis::Subject,
     exchange::{BodyLimit, Exchanger},
+    forward::Forwarder,
     guard::Guard,
     names::Names,
     progress::Progress,
@@ -81,8 +84,12 @@ pub struct Limits {
     pub probe: Duration,
     /// The most bytes that a token endpoint may answer.
     pub token_answer: usize,
-    /// The bytes after which the answer of an API is cut.
+    /// The bytes after which the answer of an API is cut, where it is shown.
     pub api_answer: usize,
+    /// The time to the head of an answer to a forwarded request.
+    pub first_byte: Duration,
+    /// The time from one piece of a forwarded body to the next.
+    pub idle: Duration,
 }
 
 impl Default for Limits {
@@ -93,6 +100,8 @@ impl Default for Limits {
             probe: Duration::from_secs(5),
             token_answer: 64 * 1024,
             api_answer: 1024 * 1024,
+            first_byte: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
         }
     }
 }
@@ -108,6 +117,7 @@ pub enum UpstreamError {
 /// Calls services.
 pub struct Upstream {
     exchanger: Exchanger,
+    forwarder: Forwarder,
     providers: Providers,
     limits: Limits,
     clock: Arc<dyn Clock>,
@@ -133,7 +143,9 @@ impl Upstream {
             Exchanger { names: Arc::new(names), tls: tls.clone(), connect: limits.connect }
         };
         let providers = Providers::new(exchanger(Guard::open()));
-        Ok(Self { exchanger: exchanger(Guard::new(allow_private)), providers, limits, clock })
+        let exchanger = exchanger(Guard::new(allow_private));
+        let forwarder = Forwarder::new(Arc::clone(&exchanger.names), Arc::new(tls));
+        Ok(Self { exchanger, forwarder, providers, limits, clock })
     }
 
     /// Fetches an access token with a credential's values. The observer is told of each stage once,

@@ -1,0 +1,144 @@
+//! The body of a forwarded request: none, one that is at hand, or one that streams from the client.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::ForwardFault;
+
+/// The body of a request to be forwarded.
+pub enum ForwardBody {
+    /// At hand, so that it can be sent again; empty for none.
+    Whole(Bytes),
+    /// As it comes, up to so many bytes.
+    Streaming {
+        /// What comes.
+        body: Incoming,
+        /// The most bytes.
+        most: u64,
+    },
+}
+
+impl ForwardBody {
+    /// The body, if it can be sent a second time.
+    pub(super) fn kept(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(body) => Some(body.clone()),
+            Self::Streaming { .. } => None,
+        }
+    }
+
+    pub(super) fn into_outbound(self, idle: Duration) -> (Outbound, Watch) {
+        match self {
+            Self::Whole(body) => (Outbound::whole(body), Watch(None)),
+            Self::Streaming { body, most } => {
+                let flaw = Arc::new(AtomicU8::new(SOUND));
+                let watch = Watch(Some(Arc::clone(&flaw)));
+                let streaming = Streaming { body, room: most, idle, alarm: Box::pin(sleep_until(Instant::now() + idle)), flaw };
+                (Outbound::Streaming(Box::new(streaming)), watch)
+            }
+        }
+    }
+}
+
+const SOUND: u8 = 0;
+const TOO_LARGE: u8 = 1;
+const INCOMPLETE: u8 = 2;
+
+/// Sees why a body that streamed broke off.
+pub(super) struct Watch(Option<Arc<AtomicU8>>);
+
+impl Watch {
+    /// What the client did wrong, if it did.
+    pub(super) fn fault(&self) -> Option<ForwardFault> {
+        match self.0.as_ref()?.load(Ordering::Relaxed) {
+            TOO_LARGE => Some(ForwardFault::BodyTooLarge),
+            INCOMPLETE => Some(ForwardFault::BodyIncomplete),
+            _ => None,
+        }
+    }
+}
+
+/// The body as the connection sends it.
+pub(super) enum Outbound {
+    Whole(Option<Bytes>),
+    Streaming(Box<Streaming>),
+}
+
+pub(super) struct Streaming {
+    body: Incoming,
+    /// How many more bytes may come.
+    room: u64,
+    idle: Duration,
+    alarm: Pin<Box<Sleep>>,
+    flaw: Arc<AtomicU8>,
+}
+
+impl Outbound {
+    pub(super) fn whole(body: Bytes) -> Self {
+        Self::Whole((!body.is_empty()).then_some(body))
+    }
+}
+
+impl Streaming {
+    fn break_off(&self, flaw: u8, kind: io::ErrorKind) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.flaw.store(flaw, Ordering::Relaxed);
+        Poll::Ready(Some(Err(kind.into())))
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    let Some(room) = self.room.checked_sub(data.len() as u64) else {
+                        return self.break_off(TOO_LARGE, io::ErrorKind::FileTooLarge);
+                    };
+                    self.room = room;
+                }
+                // Begins anew when the next piece has to be waited for.
+                self.alarm.as_mut().reset(Instant::now() + self.idle);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => self.break_off(INCOMPLETE, io::ErrorKind::UnexpectedEof),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if self.alarm.as_mut().poll(cx).is_ready() => self.break_off(INCOMPLETE, io::ErrorKind::TimedOut),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Body for Outbound {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut *self {
+            Self::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Self::Streaming(streaming) => streaming.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_none(),
+            Self::Streaming(streaming) => streaming.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Self::Streaming(streaming) => streaming.body.size_hint(),
+        }
+    }
+}
