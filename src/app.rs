@@ -159,8 +159,10 @@ impl App {
             sandbox: sandbox.is_some(),
             sandbox_hints,
         };
-        let router = web::router(WebState { service: service.clone(), settings: Arc::new(settings) });
-        let server = Server { listener, router, limits, certificate, trusted: TrustedProxies::new(&config.trusted_proxy) };
+        let state = WebState { service: service.clone(), settings: Arc::new(settings) };
+        let proxy = web::Proxy::new(&state);
+        let router = web::router(state);
+        let server = Server { listener, router, proxy, limits, certificate, trusted: TrustedProxies::new(&config.trusted_proxy) };
         Ok(Self { service, sandbox, server, address, made_keyring })
     }
 

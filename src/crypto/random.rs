@@ -37,6 +37,14 @@ pub fn new_id(now: Timestamp) -> Uuid {
     SEQUENCE.next(now)
 }
 
+/// A number from 0 up to 1, of 53 random bits.
+pub fn fraction() -> f64 {
+    let bits = u64::from_le_bytes(bytes()) >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are what a f64 holds exactly")]
+    let fraction = bits as f64 / (1_u64 << 53) as f64;
+    fraction
+}
+
 /// A token of 256 random bits, in letters that a URL and a cookie take (base64url, RFC 4648
 /// section 5, without padding).
 pub fn url_token() -> SecretString {

@@ -216,7 +216,9 @@ impl Service {
         };
         let about = target(TargetKind::Credential, id, row.summary.name);
         let audit = self.done(caller, AuditAction::DeleteCredential, about);
-        Ok(match self.0.store.delete_credential(manager, id, &audit).await? {
+        let deletion = self.0.store.delete_credential(manager, id, &audit).await?;
+        self.0.epoch.forget();
+        Ok(match deletion {
             CredentialDelete::Deleted => CredentialDeletion::Deleted,
             CredentialDelete::InUse(count) => CredentialDeletion::InUse(u64::try_from(count).unwrap_or(0)),
             CredentialDelete::NotFound => CredentialDeletion::NotFound,

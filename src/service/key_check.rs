@@ -149,26 +149,36 @@ impl Service {
     /// Who presents this key, and whether it may be used now. What is not a key is refused without a look into
     /// the database.
     pub async fn authenticate_key(&self, presented: &str, origin: Origin) -> Result<KeyCheck, ServiceError> {
+        let identity = self.identify_key(presented, || origin.clone()).await?;
+        Ok(identity.map_or_else(KeyCheck::Rejected, |identity| KeyCheck::Accepted(Caller::key(identity, origin))))
+    }
+
+    /// The same for who needs to know only whose key it is. Where it comes from is asked only if it is refused.
+    pub(super) async fn identify_key(
+        &self,
+        presented: &str,
+        origin: impl FnOnce() -> Origin,
+    ) -> Result<Result<Arc<KeyIdentity>, KeyRejection>, ServiceError> {
         let hash = match ApiKeyText::parse(presented) {
             Some(text) => hash::api_key_hash(&text),
-            None => return self.reject(Caller::nobody("", origin), None, KeyRejection::Malformed).await,
+            None => return self.reject(Caller::nobody("", origin()), None, KeyRejection::Malformed).await,
         };
         let epoch = self.0.epoch.current(&self.0.store).await?;
         let key = match self.0.keys.known.get(&hash, epoch) {
             Some(key) => key,
             None => match self.read_key(hash, epoch).await? {
                 Some(key) => key,
-                None => return self.reject(Caller::nobody("", origin), None, KeyRejection::Unknown).await,
+                None => return self.reject(Caller::nobody("", origin()), None, KeyRejection::Unknown).await,
             },
         };
         let now = self.now();
-        let caller = Caller::key(Arc::clone(&key.identity), origin);
         if let Some(reason) = key.rejection(now) {
             let identity = &key.identity;
-            return self.reject(caller, target(TargetKind::ApiKey, identity.id, &identity.name), reason).await;
+            let about = target(TargetKind::ApiKey, identity.id, &identity.name);
+            return self.reject(Caller::key(Arc::clone(identity), origin()), about, reason).await;
         }
         self.note_use(&key, now);
-        Ok(KeyCheck::Accepted(caller))
+        Ok(Ok(Arc::clone(&key.identity)))
     }
 
     /// Reads a key that is not remembered, and remembers what was found after `epoch` had been read.
@@ -212,7 +222,12 @@ impl Service {
     }
 
     /// Refuses a key, and records it if that was not done a moment ago.
-    async fn reject(&self, caller: Caller, target: Option<AuditTarget>, reason: KeyRejection) -> Result<KeyCheck, ServiceError> {
+    async fn reject<T>(
+        &self,
+        caller: Caller,
+        target: Option<AuditTarget>,
+        reason: KeyRejection,
+    ) -> Result<Result<T, KeyRejection>, ServiceError> {
         let place = (reason, network(&caller.origin.address));
         if self.0.keys.is_first_refusal(&place, self.now()) {
             tracing::warn!(reason = reason.as_str(), address = caller.origin.address, "an API key was refused");
@@ -223,7 +238,7 @@ impl Service {
                 return Err(error.into());
             }
         }
-        Ok(KeyCheck::Rejected(reason))
+        Ok(Err(reason))
     }
 }
 

@@ -7,9 +7,10 @@ pub mod accounts;
 pub mod api_keys;
 mod audit;
 pub mod audit_trail;
-mod broker;
+pub mod broker;
 pub mod caller;
 pub mod catalogue;
+pub mod contracts;
 pub mod credentials;
 mod devices;
 pub mod drafts;
@@ -24,6 +25,7 @@ pub mod paging;
 pub mod password_links;
 pub mod people;
 pub mod preview;
+pub mod proxy;
 mod remembered;
 pub mod resources;
 mod rights;
@@ -47,11 +49,13 @@ use zeroize::Zeroizing;
 pub use self::installation::InstallationError;
 use self::{
     accounts::Passwords,
+    broker::Broker,
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
     in_flight::InFlight,
     key_check::CheckedKeys,
+    proxy::Proxying,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
@@ -134,6 +138,8 @@ pub struct Parts {
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
     keys: CheckedKeys,
+    broker: Broker,
+    proxying: Proxying,
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
@@ -188,6 +194,8 @@ impl Service {
             epoch: Epoch::new(),
             sessions: Remembered::new(),
             keys: CheckedKeys::new(),
+            broker: Broker::new(),
+            proxying: Proxying::new(),
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             tasks: TaskTracker::new(),

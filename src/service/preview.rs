@@ -1,10 +1,10 @@
 //! Test and Preview: the real request, made with the credential, and its answer as a table.
 
-use std::io;
+use std::{io, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Service, ServiceError, audit::target, broker::TokenOrigin, caller::Caller};
+use super::{Service, ServiceError, audit::target, broker::NoToken, caller::Caller};
 use crate::{
     domain::{
         audit::{AuditAction, AuditOutcome, TargetKind},
@@ -100,7 +100,8 @@ impl Service {
         if row.summary.connector != connector.id {
             return Ok(None);
         }
-        let values = self.open_values(&row.summary, &row.secret)?;
+        let Some(brokered) = self.brokered_row(&row)?.map(Arc::new) else { return Ok(None) };
+        let values = &brokered.values;
         let about = match resource {
             Some(resource) => target(TargetKind::Resource, resource.id, &resource.name),
             None => target(TargetKind::Credential, credential, &row.summary.name),
@@ -111,33 +112,33 @@ impl Service {
         let _call = self.begin_call(caller)?;
         self.0.store.record(&audit).await?;
         let request = ApiRequest { endpoint, body };
-        let mut result = None;
-        // A kept token that the API no longer takes is replaced once; a request that writes was not carried
-        // out when the answer is 401, so it can be sent again.
-        for fresh in [false, true] {
-            let (token, origin) = match self.access_token(connector, &row, &values, fresh).await? {
+        let mut refused = None;
+        // A token that the API no longer takes is replaced once; a request that writes was not carried out when the
+        // answer is 401, so it can be sent again.
+        let result = loop {
+            let token = match self.token_for(&brokered, refused.as_ref(), Duration::ZERO).await {
                 Ok(token) => token,
-                Err(diagnosis) => {
-                    result = Some(PreviewResult::Failed(diagnosis));
-                    break;
-                }
+                Err(NoToken::Refused(refusal)) => break PreviewResult::Failed((*refusal.diagnosis).clone()),
+                Err(NoToken::Gone) => return Ok(None),
+                Err(NoToken::Failed) => return Err(ServiceError::Interrupted),
             };
-            let answer = self.0.upstream.call(connector, &values, &token, &request).await;
-            let again = origin == TokenOrigin::Kept && answer.as_ref().is_ok_and(|answer| answer.status == 401);
-            result = Some(answer.map_or_else(PreviewResult::Failed, shown));
-            if !again {
-                break;
+            let answer = self.0.upstream.call(connector, values, &token.token, &request).await;
+            let takes_no_token = |status| connector.api.token_refused.contains(&status);
+            if refused.is_none() && answer.as_ref().is_ok_and(|answer| takes_no_token(answer.status)) {
+                refused = Some(token);
+                continue;
             }
-        }
-        if let Some(PreviewResult::Failed(diagnosis)) = &result {
+            break answer.map_or_else(PreviewResult::Failed, shown);
+        };
+        if let PreviewResult::Failed(diagnosis) = &result {
             let detail = format!("no answer: it failed at {}", diagnosis.stage.as_str());
             let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Failed, detail);
             self.0.store.record(&audit).await?;
         }
         let managed = access == Access::Manage;
-        Ok(result.map(|result| Preview {
-            request_line: request_line(managed.then_some((connector, &values)), endpoint),
-            authorization: if managed { authorization(connector, &values) } else { HIDDEN.to_owned() },
+        Ok(Some(Preview {
+            request_line: request_line(managed.then_some((connector, values)), endpoint),
+            authorization: if managed { authorization(connector, values) } else { HIDDEN.to_owned() },
             result: if managed { result } else { without_fields(result) },
         }))
     }

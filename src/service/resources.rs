@@ -1,5 +1,6 @@
 //! Data sources and data destinations.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -16,6 +17,7 @@ use crate::{
         audit::{AuditAction, TargetKind},
         connector::{Connector, ConnectorId},
         credential::{CredentialId, CredentialStatus},
+        egress::EgressContract,
         form::FieldError,
         naming::{Description, Name},
         permission::Permission,
@@ -108,6 +110,8 @@ pub enum ResourceCreation {
 pub struct ResourceDetail {
     /// The resource.
     pub resource: Resource,
+    /// What may be sent in its name.
+    pub contract: EgressContract,
     /// Its credential.
     pub credential: Tile,
     /// Other credentials of the same connector that it could use: the newest 50. None for somebody who may not change
@@ -119,7 +123,39 @@ pub struct ResourceDetail {
     pub may_change: bool,
 }
 
+/// What is sealed of a resource, opened.
+pub(super) struct OpenedEndpoint {
+    pub(super) endpoint: Endpoint,
+    pub(super) contract: EgressContract,
+}
+
+/// What is sealed of a resource.
+#[derive(Serialize, Deserialize)]
+struct SealedEndpoint<E> {
+    #[serde(flatten)]
+    endpoint: E,
+    /// Absent where nobody has chosen another than its kind suggests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contract: Option<EgressContract>,
+}
+
+/// What is to be sealed of a resource.
+pub(super) fn endpoint_bytes(endpoint: &Endpoint, contract: Option<EgressContract>) -> Vec<u8> {
+    // Text and numbers: they always serialise.
+    serde_json::to_vec(&SealedEndpoint { endpoint, contract }).unwrap_or_default()
+}
+
 impl Service {
+    /// Opens what is sealed of a resource.
+    pub(super) fn open_endpoint(&self, row: &ResourceRow) -> Result<OpenedEndpoint, ServiceError> {
+        let place = Place::resource_endpoint(row.id, row.endpoint_version, &row.connector);
+        let bytes = self.open(&place, &row.endpoint)?;
+        let opened: Result<SealedEndpoint<Endpoint>, _> = serde_json::from_slice(&bytes);
+        let SealedEndpoint { endpoint, contract } = opened.map_err(|_| ServiceError::Unreadable { table: place.table })?;
+        let contract = contract.unwrap_or_else(|| EgressContract::of_kind(row.kind, endpoint.method));
+        Ok(OpenedEndpoint { endpoint, contract })
+    }
+
     /// Reads an endpoint as it was typed.
     pub fn parse_endpoint(
         &self,
@@ -172,8 +208,7 @@ impl Service {
             _ => return Ok(gone()),
         }
         let id = self.new_id();
-        // An endpoint is text: it always serialises.
-        let bytes = serde_json::to_vec(&endpoint).unwrap_or_default();
+        let bytes = endpoint_bytes(&endpoint, None);
         let new = NewResource {
             id,
             kind,
@@ -234,6 +269,19 @@ impl Service {
         Ok(changeable.map(|(_, row)| ResourceSummary::from(row)))
     }
 
+    /// The same for somebody who is about to change what it may send.
+    pub async fn resource_to_change(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+    ) -> Result<Option<ResourceDetail>, ServiceError> {
+        if self.changeable(caller, kind, id, "changing what a resource may send").await?.is_none() {
+            return Ok(None);
+        }
+        self.resource(caller, kind, id, None).await
+    }
+
     /// One resource. `search` narrows the credentials that it could use instead.
     pub async fn resource(
         &self,
@@ -244,9 +292,7 @@ impl Service {
     ) -> Result<Option<ResourceDetail>, ServiceError> {
         let Some(row) = self.seen_resource(caller, kind, id).await? else { return Ok(None) };
         let may_change = may_change(caller, &row);
-        let place = Place::resource_endpoint(id, row.endpoint_version, &row.connector);
-        let bytes = self.open(&place, &row.endpoint)?;
-        let endpoint = serde_json::from_slice(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })?;
+        let OpenedEndpoint { endpoint, contract } = self.open_endpoint(&row)?;
         let resource = Resource {
             id,
             kind,
@@ -268,7 +314,7 @@ impl Service {
             alternatives.retain(|tile| tile.id != resource.credential);
         }
         let may_preview = caller.may(Permission::MakeResources);
-        Ok(Some(ResourceDetail { resource, credential, alternatives, may_preview, may_change }))
+        Ok(Some(ResourceDetail { resource, contract, credential, alternatives, may_preview, may_change }))
     }
 
     /// Uses another credential of the same connector from now on. False when there is no such resource, or
@@ -283,7 +329,9 @@ impl Service {
         loop {
             let Some((person, row)) = self.changeable(caller, kind, id, "changing a resource").await? else { return Ok(false) };
             let audit = self.done(caller, AuditAction::ChangeResource, target(TargetKind::Resource, id, row.name));
-            match self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await? {
+            let change = self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await?;
+            self.0.epoch.forget();
+            match change {
                 ResourceChange::Changed => return Ok(true),
                 // Somebody changed something else of it in between; this choice still stands.
                 ResourceChange::Outdated => {}
@@ -296,7 +344,9 @@ impl Service {
     pub async fn delete_resource(&self, caller: &Caller, kind: ResourceKind, id: ResourceId) -> Result<bool, ServiceError> {
         let Some((person, row)) = self.changeable(caller, kind, id, "deleting a resource").await? else { return Ok(false) };
         let audit = self.done(caller, AuditAction::DeleteResource, target(TargetKind::Resource, id, row.name));
-        Ok(self.0.store.delete_resource(person, id, kind, &audit).await?)
+        let deleted = self.0.store.delete_resource(person, id, kind, &audit).await?;
+        self.0.epoch.forget();
+        Ok(deleted)
     }
 }
 

@@ -216,6 +216,7 @@ impl Service {
         let ago = |by: Duration| Timestamp::from_millis(now.as_millis().saturating_sub(millis(by)));
         let expired = ExpiredSessions { ended_before: ago(REMEMBERED), unused_since: ago(IDLE + REMEMBERED) };
         self.0.store.delete_expired(now, expired, ago(COUNTED)).await?;
+        self.0.upstream.close_idle();
         Ok(())
     }
 }

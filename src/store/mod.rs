@@ -27,6 +27,7 @@ mod second_factor;
 mod sessions;
 mod shares;
 mod sign_in_limits;
+mod token_fetches;
 mod users;
 mod verifications;
 
@@ -46,6 +47,7 @@ pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow};
 pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};
 pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
+pub use token_fetches::{FailedFetch, FetchClaim, FetchClaimed};
 pub use users::{FIRST_VERSION, NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError,
+    access_epoch::bump_access_epoch,
     audit::append_audit,
     credentials::access_of,
     database::{reading, transaction, writing},
@@ -243,6 +244,7 @@ impl Store {
             let update = sqlx::query(UPDATE).bind(person).bind(id).bind(credential).bind(expected_version);
             let changed = update.execute(&mut *transaction).await.map(|done| done.rows_affected());
             if matches!(changed, Ok(1)) {
+                bump_access_epoch!(transaction);
                 append_audit!(transaction, audit);
                 transaction.commit().await?;
             }
@@ -262,6 +264,41 @@ impl Store {
         }
     }
 
+    /// Gives a resource other sealed settings, if the resource still has the version that was seen, and if the person
+    /// may change it at this moment.
+    pub async fn set_resource_endpoint(
+        &self,
+        person: UserId,
+        id: ResourceId,
+        endpoint: &[u8],
+        endpoint_version: i64,
+        expected_version: i64,
+        audit: &Audit<'_>,
+    ) -> Result<ResourceChange, StoreError> {
+        const UPDATE: &str = concat!(
+            "UPDATE resources AS r SET endpoint = $3, endpoint_version = $4, version = version + 1
+            WHERE r.id = $2 AND r.version = $5 AND ",
+            may_change!()
+        );
+        let changed = transaction!(self, transaction => {
+            let update = sqlx::query(UPDATE).bind(person).bind(id).bind(endpoint).bind(endpoint_version).bind(expected_version);
+            let changed = update.execute(&mut *transaction).await?.rows_affected();
+            if changed == 1 {
+                bump_access_epoch!(transaction);
+                append_audit!(transaction, audit);
+                transaction.commit().await?;
+            }
+            changed
+        });
+        if changed == 1 {
+            return Ok(ResourceChange::Changed);
+        }
+        Ok(match self.resource(person, id).await? {
+            Some(row) if row.version != expected_version => ResourceChange::Outdated,
+            _ => ResourceChange::NotFound,
+        })
+    }
+
     /// Deletes a resource of this kind. True if there was one that the person may change at this moment.
     pub async fn delete_resource(
         &self,
@@ -276,6 +313,7 @@ impl Store {
             if delete.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
+            bump_access_epoch!(transaction);
             append_audit!(transaction, audit);
             transaction.commit().await?;
             Ok(true)

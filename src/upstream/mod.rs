@@ -21,6 +21,7 @@ mod single_sign_on;
 mod tls;
 mod token_answer;
 mod token_request;
+mod turns;
 mod words;
 
 use std::{
@@ -49,6 +50,7 @@ use self::{
     names::Names,
     progress::Progress,
     single_sign_on::Providers,
+    turns::Turns,
 };
 use crate::domain::{
     connector::Connector,
@@ -118,6 +120,7 @@ pub enum UpstreamError {
 pub struct Upstream {
     exchanger: Exchanger,
     forwarder: Forwarder,
+    turns: Turns,
     providers: Providers,
     limits: Limits,
     clock: Arc<dyn Clock>,
@@ -145,7 +148,7 @@ impl Upstream {
         let providers = Providers::new(exchanger(Guard::open()));
         let exchanger = exchanger(Guard::new(allow_private));
         let forwarder = Forwarder::new(Arc::clone(&exchanger.names), Arc::new(tls));
-        Ok(Self { exchanger, forwarder, providers, limits, clock })
+        Ok(Self { exchanger, forwarder, turns: Turns::default(), providers, limits, clock })
     }
 
     /// Fetches an access token with a credential's values. The observer is told of each stage once,
@@ -166,9 +169,13 @@ impl Upstream {
         values: &FieldValues,
         progress: &mut Progress<'_>,
     ) -> Result<IssuedToken, Diagnosis> {
-        let deadline = Deadline::now() + self.limits.request;
         let subject = Subject::token_endpoint(connector);
         let request = token_request::token_request(connector, values)?;
+        let host = request.url.host_str().unwrap_or_default();
+        let Ok(_turn) = tokio::time::timeout(self.limits.request, self.turns.wait_for(host)).await else {
+            return Err(subject.crowded());
+        };
+        let deadline = Deadline::now() + self.limits.request;
         progress.pass(Stage::Input, Instant::now());
         let limit = BodyLimit::Refuse(self.limits.token_answer);
         let answer = self.exchanger.exchange(request, limit, deadline, progress).await;

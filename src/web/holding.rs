@@ -5,23 +5,27 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
 /// A body, and what is dropped with it or after its last byte.
-pub(super) struct Holding<T> {
-    body: Body,
+pub(super) struct Holding<B, T> {
+    body: B,
     held: Option<T>,
 }
 
-impl<T> Holding<T> {
+impl<B, T> Holding<B, T> {
     /// Holds on to `held`.
-    pub(super) fn new(body: Body, held: T) -> Self {
+    pub(super) fn new(body: B, held: T) -> Self {
         Self { body, held: Some(held) }
     }
 }
 
-impl<T: Unpin> HttpBody for Holding<T> {
+impl<B, T> HttpBody for Holding<B, T>
+where
+    B: HttpBody<Data = Bytes, Error = axum::Error> + Unpin,
+    T: Unpin,
+{
     type Data = Bytes;
     type Error = axum::Error;
 

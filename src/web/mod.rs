@@ -8,6 +8,7 @@
 mod age;
 mod assets;
 mod client_address;
+mod content;
 mod cookie;
 mod device;
 mod error;
@@ -16,6 +17,8 @@ mod holding;
 mod layout;
 mod middleware;
 mod pages;
+mod problem;
+mod proxy;
 mod router;
 pub mod server;
 mod session;
@@ -24,5 +27,6 @@ mod views;
 
 pub use client_address::TrustedProxies;
 pub use pages::single_sign_on::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
+pub use proxy::Proxy;
 pub use router::router;
 pub use state::{SandboxHints, WebSettings, WebState};

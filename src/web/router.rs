@@ -24,9 +24,9 @@ use super::{
         request_id::request_id,
     },
     pages::{
-        audit, authenticate, code, configure, connectors, credential, credentials, delete, groups, hand_over, health, home,
-        key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource, resources,
-        save, setup, sharing, sign_in, single_sign_on,
+        audit, authenticate, code, configure, connectors, contract, credential, credentials, delete, groups, hand_over, health,
+        home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource,
+        resources, save, setup, sharing, sign_in, single_sign_on,
     },
     session::{identify, is_secure, signed_in},
     state::WebState,
@@ -84,6 +84,7 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/new/{connector}/configure", get(configure::show).post(configure::act))
         .route("/{kind}/{id}", get(resource::show))
         .route("/{kind}/{id}/preview", post(resource::preview))
+        .route("/{kind}/{id}/contract", get(contract::show).post(contract::change))
         .route("/{kind}/{id}/credential", post(resource::change_credential))
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
         .layer(from_fn_with_state(state.clone(), signed_in));

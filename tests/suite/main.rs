@@ -8,6 +8,7 @@ mod configuration;
 mod dependencies;
 mod oidc_provider;
 mod process;
+mod proxy;
 mod sandbox;
 mod security_docs;
 mod store;

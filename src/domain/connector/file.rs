@@ -107,6 +107,13 @@ struct ApiText {
     authorization: String,
     #[serde(default)]
     headers: IndexMap<String, String>,
+    #[serde(default = "unauthorized")]
+    token_refused: Vec<u16>,
+}
+
+/// With which status a service refuses a token, unless its file says otherwise (RFC 6750 section 3.1).
+fn unauthorized() -> Vec<u16> {
+    vec![401]
 }
 
 #[derive(Deserialize)]

@@ -215,6 +215,9 @@ pub struct Api {
     pub authorization: Template,
     /// More headers of each request.
     pub headers: Vec<(String, Template)>,
+    /// The status codes with which it says that it does not take the token, so that another one may help: 401, and of
+    /// some services 403 as well.
+    pub token_refused: Vec<u16>,
 }
 
 /// A request that shows whether the API takes a token: a `GET` of a path.

@@ -43,7 +43,7 @@ impl ForwardBody {
             Self::Whole(body) => (Outbound::whole(body), Watch(None)),
             Self::Streaming { body, most } => {
                 let flaw = Arc::new(AtomicU8::new(SOUND));
-                let watch = Watch(Some(Arc::clone(&flaw)));
+                let watch = Watch(Some((Arc::clone(&flaw), most)));
                 let streaming = Streaming { body, room: most, idle, alarm: Box::pin(sleep_until(Instant::now() + idle)), flaw };
                 (Outbound::Streaming(Box::new(streaming)), watch)
             }
@@ -56,13 +56,14 @@ const TOO_LARGE: u8 = 1;
 const INCOMPLETE: u8 = 2;
 
 /// Sees why a body that streamed broke off.
-pub(super) struct Watch(Option<Arc<AtomicU8>>);
+pub(super) struct Watch(Option<(Arc<AtomicU8>, u64)>);
 
 impl Watch {
     /// What the client did wrong, if it did.
     pub(super) fn fault(&self) -> Option<ForwardFault> {
-        match self.0.as_ref()?.load(Ordering::Relaxed) {
-            TOO_LARGE => Some(ForwardFault::BodyTooLarge),
+        let (flaw, most) = self.0.as_ref()?;
+        match flaw.load(Ordering::Relaxed) {
+            TOO_LARGE => Some(ForwardFault::BodyTooLarge { most: *most }),
             INCOMPLETE => Some(ForwardFault::BodyIncomplete),
             _ => None,
         }

@@ -17,7 +17,8 @@ use std::{
 
 use hyper::{
     Method, Request, Response, StatusCode, Uri, Version,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+    body::Body as _,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, TRANSFER_ENCODING},
     http::uri::PathAndQuery,
 };
 use secrecy::SecretString;
@@ -94,7 +95,10 @@ pub enum ForwardFault {
     /// The connection broke before an answer began.
     Broken,
     /// The client sent more than the contract allows.
-    BodyTooLarge,
+    BodyTooLarge {
+        /// The most bytes that it allows.
+        most: u64,
+    },
     /// The client's body ended too early, or came too slowly.
     BodyIncomplete,
     /// Path and query make no address.
@@ -135,10 +139,10 @@ impl Forwarder {
 
 impl Upstream {
     /// Where the requests of a credential go.
-    pub fn api_target(&self, connector: &Connector, values: &FieldValues) -> Result<ApiTarget, Diagnosis> {
-        let base = connector.api.base_url.render(&Context::new(connector, values)).map_err(InputFault::from)?;
-        refuse_user_information(&base, &connector.api.base_url.host_fields())?;
-        let unusable = || InputFault { field: None, reason: "This makes no address of an API.".into() };
+    pub fn api_target(&self, connector: &Connector, values: &FieldValues) -> Result<ApiTarget, Box<Diagnosis>> {
+        let base = connector.api.base_url.render(&Context::new(connector, values)).map_err(InputFault::from).map_err(boxed)?;
+        refuse_user_information(&base, &connector.api.base_url.host_fields()).map_err(boxed)?;
+        let unusable = || boxed(InputFault { field: None, reason: "This makes no address of an API.".into() });
         let host = base.host().ok_or_else(unusable)?;
         let named = base.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
         let target = Target {
@@ -151,10 +155,15 @@ impl Upstream {
     }
 
     /// What each request of a credential carries with this access token.
-    pub fn api_headers(&self, connector: &Connector, values: &FieldValues, token: &SecretString) -> Result<ApiHeaders, Diagnosis> {
+    pub fn api_headers(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        token: &SecretString,
+    ) -> Result<ApiHeaders, Box<Diagnosis>> {
         let context = Context::new(connector, values).with_access_token(token);
         let mut headers = HeaderMap::new();
-        authorization_headers(&mut headers, connector, &context)?;
+        authorization_headers(&mut headers, connector, &context).map_err(boxed)?;
         Ok(ApiHeaders(headers))
     }
 
@@ -180,12 +189,19 @@ impl Upstream {
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
         headers::settle(request.headers_mut(), &target.host, &authorized.0);
+        if request.body().size_hint().exact().is_none() {
+            // hyper sends such a body with every method but GET, unless it is told to.
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let (mut lease, reused) = match target.pool.take().await {
             Some(lease) => (lease, true),
             None => (self.connect(connector, &target.pool).await?, false),
         };
         let first = match self.exchange(&mut lease, request).await {
-            Ok(answer) => return Ok(self.answer(answer, lease)),
+            Ok(answer) => {
+                // An answer to a body that was broken off is of no interest.
+                return watch.fault().map_or_else(|| Ok(self.answer(answer, lease)), Err);
+            }
             Err(fault) => fault,
         };
         let request = match (first, again) {
@@ -240,6 +256,10 @@ impl Upstream {
     pub fn close_idle(&self) {
         self.forwarder.close_idle();
     }
+}
+
+fn boxed(fault: InputFault) -> Box<Diagnosis> {
+    Box::new(fault.into())
 }
 
 /// Why a connection brought no answer.

@@ -24,11 +24,23 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// The id that the client gave, if it cannot disturb anything, or a new one.
+    pub(crate) fn of<B>(request: &hyper::Request<B>) -> Self {
+        let given = request.headers().get(&HEADER).filter(|id| is_plain(id)).cloned();
+        let made = || MakeRequestUuid.make_request_id(request).map(|id| id.into_header_value());
+        Self(given.or_else(made).unwrap_or_else(|| HeaderValue::from_static("-")))
+    }
+
+    /// The id as a header has it.
+    pub(crate) fn value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
 /// The middleware. Logs the path but neither query nor body: what people type stands in both.
 pub(crate) async fn request_id(mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(&HEADER).filter(|id| is_plain(id)).cloned();
-    let made = || MakeRequestUuid.make_request_id(&request).map(|id| id.into_header_value());
-    let id = RequestId(given.or_else(made).unwrap_or_else(|| HeaderValue::from_static("-")));
+    let id = RequestId::of(&request);
     let span = tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = request.uri().path());
     request.extensions_mut().insert(id.clone());
     let started = Instant::now();

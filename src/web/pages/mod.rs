@@ -6,6 +6,7 @@ pub(crate) mod authenticate;
 pub(crate) mod code;
 pub(crate) mod configure;
 pub(crate) mod connectors;
+pub(crate) mod contract;
 pub(crate) mod credential;
 pub(crate) mod credentials;
 pub(crate) mod delete;

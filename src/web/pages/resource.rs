@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::resource::ResourceKind,
+    domain::resource::{Resource, ResourceKind},
     service::{
         ServiceError,
         preview::Preview,
@@ -36,6 +36,7 @@ use crate::{
 pub(crate) struct Happened {
     created: Option<String>,
     changed: Option<String>,
+    contract: Option<String>,
     /// Narrows the other credentials.
     q: Option<String>,
 }
@@ -53,6 +54,8 @@ struct ResourcePage<'a> {
     method: &'static str,
     writes: bool,
     age: Age,
+    /// Where programs send its requests.
+    proxy: String,
     body: &'a str,
     message: Option<&'static str>,
     error: Option<&'static str>,
@@ -109,11 +112,12 @@ pub(crate) async fn show(
 ) -> Result<Response, PageError> {
     let search = happened.q.as_deref().unwrap_or_default().trim().to_owned();
     let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
-    let message = match (happened.created, happened.changed, kind) {
-        (Some(_), _, ResourceKind::Source) => Some("The data source was created."),
-        (Some(_), _, ResourceKind::Destination) => Some("The data destination was created."),
-        (None, Some(_), _) => Some("It uses this credential from now on."),
-        (None, None, _) => None,
+    let message = match (happened, kind) {
+        (Happened { created: Some(_), .. }, ResourceKind::Source) => Some("The data source was created."),
+        (Happened { created: Some(_), .. }, ResourceKind::Destination) => Some("The data destination was created."),
+        (Happened { changed: Some(_), .. }, _) => Some("It uses this credential from now on."),
+        (Happened { contract: Some(_), .. }, _) => Some("What it may send was changed."),
+        _ => None,
     };
     respond(&state, &signed, kind, &detail, &Outcome { message, search, ..Outcome::default() })
 }
@@ -249,6 +253,7 @@ fn respond(
         method: resource.endpoint.method.as_str(),
         writes: !resource.endpoint.method.is_safe(),
         age: Age::of(resource.created_at, now),
+        proxy: proxy_address(state, detail),
         search: &outcome.search,
         body: outcome.body.as_deref().or(sample.map(|offer| offer.sample_body.as_str())).unwrap_or_default(),
         message: outcome.message,
@@ -256,4 +261,16 @@ fn respond(
         preview: outcome.preview.as_ref().map(PreviewView::new),
     };
     layout::page(if outcome.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
+}
+
+/// The address of the proxy that makes the request of the resource's own endpoint.
+fn proxy_address(state: &WebState, detail: &ResourceDetail) -> String {
+    let Resource { id, endpoint, .. } = &detail.resource;
+    let base = state.settings.public_url.as_str().trim_end_matches('/');
+    let mut address = format!("{base}/proxy/{id}{}", endpoint.path.as_str());
+    if !endpoint.query.is_empty() {
+        address.push('?');
+        address.push_str(&form_urlencoded::Serializer::new(String::new()).extend_pairs(&endpoint.query).finish());
+    }
+    address
 }

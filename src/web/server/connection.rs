@@ -33,7 +33,7 @@ use super::{
     limits::{BUFFER_MAX, HEAD_MAX},
     wire::{Phase, Progress, Refused, Wire},
 };
-use crate::web::{client_address::TrustedProxies, holding::Holding};
+use crate::web::{client_address::TrustedProxies, content::Content, holding::Holding, proxy::Proxy};
 
 /// What is said to who sent only half a head. hyper has no word for it, so that it is written as it is.
 const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -41,6 +41,7 @@ const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close
 /// What all connections have in common.
 pub(super) struct Connections {
     pub(super) router: Router,
+    pub(super) proxy: Proxy,
     pub(super) limits: ServingLimits,
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) trusted: TrustedProxies,
@@ -199,21 +200,31 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         };
         if malformed {
             tracing::debug!("a request was refused whose head is ambiguous");
-            let mut response = Response::new(Holding::new(Body::empty(), end));
+            let mut response = Response::new(Holding::new(Content::Page(Body::empty()), end));
             *response.status_mut() = StatusCode::BAD_REQUEST;
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             return Box::pin(async { Ok(response) });
         }
         let client = self.all.trusted.client(self.peer, request.headers());
+        let progress = self.progress.clone();
+        if Proxy::takes(&request) {
+            let all = Arc::clone(&self.all);
+            return Box::pin(async move {
+                let mut response = all.proxy.answer(request, client).await;
+                if progress.is_last() {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok(response.map(|body| Holding::new(body, end)))
+            });
+        }
         request.extensions_mut().insert(client);
         let answering = self.all.router.clone().call(request.map(Body::new));
-        let progress = self.progress.clone();
         Box::pin(async move {
             let Ok(mut response): Result<_, Infallible> = answering.await;
             if progress.is_last() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Holding::new(body, end)))
+            Ok(response.map(|body| Holding::new(Content::Page(body), end)))
         })
     }
 }
@@ -230,7 +241,7 @@ fn has_plain_frame(headers: &HeaderMap) -> bool {
 }
 
 /// An answer, which knows when it is over.
-type Answer = Response<Holding<EndOfAnswer>>;
+type Answer = Response<Holding<Content, EndOfAnswer>>;
 
 /// Dropped when an answer is over.
 struct EndOfAnswer(Progress);

@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::connection::Connections;
 pub use self::{certificate::Certificate, limits::ServingLimits};
-use super::client_address::TrustedProxies;
+use super::{client_address::TrustedProxies, proxy::Proxy};
 
 /// How long to wait after an accept that failed for want of something, such as file descriptors. Without the pause
 /// the loop would spin until somebody lets go of one.
@@ -33,6 +33,8 @@ pub struct Server {
     pub listener: TcpListener,
     /// What answers.
     pub router: Router,
+    /// What answers the requests of programs to services.
+    pub proxy: Proxy,
     /// How much, how long and how many.
     pub limits: ServingLimits,
     /// The certificate; without one, connections are not encrypted.
@@ -51,6 +53,7 @@ impl Server {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let connections = Arc::new(Connections {
             router: self.router,
+            proxy: self.proxy,
             limits: self.limits.clone(),
             certificate: self.certificate,
             trusted: self.trusted,

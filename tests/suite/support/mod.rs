@@ -1,5 +1,6 @@
 //! What tests run against: servers that they start themselves, on free ports, and that end with them.
 
+pub(crate) mod api_server;
 pub(crate) mod authenticator;
 pub(crate) mod clock;
 pub(crate) mod database;

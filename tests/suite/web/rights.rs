@@ -99,6 +99,7 @@ fn form(path: &str, credential: &str) -> Vec<(&'static str, String)> {
         "/settings/second-factor/change" => &[("what", "renew")],
         "/settings/groups/{id}/members/remove" => &[("member", NOTHING)],
         "/settings/keys/new" => &[("form", NOTHING)],
+        "/{kind}/{id}/contract" => &[("version", "1"), ("method", "GET"), ("prefixes", "/"), ("body_mib", "1"), ("retries", "0")],
         "/{kind}/{id}/credential" => return vec![("credential", credential.to_owned())],
         _ => &[],
     };

@@ -119,6 +119,11 @@ pub(crate) async fn forms(browser: &mut Browser) -> Vec<Form> {
         form("/{kind}/new/{connector}/configure", &configure, &create("test")),
         form("/{kind}/new/{connector}/configure", &configure, &again),
         form("/{kind}/{id}/preview", format!("{source}/preview"), &[]),
+        form(
+            "/{kind}/{id}/contract",
+            format!("{source}/contract"),
+            &[("version", "1"), ("method", "GET"), ("prefixes", "/users"), ("body_mib", "1"), ("per_minute", ""), ("retries", "0")],
+        ),
         form("/{kind}/{id}/credential", format!("{source}/credential"), &[("credential", &unused)]),
         form("/audit/export", "/audit/export", &[]),
         form("/{kind}/{id}/delete", format!("{source}/delete"), &[]),

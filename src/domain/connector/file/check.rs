@@ -341,10 +341,14 @@ impl Check<'_> {
         if let Some(id) = authorization.references().filter_map(Reference::field).find(|id| absent(id)) {
             return self.refuse(key, format!("`{id}` may be empty, and then there would be no authorization"));
         }
+        if api.token_refused.iter().any(|status| ![401, 403].contains(status)) {
+            return self.refuse("api.token_refused", "may hold 401 and 403 only: no other status says that a token was refused");
+        }
         Ok(Api {
             base_url: self.url("api.base_url", &api.base_url, fields)?,
             authorization,
             headers: self.headers("api.headers", api.headers, fields, true)?,
+            token_refused: api.token_refused,
         })
     }
 

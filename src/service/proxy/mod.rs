@@ -1,0 +1,174 @@
+//! The proxy: a request of a program goes to the service of a resource, with the access token in place of the API key.
+//!
+//! Who may send it is decided from memory: the key, the resource with its contract, and the token are remembered, each
+//! no longer than the access epoch in which it was read (see `service::remembered`). What is decided is sent by
+//! [`send`](self) over `upstream::forward`.
+
+mod rate;
+mod send;
+
+use std::sync::Arc;
+
+pub use self::send::{ProxyBody, ProxyFault, ProxyRequest, Sent};
+use self::{rate::Rates, send::Authorized};
+use super::{Service, ServiceError, broker::Brokered, caller::Origin, remembered::Remembered, resources::OpenedEndpoint};
+use crate::{
+    domain::{
+        account::UserId,
+        api_key::Scope,
+        egress::{Breach, EgressContract},
+        request_path::{PathFault, RequestPath},
+        resource::{ResourceId, ResourceKind},
+    },
+    upstream::ApiTarget,
+};
+
+/// What an instance remembers for the proxy.
+pub(super) struct Proxying {
+    routes: Remembered<(UserId, ResourceId), Arc<Route>>,
+    rates: Rates,
+}
+
+impl Proxying {
+    pub(super) fn new() -> Self {
+        Self { routes: Remembered::new(), rates: Rates::new() }
+    }
+}
+
+/// A resource as somebody may use it: where its requests go, and what they may be.
+pub struct Route {
+    resource: ResourceId,
+    /// As whom it was found.
+    owner: UserId,
+    kind: ResourceKind,
+    contract: EgressContract,
+    credential: Arc<Brokered>,
+    target: ApiTarget,
+    authorized: Authorized,
+}
+
+impl Route {
+    /// The resource.
+    pub fn resource(&self) -> ResourceId {
+        self.resource
+    }
+
+    /// Source or destination.
+    pub fn kind(&self) -> ResourceKind {
+        self.kind
+    }
+
+    /// What the requests may be.
+    pub fn contract(&self) -> &EgressContract {
+        &self.contract
+    }
+}
+
+/// Whether a program may send a request.
+pub enum Admission {
+    /// It may, by this route.
+    Admitted(Arc<Route>),
+    /// The key is none that may be used now.
+    KeyRejected,
+    /// The key does not have the scope `proxy`.
+    ScopeMissing,
+    /// There is no such resource for the owner of the key, or the key is not for it.
+    NoSuchResource,
+    /// The values of the credential make no address of an API; whoever manages it has to look.
+    Unusable,
+}
+
+impl Service {
+    /// Whether whoever presents this key may send requests of a resource.
+    pub async fn admit(&self, key: &str, resource: ResourceId, origin: impl FnOnce() -> Origin) -> Result<Admission, ServiceError> {
+        let identity = match self.identify_key(key, origin).await? {
+            Ok(identity) => identity,
+            Err(_) => return Ok(Admission::KeyRejected),
+        };
+        if !identity.scopes.allow(Scope::Proxy) {
+            return Ok(Admission::ScopeMissing);
+        }
+        if !identity.reaches(resource) {
+            return Ok(Admission::NoSuchResource);
+        }
+        let epoch = self.0.epoch.current(&self.0.store).await?;
+        let whose = (identity.owner.id, resource);
+        if let Some(route) = self.0.proxying.routes.get(&whose, epoch) {
+            return Ok(Admission::Admitted(route));
+        }
+        self.find_route(identity.owner.id, resource, epoch).await
+    }
+
+    /// The route as it is now, for a request whose credential was changed while it was under way; `None` if there is
+    /// none any more.
+    async fn renewed(&self, route: &Route) -> Result<Option<Arc<Route>>, ServiceError> {
+        self.0.epoch.forget();
+        let epoch = self.0.epoch.current(&self.0.store).await?;
+        match self.find_route(route.owner, route.resource, epoch).await? {
+            Admission::Admitted(route) => Ok(Some(route)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn find_route(&self, owner: UserId, resource: ResourceId, epoch: i64) -> Result<Admission, ServiceError> {
+        let Some(row) = self.0.store.resource(owner, resource).await? else { return Ok(Admission::NoSuchResource) };
+        let Some(brokered) = self.brokered(row.credential).await? else { return Ok(Admission::NoSuchResource) };
+        let OpenedEndpoint { contract, .. } = self.open_endpoint(&row)?;
+        let target = match self.0.upstream.api_target(&brokered.connector, &brokered.values) {
+            Ok(target) => target,
+            Err(diagnosis) => {
+                tracing::warn!(credential = %brokered.id, diagnosis.summary, "the address of an API cannot be made");
+                return Ok(Admission::Unusable);
+            }
+        };
+        let route = Arc::new(Route {
+            resource,
+            owner,
+            kind: row.kind,
+            contract,
+            credential: Arc::new(brokered),
+            target,
+            authorized: Authorized::default(),
+        });
+        self.0.proxying.routes.put((owner, resource), epoch, Arc::clone(&route));
+        Ok(Admission::Admitted(route))
+    }
+}
+
+/// Why a request is refused that may be sent by whoever sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The path cannot be settled.
+    Path(PathFault),
+    /// The contract does not allow it.
+    Contract(Breach),
+    /// The body is said to be larger than the contract allows.
+    TooLarge,
+    /// So many requests were sent within a minute; the next may be sent after so many seconds.
+    TooMany {
+        /// Seconds until the next may be sent.
+        retry_after: u64,
+    },
+}
+
+impl Service {
+    /// Settles the path of a request and holds it against the contract of its route. `length` is that of the body, where
+    /// it is known.
+    pub fn check_request<'a>(
+        &self,
+        route: &Route,
+        method: &str,
+        path: &'a str,
+        length: Option<u64>,
+    ) -> Result<RequestPath<'a>, Refused> {
+        let path = RequestPath::settle(path).map_err(Refused::Path)?;
+        route.contract.check(method, &path).map_err(Refused::Contract)?;
+        if length.is_some_and(|length| length > route.contract.body_max) {
+            return Err(Refused::TooLarge);
+        }
+        if let Some(most) = route.contract.per_minute {
+            self.0.proxying.rates.count(route.resource, most).map_err(|retry_after| Refused::TooMany { retry_after })?;
+        }
+        Ok(path)
+    }
+}

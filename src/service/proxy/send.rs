@@ -1,0 +1,217 @@
+//! Sends a request that was admitted: with the token that is held, again with a new one where the service does not
+//! take it, and again after a pause where the contract says so.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hyper::{
+    HeaderMap, Method, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::RETRY_AFTER,
+};
+
+use super::{Route, Service, ServiceError};
+use crate::{
+    domain::{request_path::RequestPath, verification::Diagnosis},
+    service::broker::{HeldToken, NoToken, TokenReason, TokenRefusal},
+    upstream::{AnswerBody, ApiHeaders, Forward, ForwardBody, ForwardFault, is_worth_retrying},
+};
+
+/// For how long a token that replaced a refused one is not replaced again: a service that refuses every token would
+/// otherwise cost a token for each request.
+const REPLACED: Duration = Duration::from_secs(10);
+/// The longest pause before a retry. Who asks for a longer one is passed on instead.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The first pause, where the service names none; each further one is twice as long.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+/// How often a credential may be changed while one request is under way.
+const RENEWALS: usize = 3;
+
+/// A request that was checked, and what of it can be sent again.
+pub struct ProxyRequest<'a> {
+    /// The method.
+    pub method: Method,
+    /// The settled path.
+    pub path: RequestPath<'a>,
+    /// The query as it came.
+    pub query: Option<&'a str>,
+    /// The headers as they came.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: ProxyBody,
+}
+
+/// The body of a request.
+pub enum ProxyBody {
+    /// At hand, so that the request can be sent again.
+    Kept(Bytes),
+    /// Too large to be kept, or of unknown length.
+    Streaming(Incoming),
+}
+
+/// An answer of the service, and how often it was asked.
+pub struct Sent {
+    /// The answer.
+    pub response: Response<AnswerBody>,
+    /// How often the request was sent.
+    pub tries: u8,
+}
+
+/// Why there is no answer of the service.
+#[derive(Debug)]
+pub enum ProxyFault {
+    /// There is no access token.
+    NoToken(TokenRefusal),
+    /// The values of the credential make no request.
+    Unusable(Box<Diagnosis>),
+    /// The resource was deleted while the request was under way.
+    Gone,
+    /// The request brought no answer.
+    Forward(ForwardFault),
+    /// Keytile's own trouble.
+    Service(ServiceError),
+}
+
+impl From<ForwardFault> for ProxyFault {
+    fn from(fault: ForwardFault) -> Self {
+        Self::Forward(fault)
+    }
+}
+
+/// The headers that were made for the token in use, so that they are made once for each token.
+#[derive(Default)]
+pub(super) struct Authorized(Mutex<Option<(Arc<HeldToken>, Arc<ApiHeaders>)>>);
+
+impl Route {
+    fn headers_for(&self, service: &Service, token: &Arc<HeldToken>) -> Result<Arc<ApiHeaders>, ProxyFault> {
+        let mut made = self.authorized.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, headers)) = &*made
+            && Arc::ptr_eq(of, token)
+        {
+            return Ok(Arc::clone(headers));
+        }
+        let Self { credential, .. } = self;
+        let headers = service.0.upstream.api_headers(&credential.connector, &credential.values, &token.token);
+        let headers = Arc::new(headers.map_err(ProxyFault::Unusable)?);
+        *made = Some((Arc::clone(token), Arc::clone(&headers)));
+        Ok(headers)
+    }
+}
+
+impl Service {
+    /// Sends a request of a route. Its answer streams.
+    pub async fn send(&self, mut route: Arc<Route>, request: ProxyRequest<'_>) -> Result<Sent, ProxyFault> {
+        let ProxyRequest { method, path, query, headers, body } = request;
+        let mut token = self.current_token(&mut route).await?;
+        let forward = |headers: HeaderMap, body: ForwardBody| Forward { method: method.clone(), path: &path, query, headers, body };
+        let kept = match body {
+            ProxyBody::Kept(body) => body,
+            ProxyBody::Streaming(body) => {
+                let body = ForwardBody::Streaming { body, most: route.contract.body_max };
+                let response = self.forward(&route, &token, forward(headers, body)).await?;
+                if refused(&route, response.status()) {
+                    // It cannot be sent again, but the next one shall not meet the same refusal.
+                    self.replace_behind(&route, &token);
+                }
+                return Ok(Sent { response, tries: 1 });
+            }
+        };
+        let (mut tries, mut replaced, mut pauses) = (0_u8, false, 0_u8);
+        loop {
+            tries = tries.saturating_add(1);
+            // What is kept is small, and most requests have few headers: a copy costs little.
+            let response = self.forward(&route, &token, forward(headers.clone(), ForwardBody::Whole(kept.clone()))).await?;
+            let status = response.status();
+            if refused(&route, status) && !replaced && may_replace(&token) {
+                replaced = true;
+                match self.replaced(&mut route, &token).await {
+                    Ok(new) => {
+                        token = new;
+                        continue;
+                    }
+                    // What the service said of the request is the better answer.
+                    Err(_) => return Ok(Sent { response, tries }),
+                }
+            }
+            if method.is_idempotent() && pauses < route.contract.retries && is_worth_retrying(status) {
+                let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                let pause = asked.map_or(PAUSE_FIRST * (1 << pauses), Duration::from_secs);
+                if pause <= PAUSE_MAX {
+                    pauses += 1;
+                    drop(response);
+                    tokio::time::sleep(pause).await;
+                    // It may have been replaced meanwhile.
+                    token = self.current_token(&mut route).await?;
+                    continue;
+                }
+            }
+            return Ok(Sent { response, tries });
+        }
+    }
+
+    async fn forward(
+        &self,
+        route: &Route,
+        token: &Arc<HeldToken>,
+        forward: Forward<'_>,
+    ) -> Result<Response<AnswerBody>, ProxyFault> {
+        let authorized = route.headers_for(self, token)?;
+        Ok(self.0.upstream.forward(&route.credential.connector, &route.target, &authorized, forward).await?)
+    }
+
+    /// The token to use now. Where the credential was changed at this moment, the route is renewed.
+    async fn current_token(&self, route: &mut Arc<Route>) -> Result<Arc<HeldToken>, ProxyFault> {
+        match self.token_now(&route.credential) {
+            Some(token) => Ok(token),
+            None => self.token_or_renewed(route, None).await,
+        }
+    }
+
+    /// Another token than the one that the service refused.
+    async fn replaced(&self, route: &mut Arc<Route>, refused: &Arc<HeldToken>) -> Result<Arc<HeldToken>, ProxyFault> {
+        self.token_or_renewed(route, Some(refused)).await
+    }
+
+    async fn token_or_renewed(
+        &self,
+        route: &mut Arc<Route>,
+        mut refused: Option<&Arc<HeldToken>>,
+    ) -> Result<Arc<HeldToken>, ProxyFault> {
+        for _ in 0..RENEWALS {
+            match self.token_for(&route.credential, refused, Duration::ZERO).await {
+                Ok(token) => return Ok(token),
+                Err(NoToken::Refused(refusal)) => return Err(ProxyFault::NoToken(refusal)),
+                Err(NoToken::Failed) => return Err(ProxyFault::Service(ServiceError::Interrupted)),
+                Err(NoToken::Gone) => {
+                    let renewed = self.renewed(route).await.map_err(ProxyFault::Service)?;
+                    *route = renewed.ok_or(ProxyFault::Gone)?;
+                    // That token was of another version.
+                    refused = None;
+                }
+            }
+        }
+        Err(ProxyFault::Gone)
+    }
+
+    fn replace_behind(&self, route: &Route, token: &Arc<HeldToken>) {
+        if !may_replace(token) {
+            return;
+        }
+        let (service, credential, token) = (self.clone(), Arc::clone(&route.credential), Arc::clone(token));
+        self.0.tasks.spawn(async move {
+            // Why there is none is told to whoever asks next.
+            let _ = service.token_for(&credential, Some(&token), Duration::ZERO).await;
+        });
+    }
+}
+
+/// Whether the service says with this status that it does not take the token.
+fn refused(route: &Route, status: StatusCode) -> bool {
+    route.credential.connector.api.token_refused.contains(&status.as_u16())
+}
+
+fn may_replace(token: &HeldToken) -> bool {
+    token.reason != TokenReason::Refused || token.received.elapsed() >= REPLACED
+}

@@ -1,0 +1,283 @@
+//! `/proxy/{resource}/{path}`: requests of programs, forwarded with the access token.
+//!
+//! They are answered before the router: nothing of what pages need lies around them. Both bodies stream; a small body
+//! of a request is taken whole first, so that it can be sent again with another token.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header},
+};
+use hyper::body::{Body as _, Bytes, Incoming};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{
+    client_address::ClientAddress,
+    content::Content,
+    middleware::{guard::Guard, request_id::RequestId},
+    problem::{Problem, ProblemDiagnosis},
+    state::WebState,
+};
+use crate::{
+    domain::{egress::Breach, verification::Diagnosis},
+    service::{
+        Service,
+        broker::{FailureClass, TokenRefusal},
+        caller::Origin,
+        proxy::{Admission, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent},
+    },
+    upstream::ForwardFault,
+};
+
+/// What all addresses of the proxy begin with.
+const PREFIX: &str = "/proxy/";
+/// The largest body that is taken whole, in bytes.
+const KEPT_MAX: u64 = 64 * 1024;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The id that the service gave the request, where it gave one.
+static UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+/// Marks what the service has answered, and not Keytile.
+static UPSTREAM: HeaderName = HeaderName::from_static("x-keytile-upstream");
+
+/// Answers the requests of programs.
+pub struct Proxy {
+    service: Service,
+    /// Knows under which names Keytile is asked.
+    guard: Guard,
+    /// How long a piece of a body that is taken whole is waited for.
+    patience: Duration,
+}
+
+impl Proxy {
+    /// Answers for what the state holds.
+    pub fn new(state: &WebState) -> Self {
+        let settings = &state.settings;
+        let guard = Guard::new(&settings.public_url, settings.loopback);
+        Self { service: state.service.clone(), guard, patience: settings.limits.body_whole }
+    }
+
+    /// Whether a request is for the proxy.
+    pub(crate) fn takes<B>(request: &Request<B>) -> bool {
+        request.uri().path().starts_with(PREFIX)
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>, client: ClientAddress) -> Response<Content> {
+        let id = RequestId::of(&request);
+        let method = request.method().clone();
+        match self.forward(request, client, &id).await {
+            Ok(Sent { response, tries }) => {
+                let status = response.status().as_u16();
+                tracing::debug!(request = id.as_str(), %method, status, tries, "forwarded");
+                let (mut head, body) = response.into_parts();
+                if let Some(of_service) = head.headers.insert(&REQUEST_ID, id.value()) {
+                    head.headers.insert(&UPSTREAM_REQUEST_ID, of_service);
+                }
+                head.headers.insert(&UPSTREAM, HeaderValue::from_static("1"));
+                Response::from_parts(head, Content::Forwarded(body))
+            }
+            Err(problem) => {
+                tracing::debug!(request = id.as_str(), %method, status = problem.status().as_u16(), code = problem.code(), "refused");
+                let mut response = problem.into_response(id.as_str());
+                response.headers_mut().insert(&REQUEST_ID, id.value());
+                response.map(Content::Page)
+            }
+        }
+    }
+
+    async fn forward(&self, request: Request<Incoming>, client: ClientAddress, id: &RequestId) -> Result<Sent, Problem> {
+        let (mut head, body) = request.into_parts();
+        let authority = head.uri.authority().map(|authority| authority.as_str());
+        self.guard.check(&head.method, authority, &head.headers).map_err(|_| {
+            let detail = "This host name, or the page that caused the request, is none of Keytile's. Ask it under its own address.";
+            Problem::new(StatusCode::MISDIRECTED_REQUEST, "other_host", detail)
+        })?;
+        let (resource, path) = split(head.uri.path()).ok_or_else(no_such_resource)?;
+        let key = bearer(&head.headers).ok_or_else(|| {
+            let detail = "Send the header Authorization: Bearer with an API key of Keytile (kt_…) that has the scope proxy.";
+            unauthorized("key_missing", detail)
+        })?;
+        let origin = || Origin { address: client.to_string(), request: id.as_str().to_owned() };
+        let route = match self.service.admit(key, resource, origin).await.map_err(internal)? {
+            Admission::Admitted(route) => route,
+            Admission::KeyRejected => {
+                return Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."));
+            }
+            Admission::ScopeMissing => {
+                let detail = "This API key does not have the scope proxy. Make one that has it.";
+                return Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail));
+            }
+            Admission::NoSuchResource => return Err(no_such_resource()),
+            Admission::Unusable => {
+                let detail = "The credential of this resource makes no address of an API. Whoever manages it has to look at it.";
+                return Err(Problem::new(StatusCode::BAD_GATEWAY, "credential_unusable", detail));
+            }
+        };
+        if head.headers.contains_key(header::UPGRADE) {
+            let detail = "The proxy does not change protocols (Upgrade). Send the request without it.";
+            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade_refused", detail));
+        }
+        let length = body.size_hint().exact();
+        let path = self.service.check_request(&route, head.method.as_str(), path, length);
+        let path = path.map_err(|refused| not_allowed(&route, &refused))?;
+        let body = match length {
+            Some(length) if length <= KEPT_MAX => ProxyBody::Kept(self.whole(body).await?),
+            _ => ProxyBody::Streaming(body),
+        };
+        head.headers.insert(&REQUEST_ID, id.value());
+        let request = ProxyRequest { method: head.method, path, query: head.uri.query(), headers: head.headers, body };
+        self.service.send(route, request).await.map_err(failed)
+    }
+
+    /// A small body, all of it.
+    async fn whole(&self, body: Incoming) -> Result<Bytes, Problem> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        // Small as it is, it comes in a few pieces, so that one time for all of it does.
+        match timeout(self.patience, axum::body::to_bytes(Body::new(body), usize::MAX)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(_)) | Err(_) => Err(incomplete()),
+        }
+    }
+}
+
+/// The resource and the path below it.
+fn split(path: &str) -> Option<(Uuid, &str)> {
+    let rest = path.strip_prefix(PREFIX)?;
+    let (resource, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    // Only the usual form, as pages show it.
+    (resource.len() == 36).then(|| Uuid::try_parse(resource).ok()).flatten().map(|resource| (resource, path))
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
+}
+
+fn unauthorized(code: &'static str, detail: &str) -> Problem {
+    let challenge = HeaderValue::from_static("Bearer realm=\"keytile\"");
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+fn no_such_resource() -> Problem {
+    let detail = "There is no such data source or data destination for this API key. The address is /proxy/{id}/{path}.";
+    Problem::new(StatusCode::NOT_FOUND, "resource_not_found", detail)
+}
+
+fn incomplete() -> Problem {
+    let detail = "The body did not come whole, or not in time.";
+    // What is left of it cannot be told from another request.
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_incomplete", detail)
+        .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+fn too_large(most: u64) -> Problem {
+    let detail = format!("The body is larger than this resource may send: {most} bytes. Its egress contract can allow more.");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn internal(error: crate::service::ServiceError) -> Problem {
+    tracing::error!(error = &error as &dyn std::error::Error, "a request of the proxy failed");
+    let detail = "Keytile could not look up what it needs for this request. It was not sent. Try again.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(1)
+}
+
+fn not_allowed(route: &Route, refused: &Refused) -> Problem {
+    match refused {
+        Refused::Path(fault) => {
+            Problem::new(StatusCode::BAD_REQUEST, "path_invalid", format!("This path is not sent on: {fault}."))
+        }
+        Refused::Contract(Breach::Method) => {
+            let allowed = route.contract().allow();
+            let detail =
+                format!("This data {} may be used with {allowed}. Its egress contract can allow more.", route.kind().as_str());
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+            match HeaderValue::from_str(&allowed) {
+                Ok(allowed) => problem.with_header(header::ALLOW, allowed),
+                Err(_) => problem,
+            }
+        }
+        Refused::Contract(Breach::Path) => {
+            let detail = "This path lies outside of what the resource may be used for. Its egress contract can allow more.";
+            Problem::new(StatusCode::FORBIDDEN, "path_not_allowed", detail)
+        }
+        Refused::TooLarge => too_large(route.contract().body_max),
+        Refused::TooMany { retry_after } => {
+            let detail = "This resource may send no more requests this minute, by its egress contract.";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(*retry_after)
+        }
+    }
+}
+
+fn failed(fault: ProxyFault) -> Problem {
+    match fault {
+        ProxyFault::NoToken(refusal) => no_token(&refusal),
+        ProxyFault::Unusable(diagnosis) => {
+            let detail = "The credential of this resource makes no request. Whoever manages it has to look at it.";
+            Problem::new(StatusCode::BAD_GATEWAY, "credential_unusable", detail).with_diagnosis(told(&diagnosis))
+        }
+        ProxyFault::Gone => no_such_resource(),
+        ProxyFault::Service(error) => internal(error),
+        ProxyFault::Forward(fault) => match fault {
+            ForwardFault::Unreachable(diagnosis) => {
+                let detail = "The service could not be reached; the request was not sent.";
+                Problem::new(StatusCode::BAD_GATEWAY, "upstream_unreachable", detail).with_diagnosis(told(&diagnosis))
+            }
+            ForwardFault::Busy => {
+                let detail = "Too many requests to this service are under way; this one was not sent.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", detail).retry_after(1)
+            }
+            ForwardFault::TimedOut => {
+                let detail = "The service did not begin to answer in time. Whether it carried out the request is not known.";
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail)
+            }
+            ForwardFault::Broken => {
+                let detail =
+                    "The connection to the service broke before it answered. Whether it carried out the request is not known.";
+                Problem::new(StatusCode::BAD_GATEWAY, "upstream_broken", detail)
+            }
+            ForwardFault::BodyTooLarge { most } => {
+                too_large(most).with_header(header::CONNECTION, HeaderValue::from_static("close"))
+            }
+            ForwardFault::BodyIncomplete => incomplete(),
+            ForwardFault::Address => {
+                let detail = "Path and query make no address that could be sent.";
+                Problem::new(StatusCode::BAD_REQUEST, "path_invalid", detail)
+            }
+        },
+    }
+}
+
+fn no_token(refusal: &TokenRefusal) -> Problem {
+    let seconds = refusal.retry_in.as_secs() + u64::from(refusal.retry_in.subsec_nanos() > 0);
+    let (status, code, detail) = match refusal.class {
+        FailureClass::Rejected => (
+            StatusCode::BAD_GATEWAY,
+            "credential_rejected",
+            "The service issues no access token for the credential of this resource. Whoever manages it has to look at it.",
+        ),
+        FailureClass::Limited => {
+            (StatusCode::SERVICE_UNAVAILABLE, "token_limited", "The service issues no more access tokens for a while.")
+        }
+        FailureClass::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "token_unavailable", "The service issues no access token at the moment.")
+        }
+    };
+    Problem::new(status, code, detail).retry_after(seconds.max(1)).with_diagnosis(told(&refusal.diagnosis))
+}
+
+/// What a program is told of a failure. The credential's fields and the service's own words are for who manages it;
+/// what is at fault with a credential is told on its page.
+fn told(diagnosis: &Diagnosis) -> ProblemDiagnosis {
+    ProblemDiagnosis { stage: diagnosis.stage, code: diagnosis.code }
+}
