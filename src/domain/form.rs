@@ -166,6 +166,73 @@ pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&Kept>) -> Resul
     }
 }
 
+/// Where the secrets of these values are sent and what they bring is used: the origins of the token URL and of the
+/// API. `None` while that cannot be told.
+fn origins(connector: &Connector, values: &FieldValues) -> Option<[String; 2]> {
+    let context = Context::new(connector, values);
+    let origin =
+        |url: &super::connector::url_template::UrlTemplate| Some(url.render(&context).ok()?.origin().ascii_serialization());
+    Some([origin(&connector.token.url)?, origin(&connector.api.base_url)?])
+}
+
+/// True for what a page or an answer shows in place of a secret, and that is none itself.
+fn is_masked(typed: &str) -> bool {
+    !typed.is_empty() && typed.chars().all(|character| "*•●∙·‣⁎∗＊".contains(character))
+}
+
+/// A form in which no secret is one that was masked, and an error for each that was.
+pub fn without_masked(connector: &Connector, raw: &RawForm) -> (RawForm, Vec<FieldError>) {
+    let (mut raw, mut errors) = (raw.clone(), Vec::new());
+    for field in connector.fields.iter().filter(|field| field.secret && is_masked(raw.typed(&field.id).trim())) {
+        let message = format!(
+            "This is not a {} but what is shown in its place. Leave it empty to keep the stored one, or enter it whole.",
+            field.label
+        );
+        errors.push(FieldError::new(field.id.as_str(), message));
+    }
+    for error in &errors {
+        raw.fields.remove(error.field.as_str());
+    }
+    (raw, errors)
+}
+
+/// Reads the form of a credential that is edited. A secret that was left empty is the one of an earlier try, or else
+/// the stored one: as long as it goes to the very origins that it was verified with.
+pub fn parse_edit(
+    connector: &Connector,
+    raw: &RawForm,
+    tried: Option<&Kept>,
+    stored: &FieldValues,
+) -> Result<CredentialInput, Vec<FieldError>> {
+    let mut kept = Kept::default();
+    let mut from_store = Vec::new();
+    for field in connector.fields.iter().filter(|field| field.secret) {
+        if let Some(secret) = tried.and_then(|tried| tried.values.get(&field.id)) {
+            kept.values.insert(field.id.clone(), secret.clone());
+            if let Some(secrets_for) = tried.and_then(|tried| tried.secrets_for.get(&field.id)) {
+                kept.secrets_for.insert(field.id.clone(), secrets_for.clone());
+            }
+        } else if let Some(secret) = stored.get(&field.id) {
+            kept.values.insert(field.id.clone(), secret.clone());
+            if raw.typed(&field.id).trim().is_empty() {
+                from_store.push(field);
+            }
+        }
+    }
+    let input = parse(connector, raw, Some(&kept))?;
+    if from_store.is_empty() || origins(connector, &input.values) == origins(connector, stored) {
+        return Ok(input);
+    }
+    let again = |field: &&Field| {
+        let message = format!(
+            "Enter the {} again: the stored one was verified with another address than the one it would be sent to now.",
+            field.label
+        );
+        FieldError::new(field.id.as_str(), message)
+    };
+    Err(from_store.iter().map(again).collect())
+}
+
 enum Parsed {
     Empty,
     Value(String),

@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod credentials;
 mod devices;
 pub mod drafts;
+pub mod edit;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;
