@@ -133,6 +133,15 @@ impl Service {
         Ok(Ok(self.form_again(&opened, form)))
     }
 
+    /// The connector of a credential that the caller manages, whose fields a form of it has.
+    pub async fn credential_connector(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+    ) -> Result<Result<Arc<Connector>, CredentialUpdate>, ServiceError> {
+        Ok(self.opened(caller, id).await?.map(|opened| opened.connector))
+    }
+
     /// Changes a credential by the form: what was typed is kept until that is done. Runs to its end as
     /// [`Self::update_credential`] does.
     pub async fn edit_credential(

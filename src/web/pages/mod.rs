@@ -9,6 +9,7 @@ pub(crate) mod connectors;
 pub(crate) mod credential;
 pub(crate) mod credentials;
 pub(crate) mod delete;
+pub(crate) mod edit;
 pub(crate) mod groups;
 pub(crate) mod hand_over;
 pub(crate) mod health;
