@@ -9,7 +9,7 @@ use super::{
     Service, ServiceError,
     audit::target,
     caller::Caller,
-    drafts::{Draft, FormState, Typed, edit_form, form_state},
+    drafts::{self, Draft, FormState, Typed, form_state},
     verify::Verified,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         audit::{AuditAction, AuditOutcome, TargetKind},
         connector::{Connector, ConnectorId, Field},
         credential::{CredentialId, CredentialSummary},
+        edit_form,
         form::{self, CredentialInput, FieldError, Kept, RawForm},
         permission::Permission,
         values::FieldValues,
@@ -160,7 +161,7 @@ impl Service {
     /// Keeps what was typed when it cannot be saved now, because the session ran out.
     pub async fn keep_edit(&self, caller: &Caller, id: CredentialId, draft: Uuid, raw: &RawForm) -> Result<(), ServiceError> {
         if let Ok(opened) = self.opened(caller, id).await? {
-            let (raw, _) = form::without_masked(&opened.connector, raw);
+            let (raw, _) = edit_form::without_masked(&opened.connector, raw);
             self.keep_edited(&opened, &self.form_of(id)?, draft, &raw).await?;
         }
         Ok(())
@@ -179,7 +180,7 @@ impl Service {
             Ok(opened) => opened,
             Err(update) => return Ok(Edited { update, again: None }),
         };
-        let (unmasked, _) = form::without_masked(&opened.connector, raw);
+        let (unmasked, _) = edit_form::without_masked(&opened.connector, raw);
         let (tried, form) = self.keep_edited(&opened, &self.form_of(id)?, draft, &unmasked).await?;
         let update = self.update(caller, &opened, Some(expected), raw, tried.as_ref(), observer).await?;
         let again = match &update {
@@ -244,7 +245,7 @@ impl Service {
     }
 
     fn form_of(&self, id: CredentialId) -> Result<ConnectorId, ServiceError> {
-        edit_form(id).ok_or(ServiceError::Unreadable { table: "drafts" })
+        drafts::edit_form(id).ok_or(ServiceError::Unreadable { table: "drafts" })
     }
 
     async fn opened(&self, caller: &Caller, id: CredentialId) -> Result<Result<Opened, CredentialUpdate>, ServiceError> {
@@ -271,8 +272,8 @@ impl Service {
         observer: &dyn StageObserver,
     ) -> Result<CredentialUpdate, ServiceError> {
         let (connector, summary) = (&*opened.connector, &opened.row.summary);
-        let (raw, mut masked) = form::without_masked(connector, raw);
-        let input = match form::parse_edit(connector, &raw, tried, &opened.values) {
+        let (raw, mut masked) = edit_form::without_masked(connector, raw);
+        let input = match edit_form::parse_edit(connector, &raw, tried, &opened.values) {
             Ok(input) if masked.is_empty() => input,
             Ok(_) => return Ok(CredentialUpdate::Invalid(masked)),
             Err(errors) => {

@@ -10,7 +10,8 @@ use crate::{
 async fn a_credential_is_edited_with_and_without_script() {
     let server = Setup::sandbox().start().await;
     let mut other_window = server.browser();
-    for (wanted, name) in [(Wanted::default(), "With script"), (Wanted::default().without_javascript(), "Without script")] {
+    for (name, script) in [("With script", true), ("Without script", false)] {
+        let wanted = if script { Wanted::default() } else { Wanted::default().without_javascript() };
         let id = other_window.add_credential(name).await;
         let page = format!("/credentials/{id}");
         let edit = format!("{page}/edit");
@@ -23,13 +24,17 @@ async fn a_credential_is_edited_with_and_without_script() {
         assert_eq!(person.field("#f-client_secret").await, "");
         person.reads("#f-client_secret-kept", "Leave empty to keep the stored one").await;
         person.reads("#token-url", "https://acme.talkdeskid.com/oauth/token").await;
-        browser.assert_accessible().await;
+        if script {
+            browser.assert_accessible().await;
+        }
 
         // Another account: the stored secret is not sent there.
         browser.fill("#f-account_name", "acme-sales").await;
         browser.click("#save").await;
         person.reads("#error-summary[role='alert']", "Enter the Client Secret again").await;
-        browser.assert_accessible().await;
+        if script {
+            browser.assert_accessible().await;
+        }
         // A wrong secret: the stages, the diagnosis, and nothing is lost.
         browser.fill("#f-client_secret", "not-the-secret").await;
         browser.click("#save").await;
@@ -38,7 +43,9 @@ async fn a_credential_is_edited_with_and_without_script() {
         person.reads("#stages", "TLS").await;
         assert_eq!(person.field("#f-account_name").await, "acme-sales");
         person.reads("#f-client_secret-kept", "Kept from your last try").await;
-        browser.assert_accessible().await;
+        if script {
+            browser.assert_accessible().await;
+        }
         browser.fill("#f-client_secret", "sandbox-secret").await;
         browser.click("#save").await;
         person.wait_for_path(&page).await;
@@ -58,7 +65,9 @@ async fn a_credential_is_edited_with_and_without_script() {
         browser.click("#save").await;
         person.reads("#outdated[role='alert']", "was changed while you typed").await;
         assert_eq!(person.field("#f-name").await, format!("{name}, renamed"));
-        browser.assert_accessible().await;
+        if script {
+            browser.assert_accessible().await;
+        }
         browser.click("#save").await;
         person.wait_for_path(&page).await;
         person.reads("#edited", "Nothing had to be verified").await;

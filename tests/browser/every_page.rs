@@ -220,8 +220,8 @@ async fn tiles_and_what_is_said_about_them() {
     browser.click("#save").await;
     browser.wait_for("#rejection").await;
     visitor.state("Error: Edit Bearer only · Credentials").await;
-    visitor.page(&edit, "Edit Bearer only · Credentials").await;
-    visitor.page(&format!("/credentials/{bearer}"), "Bearer only · Credentials").await;
+    visitor.again(&edit, "Edit Bearer only · Credentials").await;
+    person.goto(&format!("/credentials/{bearer}")).await;
     browser.click("#delete").await;
     browser.wait_for("dialog.confirm:modal").await;
     browser.assert_accessible().await;

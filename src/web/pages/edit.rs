@@ -26,7 +26,8 @@ use crate::{
         state::WebState,
         views::{
             flow::Badge,
-            form::{FormPlace, FormView, Problem},
+            form::{FormView, Problem},
+            form_place::FormPlace,
         },
     },
 };

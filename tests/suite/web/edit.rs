@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -404,21 +405,19 @@ async fn script_is_told_each_stage_and_what_came_of_it() {
 async fn what_was_typed_outlives_the_session() {
     let desk = Desk::set().await;
     let server = desk.setup.start().await;
-    let mut browser = server.browser();
+    let mut browser = server.signed_in().await;
     let id = desk.add(&mut browser).await;
     let page = browser.get(&edit_of(&id)).await;
-    desk.setup.execute("UPDATE sessions SET expires_at = 1").await;
-    server.stop().await;
-    let server = desk.setup.start().await;
-    let mut browser = browser.moved_to(&server);
     let before = desk.stored().await;
+    desk.setup.clock.advance(Duration::from_secs(12 * 3_600));
     let out = send(&mut browser, &page, &id, &replaced(values(NEW), &[("name", "Typed too late")])).await;
-    assert_eq!(out.location.as_deref(), Some(format!("/sign-in?next={}", edit_of(&id)).as_str()), "{}", out.text);
+    let location = out.location.unwrap();
+    assert_eq!((out.status, location.as_str()), (303, format!("/sign-in?next={}", edit_of(&id)).as_str()));
     assert_eq!(desk.stored().await, before);
-    let mut again = server.visitor();
-    again.get("/sign-in").await;
-    assert_eq!(again.post("/sign-in", &[("email", ADMINISTRATOR), ("password", PASSWORD)]).await.status, 303);
-    let restored = again.get(&edit_of(&id)).await;
+    let next = browser.get(&location).await.value("next");
+    let landed = browser.post("/sign-in", &[("email", ADMINISTRATOR), ("password", PASSWORD), ("next", &next)]).await;
+    assert_eq!(landed.location, Some(edit_of(&id)));
+    let restored = browser.get(&edit_of(&id)).await;
     restored.says("Restored what you typed");
     restored.says("Kept from your last try");
     assert_eq!(restored.value("name"), "Typed too late");
