@@ -79,6 +79,8 @@ words!(
         DeleteGroup = "group.delete",
         /// A credential was added.
         AddCredential = "credential.add",
+        /// Name, description or field values of a credential were changed.
+        ChangeCredential = "credential.change",
         /// A credential was verified, before it was saved or again.
         VerifyCredential = "credential.verify",
         /// It was said who may use or manage a credential.

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod audit_chain;
 pub mod connector;
 pub mod credential;
+pub mod edit_form;
 pub mod egress;
 pub mod form;
 pub mod group_role;

@@ -14,7 +14,7 @@ use crate::{
     crypto::envelope::Place,
     domain::{
         account::UserId,
-        connector::{Connector, FieldId},
+        connector::{Connector, ConnectorId, FieldId},
         credential::CredentialId,
         form::{Kept, RawForm},
         permission::Permission,
@@ -43,6 +43,8 @@ pub struct FormState {
     pub values: BTreeMap<FieldId, String>,
     /// Secret fields whose value is kept from the last try.
     pub kept_secrets: BTreeSet<FieldId>,
+    /// Those of them whose value is the one that is stored, when a credential is edited.
+    pub stored_secrets: BTreeSet<FieldId>,
     /// When it was typed, if this form was brought back from an earlier visit.
     pub restored_from: Option<Timestamp>,
 }
@@ -57,12 +59,22 @@ impl Service {
     /// A form to fill in: the caller's unsaved draft for this connector, or an empty one.
     pub async fn open_form(&self, caller: &Caller, connector: &Connector) -> Result<FormState, ServiceError> {
         let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
-        if let Some(row) = self.0.store.latest_open_draft(owner, &connector.id, self.now()).await?
-            && let Some(kept) = self.open_draft(&row).await?
-        {
-            return Ok(form_state(row.id, connector, &kept.values, Some(row.updated_at)));
+        if let Some(form) = self.restored(owner, connector, &connector.id).await? {
+            return Ok(form);
         }
         Ok(form_state(self.new_id(), connector, &FieldValues::default(), None))
+    }
+
+    /// The newest form of this kind that somebody has not saved.
+    pub(super) async fn restored(
+        &self,
+        owner: UserId,
+        connector: &Connector,
+        of: &ConnectorId,
+    ) -> Result<Option<FormState>, ServiceError> {
+        let Some(row) = self.0.store.latest_open_draft(owner, of, self.now()).await? else { return Ok(None) };
+        let kept = self.open_draft(&row).await?;
+        Ok(kept.map(|kept| form_state(row.id, connector, &kept.values, Some(row.updated_at))))
     }
 
     /// Forgets a draft of the caller.
@@ -72,11 +84,11 @@ impl Service {
         Ok(())
     }
 
-    /// Somebody's draft of this id, if it is one of this connector: what was typed for one service is
-    /// never sent to another.
-    pub(super) async fn draft(&self, owner: UserId, connector: &Connector, id: Uuid) -> Result<Option<Draft>, ServiceError> {
+    /// Somebody's draft of this id, if it is one of this form (the id of the connector, or [`edit_form`]): what was
+    /// typed for one service is never sent to another.
+    pub(super) async fn draft(&self, owner: UserId, of: &ConnectorId, id: Uuid) -> Result<Option<Draft>, ServiceError> {
         let found = self.0.store.draft(id, owner, self.now()).await?;
-        let Some(row) = found.filter(|row| row.connector == connector.id) else { return Ok(None) };
+        let Some(row) = found.filter(|row| row.connector == *of) else { return Ok(None) };
         if let DraftState::SavedAs(credential) = row.state {
             return Ok(Some(Draft::Saved(credential)));
         }
@@ -90,16 +102,16 @@ impl Service {
         &self,
         owner: UserId,
         connector: &Connector,
-        id: Uuid,
-        version: i64,
+        of: &ConnectorId,
+        (id, version): (Uuid, i64),
         typed: &Typed<'_>,
     ) -> Result<Option<FormState>, ServiceError> {
         let now = self.now();
         let draft = NewDraft {
             id,
             owner,
-            connector: connector.id.clone(),
-            sealed: self.0.keyring.seal_packed(&Place::draft(id, version, &owner, &connector.id), &typed.to_bytes()),
+            connector: of.clone(),
+            sealed: self.0.keyring.seal_packed(&Place::draft(id, version, &owner, of), &typed.to_bytes()),
             version,
             updated_at: now,
             expires_at: now.plus(LIFETIME),
@@ -131,6 +143,12 @@ impl Service {
     }
 }
 
+/// What stands in the place of the connector in the draft of an edit: the form of this one credential. No edit is
+/// offered as a new credential, and none of one credential for another.
+pub(super) fn edit_form(credential: CredentialId) -> Option<ConnectorId> {
+    ConnectorId::new(&format!("edit-{credential}"))
+}
+
 /// What was typed, in the shape in which a draft keeps it: name, description and the destinations of
 /// secrets stand beside the values, under ids that no connector may use.
 pub(super) struct Typed<'a> {
@@ -160,13 +178,14 @@ fn kept_of(values: FieldValues) -> Option<Kept> {
     Some(Kept { values, secrets_for })
 }
 
-fn form_state(draft: Uuid, connector: &Connector, values: &FieldValues, restored_from: Option<Timestamp>) -> FormState {
+pub(super) fn form_state(draft: Uuid, connector: &Connector, values: &FieldValues, restored_from: Option<Timestamp>) -> FormState {
     let mut state = FormState {
         draft,
         name: values.plain(NAME).unwrap_or_default().to_owned(),
         description: values.plain(DESCRIPTION).unwrap_or_default().to_owned(),
         values: BTreeMap::new(),
         kept_secrets: BTreeSet::new(),
+        stored_secrets: BTreeSet::new(),
         restored_from,
     };
     for field in &connector.fields {

@@ -14,6 +14,7 @@ pub mod contracts;
 pub mod credentials;
 mod devices;
 pub mod drafts;
+pub mod edit;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;

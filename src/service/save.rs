@@ -148,7 +148,7 @@ impl Service {
 
     /// Keeps what was typed in a draft, before anything else is done with it.
     async fn keep(&self, owner: UserId, connector: &Connector, draft: Uuid, raw: &RawForm) -> Result<Keeping, ServiceError> {
-        let (before, version) = match self.draft(owner, connector, draft).await? {
+        let (before, version) = match self.draft(owner, &connector.id, draft).await? {
             Some(Draft::Saved(credential)) if self.bears_name(credential, raw).await? => {
                 return Ok(Keeping::SavedBefore(credential));
             }
@@ -157,13 +157,13 @@ impl Service {
         };
         let kept = form::keep(connector, raw, before.as_ref());
         let typed = Typed::new(raw, &kept);
-        let form = match self.keep_draft(owner, connector, draft, version, &typed).await? {
+        let form = match self.keep_draft(owner, connector, &connector.id, (draft, version), &typed).await? {
             Some(form) => form,
             // The same form was saved a moment ago, or the id is not this form's to use.
             None => match self.saved_before(owner, connector, draft, raw).await? {
                 Some(credential) => return Ok(Keeping::SavedBefore(credential)),
                 None => {
-                    let form = self.keep_draft(owner, connector, self.new_id(), 1, &typed).await?;
+                    let form = self.keep_draft(owner, connector, &connector.id, (self.new_id(), 1), &typed).await?;
                     form.unwrap_or_else(|| self.unkept_form(connector, &typed))
                 }
             },
@@ -179,7 +179,7 @@ impl Service {
         draft: Uuid,
         raw: &RawForm,
     ) -> Result<Option<CredentialId>, ServiceError> {
-        let Some(Draft::Saved(id)) = self.draft(owner, connector, draft).await? else { return Ok(None) };
+        let Some(Draft::Saved(id)) = self.draft(owner, &connector.id, draft).await? else { return Ok(None) };
         Ok(self.bears_name(id, raw).await?.then_some(id))
     }
 

@@ -184,7 +184,7 @@ impl Upstream {
             (_, Some((field, present, works))) => of_input(
                 FaultCode::WrongAuthorizationPrefix,
                 format!("{who} does not take the access token with “{present}”, but takes it with “{works}”."),
-                format!("Add the credential again with {} “{works}”, and delete this one.", connector.label(&field)),
+                format!("Edit the credential, and choose “{works}” as its {}.", connector.label(&field)),
                 vec![field],
             ),
             (401, None) => of_input(

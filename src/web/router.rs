@@ -24,9 +24,9 @@ use super::{
         request_id::request_id,
     },
     pages::{
-        audit, authenticate, code, configure, connectors, contract, credential, credentials, delete, groups, hand_over, health,
-        home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person, resource,
-        resources, save, setup, sharing, sign_in, single_sign_on,
+        audit, authenticate, code, configure, connectors, contract, credential, credentials, delete, edit, groups, hand_over,
+        health, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person,
+        resource, resources, save, setup, sharing, sign_in, single_sign_on,
     },
     session::{identify, is_secure, signed_in},
     state::WebState,
@@ -46,6 +46,7 @@ pub fn router(state: WebState) -> Router {
         .route("/connectors", get(connectors::catalogue))
         .route("/credentials", get(credentials::show))
         .route("/credentials/{id}", get(credential::show))
+        .route("/credentials/{id}/edit", get(edit::show).post(edit::save))
         .route("/credentials/{id}/sharing", get(sharing::show).post(sharing::change))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))

@@ -183,7 +183,9 @@ pub(crate) async fn signed_in(State(state): State<WebState>, mut request: Reques
 }
 
 fn is_save(request: &Request) -> bool {
-    request.method() == Method::POST && request.uri().path().ends_with("/credentials/new")
+    let path = request.uri().path();
+    let edits = path.starts_with("/credentials/") && path.ends_with("/edit");
+    request.method() == Method::POST && (path.ends_with("/credentials/new") || edits)
 }
 
 fn to_sign_in(request: &Request) -> Response {

@@ -158,6 +158,8 @@ document.addEventListener("submit", async (event) => {
 // Saved: the tiles are those of the page that the server names, with the new one selected.
 document.addEventListener("keytile:saved", async (event) => {
   const address = event.detail;
+  // The form stands on a page of its own.
+  if (!overlay) return location.assign(address);
   try {
     const { page, ok } = await fetchPage(address);
     const content = page.getElementById("authenticate");

@@ -116,7 +116,7 @@ function conclude(form, outcome) {
     const body = document.importNode(page.getElementById("overlay-body"), true);
     form.closest("#overlay-body").replaceWith(body);
     enhance(body);
-    body.closest("dialog").scrollTop = 0;
+    body.closest("dialog")?.scrollTo(0, 0);
     focusOn(body.querySelector('[aria-invalid="true"]') ?? body.querySelector("[role=alert]"));
     if (!document.title.startsWith("Error: ")) document.title = `Error: ${document.title}`;
     announce(body.querySelector("[role=alert]")?.innerText ?? "");

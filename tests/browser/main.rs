@@ -3,6 +3,7 @@
 
 mod account_flows;
 mod account_pages;
+mod edit;
 mod every_page;
 mod harness;
 mod harness_works;

@@ -29,6 +29,17 @@ use crate::{
 #[derive(Debug, Deserialize)]
 pub(crate) struct Happened {
     tested: Option<String>,
+    edited: Option<String>,
+}
+
+/// What an edit has done, by the word in the address.
+fn edited(word: &str) -> Option<(&'static str, &'static str)> {
+    match word {
+        "verified" => Some(("Changed and verified.", "The new values are in use from now on; those before them are erased.")),
+        "named" => Some(("Changed.", "Nothing had to be verified: the values and their secrets are what they were.")),
+        "same" => Some(("Nothing had to be changed.", "The credential is as you typed it.")),
+        _ => None,
+    }
 }
 
 /// Why a credential can be neither tested nor used.
@@ -55,6 +66,8 @@ struct CredentialPage<'a> {
     notice: Option<DiagnosisView<'a>>,
     used_by: Vec<ResourceView<'a>>,
     tested: bool,
+    /// What an edit has done.
+    edited: Option<(&'static str, &'static str)>,
     /// True for who may see its fields, test, share and delete it.
     manages: bool,
 }
@@ -91,6 +104,7 @@ pub(crate) async fn show(
         used_by: detail.used_by.iter().map(|resource| ResourceView::new(resource, catalogue, now)).collect(),
         manages: tile.access == Access::Manage,
         tested: happened.tested.is_some(),
+        edited: happened.edited.as_deref().and_then(edited),
         detail: &detail,
     };
     layout::ok(&page)

@@ -10,6 +10,7 @@ pub(crate) mod contract;
 pub(crate) mod credential;
 pub(crate) mod credentials;
 pub(crate) mod delete;
+pub(crate) mod edit;
 pub(crate) mod groups;
 pub(crate) mod hand_over;
 pub(crate) mod health;

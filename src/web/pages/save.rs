@@ -45,9 +45,10 @@ use crate::{
 /// The media type of a stream of JSON values, one a line.
 const LINES: &str = "application/x-ndjson";
 
-/// The overlay's form as it came.
+/// The form of a credential as it came.
 pub(crate) struct SaveForm {
-    draft: Uuid,
+    /// Identifies the form.
+    pub(super) draft: Uuid,
     raw: RawForm,
 }
 
@@ -67,7 +68,7 @@ impl FromFields for SaveForm {
 
 impl SaveForm {
     /// What was typed into the fields that the connector has.
-    fn for_connector(mut self, connector: &Connector) -> (Uuid, RawForm) {
+    pub(super) fn for_connector(mut self, connector: &Connector) -> (Uuid, RawForm) {
         self.raw.fields.retain(|id, _| connector.field(id.as_str()).is_some());
         (self.draft, self.raw)
     }
@@ -82,13 +83,15 @@ pub(crate) async fn save(
     Form(form): Form<SaveForm>,
 ) -> Result<Response, PageError> {
     let (draft, raw) = form.for_connector(&flow.connector);
-    let by_script = headers.get(header::ACCEPT).is_some_and(|accepted| accepted == LINES);
+    let by_script = is_by_script(&headers);
     if signed.session.is_none() {
         state.service.keep_form(&signed.caller, &flow.connector, draft, &raw).await?;
-        return Ok(signed_out(&flow, by_script));
+        return Ok(signed_out(&format!("{}/credentials/new", base(&flow)), by_script));
     }
     if by_script {
-        return Ok(as_lines(state, flow, signed, draft, raw));
+        let (service, caller, connector) = (state.service.clone(), signed.caller.clone(), Arc::clone(&flow.connector));
+        let saving = move |observer| async move { service.save_credential(caller, connector, draft, raw, observer).await };
+        return Ok(as_lines(saving, move |outcome| last_line(&state, &signed, &flow, outcome)));
     }
     let saving =
         state.service.save_credential(signed.caller.clone(), Arc::clone(&flow.connector), draft, raw, Arc::new(Unobserved));
@@ -104,9 +107,15 @@ pub(crate) async fn save(
     }
 }
 
-/// The session ran out while somebody typed. What was typed is kept; the overlay brings it back after the sign-in.
-fn signed_out(flow: &Flow, by_script: bool) -> Response {
-    let location = sign_in_address(&format!("{}/credentials/new", base(flow)));
+/// Whether script sends a form, and reads its answer line by line.
+pub(super) fn is_by_script(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accepted| accepted == LINES)
+}
+
+/// The session ran out while somebody typed. What was typed is kept; the page of this address brings it back after the
+/// sign-in.
+pub(super) fn signed_out(page: &str, by_script: bool) -> Response {
+    let location = sign_in_address(page);
     if by_script {
         let line = Line::Saved { outcome: "signed_out", location };
         return ([(header::CONTENT_TYPE, HeaderValue::from_static(LINES))], line.to_text()).into_response();
@@ -129,7 +138,7 @@ struct Fragment<'a> {
 /// One line of the stream.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 #[serde(untagged)]
-enum Line {
+pub(super) enum Line {
     /// A stage has ended.
     Stage { stage: &'static str, outcome: &'static str, label: &'static str, millis: u64 },
     /// How the Save ended: `saved` or `signed_out`, with the address to go to.
@@ -142,6 +151,27 @@ enum Line {
 
 impl Line {
     const ERROR: Self = Self::Error { outcome: "error", message: "Internal Server Error" };
+
+    /// The form again, with what is wrong.
+    pub(super) fn again(outcome: &'static str, form: FormView<'_>) -> Self {
+        match (Fragment { form }).render() {
+            Ok(html) => Self::Again { outcome, html },
+            Err(error) => {
+                PageError::internal(error);
+                Self::ERROR
+            }
+        }
+    }
+
+    /// What is said of an error.
+    pub(super) fn failed(error: ServiceError) -> Self {
+        if matches!(error, ServiceError::TooMany) {
+            let message = "you have several requests to services under way; wait for them";
+            return Self::Error { outcome: "error", message };
+        }
+        PageError::internal(error);
+        Self::ERROR
+    }
 
     fn of(report: &StageReport) -> Self {
         Self::Stage {
@@ -170,15 +200,17 @@ impl StageObserver for Live {
     }
 }
 
-fn as_lines(state: WebState, flow: Flow, signed: SignedIn, draft: Uuid, raw: RawForm) -> Response {
+/// The answer to script: a line for each stage of the work, and what `last` makes of its outcome.
+pub(super) fn as_lines<T: Send + 'static, W: Future<Output = Result<T, ServiceError>> + Send + 'static>(
+    work: impl FnOnce(Arc<dyn StageObserver>) -> W,
+    last: impl FnOnce(Result<T, ServiceError>) -> Line + Send + 'static,
+) -> Response {
     let (sender, stages) = mpsc::unbounded_channel();
-    let service = state.service.clone();
-    let (caller, connector) = (signed.caller.clone(), Arc::clone(&flow.connector));
-    let saving = async move { service.save_credential(caller, connector, draft, raw, Arc::new(Live(sender))).await };
+    let saving = work(Arc::new(Live(sender)));
     // The answer has begun by then, so that a panic must become a last line rather than a status.
     let saving = AssertUnwindSafe(saving).catch_unwind();
     let last = move |outcome: std::thread::Result<_>| match outcome {
-        Ok(outcome) => last_line(&state, &signed, &flow, outcome),
+        Ok(outcome) => last(outcome),
         Err(payload) => {
             error::panicked(payload);
             Line::ERROR
@@ -193,27 +225,12 @@ fn as_lines(state: WebState, flow: Flow, signed: SignedIn, draft: Uuid, raw: Raw
 }
 
 fn last_line(state: &WebState, signed: &SignedIn, flow: &Flow, outcome: Result<SaveOutcome, ServiceError>) -> Line {
-    let again =
-        |outcome, form: &_, problem: Problem<'_>| match (Fragment { form: overlay::view(state, signed, flow, form, problem) })
-            .render()
-        {
-            Ok(html) => Line::Again { outcome, html },
-            Err(error) => {
-                PageError::internal(error);
-                Line::ERROR
-            }
-        };
+    let again = |outcome, form: &_, problem: Problem<'_>| Line::again(outcome, overlay::view(state, signed, flow, form, problem));
     match outcome {
         Ok(SaveOutcome::Saved(id)) => Line::Saved { outcome: "saved", location: location(flow, id) },
         Ok(SaveOutcome::Invalid { errors, form }) => again("invalid", &form, Problem::Invalid(&errors)),
         Ok(SaveOutcome::Rejected { verification, form }) => again("rejected", &form, Problem::Rejected(&verification)),
-        Err(ServiceError::TooMany) => {
-            Line::Error { outcome: "error", message: "you have several requests to services under way; wait for them" }
-        }
-        Err(error) => {
-            PageError::internal(error);
-            Line::ERROR
-        }
+        Err(error) => Line::failed(error),
     }
 }
 

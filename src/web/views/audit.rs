@@ -141,6 +141,7 @@ pub(crate) const fn label(action: AuditAction) -> &'static str {
         AuditAction::ChangeGroup => "Changed a group",
         AuditAction::DeleteGroup => "Deleted a group",
         AuditAction::AddCredential => "Added a credential",
+        AuditAction::ChangeCredential => "Changed a credential",
         AuditAction::VerifyCredential => "Verified a credential",
         AuditAction::ShareCredential => "Shared a credential",
         AuditAction::DeleteCredential => "Deleted a credential",

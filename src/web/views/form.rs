@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    flow::FlowView,
+    form_place::FormPlace,
     verification::{DiagnosisView, StageView, stages},
 };
 use crate::{
@@ -31,12 +31,14 @@ pub(crate) enum Problem<'a> {
     Invalid(&'a [FieldError]),
     /// The verification failed.
     Rejected(&'a Verification),
+    /// What is edited was changed by somebody else meanwhile.
+    Outdated,
 }
 
 /// The form.
 pub(crate) struct FormView<'a> {
-    /// The flow it belongs to.
-    pub(crate) flow: FlowView<'a>,
+    /// Where it belongs.
+    pub(crate) place: FormPlace,
     /// Identifies the form.
     pub(crate) draft: Uuid,
     /// What it brings with it, so that nobody else can send it.
@@ -63,6 +65,8 @@ pub(crate) struct FormView<'a> {
     pub(crate) errors: Vec<(&'a str, &'a str, &'a str)>,
     /// What the verification found.
     pub(crate) rejection: Option<DiagnosisView<'a>>,
+    /// True when what is edited was changed by somebody else meanwhile.
+    pub(crate) outdated: bool,
     /// How far the verification came.
     pub(crate) stages: Vec<StageView<'a>>,
     /// When it was typed, if it was brought back.
@@ -95,8 +99,10 @@ pub(crate) struct FieldView<'a> {
     pub(crate) value: &'a str,
     /// True when its value is never shown.
     pub(crate) secret: bool,
-    /// True when a value of it waits in the draft.
+    /// True when a value of it waits in the draft, or is stored.
     pub(crate) kept: bool,
+    /// True when that is the stored one.
+    pub(crate) stored: bool,
     /// True when it must be filled in.
     pub(crate) required: bool,
     /// The word of its format in connector files.
@@ -140,7 +146,7 @@ pub(crate) struct OptionView<'a> {
 }
 
 impl<'a> FormView<'a> {
-    /// The view of a form.
+    /// The view of the form of a new credential.
     pub(crate) fn new(
         flow: &'a Flow,
         state: &'a FormState,
@@ -149,7 +155,18 @@ impl<'a> FormView<'a> {
         hints: Option<SandboxHints>,
         now: Timestamp,
     ) -> Self {
-        let connector: &Connector = &flow.connector;
+        Self::at(FormPlace::new_credential(flow), (&flow.connector, state), problem, form_token, hints, now)
+    }
+
+    /// The view of the form of a connector, wherever it belongs.
+    pub(crate) fn at(
+        place: FormPlace,
+        (connector, state): (&'a Connector, &'a FormState),
+        problem: Problem<'a>,
+        form_token: &str,
+        hints: Option<SandboxHints>,
+        now: Timestamp,
+    ) -> Self {
         let mut builder =
             Builder { connector, state, problem, values: plain_values(state), token_url_after: token_url_field(connector) };
         let mut fields = builder.fields(false);
@@ -167,7 +184,8 @@ impl<'a> FormView<'a> {
             _ => (None, Vec::new()),
         };
         Self {
-            flow: FlowView::new(flow),
+            place,
+            outdated: matches!(problem, Problem::Outdated),
             draft: state.draft,
             form_token: form_token.to_owned(),
             name: &state.name,
@@ -189,7 +207,7 @@ impl<'a> FormView<'a> {
 
     /// True when something is wrong with what was sent.
     pub(crate) fn has_problem(&self) -> bool {
-        !self.errors.is_empty() || self.rejection.is_some()
+        !self.errors.is_empty() || self.rejection.is_some() || self.outdated
     }
 
     /// What is on the button that sends the form.
@@ -221,7 +239,10 @@ impl<'a> Builder<'a> {
         } else {
             field.default.as_deref().unwrap_or_default()
         };
-        let kept = self.state.kept_secrets.contains(&field.id);
+        let stored = self.state.stored_secrets.contains(&field.id);
+        let error = self.error(field.id.as_str());
+        // What is said of a stored secret is that it cannot be kept this time.
+        let kept = self.state.kept_secrets.contains(&field.id) && !(stored && error.is_some());
         let url = &self.connector.token.url;
         FieldView {
             id: field.id.as_str(),
@@ -231,9 +252,10 @@ impl<'a> Builder<'a> {
             value,
             secret: field.secret,
             kept,
+            stored,
             required: !field.optional && field.default.is_none() && !kept,
             format: field.format.as_str(),
-            error: self.error(field.id.as_str()),
+            error,
             suspect: self.suspects(&field.id),
             prefix: Affix { text: field.prefix.render_plain(&context), template: field.prefix.source() },
             suffix: Affix { text: field.suffix.render_plain(&context), template: field.suffix.source() },

@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod audit_chain;
 mod concurrency;
+mod credential_change;
 mod credentials;
 mod drafts;
 mod faults;

@@ -253,7 +253,7 @@ async fn a_probe_tells_which_prefix_the_api_takes() {
     let notice = outcome.notice.unwrap();
     assert_eq!((notice.stage, notice.code), (Stage::Probe, FaultCode::WrongAuthorizationPrefix));
     assert_eq!(notice.summary, "The API of TalkDesk does not take the access token with “Basic”, but takes it with “Bearer”.");
-    assert_eq!(notice.remedy, "Add the credential again with Authorization prefix “Bearer”, and delete this one.");
+    assert_eq!(notice.remedy, "Edit the credential, and choose “Bearer” as its Authorization prefix.");
     assert_eq!(fields(&notice), ["authorization_prefix"]);
     assert_eq!(notice.service.unwrap().description.as_deref(), Some("token [redacted] not accepted"));
     assert_eq!(server.seen().len(), 2);

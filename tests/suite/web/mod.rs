@@ -5,6 +5,7 @@ mod canary;
 mod crowd;
 mod damaged;
 mod drafts;
+mod edit;
 mod framing;
 mod groups;
 mod guard;

@@ -93,7 +93,9 @@ fn routes_in(source: &str) -> Vec<String> {
 fn form(path: &str, credential: &str) -> Vec<(&'static str, String)> {
     let fields: &[(&str, &str)] = match path {
         "/credentials/{id}/sharing" => &[("action", "add"), ("with", "nobody at all"), ("access", "use")],
-        "/{kind}/new/{connector}/credentials/new" | "/{kind}/new/{connector}/credentials/discard" => &[("draft", NOTHING)],
+        "/credentials/{id}/edit" | "/{kind}/new/{connector}/credentials/new" | "/{kind}/new/{connector}/credentials/discard" => {
+            &[("draft", NOTHING)]
+        }
         "/{kind}/new/{connector}/configure" => &[("form", NOTHING), ("action", "create")],
         "/settings/people/{id}" => &[("version", "1"), ("email", "x@example.com"), ("name", "X"), ("role", "viewer")],
         "/settings/second-factor/change" => &[("what", "renew")],

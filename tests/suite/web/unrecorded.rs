@@ -89,8 +89,13 @@ pub(crate) async fn forms(browser: &mut Browser) -> Vec<Form> {
     let session = session.last().unwrap();
     let people = format!("/settings/people/{ben}");
     let groups = format!("/settings/groups/{group}");
+    let edit = format!("/credentials/{used}/edit");
+    let shown = browser.get(&edit).await;
+    let (edited, revision) = (shown.value("draft"), shown.value("form-revision"));
+    let edited = [&good_values("Used", &edited)[..], &[("form-revision", revision.as_str())]].concat();
     let passwords = [("old_password", PASSWORD), ("new_password", "another kiln, glazed 78 Wednesday")];
     vec![
+        form("/credentials/{id}/edit", &edit, &edited),
         form("/credentials/{id}/sharing", format!("/credentials/{used}/sharing"), &[("action", "open"), ("sharing", "everyone")]),
         form("/settings/people", "/settings/people", &[("email", "carl@example.com"), ("name", "Carl"), ("role", "viewer")]),
         form(

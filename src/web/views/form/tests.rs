@@ -78,6 +78,7 @@ fn state(values: &[(&str, &str)]) -> FormState {
         description: String::new(),
         values: values.iter().map(|(id, value)| (FieldId::new(id).unwrap(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
         kept_secrets: [].into(),
+        stored_secrets: [].into(),
         restored_from: None,
     }
 }
