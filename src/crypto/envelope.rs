@@ -82,6 +82,11 @@ impl<'a> Place<'a> {
         Self { table: "access_tokens", row: credential, version, within: [&[], &[]] }
     }
 
+    /// Why there is no access token of a credential.
+    pub const fn token_failure(credential: CredentialId, version: i64) -> Self {
+        Self { table: "token_fetches", row: credential, version, within: [&[], &[]] }
+    }
+
     /// A sign-in that is under way at a provider of single sign-on. The browser keeps it, so it has no row.
     pub const fn pending_sign_in() -> Self {
         Self { table: "pending_sign_ins", row: Uuid::nil(), version: 1, within: [&[], &[]] }

@@ -217,7 +217,11 @@ impl Service {
         let about = target(TargetKind::Credential, id, row.summary.name);
         let audit = self.done(caller, AuditAction::DeleteCredential, about);
         Ok(match self.0.store.delete_credential(manager, id, &audit).await? {
-            CredentialDelete::Deleted => CredentialDeletion::Deleted,
+            CredentialDelete::Deleted => {
+                self.0.epoch.forget();
+                self.0.broker.forget(id);
+                CredentialDeletion::Deleted
+            }
             CredentialDelete::InUse(count) => CredentialDeletion::InUse(u64::try_from(count).unwrap_or(0)),
             CredentialDelete::NotFound => CredentialDeletion::NotFound,
         })

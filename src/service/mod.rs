@@ -35,6 +35,7 @@ pub mod sharing;
 pub mod sign_in;
 mod sign_in_limits;
 pub mod single_sign_on;
+pub mod token_issue;
 mod verify;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
@@ -47,6 +48,7 @@ use zeroize::Zeroizing;
 pub use self::installation::InstallationError;
 use self::{
     accounts::Passwords,
+    broker::Broker,
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
@@ -56,6 +58,7 @@ use self::{
     resources::ResourceSummary,
     sessions::RememberedSession,
     single_sign_on::SignOn,
+    token_issue::RecordedIssues,
 };
 use crate::{
     crypto::{
@@ -106,6 +109,9 @@ pub enum ServiceError {
     /// There is no memory for the hash of a password.
     #[error("a password could not be hashed")]
     OutOfMemory(#[from] OutOfMemory),
+    /// What several waited for could not be done.
+    #[error(transparent)]
+    Shared(Arc<ServiceError>),
     /// A task ended before it had an answer.
     #[error("the work was interrupted")]
     Interrupted,
@@ -134,6 +140,8 @@ pub struct Parts {
     epoch: Epoch,
     sessions: Remembered<[u8; 32], RememberedSession>,
     keys: CheckedKeys,
+    broker: Broker,
+    issues: RecordedIssues,
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
@@ -188,6 +196,8 @@ impl Service {
             epoch: Epoch::new(),
             sessions: Remembered::new(),
             keys: CheckedKeys::new(),
+            broker: Broker::new(),
+            issues: RecordedIssues::new(),
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             tasks: TaskTracker::new(),

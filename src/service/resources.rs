@@ -284,7 +284,10 @@ impl Service {
             let Some((person, row)) = self.changeable(caller, kind, id, "changing a resource").await? else { return Ok(false) };
             let audit = self.done(caller, AuditAction::ChangeResource, target(TargetKind::Resource, id, row.name));
             match self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await? {
-                ResourceChange::Changed => return Ok(true),
+                ResourceChange::Changed => {
+                    self.0.epoch.forget();
+                    return Ok(true);
+                }
                 // Somebody changed something else of it in between; this choice still stands.
                 ResourceChange::Outdated => {}
                 ResourceChange::CredentialGone | ResourceChange::NotFound => return Ok(false),
@@ -296,7 +299,11 @@ impl Service {
     pub async fn delete_resource(&self, caller: &Caller, kind: ResourceKind, id: ResourceId) -> Result<bool, ServiceError> {
         let Some((person, row)) = self.changeable(caller, kind, id, "deleting a resource").await? else { return Ok(false) };
         let audit = self.done(caller, AuditAction::DeleteResource, target(TargetKind::Resource, id, row.name));
-        Ok(self.0.store.delete_resource(person, id, kind, &audit).await?)
+        let deleted = self.0.store.delete_resource(person, id, kind, &audit).await?;
+        if deleted {
+            self.0.epoch.forget();
+        }
+        Ok(deleted)
     }
 }
 

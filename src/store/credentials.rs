@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{
     NewVerification, Store, StoreError,
+    access_epoch::bump_access_epoch,
     audit::append_audit,
     database::{reading, transaction},
     lookups,
@@ -286,6 +287,7 @@ impl Store {
             match sqlx::query(DELETE).bind(manager).bind(id).execute(&mut *transaction).await.map(|done| done.rows_affected()) {
                 Ok(0) => return Ok(CredentialDelete::NotFound),
                 Ok(_) => {
+                    bump_access_epoch!(transaction);
                     append_audit!(transaction, audit);
                     transaction.commit().await?;
                     return Ok(CredentialDelete::Deleted);

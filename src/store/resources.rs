@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError,
+    access_epoch::bump_access_epoch,
     audit::append_audit,
     credentials::access_of,
     database::{reading, transaction, writing},
@@ -180,9 +181,18 @@ impl Store {
 
     /// One resource, if the viewer may use its credential.
     pub async fn resource(&self, viewer: UserId, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
+        Ok(self.resource_row(viewer, id).await?.filter(|row| row.access.is_some()))
+    }
+
+    /// One resource, whoever may use its credential. Only for commands on the server.
+    pub async fn any_resource(&self, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
+        self.resource_row(Uuid::nil(), id).await
+    }
+
+    async fn resource_row(&self, viewer: UserId, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
         let row: Option<Row> =
             reading!(self, pool => sqlx::query_as(lookups::RESOURCE).bind(viewer).bind(id).fetch_optional(pool).await?);
-        Ok(row.map(ResourceRow::try_from).transpose()?.filter(|row| row.access.is_some()))
+        row.map(ResourceRow::try_from).transpose()
     }
 
     /// The resources of a kind whose credential the viewer may use, newest first, at most `limit`, beginning below
@@ -243,6 +253,7 @@ impl Store {
             let update = sqlx::query(UPDATE).bind(person).bind(id).bind(credential).bind(expected_version);
             let changed = update.execute(&mut *transaction).await.map(|done| done.rows_affected());
             if matches!(changed, Ok(1)) {
+                bump_access_epoch!(transaction);
                 append_audit!(transaction, audit);
                 transaction.commit().await?;
             }
@@ -276,6 +287,7 @@ impl Store {
             if delete.execute(&mut *transaction).await?.rows_affected() == 0 {
                 return Ok(false);
             }
+            bump_access_epoch!(transaction);
             append_audit!(transaction, audit);
             transaction.commit().await?;
             Ok(true)

@@ -262,14 +262,24 @@ fn api_request(
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     add_headers(&mut headers, &connector.api.headers, &context)?;
-    let field = connector.api.authorization.references().find_map(|reference| reference.field());
-    let incomplete = || InputFault { field: field.cloned(), reason: "Enter a value: without it there is no authorization.".into() };
-    let authorization = connector.api.authorization.render(&context).ok_or_else(incomplete)?;
-    // A blank at the end of a prefix field, or an empty prefix, would leave one in front.
-    let authorization = Zeroizing::new(authorization.expose_secret().trim().to_owned());
-    headers.insert(AUTHORIZATION, header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))?);
+    headers.insert(AUTHORIZATION, authorization_header(connector, &context)?);
     let body = request.body.unwrap_or_default().as_bytes().to_vec();
     Ok(Outgoing { method: method(request.endpoint.method), url, headers, body })
+}
+
+fn authorization_header(connector: &Connector, context: &Context<'_>) -> Result<HeaderValue, InputFault> {
+    let field = connector.api.authorization.references().find_map(|reference| reference.field());
+    let incomplete = || InputFault { field: field.cloned(), reason: "Enter a value: without it there is no authorization.".into() };
+    let authorization = connector.api.authorization.render(context).ok_or_else(incomplete)?;
+    // A blank at the end of a prefix field, or an empty prefix, would leave one in front.
+    let authorization = Zeroizing::new(authorization.expose_secret().trim().to_owned());
+    header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))
+}
+
+/// The value of the `Authorization` header with which the API of a connector is called; marked as sensitive.
+pub fn authorization(connector: &Connector, values: &FieldValues, access_token: &SecretString) -> Result<HeaderValue, Diagnosis> {
+    let context = Context::new(connector, values).with_access_token(access_token);
+    Ok(authorization_header(connector, &context)?)
 }
 
 /// The address of a path below the base URL, with its query behind the base URL's own.

@@ -12,6 +12,7 @@ mod exchange;
 mod fault;
 mod forms;
 mod guard;
+mod hosts;
 mod names;
 mod pin;
 mod progress;
@@ -32,7 +33,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::Instant as Deadline;
 
 pub use self::{
-    api::{ApiAnswer, ApiRequest, ProbeOutcome},
+    api::{ApiAnswer, ApiRequest, ProbeOutcome, authorization},
     names::Nameserver,
     pin::EgressPin,
     single_sign_on::{CallbackAnswer, ExternalIdentity, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault},
@@ -42,7 +43,9 @@ pub use self::{
 use self::{
     diagnosis::Subject,
     exchange::{BodyLimit, Exchanger},
+    fault::Fault,
     guard::Guard,
+    hosts::Hosts,
     names::Names,
     progress::Progress,
     single_sign_on::Providers,
@@ -109,6 +112,7 @@ pub enum UpstreamError {
 pub struct Upstream {
     exchanger: Exchanger,
     providers: Providers,
+    hosts: Hosts,
     limits: Limits,
     clock: Arc<dyn Clock>,
 }
@@ -133,7 +137,12 @@ impl Upstream {
             Exchanger { names: Arc::new(names), tls: tls.clone(), connect: limits.connect }
         };
         let providers = Providers::new(exchanger(Guard::open()));
-        Ok(Self { exchanger: exchanger(Guard::new(allow_private)), providers, limits, clock })
+        Ok(Self { exchanger: exchanger(Guard::new(allow_private)), providers, hosts: Hosts::default(), limits, clock })
+    }
+
+    /// The longest time that a request takes, to the last byte of its answer.
+    pub const fn time_of_request(&self) -> Duration {
+        self.limits.request
     }
 
     /// Fetches an access token with a credential's values. The observer is told of each stage once,
@@ -154,10 +163,15 @@ impl Upstream {
         values: &FieldValues,
         progress: &mut Progress<'_>,
     ) -> Result<IssuedToken, Diagnosis> {
-        let deadline = Deadline::now() + self.limits.request;
         let subject = Subject::token_endpoint(connector);
         let request = token_request::token_request(connector, values)?;
         progress.pass(Stage::Input, Instant::now());
+        // A host that keeps those waiting who are before it in the queue does not answer in time either.
+        let turn = self.hosts.turn(request.url.host_str().unwrap_or_default());
+        let Ok(_turn) = tokio::time::timeout(self.limits.request, turn).await else {
+            return Err(subject.of_fault(Fault::timed_out(Stage::Connection)));
+        };
+        let deadline = Deadline::now() + self.limits.request;
         let limit = BodyLimit::Refuse(self.limits.token_answer);
         let answer = self.exchanger.exchange(request, limit, deadline, progress).await;
         let answer = answer.map_err(|fault| subject.of_fault(fault))?;

@@ -1,0 +1,243 @@
+//! The broker: a valid access token of a credential, from memory, from the database, or from its service.
+//!
+//! However many ask, one fetch is under way for a credential: within an instance those who ask wait for it, and
+//! between instances a lease in the database decides (`fetch`). What to do when is decided in `domain::token_state`.
+//! The token request is the one that verification makes.
+
+mod fetch;
+mod slot;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use moka::sync::Cache;
+use secrecy::{ExposeSecret, SecretString};
+
+use self::slot::{Asked, Lost, Slot};
+use super::{Service, ServiceError};
+use crate::{
+    crypto::envelope::Place,
+    domain::{
+        connector::Connector,
+        credential::CredentialId,
+        time::Timestamp,
+        token_failure::FailureClass,
+        token_state::{FetchReason, Moment, TokenTimes},
+        values::FieldValues,
+        verification::Diagnosis,
+    },
+    store::{CredentialRow, NewAccessToken},
+    upstream::IssuedToken,
+};
+
+/// Of how many credentials tokens are held in memory. One that is pushed out costs a look into the database.
+const HELD: u64 = 10_000;
+/// After which time a credential that nobody uses is no longer held.
+const UNUSED: Duration = Duration::from_secs(3_600);
+/// How often somebody waits for a fetch that did not bring what they need.
+const TRIES: u32 = 4;
+
+/// What the broker needs of a credential to get tokens for it: opened once, then shared.
+pub(super) struct Brokered {
+    pub(super) id: CredentialId,
+    /// Of which version of it the values are.
+    pub(super) version: i64,
+    pub(super) connector: Arc<Connector>,
+    pub(super) values: FieldValues,
+}
+
+/// Where a token came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenOrigin {
+    /// This instance fetched it.
+    Fetched(FetchReason),
+    /// Another instance fetched it, or this one before it was started again.
+    Adopted,
+}
+
+/// A token in use.
+pub(super) struct HeldToken {
+    pub(super) token: SecretString,
+    pub(super) origin: TokenOrigin,
+    /// When the service issued it.
+    pub(super) fetched_at: Timestamp,
+    /// Its end, as the service named it.
+    pub(super) expires_at: Timestamp,
+    /// How long the fetch took; zero for one that was adopted.
+    pub(super) took: Duration,
+    times: TokenTimes,
+}
+
+impl HeldToken {
+    /// How long it lives from now on.
+    pub(super) fn left(&self, now: Moment) -> Duration {
+        self.times.end.left(now)
+    }
+
+    /// Whether another is the same token, wherever it came from.
+    fn is(&self, other: &Self) -> bool {
+        self.token.expose_secret() == other.token.expose_secret()
+    }
+}
+
+/// Why there is no token now.
+#[derive(Clone)]
+pub(super) struct TokenRefusal {
+    pub(super) class: FailureClass,
+    pub(super) diagnosis: Arc<Diagnosis>,
+    /// For how long the service is left alone.
+    pub(super) retry_in: Duration,
+}
+
+/// Why somebody who asked got no token.
+pub(super) enum NoToken {
+    /// The service issued none.
+    Refused(TokenRefusal),
+    /// The credential is deleted or has another version: whoever asked reads it again.
+    Gone,
+    /// Keytile or its database failed.
+    Failed(ServiceError),
+}
+
+/// The tokens that this instance holds.
+pub(super) struct Broker {
+    slots: Cache<CredentialId, Arc<Slot>>,
+    /// The beginning of the time that only goes on.
+    begun: Instant,
+}
+
+impl Broker {
+    pub(super) fn new() -> Self {
+        Self { slots: Cache::builder().max_capacity(HELD).time_to_idle(UNUSED).build(), begun: Instant::now() }
+    }
+
+    /// Lets go of what is held of a credential that was deleted.
+    pub(super) fn forget(&self, credential: CredentialId) {
+        self.slots.invalidate(&credential);
+    }
+
+    /// The slot of this version; `None` when a later one is known already.
+    fn slot(&self, credential: CredentialId, version: i64) -> Option<Arc<Slot>> {
+        let known = self.slots.get_with(credential, || Arc::new(Slot::new(version, false)));
+        if known.version >= version {
+            return (known.version == version).then_some(known);
+        }
+        let entry = self.slots.entry(credential).and_upsert_with(|entry| match entry {
+            Some(entry) if entry.value().version >= version => entry.into_value(),
+            _ => Arc::new(Slot::new(version, true)),
+        });
+        Some(entry.into_value()).filter(|slot| slot.version == version)
+    }
+
+    /// The slot of this version, if it is held.
+    fn held(&self, credential: CredentialId, version: i64) -> Option<Arc<Slot>> {
+        self.slots.get(&credential).filter(|slot| slot.version == version)
+    }
+}
+
+impl Service {
+    /// The present moment, by both clocks.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { wall: self.now(), steady: self.0.broker.begun.elapsed() }
+    }
+
+    /// What the broker needs of a stored credential. `None` when its connector is no longer known.
+    pub(super) fn brokered(&self, row: &CredentialRow) -> Result<Option<Arc<Brokered>>, ServiceError> {
+        let summary = &row.summary;
+        let Some(connector) = self.catalogue().get(summary.connector.as_str()).cloned() else { return Ok(None) };
+        let values = self.open_values(summary, &row.secret)?;
+        Ok(Some(Arc::new(Brokered { id: summary.id, version: summary.version, connector, values })))
+    }
+
+    /// The token of a credential, if there is one in memory that can be used now. Waits for nothing. Where the token is
+    /// due to be replaced, that begins in the background.
+    pub(super) fn token_now(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
+        let slot = self.0.broker.held(credential.id, credential.version)?;
+        let (token, flight) = slot.present(self.moment())?;
+        if let Some(flight) = flight {
+            self.take_off(credential, flight, Duration::ZERO, None);
+        }
+        Some(token)
+    }
+
+    /// A token that can be used now, and for `min_validity` as far as the tokens of this service live that long.
+    /// `refused` is the token that the service has just answered 401 to; a newer one is got, once for all who saw the
+    /// same token refused.
+    pub(super) async fn token_for(
+        &self,
+        credential: &Arc<Brokered>,
+        refused: Option<&Arc<HeldToken>>,
+        min_validity: Duration,
+    ) -> Result<Arc<HeldToken>, NoToken> {
+        if refused.is_none()
+            && min_validity.is_zero()
+            && let Some(token) = self.token_now(credential)
+        {
+            return Ok(token);
+        }
+        let mut tries = 0;
+        loop {
+            let slot = self.0.broker.slot(credential.id, credential.version).ok_or(NoToken::Gone)?;
+            let mut landing = match slot.ask(self.moment(), min_validity, refused.map(|token| &**token)) {
+                Asked::Token(token, flight) => {
+                    if let Some(flight) = flight {
+                        self.take_off(credential, flight, Duration::ZERO, None);
+                    }
+                    return Ok(token);
+                }
+                Asked::Refused(refusal) => return Err(NoToken::Refused(refusal)),
+                Asked::Wait(landing) => landing,
+                Asked::Begin(flight, landing) => {
+                    self.take_off(credential, flight, min_validity, refused.cloned());
+                    landing
+                }
+            };
+            tries += 1;
+            let landed = match landing.wait_for(Option::is_some).await {
+                Ok(landed) => landed.clone(),
+                Err(_) => None,
+            };
+            match landed {
+                Some(Ok(token)) if tries >= TRIES || refused.is_none_or(|refused| !refused.is(&token)) => return Ok(token),
+                // It was begun for somebody else, and brought what this one cannot use, or there is still a token.
+                Some(Ok(_)) => {}
+                Some(Err(Lost::Refused(_))) if tries < TRIES => {}
+                Some(Err(Lost::Refused(refusal))) => return Err(NoToken::Refused(refusal)),
+                Some(Err(Lost::Gone)) => return Err(NoToken::Gone),
+                Some(Err(Lost::Failed(error))) => return Err(NoToken::Failed(ServiceError::Shared(error))),
+                Some(Err(Lost::Interrupted)) | None => return Err(NoToken::Failed(ServiceError::Interrupted)),
+            }
+        }
+    }
+
+    /// Keeps a token that a verification brought, sealed, for every instance. Nothing fails from then on.
+    pub(super) async fn keep_token(&self, id: CredentialId, version: i64, token: &IssuedToken) -> Result<(), ServiceError> {
+        let now = self.moment();
+        let origin = TokenOrigin::Fetched(FetchReason::Tested);
+        let held = held_token(now, token, origin, Duration::ZERO);
+        // False when the credential is gone or was changed meanwhile: then there is nothing to keep.
+        if self.0.store.put_access_token(id, version, &self.sealed_token(id, version, &held)).await?
+            && let Some(slot) = self.0.broker.slot(id, version)
+        {
+            slot.put(now, Arc::new(held));
+        }
+        Ok(())
+    }
+
+    fn sealed_token(&self, id: CredentialId, version: i64, held: &HeldToken) -> NewAccessToken {
+        let place = Place::access_token(id, version);
+        NewAccessToken {
+            sealed: self.0.keyring.seal_packed(&place, held.token.expose_secret().as_bytes()),
+            fetched_at: held.fetched_at,
+            refresh_at: held.times.refresh_at.wall,
+            expires_at: held.expires_at,
+        }
+    }
+}
+
+fn held_token(now: Moment, token: &IssuedToken, origin: TokenOrigin, took: Duration) -> HeldToken {
+    let times = TokenTimes::issued(now, token.lifetime);
+    HeldToken { token: token.access_token.clone(), origin, fetched_at: now.wall, expires_at: times.end.wall, took, times }
+}
