@@ -58,7 +58,7 @@ use self::{
     resources::ResourceSummary,
     sessions::RememberedSession,
     single_sign_on::SignOn,
-    token_issue::RecordedIssues,
+    token_issue::Issues,
 };
 use crate::{
     crypto::{
@@ -141,7 +141,7 @@ pub struct Parts {
     sessions: Remembered<[u8; 32], RememberedSession>,
     keys: CheckedKeys,
     broker: Broker,
-    issues: RecordedIssues,
+    issues: Issues,
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
@@ -197,7 +197,7 @@ impl Service {
             sessions: Remembered::new(),
             keys: CheckedKeys::new(),
             broker: Broker::new(),
-            issues: RecordedIssues::new(),
+            issues: Issues::new(),
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             tasks: TaskTracker::new(),

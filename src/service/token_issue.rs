@@ -3,19 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use moka::sync::Cache;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
     Service, ServiceError,
     audit::target,
-    broker::{NoToken, TokenRefusal},
+    broker::{Brokered, NoToken, TokenRefusal},
     caller::{Caller, Who},
     preview::for_users,
-    rights::access_to,
+    remembered::Remembered,
 };
 use crate::{
     domain::{
+        account::UserId,
         api_key::{ApiKeyId, Scope},
         audit::{AuditAction, AuditOutcome, TargetKind},
         permission::Access,
@@ -23,7 +25,6 @@ use crate::{
         token_failure::FailureClass,
         verification::Diagnosis,
     },
-    store::{CredentialRow, ResourceRow},
     upstream,
 };
 
@@ -69,13 +70,30 @@ pub struct IssueRefusal {
     pub retry_in: Duration,
 }
 
-/// The last minute in which it was recorded that a key got a token for a resource.
-pub(super) struct RecordedIssues(Cache<(ApiKeyId, ResourceId), i64>);
+/// What is remembered of those who ask.
+pub(super) struct Issues {
+    /// What a caller may use, by account and resource.
+    known: Remembered<(Option<UserId>, ResourceId), Arc<Issuable>>,
+    /// The last minute in which it was recorded that a key got a token for a resource.
+    recorded: Cache<(ApiKeyId, ResourceId), i64>,
+    /// One records at a time, so that many at once are one record.
+    recording: Mutex<()>,
+}
 
-impl RecordedIssues {
+impl Issues {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED).build())
+        let recorded = Cache::builder().max_capacity(REMEMBERED).build();
+        Self { known: Remembered::new(), recorded, recording: Mutex::new(()) }
     }
+}
+
+/// A resource and its credential, as far as an account may use them.
+struct Issuable {
+    resource: ResourceId,
+    name: String,
+    brokered: Arc<Brokered>,
+    /// What its owner may do with the credential, whatever their role; `None` for a command on the server.
+    access: Option<Access>,
 }
 
 impl Service {
@@ -97,105 +115,101 @@ impl Service {
             self.0.store.record(&self.audit(caller, AuditAction::Refused, None, AuditOutcome::Refused, detail)).await?;
             return Ok(TokenIssue::NotAllowed);
         }
-        for _ in 0..TRIES {
-            let Some((row, credential)) = self.for_issue(caller, resource).await? else { return Ok(TokenIssue::NotFound) };
-            let Some(brokered) = self.brokered(&credential)? else { return Ok(TokenIssue::NotFound) };
-            match self.token_for(&brokered, None, min_validity).await {
-                Ok(token) => {
-                    let authorization = upstream::authorization(&brokered.connector, &brokered.values, &token.token);
-                    let authorization = match authorization {
-                        Ok(authorization) => authorization,
-                        Err(diagnosis) => {
-                            let (class, retry_in) = (FailureClass::Rejected, Duration::ZERO);
-                            let refusal = TokenRefusal { class, diagnosis: Arc::new(diagnosis), retry_in };
-                            return self.no_token(caller, &row, &credential, &refusal).await;
-                        }
-                    };
-                    self.record_issue(caller, &row, AuditOutcome::Done, "").await?;
-                    let left = token.left(self.moment()).as_secs();
-                    // Made of text, so that it is text.
-                    let authorization = authorization.to_str().unwrap_or_default().to_owned();
-                    let token_type = scheme(&authorization, &token.token);
-                    return Ok(TokenIssue::Issued(Box::new(IssuedAccess {
-                        access_token: token.token.clone(),
-                        token_type,
-                        authorization: authorization.into(),
-                        seconds_left: left,
-                    })));
-                }
-                Err(NoToken::Refused(refusal)) => return self.no_token(caller, &row, &credential, &refusal).await,
-                Err(NoToken::Gone) => {}
+        if !caller.reaches(resource) {
+            return Ok(TokenIssue::NotFound);
+        }
+        for number in 0..TRIES {
+            let Some(issuable) = self.issuable(caller, resource, number > 0).await? else { return Ok(TokenIssue::NotFound) };
+            let Brokered { connector, values, .. } = &*issuable.brokered;
+            let refusal = match self.token_for(&issuable.brokered, None, min_validity).await {
+                Ok(token) => match upstream::authorization(connector, values, &token.token) {
+                    Ok(authorization) => {
+                        self.record_issue(caller, &issuable, AuditOutcome::Done, "").await?;
+                        let seconds_left = token.left(self.moment()).as_secs();
+                        return Ok(TokenIssue::Issued(Box::new(access(&token.token, authorization, seconds_left))));
+                    }
+                    Err(diagnosis) => {
+                        let (class, retry_in) = (FailureClass::Rejected, Duration::ZERO);
+                        TokenRefusal { class, diagnosis: Arc::from(diagnosis), retry_in }
+                    }
+                },
+                Err(NoToken::Refused(refusal)) => refusal,
+                Err(NoToken::Gone) => continue,
                 Err(NoToken::Failed(error)) => return Err(error),
-            }
+            };
+            let diagnosis = (*refusal.diagnosis).clone();
+            self.record_issue(caller, &issuable, AuditOutcome::Failed, diagnosis.stage.as_str()).await?;
+            let access = caller.role().zip(issuable.access).map(|(role, access)| role.limits(access));
+            let manages = matches!(caller.who, Who::Server(_)) || access == Some(Access::Manage);
+            let diagnosis = if manages { diagnosis } else { for_users(diagnosis) };
+            return Ok(TokenIssue::Refused(IssueRefusal { class: refusal.class, diagnosis, retry_in: refusal.retry_in }));
         }
         Ok(TokenIssue::NotFound)
     }
 
-    /// The resource and its credential, as far as the caller may use them.
-    async fn for_issue(&self, caller: &Caller, resource: ResourceId) -> Result<Option<(ResourceRow, CredentialRow)>, ServiceError> {
-        if !caller.reaches(resource) {
-            return Ok(None);
-        }
+    /// The resource and its credential, as far as the caller may use them; from memory unless it is to be read again.
+    async fn issuable(&self, caller: &Caller, resource: ResourceId, again: bool) -> Result<Option<Arc<Issuable>>, ServiceError> {
         let store = &self.0.store;
-        let (row, credential) = match caller.user() {
-            Some(owner) => {
-                let Some(row) = store.resource(owner, resource).await? else { return Ok(None) };
-                let credential = store.credential_for(owner, row.credential).await?;
-                (row, credential)
-            }
-            None => {
-                let Some(row) = store.any_resource(resource).await? else { return Ok(None) };
-                let credential = store.credential(row.credential).await?;
-                (row, credential)
-            }
+        let epoch = self.0.epoch.current(store).await?;
+        let key = (caller.user(), resource);
+        if let Some(known) = self.0.issues.known.get(&key, epoch).filter(|_| !again) {
+            return Ok(Some(known));
+        }
+        let row = match caller.user() {
+            Some(owner) => store.resource(owner, resource).await?,
+            None => store.any_resource(resource).await?,
         };
-        Ok(credential.map(|credential| (row, credential)))
-    }
-
-    async fn no_token(
-        &self,
-        caller: &Caller,
-        row: &ResourceRow,
-        credential: &CredentialRow,
-        refusal: &TokenRefusal,
-    ) -> Result<TokenIssue, ServiceError> {
-        let diagnosis = (*refusal.diagnosis).clone();
-        self.record_issue(caller, row, AuditOutcome::Failed, diagnosis.stage.as_str()).await?;
-        let manages = matches!(caller.who, Who::Server(_)) || access_to(caller, credential) == Some(Access::Manage);
-        let diagnosis = if manages { diagnosis } else { for_users(diagnosis) };
-        Ok(TokenIssue::Refused(IssueRefusal { class: refusal.class, diagnosis, retry_in: refusal.retry_in }))
+        let Some(row) = row else { return Ok(None) };
+        let credential = match caller.user() {
+            Some(owner) => store.credential_for(owner, row.credential).await?,
+            None => store.credential(row.credential).await?,
+        };
+        let Some(credential) = credential else { return Ok(None) };
+        let Some(brokered) = self.brokered(&credential)? else { return Ok(None) };
+        let issuable = Arc::new(Issuable { resource: row.id, name: row.name, brokered, access: credential.access });
+        self.0.issues.known.put(key, epoch, Arc::clone(&issuable));
+        Ok(Some(issuable))
     }
 
     /// Records that a token was got, or that there was none, before anybody is told of it.
     async fn record_issue(
         &self,
         caller: &Caller,
-        row: &ResourceRow,
+        issuable: &Issuable,
         outcome: AuditOutcome,
         failed_at: &str,
     ) -> Result<(), ServiceError> {
         let minute = self.now().as_millis().div_euclid(RECORD_STEP);
+        // That there was none is another fact than that there was one, and told apart by the sign.
+        let minute = if outcome == AuditOutcome::Done { minute } else { -minute };
         let key = match &caller.who {
             Who::Key(key) => key.id,
             Who::Person(_) | Who::Server(_) | Who::Nobody(_) => Uuid::nil(),
         };
-        // That there was none is another fact than that there was one, and told apart by the sign.
-        let minute = if outcome == AuditOutcome::Done { minute } else { -minute };
-        if self.0.issues.0.get(&(key, row.id)) == Some(minute) {
+        let (issues, pair) = (&self.0.issues, (key, issuable.resource));
+        let is_recorded = || issues.recorded.get(&pair) == Some(minute);
+        if is_recorded() {
+            return Ok(());
+        }
+        let _recording = issues.recording.lock().await;
+        if is_recorded() {
             return Ok(());
         }
         let detail = if failed_at.is_empty() { String::new() } else { format!("no token: it failed at {failed_at}") };
-        let about = target(TargetKind::Resource, row.id, &row.name);
-        let audit = self.audit(caller, AuditAction::IssueToken, about, outcome, detail);
-        self.0.store.record(&audit).await?;
-        self.0.issues.0.insert((key, row.id), minute);
+        let about = target(TargetKind::Resource, issuable.resource, &issuable.name);
+        self.0.store.record(&self.audit(caller, AuditAction::IssueToken, about, outcome, detail)).await?;
+        issues.recorded.insert(pair, minute);
         Ok(())
     }
 }
 
+fn access(token: &SecretString, authorization: SecretString, seconds_left: u64) -> IssuedAccess {
+    let token_type = scheme(authorization.expose_secret(), token);
+    IssuedAccess { access_token: token.clone(), token_type, authorization, seconds_left }
+}
+
 /// What stands before the token in a header.
 fn scheme(authorization: &str, token: &SecretString) -> String {
-    use secrecy::ExposeSecret;
     let before = authorization.split(token.expose_secret()).next().unwrap_or_default();
     before.trim().to_owned()
 }

@@ -276,10 +276,16 @@ fn authorization_header(connector: &Connector, context: &Context<'_>) -> Result<
     header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))
 }
 
-/// The value of the `Authorization` header with which the API of a connector is called; marked as sensitive.
-pub fn authorization(connector: &Connector, values: &FieldValues, access_token: &SecretString) -> Result<HeaderValue, Diagnosis> {
+/// The value of the `Authorization` header with which the API of a connector is called, as it can stand in a
+/// header.
+pub fn authorization(
+    connector: &Connector,
+    values: &FieldValues,
+    access_token: &SecretString,
+) -> Result<SecretString, Box<Diagnosis>> {
     let context = Context::new(connector, values).with_access_token(access_token);
-    Ok(authorization_header(connector, &context)?)
+    let header = authorization_header(connector, &context).map_err(|fault| Box::new(Diagnosis::from(fault)))?;
+    Ok(String::from_utf8_lossy(header.as_bytes()).into_owned().into())
 }
 
 /// The address of a path below the base URL, with its query behind the base URL's own.

@@ -23,6 +23,7 @@ mod sealing;
 mod second_factor;
 mod shares;
 mod sign_in_limits;
+mod token_fetches;
 mod verifications;
 
 /// Makes a test on SQLite and one on PostgreSQL of each `async fn(TestDatabase)`.

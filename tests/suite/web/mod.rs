@@ -21,7 +21,7 @@ mod resources;
 mod rights;
 mod save;
 pub(crate) mod second_factor;
-mod sessions;
+pub(crate) mod sessions;
 mod sharing;
 mod sign_in;
 mod sign_in_limits;

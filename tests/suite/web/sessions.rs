@@ -308,7 +308,7 @@ async fn whoever_hangs_up_during_a_sign_in_is_recorded_all_the_same() {
 }
 
 /// Looks again and again until something is so, which it has to become soon.
-pub(super) async fn until(is_so: impl AsyncFn() -> bool) {
+pub(crate) async fn until(is_so: impl AsyncFn() -> bool) {
     let look = async {
         while !is_so().await {
             tokio::task::yield_now().await;
