@@ -82,8 +82,8 @@ impl<'a> Place<'a> {
         Self { table: "access_tokens", row: credential, version, within: [&[], &[]] }
     }
 
-    /// Why no access token was issued for a credential.
-    pub const fn token_fetch(credential: CredentialId, version: i64) -> Self {
+    /// Why there is no access token of a credential.
+    pub const fn token_failure(credential: CredentialId, version: i64) -> Self {
         Self { table: "token_fetches", row: credential, version, within: [&[], &[]] }
     }
 

@@ -93,6 +93,8 @@ words!(
         ChangeResource = "resource.change",
         /// A request was made to see what a resource answers.
         PreviewResource = "resource.preview",
+        /// An access token of the service was handed to a program; recorded once a minute for each key and resource.
+        IssueToken = "resource.issue_token",
         /// A resource was deleted.
         DeleteResource = "resource.delete",
         /// An API key was made.

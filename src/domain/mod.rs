@@ -24,6 +24,7 @@ pub mod session;
 pub mod setting;
 pub mod sign_in_limit;
 pub mod time;
+pub mod token_failure;
 pub mod token_state;
 pub mod values;
 pub mod verification;

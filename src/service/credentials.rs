@@ -216,10 +216,12 @@ impl Service {
         };
         let about = target(TargetKind::Credential, id, row.summary.name);
         let audit = self.done(caller, AuditAction::DeleteCredential, about);
-        let deletion = self.0.store.delete_credential(manager, id, &audit).await?;
-        self.0.epoch.forget();
-        Ok(match deletion {
-            CredentialDelete::Deleted => CredentialDeletion::Deleted,
+        Ok(match self.0.store.delete_credential(manager, id, &audit).await? {
+            CredentialDelete::Deleted => {
+                self.0.epoch.forget();
+                self.0.broker.forget(id);
+                CredentialDeletion::Deleted
+            }
             CredentialDelete::InUse(count) => CredentialDeletion::InUse(u64::try_from(count).unwrap_or(0)),
             CredentialDelete::NotFound => CredentialDeletion::NotFound,
         })

@@ -38,6 +38,7 @@ pub mod sharing;
 pub mod sign_in;
 mod sign_in_limits;
 pub mod single_sign_on;
+pub mod token_issue;
 mod verify;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
@@ -61,6 +62,7 @@ use self::{
     resources::ResourceSummary,
     sessions::RememberedSession,
     single_sign_on::SignOn,
+    token_issue::Issues,
 };
 use crate::{
     crypto::{
@@ -111,6 +113,9 @@ pub enum ServiceError {
     /// There is no memory for the hash of a password.
     #[error("a password could not be hashed")]
     OutOfMemory(#[from] OutOfMemory),
+    /// What several waited for could not be done.
+    #[error(transparent)]
+    Shared(Arc<ServiceError>),
     /// A task ended before it had an answer.
     #[error("the work was interrupted")]
     Interrupted,
@@ -141,6 +146,7 @@ pub struct Parts {
     keys: CheckedKeys,
     broker: Broker,
     proxying: Proxying,
+    issues: Issues,
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
@@ -197,6 +203,7 @@ impl Service {
             keys: CheckedKeys::new(),
             broker: Broker::new(),
             proxying: Proxying::new(),
+            issues: Issues::new(),
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             tasks: TaskTracker::new(),

@@ -1,10 +1,15 @@
 //! Test and Preview: the real request, made with the credential, and its answer as a table.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use serde_json::Value;
 
-use super::{Service, ServiceError, audit::target, broker::NoToken, caller::Caller};
+use super::{
+    Service, ServiceError,
+    audit::target,
+    broker::{NoToken, TokenOrigin},
+    caller::Caller,
+};
 use crate::{
     domain::{
         audit::{AuditAction, AuditOutcome, TargetKind},
@@ -100,8 +105,7 @@ impl Service {
         if row.summary.connector != connector.id {
             return Ok(None);
         }
-        let Some(brokered) = self.brokered_row(&row)?.map(Arc::new) else { return Ok(None) };
-        let values = &brokered.values;
+        let Some(mut brokered) = self.brokered(&row)? else { return Ok(None) };
         let about = match resource {
             Some(resource) => target(TargetKind::Resource, resource.id, &resource.name),
             None => target(TargetKind::Credential, credential, &row.summary.name),
@@ -112,52 +116,63 @@ impl Service {
         let _call = self.begin_call(caller)?;
         self.0.store.record(&audit).await?;
         let request = ApiRequest { endpoint, body };
+        let mut result = None;
         let mut refused = None;
         // A token that the API no longer takes is replaced once; a request that writes was not carried out when the
-        // answer is 401, so it can be sent again.
-        let result = loop {
+        // answer is 401, so it can be sent again. What was edited meanwhile is read again.
+        for _ in 0..3 {
+            let is_held = refused.is_none() && self.token_now(&brokered).is_some();
             let token = match self.token_for(&brokered, refused.as_ref(), Duration::ZERO).await {
                 Ok(token) => token,
-                Err(NoToken::Refused(refusal)) => break PreviewResult::Failed((*refusal.diagnosis).clone()),
-                Err(NoToken::Gone) => return Ok(None),
-                Err(NoToken::Failed) => return Err(ServiceError::Interrupted),
+                Err(NoToken::Refused(refusal)) => {
+                    result = Some(PreviewResult::Failed((*refusal.diagnosis).clone()));
+                    break;
+                }
+                Err(NoToken::Gone) => {
+                    let Some((row, _)) = self.usable(caller, credential).await? else { return Ok(None) };
+                    let Some(changed) = self.brokered(&row)? else { return Ok(None) };
+                    (brokered, refused) = (changed, None);
+                    continue;
+                }
+                Err(NoToken::Failed(error)) => return Err(error),
             };
-            let answer = self.0.upstream.call(connector, values, &token.token, &request).await;
-            let takes_no_token = |status| connector.api.token_refused.contains(&status);
-            if refused.is_none() && answer.as_ref().is_ok_and(|answer| takes_no_token(answer.status)) {
-                refused = Some(token);
-                continue;
+            let is_held = is_held || token.origin == TokenOrigin::Adopted;
+            let answer = self.0.upstream.call(connector, &brokered.values, &token.token, &request).await;
+            let is_401 = answer.as_ref().is_ok_and(|answer| answer.status == 401);
+            result = Some(answer.map_or_else(PreviewResult::Failed, shown));
+            if refused.is_some() || !is_401 || !is_held {
+                break;
             }
-            break answer.map_or_else(PreviewResult::Failed, shown);
-        };
-        if let PreviewResult::Failed(diagnosis) = &result {
+            refused = Some(token);
+        }
+        if let Some(PreviewResult::Failed(diagnosis)) = &result {
             let detail = format!("no answer: it failed at {}", diagnosis.stage.as_str());
             let audit = self.audit(caller, AuditAction::PreviewResource, about, AuditOutcome::Failed, detail);
             self.0.store.record(&audit).await?;
         }
         let managed = access == Access::Manage;
-        Ok(Some(Preview {
-            request_line: request_line(managed.then_some((connector, values)), endpoint),
-            authorization: if managed { authorization(connector, values) } else { HIDDEN.to_owned() },
+        Ok(result.map(|result| Preview {
+            request_line: request_line(managed.then_some((connector, &brokered.values)), endpoint),
+            authorization: if managed { authorization(connector, &brokered.values) } else { HIDDEN.to_owned() },
             result: if managed { result } else { without_fields(result) },
         }))
     }
 }
 
 /// What somebody is told who does not manage the credential: that it does not work, and nothing of its fields.
-fn without_fields(result: PreviewResult) -> PreviewResult {
-    let PreviewResult::Failed(diagnosis) = result else { return result };
+pub(super) fn for_users(diagnosis: Diagnosis) -> Diagnosis {
     let (summary, remedy) = match diagnosis.blame {
         Blame::Input => ("The credential does not work.", "Ask whoever manages it to look at it, or use another one."),
         Blame::Service | Blame::ThisServer => ("The service could not be reached.", "Try again in a while."),
     };
-    PreviewResult::Failed(Diagnosis {
-        summary: summary.into(),
-        remedy: remedy.into(),
-        fields: Vec::new(),
-        service: None,
-        ..diagnosis
-    })
+    Diagnosis { summary: summary.into(), remedy: remedy.into(), fields: Vec::new(), service: None, ..diagnosis }
+}
+
+fn without_fields(result: PreviewResult) -> PreviewResult {
+    match result {
+        PreviewResult::Failed(diagnosis) => PreviewResult::Failed(for_users(diagnosis)),
+        answer => answer,
+    }
 }
 
 /// Method and address; without the beginning of the address where the values are not to be seen.

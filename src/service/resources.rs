@@ -329,10 +329,11 @@ impl Service {
         loop {
             let Some((person, row)) = self.changeable(caller, kind, id, "changing a resource").await? else { return Ok(false) };
             let audit = self.done(caller, AuditAction::ChangeResource, target(TargetKind::Resource, id, row.name));
-            let change = self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await?;
-            self.0.epoch.forget();
-            match change {
-                ResourceChange::Changed => return Ok(true),
+            match self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await? {
+                ResourceChange::Changed => {
+                    self.0.epoch.forget();
+                    return Ok(true);
+                }
                 // Somebody changed something else of it in between; this choice still stands.
                 ResourceChange::Outdated => {}
                 ResourceChange::CredentialGone | ResourceChange::NotFound => return Ok(false),
@@ -345,7 +346,9 @@ impl Service {
         let Some((person, row)) = self.changeable(caller, kind, id, "deleting a resource").await? else { return Ok(false) };
         let audit = self.done(caller, AuditAction::DeleteResource, target(TargetKind::Resource, id, row.name));
         let deleted = self.0.store.delete_resource(person, id, kind, &audit).await?;
-        self.0.epoch.forget();
+        if deleted {
+            self.0.epoch.forget();
+        }
         Ok(deleted)
     }
 }

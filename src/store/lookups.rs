@@ -276,12 +276,13 @@ pub const VISIBLE_COUNT: &str = concat!("SELECT COUNT(*) FROM (", visible!("", "
 pub const VERIFICATIONS: &str =
     "SELECT id, ended_at, sealed FROM verifications WHERE credential = $1 ORDER BY ended_at DESC, id DESC LIMIT $2";
 
-/// The present version of a credential, and what is known of fetching its access token: credential.
-pub const TOKEN_FETCH: &str = "SELECT c.version AS current, f.version, f.holder, f.lease_until, f.class, f.failures, f.retry_at,
-    f.sealed FROM credentials c LEFT JOIN token_fetches f ON f.credential = c.id WHERE c.id = $1";
-
-/// The access token of a credential: credential.
-pub const ACCESS_TOKEN: &str = "SELECT version, sealed, expires_at FROM access_tokens WHERE credential = $1";
+/// What is known of the token of a credential: credential.
+pub const TOKEN: &str = "SELECT c.version, c.status, t.version AS token_version, t.sealed AS token, t.fetched_at, t.refresh_at,
+        t.expires_at, f.version AS fetch_version, f.holder, f.class, f.failures, f.retry_at, f.pause, f.sealed AS failure
+    FROM credentials c
+    LEFT JOIN access_tokens t ON t.credential = c.id
+    LEFT JOIN token_fetches f ON f.credential = c.id
+    WHERE c.id = $1";
 
 macro_rules! resource_columns {
     () => {

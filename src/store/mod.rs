@@ -32,7 +32,7 @@ mod token_fetches;
 mod users;
 mod verifications;
 
-pub use access_tokens::AccessTokenRow;
+pub use access_tokens::{AccessTokenRow, NewAccessToken, TokenFailure, TokenRow};
 pub use api_keys::{ApiKeyInsert, ApiKeyOwner, ApiKeyResource, ApiKeyRow, NewApiKey};
 pub use audit_trail::{AuditCredential, AuditEnd, AuditOrder, AuditRow, AuditSelection};
 pub use credential_change::{CredentialChange, CredentialChanged, NewValues};
@@ -49,7 +49,7 @@ pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow};
 pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};
 pub use sign_in_limits::{CountedAttempt, Reservation, SignInBucket};
-pub use token_fetches::{FailedFetch, FetchClaim, FetchClaimed};
+pub use token_fetches::{FetchStored, NewLease};
 pub use users::{FIRST_VERSION, NewUser, UserInsert, UserRow, UserToSignIn};
 pub use verifications::{NewVerification, VerificationRow};
 

@@ -181,9 +181,18 @@ impl Store {
 
     /// One resource, if the viewer may use its credential.
     pub async fn resource(&self, viewer: UserId, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
+        Ok(self.resource_row(viewer, id).await?.filter(|row| row.access.is_some()))
+    }
+
+    /// One resource, whoever may use its credential. Only for commands on the server.
+    pub async fn any_resource(&self, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
+        self.resource_row(Uuid::nil(), id).await
+    }
+
+    async fn resource_row(&self, viewer: UserId, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
         let row: Option<Row> =
             reading!(self, pool => sqlx::query_as(lookups::RESOURCE).bind(viewer).bind(id).fetch_optional(pool).await?);
-        Ok(row.map(ResourceRow::try_from).transpose()?.filter(|row| row.access.is_some()))
+        row.map(ResourceRow::try_from).transpose()
     }
 
     /// The resources of a kind whose credential the viewer may use, newest first, at most `limit`, beginning below

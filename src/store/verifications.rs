@@ -68,7 +68,7 @@ pub(super) use insert_verification;
 
 impl Store {
     /// Stores a verification and gives the credential its status, unless a later verification has
-    /// given it one. False if there is no such credential. Recorded in the audit trail where somebody asked for it.
+    /// given it one. The newest 100 of a credential are kept. False if there is no such credential. Recorded in the audit trail where somebody asked for it.
     pub async fn record_verification(
         &self,
         credential: CredentialId,
@@ -79,8 +79,9 @@ impl Store {
             status = CASE WHEN verified_at <= $2 THEN $3 ELSE status END,
             verified_at = CASE WHEN verified_at <= $2 THEN $2 ELSE verified_at END
             WHERE id = $1";
-        const PRUNE: &str = "DELETE FROM verifications WHERE credential = $1 AND id IN
-            (SELECT id FROM verifications WHERE credential = $1 ORDER BY ended_at DESC, id DESC LIMIT 1000 OFFSET $2)";
+        // More than one goes only where older ones are, from before there was a bound.
+        const PRUNE: &str = "DELETE FROM verifications WHERE credential = $1 AND id IN (SELECT id FROM verifications
+            WHERE credential = $1 ORDER BY ended_at DESC, id DESC LIMIT 1000 OFFSET $2)";
         transaction!(self, transaction => {
             let update = sqlx::query(UPDATE).bind(credential).bind(verification.at.as_millis()).bind(verification.status.as_str());
             if update.execute(&mut *transaction).await?.rows_affected() == 0 {

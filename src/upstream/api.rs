@@ -273,13 +273,29 @@ pub(super) fn authorization_headers(
     context: &Context<'_>,
 ) -> Result<(), InputFault> {
     add_headers(headers, &connector.api.headers, context)?;
+    headers.insert(AUTHORIZATION, authorization_header(connector, context)?);
+    Ok(())
+}
+
+fn authorization_header(connector: &Connector, context: &Context<'_>) -> Result<HeaderValue, InputFault> {
     let field = connector.api.authorization.references().find_map(|reference| reference.field());
     let incomplete = || InputFault { field: field.cloned(), reason: "Enter a value: without it there is no authorization.".into() };
     let authorization = connector.api.authorization.render(context).ok_or_else(incomplete)?;
     // A blank at the end of a prefix field, or an empty prefix, would leave one in front.
     let authorization = Zeroizing::new(authorization.expose_secret().trim().to_owned());
-    headers.insert(AUTHORIZATION, header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))?);
-    Ok(())
+    header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))
+}
+
+/// The value of the `Authorization` header with which the API of a connector is called, as it can stand in a
+/// header.
+pub fn authorization(
+    connector: &Connector,
+    values: &FieldValues,
+    access_token: &SecretString,
+) -> Result<SecretString, Box<Diagnosis>> {
+    let context = Context::new(connector, values).with_access_token(access_token);
+    let header = authorization_header(connector, &context).map_err(|fault| Box::new(Diagnosis::from(fault)))?;
+    Ok(String::from_utf8_lossy(header.as_bytes()).into_owned().into())
 }
 
 /// The address of a path below the base URL, with its query behind the base URL's own.

@@ -58,12 +58,6 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// So many requests of Keytile wait for an answer of it that this one did not get its turn.
-    pub(super) fn crowded(&self) -> Diagnosis {
-        let summary = format!("{} was not asked: too many requests to it wait for an answer.", self.who());
-        plain(Stage::Connection, FaultCode::TimedOut, Blame::Service, summary, NOT_YOUR_INPUT.into())
-    }
-
     /// True when the host is the service's own and fields choose no more than an account on it.
     fn host_names_an_account(&self) -> bool {
         self.part == Part::TokenEndpoint && !self.url().host_is_free()

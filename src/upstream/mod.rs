@@ -13,6 +13,7 @@ mod fault;
 mod forms;
 mod forward;
 mod guard;
+mod hosts;
 mod names;
 mod pin;
 mod progress;
@@ -21,7 +22,6 @@ mod single_sign_on;
 mod tls;
 mod token_answer;
 mod token_request;
-mod turns;
 mod words;
 
 use std::{
@@ -34,7 +34,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::Instant as Deadline;
 
 pub use self::{
-    api::{ApiAnswer, ApiRequest, ProbeOutcome},
+    api::{ApiAnswer, ApiRequest, ProbeOutcome, authorization},
     forward::{AnswerBody, ApiHeaders, ApiTarget, Forward, ForwardBody, ForwardFault, is_worth_retrying},
     names::Nameserver,
     pin::EgressPin,
@@ -45,12 +45,13 @@ pub use self::{
 use self::{
     diagnosis::Subject,
     exchange::{BodyLimit, Exchanger},
+    fault::Fault,
     forward::Forwarder,
     guard::Guard,
+    hosts::Hosts,
     names::Names,
     progress::Progress,
     single_sign_on::Providers,
-    turns::Turns,
 };
 use crate::domain::{
     connector::Connector,
@@ -120,8 +121,8 @@ pub enum UpstreamError {
 pub struct Upstream {
     exchanger: Exchanger,
     forwarder: Forwarder,
-    turns: Turns,
     providers: Providers,
+    hosts: Hosts,
     limits: Limits,
     clock: Arc<dyn Clock>,
 }
@@ -148,7 +149,12 @@ impl Upstream {
         let providers = Providers::new(exchanger(Guard::open()));
         let exchanger = exchanger(Guard::new(allow_private));
         let forwarder = Forwarder::new(Arc::clone(&exchanger.names), Arc::new(tls));
-        Ok(Self { exchanger, forwarder, turns: Turns::default(), providers, limits, clock })
+        Ok(Self { exchanger, forwarder, providers, hosts: Hosts::default(), limits, clock })
+    }
+
+    /// The longest time that a request takes, to the last byte of its answer.
+    pub const fn time_of_request(&self) -> Duration {
+        self.limits.request
     }
 
     /// Fetches an access token with a credential's values. The observer is told of each stage once,
@@ -171,12 +177,13 @@ impl Upstream {
     ) -> Result<IssuedToken, Diagnosis> {
         let subject = Subject::token_endpoint(connector);
         let request = token_request::token_request(connector, values)?;
-        let host = request.url.host_str().unwrap_or_default();
-        let Ok(_turn) = tokio::time::timeout(self.limits.request, self.turns.wait_for(host)).await else {
-            return Err(subject.crowded());
+        progress.pass(Stage::Input, Instant::now());
+        // A host that keeps those waiting who are before it in the queue does not answer in time either.
+        let turn = self.hosts.turn(request.url.host_str().unwrap_or_default());
+        let Ok(_turn) = tokio::time::timeout(self.limits.request, turn).await else {
+            return Err(subject.of_fault(Fault::timed_out(Stage::Connection)));
         };
         let deadline = Deadline::now() + self.limits.request;
-        progress.pass(Stage::Input, Instant::now());
         let limit = BodyLimit::Refuse(self.limits.token_answer);
         let answer = self.exchanger.exchange(request, limit, deadline, progress).await;
         let answer = answer.map_err(|fault| subject.of_fault(fault))?;

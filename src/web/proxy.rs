@@ -21,10 +21,10 @@ use super::{
     state::WebState,
 };
 use crate::{
-    domain::{egress::Breach, verification::Diagnosis},
+    domain::{egress::Breach, token_failure::FailureClass, verification::Diagnosis},
     service::{
         Service,
-        broker::{FailureClass, TokenRefusal},
+        broker::TokenRefusal,
         caller::Origin,
         proxy::{Admission, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent},
     },

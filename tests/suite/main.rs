@@ -4,6 +4,7 @@
 mod apikey_command;
 mod architecture;
 mod attacks;
+mod broker;
 mod configuration;
 mod dependencies;
 mod oidc_provider;

@@ -99,7 +99,7 @@ fn places_have_distinct_names_for_each_table() {
         Place::resource_endpoint(id, 1, &connector),
         Place::verification(id, &id),
         Place::access_token(id, 1),
-        Place::token_fetch(id, 1),
+        Place::token_failure(id, 1),
         Place::second_factor(id),
         Place::second_factor_offer(id, &id),
     ];

@@ -1,192 +1,277 @@
-//! One fetch: from what others have left in the database, or from the service, by whoever gets the lease.
+//! One fetch of a token: what the database has counts first, then one instance of all asks the service.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{
-    Brokered, HeldToken, NoToken,
-    slot::{Fetched, Outcome, TokenReason, TokenRefusal},
+    Brokered, HeldToken, TokenOrigin, held_token,
+    slot::{Flight, Landing, Lost, Slot},
 };
 use crate::{
     crypto::{envelope::Place, random},
     domain::{
-        token_state::{FailureClass, TokenLife},
-        verification::{Blame, Diagnosis, FaultCode, Unobserved, Verification},
+        credential::CredentialStatus,
+        time::Timestamp,
+        token_failure::FailureClass,
+        token_state::{Failing, FetchReason, Moment, TokenTimes},
+        verification::{Diagnosis, StageReport, Unobserved, Verification},
     },
     service::{Service, ServiceError},
-    store::{FailedFetch, FetchClaim, FetchClaimed},
-    upstream::TokenAttempt,
+    store::{AccessTokenRow, FetchStored, NewLease, TokenFailure, TokenRow},
 };
 
-/// How long a fetch may take before it counts as given up: longer than a request with its wait for a turn.
-const LEASE: Duration = Duration::from_secs(40);
-/// The first pause between two looks at what another instance does; each is longer than the one before.
-const LOOK: Duration = Duration::from_millis(20);
+/// The first pause before it is looked again whether another instance has a token.
+const POLL_FIRST: Duration = Duration::from_millis(20);
 /// The longest one.
-const LOOK_MAX: Duration = Duration::from_millis(500);
+const POLL_MAX: Duration = Duration::from_millis(500);
+
+/// What is fetched, and for whom.
+struct Errand<'a> {
+    credential: &'a Brokered,
+    slot: &'a Slot,
+    min_validity: Duration,
+    refused: Option<&'a HeldToken>,
+    /// The random id of this fetch.
+    holder: Uuid,
+}
 
 impl Service {
-    /// Begins a fetch, unless one is under way. It goes on when nobody waits for it any more.
-    pub(super) fn fetch_behind(&self, credential: &Arc<Brokered>, reason: TokenReason, refused: Option<Arc<HeldToken>>) -> Fetched {
-        let (fetched, sender) = credential.slot.begin();
-        let Some(sender) = sender else { return fetched };
-        let (service, credential) = (self.clone(), Arc::clone(credential));
-        let work = async move {
-            let outcome = match service.fetch(&credential, reason, refused.as_ref()).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "no access token could be got");
-                    Err(NoToken::Failed)
-                }
-            };
-            credential.slot.end(&outcome, service.moment());
-            // Perhaps nobody waits.
-            let _ = sender.send(Some(outcome));
-        };
-        self.0.tasks.spawn(work.in_current_span());
-        fetched
-    }
-
-    async fn fetch(
+    /// Begins a fetch. It goes on when whoever asked for it goes away: others wait for it, and what it brings is kept.
+    pub(super) fn take_off(
         &self,
         credential: &Arc<Brokered>,
-        reason: TokenReason,
-        refused: Option<&Arc<HeldToken>>,
-    ) -> Result<Outcome, ServiceError> {
-        let (id, version) = (credential.id, credential.version);
-        let holder = random::new_id(self.now());
-        let (mut other, mut look) = (None, LOOK);
-        let failures = loop {
-            if let Some(token) = self.adopted(credential, reason, refused).await? {
-                return Ok(Ok(token));
-            }
-            let now = self.now();
-            let given_up = other.filter(|(_, since): &(uuid::Uuid, Instant)| since.elapsed() >= LEASE).map(|(holder, _)| holder);
-            let claim = FetchClaim {
-                credential: id,
-                version,
-                holder,
-                now,
-                lease_until: now.plus(LEASE),
-                instead_of: given_up,
-                is_due: credential.slot.has_waited(self.moment()),
+        flight: Flight,
+        min_validity: Duration,
+        refused: Option<Arc<HeldToken>>,
+    ) {
+        let (service, credential) = (self.clone(), Arc::clone(credential));
+        let fly = async move {
+            let slot = Arc::clone(flight.slot());
+            let holder = Uuid::from_bytes(random::bytes());
+            let errand = Errand { credential: &credential, slot: &slot, min_validity, refused: refused.as_deref(), holder };
+            let landing = service.bring(&errand).await.unwrap_or_else(|error| {
+                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "no token could be got");
+                Err(Lost::Failed(Arc::new(error)))
+            });
+            flight.land(service.moment(), landing);
+        };
+        self.0.tasks.spawn(fly.in_current_span());
+    }
+
+    async fn bring(&self, errand: &Errand<'_>) -> Result<Landing, ServiceError> {
+        // A request ends within its time, so that this is more than a fetch takes.
+        let lease = self.0.upstream.time_of_request() * 2;
+        let mut pause = POLL_FIRST;
+        let mut watching: Option<(Uuid, Instant)> = None;
+        loop {
+            let row = match self.look(errand).await? {
+                Ok(row) => row,
+                Err(landing) => return Ok(landing),
             };
-            match self.0.store.begin_fetch(&claim).await? {
-                FetchClaimed::Begun { failures } => break failures,
-                FetchClaimed::Gone => return Ok(Err(NoToken::Gone)),
-                FetchClaimed::Paused(failed) => return Ok(Err(self.paused(credential, &failed))),
-                FetchClaimed::Held { holder } => {
-                    if other.is_none_or(|(known, _)| known != holder) {
-                        other = Some((holder, Instant::now()));
-                    }
-                    tokio::time::sleep(look).await;
-                    look = (look * 2).min(LOOK_MAX);
-                }
+            watching = match (row.holder, watching) {
+                (Some(holder), Some((watched, since))) if holder == watched => Some((watched, since)),
+                (Some(holder), _) => Some((holder, Instant::now())),
+                (None, _) => None,
+            };
+            // A clock that is wrong makes nobody wait longer than a lease lasts.
+            let watched = watching.filter(|(_, since)| since.elapsed() >= lease).map(|(holder, _)| holder);
+            let Errand { credential: Brokered { id, version, .. }, holder, .. } = *errand;
+            let now = self.now();
+            let new = NewLease { credential: *id, version: *version, holder, now, until: now.plus(lease), watched };
+            if self.0.store.take_lease(&new).await? {
+                break;
             }
-        };
-        let attempt = self.0.upstream.fetch_token(&credential.connector, &credential.values, &Unobserved).await;
-        self.ended(credential, reason, holder, failures, attempt).await
-    }
-
-    /// The token that somebody else has stored, if it is better than what there is.
-    async fn adopted(
-        &self,
-        credential: &Brokered,
-        reason: TokenReason,
-        refused: Option<&Arc<HeldToken>>,
-    ) -> Result<Option<Arc<HeldToken>>, ServiceError> {
-        let Some((token, end)) = self.stored_token(credential.id, credential.version).await? else { return Ok(None) };
-        if refused.is_some_and(|refused| refused.token.expose_secret() == token.expose_secret()) {
-            return Ok(None);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(POLL_MAX);
         }
-        let now = self.moment();
-        let life = TokenLife::adopted(now, end);
-        // To replace one that is about to end by another that is would be no gain.
-        let present = credential.slot.present();
-        let is_better = present.is_none_or(|present| life.end.at > present.life.end.at);
-        let serves = life.is_alive(now) && (reason != TokenReason::Early || is_better);
-        Ok(serves.then(|| Arc::new(HeldToken::new(token, TokenReason::Stored, now, life))))
+        let landing = self.fetch(errand).await;
+        if !matches!(landing, Ok(Ok(_) | Err(Lost::Refused(_)))) {
+            // The lease would end by itself; without it, others need not wait for that.
+            self.release(errand).await;
+        }
+        landing
     }
 
-    /// What a fetch of another instance has found, or one before a restart.
-    fn paused(&self, credential: &Brokered, failed: &FailedFetch) -> NoToken {
-        let place = Place::token_fetch(credential.id, credential.version);
-        let opened = self.open(&place, &failed.sealed).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let diagnosis: Diagnosis = opened.unwrap_or_else(|| {
-            tracing::error!(credential = %credential.id, "why no access token is issued does not open");
-            forgotten()
-        });
-        let longest = failed.class.pause(failed.failures, diagnosis.retry_after.map(Duration::from_secs), 1.0);
-        let retry_in = failed.retry_at.since(self.now()).min(longest);
-        NoToken::Refused(TokenRefusal { class: failed.class, diagnosis: Arc::new(diagnosis), retry_in })
-    }
-
-    /// Keeps what came of a fetch.
-    async fn ended(
-        &self,
-        credential: &Brokered,
-        reason: TokenReason,
-        holder: uuid::Uuid,
-        failures: u32,
-        attempt: TokenAttempt,
-    ) -> Result<Outcome, ServiceError> {
-        let (id, version) = (credential.id, credential.version);
-        let diagnosis = match attempt.result {
-            Ok(token) => {
-                let now = self.moment();
-                let life = TokenLife::issued(now, token.lifetime);
-                if !self.store_token(id, version, &token.access_token, life.end.at).await? {
-                    return Ok(Err(NoToken::Gone));
-                }
-                if credential.is_in_doubt.swap(false, Ordering::Relaxed) || failures > 0 {
-                    // It works again, and everybody should see that.
-                    let passed = Verification { stages: attempt.stages, failure: None, notice: None };
-                    self.0.store.record_verification(id, &self.sealed_verification(id, &passed), None).await?;
-                }
-                return Ok(Ok(Arc::new(HeldToken::new(token.access_token, reason, now, life))));
+    /// Asks the service, as the one that holds the lease.
+    async fn fetch(&self, errand: &Errand<'_>) -> Result<Landing, ServiceError> {
+        // Whoever held the lease before may have stored a token since it was looked for one.
+        let row = match self.look(errand).await? {
+            Ok(row) => row,
+            Err(landing) => {
+                self.release(errand).await;
+                return Ok(landing);
             }
-            Err(diagnosis) => diagnosis,
         };
-        let (class, failures) = (class_of(&diagnosis), failures.saturating_add(1));
-        let asked = diagnosis.retry_after.map(Duration::from_secs);
-        let retry_in = class.pause(failures, asked, random::fraction());
+        let reason = match errand.slot.settled(self.moment(), errand.min_validity, errand.refused) {
+            Err(FetchReason::First) if row.token.as_ref().is_some_and(|token| token.version < row.version) => FetchReason::Edited,
+            Err(FetchReason::First) if row.token.is_some() => FetchReason::Expired,
+            Err(reason) => reason,
+            Ok(_) => FetchReason::Expired,
+        };
+        let begun = Instant::now();
+        let Brokered { connector, values, .. } = errand.credential;
+        let attempt = self.0.upstream.fetch_token(connector, values, &Unobserved).await;
+        match attempt.result {
+            Ok(token) => {
+                let held = held_token(self.moment(), &token, TokenOrigin::Fetched(reason), begun.elapsed());
+                self.fetched(errand, &row, held, attempt.stages).await
+            }
+            Err(diagnosis) => self.fetch_failed(errand, &row, diagnosis, attempt.stages).await,
+        }
+    }
+
+    async fn fetched(
+        &self,
+        errand: &Errand<'_>,
+        row: &TokenRow,
+        held: HeldToken,
+        stages: Vec<StageReport>,
+    ) -> Result<Landing, ServiceError> {
+        let Brokered { id, version, .. } = *errand.credential;
+        let stored = self.0.store.put_fetched_token(id, version, errand.holder, &self.sealed_token(id, version, &held)).await?;
+        if stored == FetchStored::Gone {
+            return Ok(Err(Lost::Gone));
+        }
+        tracing::debug!(credential = %id, millis = held.took.as_millis(), "a token was fetched");
+        let held = Arc::new(held);
+        errand.slot.put(self.moment(), Arc::clone(&held));
+        if row.status != CredentialStatus::Verified {
+            // It works again, and everybody should see that.
+            self.record(errand, Verification { stages, failure: None, notice: None }).await;
+        }
+        Ok(Ok(held))
+    }
+
+    async fn fetch_failed(
+        &self,
+        errand: &Errand<'_>,
+        row: &TokenRow,
+        diagnosis: Diagnosis,
+        stages: Vec<StageReport>,
+    ) -> Result<Landing, ServiceError> {
+        let Brokered { id, version, .. } = *errand.credential;
+        let class = FailureClass::of(&diagnosis);
+        let failures = errand.slot.failing().map_or(0, |failing| failing.failures).saturating_add(1);
+        let [jitter] = random::bytes();
+        let pause = class.pause(failures, diagnosis.retry_after, jitter);
+        let until = self.moment().plus(pause);
         // A diagnosis is text, numbers and enums: it always serialises.
         let bytes = serde_json::to_vec(&diagnosis).unwrap_or_default();
-        let sealed = self.0.keyring.seal_packed(&Place::token_fetch(id, version), &bytes);
-        let failed = FailedFetch { class, failures, retry_at: self.now().plus(retry_in), sealed };
-        self.0.store.fail_fetch(id, version, holder, &failed).await?;
-        if failures == 1 {
-            let verification = Verification { stages: attempt.stages, failure: Some(diagnosis.clone()), notice: None };
-            self.0.store.record_verification(id, &self.sealed_verification(id, &verification), None).await?;
+        let failure = TokenFailure {
+            class,
+            failures,
+            retry_at: until.wall,
+            pause: i64::try_from(pause.as_millis()).unwrap_or(i64::MAX),
+            sealed: self.0.keyring.seal_packed(&Place::token_failure(id, version), &bytes),
+        };
+        let refusal = Arc::new(diagnosis.clone());
+        errand.slot.set_failing(Some((Failing { class, failures, until }, Arc::clone(&refusal), until.wall)));
+        let stored = self.0.store.put_token_failure(id, version, errand.holder, &failure).await?;
+        // Of a series the first one, and what says something new.
+        if stored && (failures == 1 || row.status != diagnosis.status()) {
+            self.record(errand, Verification { stages, failure: Some(diagnosis), notice: None }).await;
         }
-        tracing::warn!(credential = %id, class = class.as_str(), failures, seconds = retry_in.as_secs(), "no access token was issued");
-        Ok(Err(NoToken::Refused(TokenRefusal { class, diagnosis: Arc::new(diagnosis), retry_in })))
+        Ok(Err(Lost::Refused(super::TokenRefusal { class, diagnosis: refusal, retry_in: pause })))
+    }
+
+    /// Takes up what the database has. The error is what that comes to when nothing is to be fetched.
+    async fn look(&self, errand: &Errand<'_>) -> Result<Result<TokenRow, Landing>, ServiceError> {
+        let Brokered { id, version, .. } = *errand.credential;
+        let Some(row) = self.0.store.token_of(id).await?.filter(|row| row.version == version) else {
+            return Ok(Err(Err(Lost::Gone)));
+        };
+        let now = self.moment();
+        errand.slot.looked(now);
+        if let Some(token) = row.token.as_ref().filter(|token| token.version == version) {
+            self.adopt(errand, now, token);
+        }
+        self.adopt_failure(errand, now, row.failure.as_ref());
+        Ok(match errand.slot.settled(now, errand.min_validity, errand.refused) {
+            Ok(landing) => Err(landing),
+            Err(_) => Ok(row),
+        })
+    }
+
+    /// Takes up a stored token, if it is newer than the one at hand or there is none.
+    fn adopt(&self, errand: &Errand<'_>, now: Moment, row: &AccessTokenRow) {
+        let Errand { credential, slot, refused, .. } = errand;
+        let times = TokenTimes::adopted(now, row.fetched_at, row.expires_at);
+        if times.use_until.is_reached(now) {
+            return;
+        }
+        let present = slot.token(now);
+        if let Some((token, usable)) = &present
+            && *usable
+            && refused.is_none()
+            && row.fetched_at <= token.fetched_at
+        {
+            return;
+        }
+        let place = Place::access_token(credential.id, credential.version);
+        let opened = self.open(&place, &row.sealed);
+        let token = match opened.map(|bytes| std::str::from_utf8(&bytes).ok().map(SecretString::from)) {
+            Ok(Some(token)) => token,
+            Ok(None) => return,
+            Err(error) => {
+                // Another one is fetched, which takes its place.
+                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "a kept access token does not open");
+                return;
+            }
+        };
+        let (fetched_at, expires_at, took) = (row.fetched_at, row.expires_at, Duration::ZERO);
+        let held = HeldToken { token, origin: TokenOrigin::Adopted, fetched_at, expires_at, took, times };
+        let is_refused = refused.is_some_and(|refused| refused.is(&held));
+        let is_present = present.is_some_and(|(present, _)| present.is(&held));
+        if !is_refused && !is_present {
+            slot.put(now, Arc::new(held));
+        }
+    }
+
+    /// Takes up a stored failure, unless it is the one at hand, or that there is none any more.
+    fn adopt_failure(&self, errand: &Errand<'_>, now: Moment, stored: Option<&TokenFailure>) {
+        let Errand { credential, slot, .. } = errand;
+        let Some(stored) = stored else { return slot.set_failing(None) };
+        if slot.knows_failure(stored.class, stored.retry_at) {
+            return;
+        }
+        let place = Place::token_failure(credential.id, credential.version);
+        let opened = self.open(&place, &stored.sealed);
+        match opened.map(|bytes| serde_json::from_slice::<Diagnosis>(&bytes)) {
+            Ok(Ok(diagnosis)) => {
+                let until = now.plus(left_of(stored, now.wall));
+                let failing = Failing { class: stored.class, failures: stored.failures, until };
+                slot.set_failing(Some((failing, Arc::new(diagnosis), stored.retry_at)));
+            }
+            Ok(Err(_)) => slot.set_failing(None),
+            Err(error) => {
+                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "a diagnosis does not open");
+                slot.set_failing(None);
+            }
+        }
+    }
+
+    async fn release(&self, errand: &Errand<'_>) {
+        if let Err(error) = self.0.store.release_lease(errand.credential.id, errand.holder).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be given back; it ends by itself");
+        }
+    }
+
+    async fn record(&self, errand: &Errand<'_>, verification: Verification) {
+        let id = errand.credential.id;
+        let recorded = self.0.store.record_verification(id, &self.sealed_verification(id, &verification), None).await;
+        if let Err(error) = recorded {
+            tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "a verification could not be recorded");
+        }
     }
 }
 
-fn class_of(diagnosis: &Diagnosis) -> FailureClass {
-    match (diagnosis.code, diagnosis.blame) {
-        (FaultCode::RateLimited, _) => FailureClass::Limited,
-        (_, Blame::Input) => FailureClass::Rejected,
-        (_, Blame::Service | Blame::ThisServer) => FailureClass::Unavailable,
-    }
-}
-
-/// In place of a diagnosis that does not open.
-fn forgotten() -> Diagnosis {
-    Diagnosis {
-        stage: crate::domain::verification::Stage::Token,
-        code: FaultCode::ServiceError,
-        blame: Blame::ThisServer,
-        summary: "No access token was issued; why is not known any more.".into(),
-        remedy: "Test the credential.".into(),
-        fields: Vec::new(),
-        service: None,
-        retry_after: None,
-    }
+/// For how long the service is still left alone, by this clock; never longer than it was to be in all.
+fn left_of(stored: &TokenFailure, now: Timestamp) -> Duration {
+    stored.retry_at.since(now).min(Duration::from_millis(u64::try_from(stored.pause).unwrap_or_default()))
 }

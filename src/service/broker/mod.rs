@@ -1,205 +1,245 @@
-//! The broker: a valid access token of a credential, whoever asks and however many.
+//! The broker: a valid access token of a credential, from memory, from the database, or from its service.
 //!
-//! What it knows of a version of a credential stands in a slot: the token in use, and the pause after a failure. When
-//! to do what is decided by `domain::token_state`. A fetch is one task for each slot, in [`fetch`](self); all instances
-//! agree on one by a row of the database. The token request is the one that verification makes.
+//! However many ask, one fetch is under way for a credential: within an instance those who ask wait for it, and
+//! between instances a lease in the database decides (`fetch`). What to do when is decided in `domain::token_state`.
+//! The token request is the one that verification makes.
 
 mod fetch;
 mod slot;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::slot::{Found, Slot};
-pub use self::slot::{TokenReason, TokenRefusal};
+use self::slot::{Asked, Lost, Slot};
 use super::{Service, ServiceError};
-pub use crate::domain::token_state::FailureClass;
 use crate::{
     crypto::envelope::Place,
     domain::{
         connector::Connector,
-        credential::{CredentialId, CredentialStatus},
+        credential::CredentialId,
         time::Timestamp,
-        token_state::{Moment, TokenLife},
+        token_failure::FailureClass,
+        token_state::{FetchReason, Moment, TokenTimes},
         values::FieldValues,
+        verification::Diagnosis,
     },
-    store::CredentialRow,
+    store::{CredentialRow, NewAccessToken},
     upstream::IssuedToken,
 };
 
-/// The most versions of credentials that are known at once. One that is dropped costs a look into the database.
-const SLOTS: u64 = 10_000;
-/// How long one is known that nobody asks for.
+/// Of how many credentials tokens are held in memory. One that is pushed out costs a look into the database.
+const HELD: u64 = 10_000;
+/// After which time a credential that nobody uses is no longer held.
 const UNUSED: Duration = Duration::from_secs(3_600);
+/// How often somebody waits for a fetch that did not bring what they need.
+const TRIES: u32 = 4;
 
-/// What an instance knows of tokens.
-pub(super) struct Broker {
-    slots: Cache<(CredentialId, i64), Arc<Slot>>,
-    /// Where the clock that only runs began.
-    began: Instant,
-}
-
-/// A version of a credential, opened, and what is known of its tokens.
+/// What the broker needs of a credential to get tokens for it: opened once, then shared.
 pub(super) struct Brokered {
     pub(super) id: CredentialId,
-    version: i64,
-    /// That it works is to be told: when it was read it did not, and no token has come since.
-    is_in_doubt: AtomicBool,
+    /// Of which version of it the values are.
+    pub(super) version: i64,
     pub(super) connector: Arc<Connector>,
     pub(super) values: FieldValues,
-    slot: Arc<Slot>,
+}
+
+/// Where a token came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenOrigin {
+    /// This instance fetched it.
+    Fetched(FetchReason),
+    /// Another instance fetched it, or this one before it was started again.
+    Adopted,
 }
 
 /// A token in use.
 pub(super) struct HeldToken {
     pub(super) token: SecretString,
-    /// Why it was fetched, or that somebody else has fetched it.
-    pub(super) reason: TokenReason,
-    /// When it came.
-    pub(super) received: Instant,
-    life: TokenLife,
-    /// How long it was to be used when it came.
-    whole: Duration,
+    pub(super) origin: TokenOrigin,
+    /// When the service issued it.
+    pub(super) fetched_at: Timestamp,
+    /// Its end, as the service named it.
+    pub(super) expires_at: Timestamp,
+    /// How long the fetch took; zero for one that was adopted.
+    pub(super) took: Duration,
+    times: TokenTimes,
 }
 
-/// Why there is no token.
+impl HeldToken {
+    /// How long it lives from now on.
+    pub(super) fn left(&self, now: Moment) -> Duration {
+        self.times.end.left(now)
+    }
+
+    /// Whether another is the same token, wherever it came from.
+    fn is(&self, other: &Self) -> bool {
+        self.token.expose_secret() == other.token.expose_secret()
+    }
+}
+
+/// Why there is no token now.
 #[derive(Debug, Clone)]
+pub struct TokenRefusal {
+    /// How the service refuses.
+    pub class: FailureClass,
+    /// Why, for who manages the credential.
+    pub diagnosis: Arc<Diagnosis>,
+    /// For how long the service is left alone.
+    pub retry_in: Duration,
+}
+
+/// Why somebody who asked got no token.
 pub(super) enum NoToken {
-    /// The service issues none.
+    /// The service issued none.
     Refused(TokenRefusal),
-    /// The credential is gone or has another version: whoever asks has to read it again.
+    /// The credential is deleted or has another version: whoever asked reads it again.
     Gone,
-    /// Keytile's own trouble, which is in the log.
-    Failed,
+    /// Keytile or its database failed.
+    Failed(ServiceError),
+}
+
+/// The tokens that this instance holds.
+pub(super) struct Broker {
+    slots: Cache<CredentialId, Arc<Slot>>,
+    /// The beginning of the time that only goes on.
+    begun: Instant,
 }
 
 impl Broker {
     pub(super) fn new() -> Self {
-        Self { slots: Cache::builder().max_capacity(SLOTS).time_to_idle(UNUSED).build(), began: Instant::now() }
+        Self { slots: Cache::builder().max_capacity(HELD).time_to_idle(UNUSED).build(), begun: Instant::now() }
     }
 
-    fn slot(&self, id: CredentialId, version: i64) -> Arc<Slot> {
-        self.slots.get_with((id, version), Arc::default)
-    }
-}
-
-impl HeldToken {
-    fn new(token: SecretString, reason: TokenReason, now: Moment, life: TokenLife) -> Self {
-        let whole = life.end.at.since(now.at);
-        Self { token, reason, received: Instant::now(), life, whole }
+    /// Lets go of what is held of a credential that was deleted.
+    pub(super) fn forget(&self, credential: CredentialId) {
+        self.slots.invalidate(&credential);
     }
 
-    /// Whether another token would be more useful to somebody who needs one for `min_validity`: this one ends sooner,
-    /// and not only because the service issues no longer ones.
-    fn is_too_short(&self, now: Moment, min_validity: Duration) -> bool {
-        self.left(now) < min_validity.min(self.whole.mul_f64(0.9))
+    /// The slot of this version; `None` when a later one is known already.
+    fn slot(&self, credential: CredentialId, version: i64) -> Option<Arc<Slot>> {
+        let known = self.slots.get_with(credential, || Arc::new(Slot::new(version, false)));
+        if known.version >= version {
+            return (known.version == version).then_some(known);
+        }
+        let entry = self.slots.entry(credential).and_upsert_with(|entry| match entry {
+            Some(entry) if entry.value().version >= version => entry.into_value(),
+            _ => Arc::new(Slot::new(version, true)),
+        });
+        Some(entry.into_value()).filter(|slot| slot.version == version)
     }
 
-    /// How long it may still be used.
-    pub(super) fn left(&self, now: Moment) -> Duration {
-        now.until(self.life.end)
+    /// The slot of this version, if it is held.
+    fn held(&self, credential: CredentialId, version: i64) -> Option<Arc<Slot>> {
+        self.slots.get(&credential).filter(|slot| slot.version == version)
     }
 }
 
 impl Service {
+    /// The present moment, by both clocks.
     pub(super) fn moment(&self) -> Moment {
-        Moment { at: self.now(), running: self.0.broker.began.elapsed() }
+        Moment { wall: self.now(), steady: self.0.broker.begun.elapsed() }
     }
 
-    /// A credential, opened for the broker; `None` if it is gone or its connector is not known any more.
-    pub(super) async fn brokered(&self, id: CredentialId) -> Result<Option<Brokered>, ServiceError> {
-        let Some(row) = self.0.store.credential(id).await? else { return Ok(None) };
-        self.brokered_row(&row)
+    /// What the broker needs of a stored credential. `None` when its connector is no longer known.
+    pub(super) fn brokered(&self, row: &CredentialRow) -> Result<Option<Arc<Brokered>>, ServiceError> {
+        let summary = &row.summary;
+        let Some(connector) = self.catalogue().get(summary.connector.as_str()).cloned() else { return Ok(None) };
+        let values = self.open_values(summary, &row.secret)?;
+        Ok(Some(Arc::new(Brokered { id: summary.id, version: summary.version, connector, values })))
     }
 
-    /// The same of a row that was read.
-    pub(super) fn brokered_row(&self, row: &CredentialRow) -> Result<Option<Brokered>, ServiceError> {
-        let Some(connector) = self.catalogue().get(row.summary.connector.as_str()).cloned() else { return Ok(None) };
-        let values = self.open_values(&row.summary, &row.secret)?;
-        let (id, version) = (row.summary.id, row.summary.version);
-        let is_in_doubt = AtomicBool::new(row.summary.status != CredentialStatus::Verified);
-        Ok(Some(Brokered { id, version, is_in_doubt, connector, values, slot: self.0.broker.slot(id, version) }))
-    }
-
-    /// The token in use, if one serves. Waits for nobody; begins to fetch another one when it is time.
+    /// The token of a credential, if there is one in memory that can be used now. Waits for nothing. Where the token is
+    /// due to be replaced, that begins in the background.
     pub(super) fn token_now(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
-        match credential.slot.find(self.moment(), None, Duration::ZERO) {
-            Found::Token(token) => Some(token),
-            Found::TokenAndRefresh(token) => {
-                self.fetch_behind(credential, TokenReason::Early, None);
-                Some(token)
-            }
-            Found::Nothing { .. } | Found::Refused(_) => None,
+        let slot = self.0.broker.held(credential.id, credential.version)?;
+        let (token, flight) = slot.present(self.moment())?;
+        if let Some(flight) = flight {
+            self.take_off(credential, flight, Duration::ZERO, None);
         }
+        Some(token)
     }
 
-    /// A token that may be used now, and for `min_validity` at least where the service issues such tokens. `refused` is
-    /// the token that the service has just refused: of all who saw that, one fetches another.
+    /// A token that can be used now, and for `min_validity` as far as the tokens of this service live that long.
+    /// `refused` is the token that the service has just answered 401 to; a newer one is got, once for all who saw the
+    /// same token refused.
     pub(super) async fn token_for(
         &self,
         credential: &Arc<Brokered>,
         refused: Option<&Arc<HeldToken>>,
         min_validity: Duration,
     ) -> Result<Arc<HeldToken>, NoToken> {
-        let reason = match credential.slot.find(self.moment(), refused, min_validity) {
-            Found::Token(token) => return Ok(token),
-            Found::TokenAndRefresh(token) => {
-                self.fetch_behind(credential, TokenReason::Early, None);
-                return Ok(token);
+        if refused.is_none()
+            && min_validity.is_zero()
+            && let Some(token) = self.token_now(credential)
+        {
+            return Ok(token);
+        }
+        let mut tries = 0;
+        loop {
+            let slot = self.0.broker.slot(credential.id, credential.version).ok_or(NoToken::Gone)?;
+            let mut landing = match slot.ask(self.moment(), min_validity, refused.map(|token| &**token)) {
+                Asked::Token(token, flight) => {
+                    if let Some(flight) = flight {
+                        self.take_off(credential, flight, Duration::ZERO, None);
+                    }
+                    return Ok(token);
+                }
+                Asked::Refused(refusal) => return Err(NoToken::Refused(refusal)),
+                Asked::Wait(landing) => landing,
+                Asked::Begin(flight, landing) => {
+                    self.take_off(credential, flight, min_validity, refused.cloned());
+                    landing
+                }
+            };
+            tries += 1;
+            let landed = match landing.wait_for(Option::is_some).await {
+                Ok(landed) => landed.clone(),
+                Err(_) => None,
+            };
+            match landed {
+                Some(Ok(token)) if tries >= TRIES || refused.is_none_or(|refused| !refused.is(&token)) => return Ok(token),
+                // It was begun for somebody else, and brought what this one cannot use, or there is still a token.
+                Some(Ok(_)) => {}
+                Some(Err(Lost::Refused(_))) if tries < TRIES => {}
+                Some(Err(Lost::Refused(refusal))) => return Err(NoToken::Refused(refusal)),
+                Some(Err(Lost::Gone)) => return Err(NoToken::Gone),
+                Some(Err(Lost::Failed(error))) => return Err(NoToken::Failed(ServiceError::Shared(error))),
+                Some(Err(Lost::Interrupted)) | None => return Err(NoToken::Failed(ServiceError::Interrupted)),
             }
-            Found::Refused(refusal) => return Err(NoToken::Refused(refusal)),
-            Found::Nothing { reason } => reason,
-        };
-        let mut fetched = self.fetch_behind(credential, reason, refused.cloned());
-        match fetched.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Err(NoToken::Failed)),
-            // The task has ended without an outcome, and has logged why.
-            Err(_) => Err(NoToken::Failed),
         }
     }
 
-    /// Keeps a token that came with a verification, sealed, until shortly before it expires.
+    /// Keeps a token that a verification brought, sealed, for every instance. Nothing fails from then on.
     pub(super) async fn keep_token(&self, id: CredentialId, version: i64, token: &IssuedToken) -> Result<(), ServiceError> {
         let now = self.moment();
-        let life = TokenLife::issued(now, token.lifetime);
-        if self.store_token(id, version, &token.access_token, life.end.at).await? {
-            let held = HeldToken::new(token.access_token.clone(), TokenReason::Verified, now, life);
-            self.0.broker.slot(id, version).hold(Arc::new(held));
+        let origin = TokenOrigin::Fetched(FetchReason::Tested);
+        let held = held_token(now, token, origin, Duration::ZERO);
+        // False when the credential is gone or was changed meanwhile: then there is nothing to keep.
+        if self.0.store.put_access_token(id, version, &self.sealed_token(id, version, &held)).await?
+            && let Some(slot) = self.0.broker.slot(id, version)
+        {
+            slot.put(now, Arc::new(held));
         }
         Ok(())
     }
 
-    /// False when the credential is gone or was changed meanwhile: then there is nothing to keep.
-    async fn store_token(
-        &self,
-        id: CredentialId,
-        version: i64,
-        token: &SecretString,
-        end: Timestamp,
-    ) -> Result<bool, ServiceError> {
+    fn sealed_token(&self, id: CredentialId, version: i64, held: &HeldToken) -> NewAccessToken {
         let place = Place::access_token(id, version);
-        let sealed = self.0.keyring.seal_packed(&place, token.expose_secret().as_bytes());
-        Ok(self.0.store.put_access_token(id, version, &sealed, end).await?)
+        NewAccessToken {
+            sealed: self.0.keyring.seal_packed(&place, held.token.expose_secret().as_bytes()),
+            fetched_at: held.fetched_at,
+            refresh_at: held.times.refresh_at.wall,
+            expires_at: held.expires_at,
+        }
     }
+}
 
-    /// The token that is stored for a version, whoever has fetched it.
-    async fn stored_token(&self, id: CredentialId, version: i64) -> Result<Option<(SecretString, Timestamp)>, ServiceError> {
-        let Some(row) = self.0.store.access_token(id).await? else { return Ok(None) };
-        if row.version != version || row.expires_at <= self.now() {
-            return Ok(None);
-        }
-        match self.open(&Place::access_token(id, version), &row.sealed) {
-            Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().map(|text| (SecretString::from(text), row.expires_at))),
-            Err(error) => {
-                // Another one is fetched, which takes its place.
-                tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "a kept access token does not open");
-                Ok(None)
-            }
-        }
-    }
+fn held_token(now: Moment, token: &IssuedToken, origin: TokenOrigin, took: Duration) -> HeldToken {
+    let times = TokenTimes::issued(now, token.lifetime);
+    HeldToken { token: token.access_token.clone(), origin, fetched_at: now.wall, expires_at: times.end.wall, took, times }
 }

@@ -1,4 +1,4 @@
-//! What is known of the tokens of one version of a credential, and the fetch that is under way for it.
+//! What is in memory of the token of one version of a credential, and the one fetch that may be under way for it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,154 +7,243 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{HeldToken, NoToken};
-use crate::domain::{
-    token_state::{Decision, FailureClass, Moment, TokenState},
-    verification::Diagnosis,
+use super::{HeldToken, TokenOrigin, TokenRefusal};
+use crate::{
+    domain::{
+        time::Timestamp,
+        token_failure::FailureClass,
+        token_state::{Decision, Failing, FetchReason, Moment, TokenState},
+        verification::Diagnosis,
+    },
+    service::ServiceError,
 };
 
-/// Why a token was fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TokenReason {
-    /// There was none.
-    First,
-    /// The last one was about to end.
-    Early,
-    /// The last one had ended.
-    Expired,
-    /// The service has refused the last one.
-    Refused,
-    /// It came with a verification.
-    Verified,
-    /// Another instance has fetched it, or this one before it was restarted.
-    Stored,
-}
+/// How often at most the database is looked at while the service is left alone: somebody may have put things right on
+/// another instance.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// For how long no refresh begins in the background after the database failed.
+const QUIET: Duration = Duration::from_secs(1);
 
-/// That the service issues no token.
-#[derive(Debug, Clone)]
-pub struct TokenRefusal {
-    /// How it refuses.
-    pub class: FailureClass,
-    /// Why.
-    pub diagnosis: Arc<Diagnosis>,
-    /// In how much time it is asked again.
-    pub retry_in: Duration,
-}
+/// What a fetch brings to all who wait for it.
+pub(super) type Landing = Result<Arc<HeldToken>, Lost>;
 
-/// What came of a fetch.
-pub(super) type Outcome = Result<Arc<HeldToken>, NoToken>;
-/// Tells those who wait what came of a fetch.
-pub(super) type Fetched = watch::Receiver<Option<Outcome>>;
+/// Tells those who wait when a fetch has ended.
+pub(super) type Landed = watch::Receiver<Option<Landing>>;
 
-/// What a look into the slot has found.
-pub(super) enum Found {
-    /// A token that serves.
-    Token(Arc<HeldToken>),
-    /// A token that serves, while it is time to fetch another one.
-    TokenAndRefresh(Arc<HeldToken>),
-    /// The service is left alone for a while.
+/// Why a fetch brought no token.
+#[derive(Clone)]
+pub(super) enum Lost {
     Refused(TokenRefusal),
-    /// None that serves.
-    Nothing {
-        /// Why one is fetched.
-        reason: TokenReason,
-    },
+    Gone,
+    Failed(Arc<ServiceError>),
+    Interrupted,
 }
 
-#[derive(Default)]
-pub(super) struct Slot(Mutex<State>);
+/// What somebody gets who asks.
+pub(super) enum Asked {
+    /// A token, and the refresh that is to begin.
+    Token(Arc<HeldToken>, Option<Flight>),
+    Refused(TokenRefusal),
+    Wait(Landed),
+    /// They are the first: the fetch is theirs to begin.
+    Begin(Flight, Landed),
+}
 
-#[derive(Default)]
-struct State {
+/// The token of one version of a credential.
+pub(super) struct Slot {
+    pub(super) version: i64,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: TokenState,
     token: Option<Arc<HeldToken>>,
-    /// The last failure, and when the pause after it ends.
-    failure: Option<(FailureClass, Arc<Diagnosis>, Moment)>,
-    fetching: Option<Fetched>,
+    /// Why fetching fails, while it does.
+    diagnosis: Option<Arc<Diagnosis>>,
+    /// The fetch that is under way.
+    flight: Option<Landed>,
+    /// Until when the service is left alone, as the database has it.
+    retry_at: Option<Timestamp>,
+    /// When the database was last looked at, by the clock that only goes on.
+    looked_at: Option<Duration>,
+    quiet_until: Duration,
 }
 
 impl Slot {
-    pub(super) fn find(&self, now: Moment, refused: Option<&Arc<HeldToken>>, min_validity: Duration) -> Found {
-        let state = self.state();
-        let is_refused = |token: &Arc<HeldToken>| refused.is_some_and(|refused| Arc::ptr_eq(refused, token));
-        let refused_now = state.token.as_ref().is_some_and(is_refused);
-        let too_short = state.token.as_ref().is_some_and(|token| token.is_too_short(now, min_validity));
-        let known = TokenState {
-            token: state.token.as_ref().map(|token| token.life),
-            pause: state.failure.as_ref().map(|(_, _, end)| *end),
-        };
-        match (known.decide(now, refused_now || too_short), &state.token) {
-            (Decision::Use, Some(token)) => Found::Token(Arc::clone(token)),
-            (Decision::UseAndRefresh, Some(token)) if state.fetching.is_some() => Found::Token(Arc::clone(token)),
-            (Decision::UseAndRefresh, Some(token)) => Found::TokenAndRefresh(Arc::clone(token)),
-            (Decision::Refuse(_), Some(token)) if too_short && !refused_now && token.life.is_alive(now) => {
-                // Better one that ends soon than none.
-                Found::Token(Arc::clone(token))
+    pub(super) fn new(version: i64, edited: bool) -> Self {
+        let state = TokenState::new(edited);
+        let (token, diagnosis, flight, retry_at) = (None, None, None, None);
+        let inner = Inner { state, token, diagnosis, flight, retry_at, looked_at: None, quiet_until: Duration::ZERO };
+        Self { version, inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // What is changed under the lock is changed at once, so a panic leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present token, if it can be used, and the refresh that is to begin.
+    pub(super) fn present(self: &Arc<Self>, now: Moment) -> Option<(Arc<HeldToken>, Option<Flight>)> {
+        let mut inner = self.lock();
+        match inner.state.decide(now, Duration::ZERO, None) {
+            Decision::Use => Some((inner.token.clone()?, None)),
+            Decision::UseAndRefresh => Some((inner.token.clone()?, self.refresh(&mut inner, now))),
+            Decision::Fetch(_) | Decision::Wait | Decision::Refuse(_) => None,
+        }
+    }
+
+    /// Somebody asks who needs a token that is good for so long and is not the refused one.
+    pub(super) fn ask(self: &Arc<Self>, now: Moment, min_validity: Duration, refused: Option<&HeldToken>) -> Asked {
+        let mut inner = self.lock();
+        let decision = inner.decide(now, min_validity, refused);
+        match (decision, &inner.token) {
+            (Decision::Use, Some(token)) => return Asked::Token(Arc::clone(token), None),
+            (Decision::UseAndRefresh, Some(token)) => {
+                let token = Arc::clone(token);
+                return Asked::Token(token, self.refresh(&mut inner, now));
             }
-            (Decision::Refuse(retry_in), _) => match &state.failure {
-                Some((class, diagnosis, _)) => {
-                    Found::Refused(TokenRefusal { class: *class, diagnosis: Arc::clone(diagnosis), retry_in })
+            (Decision::Refuse(_), _) => {
+                let is_fresh = inner.looked_at.is_some_and(|at| now.steady.saturating_sub(at) < LOOK_AGAIN);
+                if let Some(refusal) = inner.refusal(now).filter(|_| is_fresh) {
+                    return Asked::Refused(refusal);
                 }
-                None => Found::Nothing { reason: TokenReason::First },
-            },
-            (Decision::Fetch | Decision::Use | Decision::UseAndRefresh, token) => Found::Nothing {
-                reason: match token {
-                    None => TokenReason::First,
-                    Some(_) if refused_now => TokenReason::Refused,
-                    Some(token) if token.life.is_alive(now) => TokenReason::Early,
-                    Some(_) => TokenReason::Expired,
-                },
-            },
-        }
-    }
-
-    /// The fetch that is under way, or a new one: then also whom to tell of its outcome.
-    pub(super) fn begin(&self) -> (Fetched, Option<watch::Sender<Option<Outcome>>>) {
-        let mut state = self.state();
-        // One that has ended without an outcome is under way no more.
-        if let Some(fetching) = state.fetching.as_ref().filter(|fetching| fetching.has_changed().is_ok()) {
-            return (fetching.clone(), None);
-        }
-        let (sender, receiver) = watch::channel(None);
-        state.fetching = Some(receiver.clone());
-        (receiver, Some(sender))
-    }
-
-    /// The token in use, whether or not it serves.
-    pub(super) fn present(&self) -> Option<Arc<HeldToken>> {
-        self.state().token.clone()
-    }
-
-    /// Whether the pause after the last failure is over, whatever the database says: this instance has waited for it.
-    pub(super) fn has_waited(&self, now: Moment) -> bool {
-        self.state().failure.as_ref().is_some_and(|(_, _, end)| now.until(*end).is_zero())
-    }
-
-    /// Uses a token from now on.
-    pub(super) fn hold(&self, token: Arc<HeldToken>) {
-        let mut state = self.state();
-        state.token = Some(token);
-        state.failure = None;
-    }
-
-    /// The end of a fetch. Told to those who wait only after what it found is in the slot, so that whoever asks next
-    /// finds it there.
-    pub(super) fn end(&self, outcome: &Outcome, now: Moment) {
-        let mut state = self.state();
-        state.fetching = None;
-        match outcome {
-            Ok(token) => {
-                state.token = Some(Arc::clone(token));
-                state.failure = None;
             }
-            Err(NoToken::Refused(refusal)) => {
-                state.failure = Some((refusal.class, Arc::clone(&refusal.diagnosis), now.plus(refusal.retry_in)));
+            _ => {}
+        }
+        match &inner.flight {
+            Some(landed) => Asked::Wait(landed.clone()),
+            None => {
+                let (flight, landed) = self.begin(&mut inner);
+                Asked::Begin(flight, landed)
             }
-            Err(NoToken::Gone) => state.token = None,
-            Err(NoToken::Failed) => {}
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refresh(self: &Arc<Self>, inner: &mut Inner, now: Moment) -> Option<Flight> {
+        (inner.flight.is_none() && inner.quiet_until <= now.steady).then(|| self.begin(inner).0)
+    }
+
+    fn begin(self: &Arc<Self>, inner: &mut Inner) -> (Flight, Landed) {
+        let (sender, landed) = watch::channel(None);
+        inner.state.begin();
+        inner.flight = Some(landed.clone());
+        (Flight { slot: Arc::clone(self), sender, quiet: None }, landed)
+    }
+
+    /// Takes up a token.
+    pub(super) fn put(&self, now: Moment, token: Arc<HeldToken>) {
+        let mut inner = self.lock();
+        let reason = match token.origin {
+            TokenOrigin::Fetched(reason) => Some(reason),
+            TokenOrigin::Adopted => None,
+        };
+        inner.state.put(now, token.times, reason);
+        (inner.token, inner.diagnosis) = (Some(token), None);
+    }
+
+    /// Takes up that there was a failure, or that there is none any more.
+    pub(super) fn set_failing(&self, failing: Option<(Failing, Arc<Diagnosis>, Timestamp)>) {
+        let mut inner = self.lock();
+        inner.state.set_failing(failing.as_ref().map(|(failing, ..)| *failing));
+        inner.retry_at = failing.as_ref().map(|(.., retry_at)| *retry_at);
+        inner.diagnosis = failing.map(|(_, diagnosis, _)| diagnosis);
+    }
+
+    /// Whether this is the failure at hand.
+    pub(super) fn knows_failure(&self, class: FailureClass, retry_at: Timestamp) -> bool {
+        let inner = self.lock();
+        inner.retry_at == Some(retry_at) && inner.state.failing().is_some_and(|failing| failing.class == class)
+    }
+
+    pub(super) fn failing(&self) -> Option<Failing> {
+        self.lock().state.failing()
+    }
+
+    /// The token that is held, whether or not it can be used, and whether it can.
+    pub(super) fn token(&self, now: Moment) -> Option<(Arc<HeldToken>, bool)> {
+        let inner = self.lock();
+        let usable = inner.state.end_of_usable(now).is_some();
+        inner.token.clone().map(|token| (token, usable))
+    }
+
+    pub(super) fn looked(&self, now: Moment) {
+        self.lock().looked_at = Some(now.steady);
+    }
+
+    /// What a fetch that is under way still has to do, for whoever began it: the error says why a token is to be
+    /// fetched.
+    pub(super) fn settled(&self, now: Moment, min_validity: Duration, refused: Option<&HeldToken>) -> Result<Landing, FetchReason> {
+        let inner = self.lock();
+        let mut alone = inner.state.clone();
+        alone.end();
+        let refused = inner.number_of(refused);
+        match (alone.decide(now, min_validity, refused), &inner.token) {
+            (Decision::Use, Some(token)) => Ok(Ok(Arc::clone(token))),
+            (Decision::UseAndRefresh, _) => Err(FetchReason::Early),
+            (Decision::Refuse(_), _) => match inner.refusal(now) {
+                Some(refusal) => Ok(Err(Lost::Refused(refusal))),
+                None => Err(FetchReason::Expired),
+            },
+            (Decision::Fetch(reason), _) => Err(reason),
+            (Decision::Use | Decision::Wait, _) => Err(FetchReason::First),
+        }
+    }
+}
+
+impl Inner {
+    fn decide(&self, now: Moment, min_validity: Duration, refused: Option<&HeldToken>) -> Decision {
+        self.state.decide(now, min_validity, self.number_of(refused))
+    }
+
+    /// The number of the present token, if it is the one that was refused.
+    fn number_of(&self, refused: Option<&HeldToken>) -> Option<u64> {
+        let is_present = refused.zip(self.token.as_ref()).is_some_and(|(refused, present)| present.is(refused));
+        self.state.number().filter(|_| is_present)
+    }
+
+    fn refusal(&self, now: Moment) -> Option<TokenRefusal> {
+        let failing = self.state.failing()?;
+        let diagnosis = Arc::clone(self.diagnosis.as_ref()?);
+        Some(TokenRefusal { class: failing.class, diagnosis, retry_in: failing.until.left(now) })
+    }
+}
+
+/// The one fetch of a slot. However it ends, those who wait are told.
+pub(super) struct Flight {
+    slot: Arc<Slot>,
+    sender: watch::Sender<Option<Landing>>,
+    /// Until when no refresh begins in the background, when the database failed.
+    quiet: Option<Duration>,
+}
+
+impl Flight {
+    pub(super) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Tells those who wait what it brought.
+    pub(super) fn land(mut self, now: Moment, landing: Landing) {
+        if matches!(landing, Err(Lost::Failed(_))) {
+            self.quiet = Some(now.steady.saturating_add(QUIET));
+        }
+        self.sender.send_replace(Some(landing));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut inner = self.slot.lock();
+        inner.state.end();
+        inner.flight = None;
+        if let Some(until) = self.quiet {
+            inner.quiet_until = until;
+        }
+        drop(inner);
+        // It did not come to its end.
+        self.sender.send_if_modified(|landing| {
+            let interrupted = landing.is_none();
+            landing.get_or_insert(Err(Lost::Interrupted));
+            interrupted
+        });
     }
 }

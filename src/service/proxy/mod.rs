@@ -112,24 +112,20 @@ impl Service {
 
     async fn find_route(&self, owner: UserId, resource: ResourceId, epoch: i64) -> Result<Admission, ServiceError> {
         let Some(row) = self.0.store.resource(owner, resource).await? else { return Ok(Admission::NoSuchResource) };
-        let Some(brokered) = self.brokered(row.credential).await? else { return Ok(Admission::NoSuchResource) };
+        let credential = self.0.store.credential(row.credential).await?;
+        let Some(credential) = credential.map(|row| self.brokered(&row)).transpose()?.flatten() else {
+            return Ok(Admission::NoSuchResource);
+        };
         let OpenedEndpoint { contract, .. } = self.open_endpoint(&row)?;
-        let target = match self.0.upstream.api_target(&brokered.connector, &brokered.values) {
+        let target = match self.0.upstream.api_target(&credential.connector, &credential.values) {
             Ok(target) => target,
             Err(diagnosis) => {
-                tracing::warn!(credential = %brokered.id, diagnosis.summary, "the address of an API cannot be made");
+                tracing::warn!(credential = %credential.id, diagnosis.summary, "the address of an API cannot be made");
                 return Ok(Admission::Unusable);
             }
         };
-        let route = Arc::new(Route {
-            resource,
-            owner,
-            kind: row.kind,
-            contract,
-            credential: Arc::new(brokered),
-            target,
-            authorized: Authorized::default(),
-        });
+        let route =
+            Arc::new(Route { resource, owner, kind: row.kind, contract, credential, target, authorized: Authorized::default() });
         self.0.proxying.routes.put((owner, resource), epoch, Arc::clone(&route));
         Ok(Admission::Admitted(route))
     }

@@ -15,13 +15,10 @@ use hyper::{
 use super::{Route, Service, ServiceError};
 use crate::{
     domain::{request_path::RequestPath, verification::Diagnosis},
-    service::broker::{HeldToken, NoToken, TokenReason, TokenRefusal},
+    service::broker::{HeldToken, NoToken, TokenRefusal},
     upstream::{AnswerBody, ApiHeaders, Forward, ForwardBody, ForwardFault, is_worth_retrying},
 };
 
-/// For how long a token that replaced a refused one is not replaced again: a service that refuses every token would
-/// otherwise cost a token for each request.
-const REPLACED: Duration = Duration::from_secs(10);
 /// The longest pause before a retry. Who asks for a longer one is passed on instead.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// The first pause, where the service names none; each further one is twice as long.
@@ -124,15 +121,15 @@ impl Service {
             // What is kept is small, and most requests have few headers: a copy costs little.
             let response = self.forward(&route, &token, forward(headers.clone(), ForwardBody::Whole(kept.clone()))).await?;
             let status = response.status();
-            if refused(&route, status) && !replaced && may_replace(&token) {
+            if refused(&route, status) && !replaced {
                 replaced = true;
-                match self.replaced(&mut route, &token).await {
-                    Ok(new) => {
+                match self.token_or_renewed(&mut route, Some(&token)).await {
+                    Ok(new) if !Arc::ptr_eq(&new, &token) => {
                         token = new;
                         continue;
                     }
-                    // What the service said of the request is the better answer.
-                    Err(_) => return Ok(Sent { response, tries }),
+                    // There is no other one, or was just now: what the service said of the request is the better answer.
+                    Ok(_) | Err(_) => return Ok(Sent { response, tries }),
                 }
             }
             if method.is_idempotent() && pauses < route.contract.retries && is_worth_retrying(status) {
@@ -169,11 +166,6 @@ impl Service {
         }
     }
 
-    /// Another token than the one that the service refused.
-    async fn replaced(&self, route: &mut Arc<Route>, refused: &Arc<HeldToken>) -> Result<Arc<HeldToken>, ProxyFault> {
-        self.token_or_renewed(route, Some(refused)).await
-    }
-
     async fn token_or_renewed(
         &self,
         route: &mut Arc<Route>,
@@ -183,7 +175,7 @@ impl Service {
             match self.token_for(&route.credential, refused, Duration::ZERO).await {
                 Ok(token) => return Ok(token),
                 Err(NoToken::Refused(refusal)) => return Err(ProxyFault::NoToken(refusal)),
-                Err(NoToken::Failed) => return Err(ProxyFault::Service(ServiceError::Interrupted)),
+                Err(NoToken::Failed(error)) => return Err(ProxyFault::Service(error)),
                 Err(NoToken::Gone) => {
                     let renewed = self.renewed(route).await.map_err(ProxyFault::Service)?;
                     *route = renewed.ok_or(ProxyFault::Gone)?;
@@ -196,9 +188,6 @@ impl Service {
     }
 
     fn replace_behind(&self, route: &Route, token: &Arc<HeldToken>) {
-        if !may_replace(token) {
-            return;
-        }
         let (service, credential, token) = (self.clone(), Arc::clone(&route.credential), Arc::clone(token));
         self.0.tasks.spawn(async move {
             // Why there is none is told to whoever asks next.
@@ -210,8 +199,4 @@ impl Service {
 /// Whether the service says with this status that it does not take the token.
 fn refused(route: &Route, status: StatusCode) -> bool {
     route.credential.connector.api.token_refused.contains(&status.as_u16())
-}
-
-fn may_replace(token: &HeldToken) -> bool {
-    token.reason != TokenReason::Refused || token.received.elapsed() >= REPLACED
 }

@@ -148,6 +148,7 @@ pub(crate) const fn label(action: AuditAction) -> &'static str {
         AuditAction::CreateResource => "Created a source or destination",
         AuditAction::ChangeResource => "Changed a source or destination",
         AuditAction::PreviewResource => "Made a test request",
+        AuditAction::IssueToken => "Got an access token",
         AuditAction::DeleteResource => "Deleted a source or destination",
         AuditAction::AddKey => "Made an API key",
         AuditAction::RevokeKey => "Revoked an API key",

@@ -1,7 +1,10 @@
 //! A service that answers to harm whoever reads it: with script, control characters, escapes of terminals, text that
 //! turns round, and more than anybody can read. Every page shows its words as text, cut, and in one place.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use keytile::domain::verification::SERVICE_WORDS_MAX;
 use serde_json::json;
@@ -223,7 +226,8 @@ async fn what_an_api_answers_is_text_in_every_preview() {
         scene.is_good();
         let name = format!("Next {number}");
         let credential = credential_in(&save(&mut ana, &name).await.location.unwrap());
-        scene.setup.execute("DELETE FROM access_tokens").await;
+        // The token of the Save has ended.
+        scene.setup.clock.advance(Duration::from_secs(601));
         scene.answers(answer, Reply::json(200, json!({"ok": true})));
         let configure = format!("/sources/new/talkdesk/configure?credential={credential}");
         let form = ana.get(&configure).await.value("form");

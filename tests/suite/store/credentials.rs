@@ -10,8 +10,8 @@ use keytile::{
 use super::{
     on_both_databases,
     samples::{
-        NOW, OWNER, Sample, SampleResource, audit, connector, count, draft, later, name, names, new_id, new_user, sealed,
-        verification,
+        NOW, OWNER, Sample, SampleResource, access_token, audit, connector, count, draft, later, name, names, new_id, new_user,
+        sealed, verification,
     },
 };
 use crate::support::database::TestDatabase;
@@ -223,7 +223,7 @@ async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {
     assert!(store.put_draft(&form).await.unwrap());
     let id = Sample::new("Gone").saving(&form).insert(&store).await;
     let stays = Sample::new("Stays").insert(&store).await;
-    assert!(store.put_access_token(id, 1, b"token", later(1)).await.unwrap());
+    assert!(store.put_access_token(id, 1, &access_token(b"token", later(1))).await.unwrap());
     assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
     assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::NotFound);
     assert_eq!(store.credential(id).await.unwrap(), None);

@@ -10,7 +10,7 @@ use keytile::{
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, audit, connector, count, draft, later, new_id, new_user, session, start},
+    samples::{NOW, Sample, access_token, audit, connector, count, draft, later, new_id, new_user, session, start},
 };
 use crate::support::database::TestDatabase;
 
@@ -171,8 +171,8 @@ async fn what_has_expired_is_deleted(database: TestDatabase) {
         assert!(store.put_draft(form).await.unwrap());
     }
     let (expired, valid) = (Sample::new("Expired").insert(&store).await, Sample::new("Valid").insert(&store).await);
-    assert!(store.put_access_token(expired, 1, b"token", later(1_000)).await.unwrap());
-    assert!(store.put_access_token(valid, 1, b"token", later(1_001)).await.unwrap());
+    assert!(store.put_access_token(expired, 1, &access_token(b"token", later(1_000))).await.unwrap());
+    assert!(store.put_access_token(valid, 1, &access_token(b"token", later(1_001))).await.unwrap());
 
     let delete = async |now, ended_before, unused_since| {
         let expired = ExpiredSessions { ended_before: later(ended_before), unused_since: later(unused_since) };

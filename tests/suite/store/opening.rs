@@ -10,7 +10,7 @@ use sqlx::{Connection, Executor, Row};
 
 use super::{
     on_both_databases,
-    samples::{NOW, OWNER, Sample, SampleResource, audit, draft, later, new_user, sealed},
+    samples::{NOW, OWNER, Sample, SampleResource, access_token, audit, draft, later, new_user, sealed},
 };
 use crate::support::database::TestDatabase;
 
@@ -29,7 +29,7 @@ async fn a_restart_keeps_everything(database: TestDatabase) {
     assert!(store.put_draft(&form).await.unwrap());
     let credential = Sample::new("Support EU").insert(&store).await;
     let resource = SampleResource::new("Users", credential).insert(&store).await;
-    assert!(store.put_access_token(credential, 1, b"token", later(1)).await.unwrap());
+    assert!(store.put_access_token(credential, 1, &access_token(b"token", later(1))).await.unwrap());
     assert!(store.set_installation_if_absent(NOW, b"check").await.unwrap());
     let before = store.credential(credential).await.unwrap().unwrap();
     store.close().await;

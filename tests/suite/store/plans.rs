@@ -24,8 +24,8 @@ const ROWS: &[&str] = &[
         CASE WHEN n % 50 = 0 THEN 'everyone' ELSE 'private' END FROM series",
     "INSERT INTO credential_secrets SELECT ID(n), 1, 'active', n, 'k1', HASH(n), HASH(n) FROM series",
     "INSERT INTO verifications SELECT ID(n), ID(n), n, 'token', 'verified', 100, HASH(n) FROM series",
-    "INSERT INTO access_tokens SELECT ID(n), 1, HASH(n), 1000000 + n FROM series",
-    "INSERT INTO token_fetches SELECT ID(n), 1, NULL, 0, NULL, 0, 0, NULL FROM series",
+    "INSERT INTO access_tokens SELECT ID(n), 1, HASH(n), 1000000 + n, n, n FROM series",
+    "INSERT INTO token_fetches SELECT ID(n), 1, NULL, 0, NULL, 0, 0, 0, NULL FROM series",
     "INSERT INTO drafts SELECT ID(n), ID(n), 'talkdesk', NULL, HASH(n), 1, n, 1000000 + n FROM series",
     "INSERT INTO resources (id, owner, kind, name, name_key, description, connector, credential, endpoint, endpoint_version,
         created_at, version, form_id)
@@ -67,8 +67,7 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::CREDENTIAL_NAMED, &["'talkdesk'", "ID(8)", "'name 7'"]),
     (lookups::FINGERPRINT, &["ID(7)", "'talkdesk'", "HASH(7)", "ID(7)"]),
     (lookups::VERIFICATIONS, &["ID(7)", "5"]),
-    (lookups::ACCESS_TOKEN, &["ID(7)"]),
-    (lookups::TOKEN_FETCH, &["ID(7)"]),
+    (lookups::TOKEN, &["ID(7)"]),
     (lookups::RESOURCE, &["ID(7)", "ID(7)"]),
     (lookups::RESOURCES, &["ID(7)", "'source'", "ID(15000)", "50"]),
 ];

@@ -4,16 +4,18 @@
 use std::{fs, path::Path};
 
 /// What writes without a record, and why it may.
-const EXCEPTIONS: [(&str, &str); 12] = [
+const EXCEPTIONS: [(&str, &str); 14] = [
     ("count_attempt", "an attempt is counted before it is judged; how it ended is recorded, see service::sign_in_limits"),
     ("uncount_attempt", "the same"),
     ("renew_password_hash", "the same password under the present cost, within a sign-in that is recorded"),
     ("touch_api_key", "when a key was last used; making and revoking it record"),
     ("put_draft", "what is being typed is nobody's deed yet; Save records"),
     ("delete_draft", "the same"),
-    ("put_access_token", "a token that was fetched is kept and dropped by Keytile itself"),
-    ("begin_fetch", "the same"),
-    ("fail_fetch", "the same; the credential tells how it went"),
+    ("put_access_token", "a token that was fetched is kept by Keytile itself"),
+    ("take_lease", "which instance fetches a token is no change of what is kept"),
+    ("release_lease", "the same"),
+    ("put_fetched_token", "a token that was fetched is kept by Keytile itself"),
+    ("put_token_failure", "why there is none, likewise"),
     ("touch_session", "when a session was last used; signing in and out record"),
     ("delete_expired", "what has ended by itself is cleared away"),
     ("set_installation_if_absent", "the check value of a new database, before there is anybody"),

@@ -16,8 +16,8 @@ use keytile::{
         verification::Stage,
     },
     store::{
-        CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewCredential, NewDraft, NewResource, NewSession, NewUser,
-        NewVerification, ResourceInsert, RestsOn, Store,
+        CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewAccessToken, NewCredential, NewDraft, NewResource,
+        NewSession, NewUser, NewVerification, ResourceInsert, RestsOn, Store,
     },
 };
 use uuid::Uuid;
@@ -57,6 +57,12 @@ pub(crate) fn sealed(seed: &str) -> Sealed {
 pub(crate) fn verification(status: CredentialStatus, at: Timestamp) -> NewVerification {
     let sealed = format!("diagnosis {}", at.as_millis()).into_bytes();
     NewVerification { id: new_id(), at, stage: Stage::Token, status, duration_ms: 120, sealed }
+}
+
+/// An access token of a minute.
+pub(crate) fn access_token(sealed: &[u8], expires_at: Timestamp) -> NewAccessToken {
+    let before = |millis| Timestamp::from_millis(expires_at.as_millis() - millis);
+    NewAccessToken { sealed: sealed.to_vec(), fetched_at: before(60_000), refresh_at: before(6_000), expires_at }
 }
 
 /// A credential to be stored, with what its fields point to.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     on_both_databases,
-    samples::{NOW, OWNER, Sample, SampleResource, audit, connector, draft, later, new_user, user, verification},
+    samples::{NOW, OWNER, Sample, SampleResource, access_token, audit, connector, draft, later, new_user, user, verification},
 };
 use crate::support::database::TestDatabase;
 
@@ -179,7 +179,7 @@ async fn nothing_sealed_can_be_read(database: TestDatabase) {
     let sealed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &form.connector), canary.as_bytes());
     assert!(store.put_draft(&NewDraft { sealed, ..form }).await.unwrap());
     let token = keyring.seal_packed(&Place::access_token(credential, 1), canary.as_bytes());
-    assert!(store.put_access_token(credential, 1, &token, later(600_000)).await.unwrap());
+    assert!(store.put_access_token(credential, 1, &access_token(&token, later(600_000))).await.unwrap());
     let resource = SampleResource::new("Readable resource", credential);
     let endpoint = keyring.seal_packed(&Place::resource_endpoint(resource.id, 1, &resource.connector), canary.as_bytes());
     assert_eq!(resource.try_insert_with(&store, &endpoint).await, ResourceInsert::Inserted);
@@ -206,7 +206,7 @@ async fn what_is_deleted_does_not_stay_in_the_file() {
     let typed = keyring.seal_packed(&Place::draft(form.id, 1, &mine, &form.connector), &[3; 6_000]);
     assert!(store.put_draft(&NewDraft { sealed: typed.clone(), ..form.clone() }).await.unwrap());
     let token = keyring.seal_packed(&Place::access_token(short, 1), &[4; 2_000]);
-    assert!(store.put_access_token(short, 1, &token, later(1)).await.unwrap());
+    assert!(store.put_access_token(short, 1, &access_token(&token, later(1))).await.unwrap());
     let mut sealed = Vec::new();
     for id in [kept, short, long] {
         let secret = store.credential(id).await.unwrap().unwrap().secret;

@@ -1,96 +1,121 @@
-//! Who fetches an access token: one at a time, for a while, and not before its time.
-
-use std::time::Duration;
+//! The lease of a fetch, and what is stored by whoever holds it.
 
 use keytile::{
-    domain::{credential::CredentialId, time::Timestamp, token_state::FailureClass},
-    store::{FailedFetch, FetchClaim, FetchClaimed, Store},
+    domain::token_failure::FailureClass,
+    store::{FetchStored, NewLease, Store, TokenFailure},
 };
 use uuid::Uuid;
 
 use super::{
     on_both_databases,
-    samples::{NOW, Sample, later, new_id},
+    samples::{NOW, OWNER, Sample, access_token, audit, later, new_id, verification},
 };
 use crate::support::database::TestDatabase;
 
 on_both_databases!(
-    one_fetches_until_its_lease_ends,
-    a_failure_holds_until_its_time_and_for_its_version,
-    of_many_at_once_one_fetches,
+    one_holds_the_lease,
+    what_the_holder_fetched_is_stored,
+    a_failure_is_of_one_version,
+    what_is_gone_or_changed_takes_no_token,
+    a_hundred_verifications_are_kept,
 );
 
-fn claim(credential: CredentialId, now: Timestamp) -> FetchClaim {
-    FetchClaim {
-        credential,
-        version: 1,
-        holder: new_id(),
-        now,
-        lease_until: now.plus(Duration::from_secs(40)),
-        instead_of: None,
-        is_due: false,
+fn lease(credential: Uuid, holder: u128, now: i64, until: i64) -> NewLease {
+    let (now, until) = (later(now), later(until));
+    NewLease { credential, version: 1, holder: Uuid::from_u128(holder), now, until, watched: None }
+}
+
+fn failure() -> TokenFailure {
+    let (class, sealed) = (FailureClass::Rejected, b"diagnosis".to_vec());
+    TokenFailure { class, failures: 3, retry_at: later(60_000), pause: 60_000, sealed }
+}
+
+async fn one_holds_the_lease(database: TestDatabase) {
+    let store = database.open().await;
+    let id = Sample::new("Support EU").insert(&store).await;
+    let takers = (1..=8_u128).map(|holder| {
+        let store = store.clone();
+        tokio::spawn(async move { store.take_lease(&lease(id, holder, 0, 10)).await.unwrap() })
+    });
+    let mut taken = 0;
+    for taker in takers.collect::<Vec<_>>() {
+        taken += u32::from(taker.await.unwrap());
     }
+    assert_eq!(taken, 1);
+    let holder = store.token_of(id).await.unwrap().unwrap().holder.unwrap();
+    assert!(!store.take_lease(&lease(id, 20, 9, 19)).await.unwrap());
+    let other = NewLease { watched: Some(Uuid::from_u128(99)), ..lease(id, 20, 9, 19) };
+    assert!(!store.take_lease(&other).await.unwrap(), "another one was watched");
+    let watched = NewLease { watched: Some(holder), ..lease(id, 20, 9, 19) };
+    assert!(store.take_lease(&watched).await.unwrap());
+    assert!(store.take_lease(&lease(id, 21, 19, 29)).await.unwrap(), "it has ended");
+    store.release_lease(id, Uuid::from_u128(20)).await.unwrap();
+    assert!(!store.take_lease(&lease(id, 22, 20, 30)).await.unwrap(), "only its holder gives it back");
+    store.release_lease(id, Uuid::from_u128(21)).await.unwrap();
+    assert!(store.take_lease(&lease(id, 22, 20, 30)).await.unwrap());
+    assert!(!store.take_lease(&lease(new_id(), 1, 0, 10)).await.unwrap());
 }
 
-fn failed(failures: u32, retry_at: Timestamp) -> FailedFetch {
-    FailedFetch { class: FailureClass::Rejected, failures, retry_at, sealed: b"why".to_vec() }
-}
-
-async fn begin(store: &Store, claim: &FetchClaim) -> FetchClaimed {
-    store.begin_fetch(claim).await.unwrap()
-}
-
-async fn one_fetches_until_its_lease_ends(database: TestDatabase) {
+async fn what_the_holder_fetched_is_stored(database: TestDatabase) {
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
-    let first = claim(id, NOW);
-    assert_eq!(begin(&store, &first).await, FetchClaimed::Begun { failures: 0 });
-    let second = claim(id, later(39_000));
-    assert_eq!(begin(&store, &second).await, FetchClaimed::Held { holder: first.holder });
-    // Known to be given up, whatever the clocks say; but only that one.
-    let other = FetchClaim { instead_of: Some(Uuid::from_u128(7)), ..second.clone() };
-    assert_eq!(begin(&store, &other).await, FetchClaimed::Held { holder: first.holder });
-    let instead = FetchClaim { instead_of: Some(first.holder), ..second.clone() };
-    assert_eq!(begin(&store, &instead).await, FetchClaimed::Begun { failures: 0 });
-    // Who has lost the lease says no more how it went.
-    assert!(!store.fail_fetch(id, 1, first.holder, &failed(1, later(0))).await.unwrap());
-    let after = claim(id, second.lease_until);
-    assert_eq!(begin(&store, &after).await, FetchClaimed::Begun { failures: 0 });
-    assert!(store.put_access_token(id, 1, b"token", later(600_000)).await.unwrap());
-    assert_eq!(begin(&store, &claim(id, NOW)).await, FetchClaimed::Begun { failures: 0 }, "a token ends the lease");
+    assert!(store.take_lease(&lease(id, 1, 0, 10)).await.unwrap());
+    let put = async |store: &Store, holder, sealed: &[u8]| {
+        store.put_fetched_token(id, 1, Uuid::from_u128(holder), &access_token(sealed, later(600_000))).await.unwrap()
+    };
+    assert_eq!(put(&store, 2, b"late").await, FetchStored::LeaseLost);
+    assert_eq!(store.access_token(id).await.unwrap(), None);
+    assert_eq!(put(&store, 1, b"first").await, FetchStored::Stored);
+    assert_eq!(put(&store, 1, b"again").await, FetchStored::LeaseLost, "it was given back");
+    let row = store.token_of(id).await.unwrap().unwrap();
+    assert_eq!((row.token.unwrap().sealed, row.holder, row.failure), (b"first".to_vec(), None, None));
 }
 
-async fn a_failure_holds_until_its_time_and_for_its_version(database: TestDatabase) {
+async fn a_failure_is_of_one_version(database: TestDatabase) {
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
-    let first = claim(id, NOW);
-    begin(&store, &first).await;
-    let why = failed(1, later(15_000));
-    assert!(store.fail_fetch(id, 1, first.holder, &why).await.unwrap());
-    assert_eq!(begin(&store, &claim(id, later(14_999))).await, FetchClaimed::Paused(why.clone()));
-    assert_eq!(store.failed_fetch(id, 1).await.unwrap(), Some(why));
-    let due = FetchClaim { is_due: true, ..claim(id, later(1)) };
-    assert_eq!(begin(&store, &due).await, FetchClaimed::Begun { failures: 1 });
-    let again = failed(2, later(30_000));
-    assert!(store.fail_fetch(id, 1, due.holder, &again).await.unwrap());
-    // What was found out for one version says nothing of another.
+    assert!(store.take_lease(&lease(id, 1, 0, 10)).await.unwrap());
+    assert!(!store.put_token_failure(id, 1, Uuid::from_u128(2), &failure()).await.unwrap());
+    assert!(store.put_token_failure(id, 1, Uuid::from_u128(1), &failure()).await.unwrap());
+    let row = store.token_of(id).await.unwrap().unwrap();
+    assert_eq!((row.failure, row.holder), (Some(failure()), None));
+    // A lease keeps it, a token that a person's test brought ends it.
+    assert!(store.take_lease(&lease(id, 3, 0, 10)).await.unwrap());
+    assert_eq!(store.token_of(id).await.unwrap().unwrap().failure, Some(failure()));
+    assert!(store.put_access_token(id, 1, &access_token(b"tested", later(1))).await.unwrap());
+    assert_eq!(store.token_of(id).await.unwrap().unwrap().failure, None);
+    assert!(store.put_token_failure(id, 1, Uuid::from_u128(3), &failure()).await.unwrap());
+    // And an edit.
     database.execute("UPDATE credentials SET version = 2").await.unwrap();
-    assert_eq!(begin(&store, &claim(id, later(2))).await, FetchClaimed::Gone);
-    let next = FetchClaim { version: 2, ..claim(id, later(2)) };
-    assert_eq!(begin(&store, &next).await, FetchClaimed::Begun { failures: 0 });
-    assert_eq!(store.failed_fetch(id, 1).await.unwrap(), None);
-    // A token, however it came, ends the failures.
-    assert!(store.fail_fetch(id, 2, next.holder, &again).await.unwrap());
-    assert!(store.put_access_token(id, 2, b"token", later(600_000)).await.unwrap());
-    assert_eq!(store.failed_fetch(id, 2).await.unwrap(), None);
-    assert_eq!(begin(&store, &claim(new_id(), NOW)).await, FetchClaimed::Gone);
+    assert_eq!(store.token_of(id).await.unwrap().unwrap().failure, None);
+    assert!(!store.take_lease(&lease(id, 4, 0, 10)).await.unwrap(), "of a version that was");
+    assert!(store.take_lease(&NewLease { version: 2, ..lease(id, 4, 0, 10) }).await.unwrap());
+    assert_eq!(store.token_of(id).await.unwrap().unwrap().failure, None);
 }
 
-async fn of_many_at_once_one_fetches(database: TestDatabase) {
+async fn what_is_gone_or_changed_takes_no_token(database: TestDatabase) {
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
-    let claims: Vec<FetchClaim> = (0..20).map(|_| claim(id, NOW)).collect();
-    let begun = futures_util::future::join_all(claims.iter().map(|claim| begin(&store, claim))).await;
-    let count = begun.iter().filter(|begun| matches!(begun, FetchClaimed::Begun { .. })).count();
-    assert_eq!(count, 1, "{begun:?}");
+    let holder = Uuid::from_u128(1);
+    assert!(store.take_lease(&lease(id, 1, 0, 10)).await.unwrap());
+    database.execute("UPDATE credentials SET version = 2").await.unwrap();
+    let token = access_token(b"token", later(1));
+    assert_eq!(store.put_fetched_token(id, 1, holder, &token).await.unwrap(), FetchStored::Gone);
+    assert!(!store.put_access_token(id, 1, &token).await.unwrap());
+    store.delete_credential(OWNER, id, &audit()).await.unwrap();
+    assert_eq!(store.put_fetched_token(id, 2, holder, &token).await.unwrap(), FetchStored::Gone);
+    assert!(!store.put_token_failure(id, 1, holder, &failure()).await.unwrap());
+    assert_eq!(store.token_of(id).await.unwrap(), None);
+}
+
+async fn a_hundred_verifications_are_kept(database: TestDatabase) {
+    use keytile::domain::credential::CredentialStatus::Rejected;
+    let store = database.open().await;
+    let id = Sample::new("Support EU").insert(&store).await;
+    for number in 1..=105 {
+        assert!(store.record_verification(id, &verification(Rejected, later(number)), None).await.unwrap());
+    }
+    let kept = store.verifications_of(id, 1_000).await.unwrap();
+    assert_eq!((kept.len(), kept[0].at, kept[99].at), (100, later(105), later(6)));
+    assert_eq!(NOW, later(0));
 }

@@ -4,7 +4,7 @@ use keytile::domain::credential::CredentialStatus::{Rejected, Unreachable, Verif
 
 use super::{
     on_both_databases,
-    samples::{NOW, OWNER, Sample, audit, draft, later, new_id, new_user, verification},
+    samples::{NOW, OWNER, Sample, access_token, audit, draft, later, new_id, new_user, verification},
 };
 use crate::support::database::TestDatabase;
 
@@ -58,19 +58,18 @@ async fn the_newest_access_token_is_kept(database: TestDatabase) {
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
     assert_eq!(store.access_token(id).await.unwrap(), None);
-    assert!(store.put_access_token(id, 1, b"first", later(600_000)).await.unwrap());
+    assert!(store.put_access_token(id, 1, &access_token(b"first", later(600_000))).await.unwrap());
     let row = store.access_token(id).await.unwrap().unwrap();
-    assert_eq!((row.version, row.sealed.as_slice(), row.expires_at), (1, &b"first"[..], later(600_000)));
-    assert!(store.put_access_token(id, 1, b"again", later(1)).await.unwrap());
+    assert_eq!((row.version, row.sealed.as_slice()), (1, &b"first"[..]));
+    assert_eq!((row.fetched_at, row.refresh_at, row.expires_at), (later(540_000), later(594_000), later(600_000)));
+    assert!(store.put_access_token(id, 1, &access_token(b"again", later(1))).await.unwrap());
     assert_eq!(store.access_token(id).await.unwrap().unwrap().sealed, b"again");
-    // What was fetched for a version that the credential has no more, or not yet, is not kept.
-    assert!(!store.put_access_token(id, 2, b"early", later(2)).await.unwrap());
-    database.execute("UPDATE credentials SET version = 2").await.unwrap();
-    assert!(!store.put_access_token(id, 1, b"late", later(900_000)).await.unwrap());
+    for version in [0, 2] {
+        let other = store.put_access_token(id, version, &access_token(b"other", later(900_000))).await.unwrap();
+        assert!(!other, "the credential has another version");
+    }
     assert_eq!(store.access_token(id).await.unwrap().unwrap().sealed, b"again");
-    assert!(store.put_access_token(id, 2, b"second", later(2)).await.unwrap());
-    assert_eq!(store.access_token(id).await.unwrap().unwrap().version, 2);
-    assert!(!store.put_access_token(new_id(), 1, b"nobody's", NOW).await.unwrap());
+    assert!(!store.put_access_token(new_id(), 1, &access_token(b"nobody's", NOW)).await.unwrap());
 }
 
 async fn the_check_value_is_set_once(database: TestDatabase) {

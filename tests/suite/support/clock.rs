@@ -17,7 +17,12 @@ impl TestClock {
 
     /// Moves it on.
     pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+        self.jump(i64::try_from(by.as_millis()).unwrap());
+    }
+
+    /// Sets it so many milliseconds forwards, or back.
+    pub(crate) fn jump(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum Reply {
     Endless,
     /// Nothing, while the connection stays open.
     Silence,
+    /// That, but only after this time.
+    After(Duration, Box<Reply>),
 }
 
 impl Reply {
@@ -161,8 +163,12 @@ async fn answer(
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
         return;
     };
-    let reply = reply(&request);
+    let mut reply = reply(&request);
     seen.lock().unwrap().push(request);
+    while let Reply::After(time, next) = reply {
+        tokio::time::sleep(time).await;
+        reply = *next;
+    }
     // Whether the client still listens is the client's affair: write errors end the answer.
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     match reply {
@@ -195,7 +201,8 @@ async fn answer(
                 going = stream.write_all(chunk.as_bytes()).await;
             }
         }
-        Reply::Silence => std::future::pending().await,
+        // It was waited for above.
+        Reply::Silence | Reply::After(..) => std::future::pending().await,
     }
 }
 
