@@ -82,7 +82,7 @@ async fn what_is_down_is_asked_again_soon_and_then_less_often() {
     for _ in 0..9 {
         let refusal = refusal(scene.ask(service).await);
         assert_eq!(refusal.class, FailureClass::Unavailable);
-        scene.setup.clock.advance(refusal.retry_in + Duration::from_millis(1));
+        scene.setup.clock.advance(refusal.retry_in + SECOND);
         waited.push(refusal.retry_in);
     }
     assert_pause(waited[0], 1);

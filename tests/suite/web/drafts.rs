@@ -219,12 +219,11 @@ async fn a_damaged_token_is_replaced_and_a_credential_that_works_again_says_so()
     let server = setup.start().await;
     let mut browser = server.browser();
     let credential = browser.add_credential("Support").await;
+    server.stop().await;
     tamper(&setup, "UPDATE access_tokens SET sealed = zeroblob(200)").await;
     tamper(&setup, "UPDATE credentials SET status = 'unreachable'").await;
-    // An instance that has it in memory does not look.
-    server.stop().await;
     let server = setup.start().await;
-    let mut browser = server.browser();
+    let mut browser = browser.moved_to(&server);
     let path = format!("/sources/new/talkdesk/configure?credential={credential}");
     let form = browser.get(&path).await.value("form");
     let tested = browser.post(&path, &[("form", &form), ("name", "x"), ("endpoint", "Account"), ("action", "test")]).await;
