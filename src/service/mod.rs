@@ -15,6 +15,7 @@ pub mod credentials;
 mod devices;
 pub mod drafts;
 pub mod edit;
+pub mod edit_form;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;

@@ -225,7 +225,7 @@ impl Service {
             fingerprint: self.fingerprint(connector, &input.values),
             created_at: self.now(),
             secret: self.0.keyring.seal(&Place::credential_secret(id, 1, &connector.id), &input.values.to_bytes()),
-            verification: self.sealed_verification(id, &verified.verification),
+            verification: self.sealed_verification(id, 1, &verified.verification),
             draft: Some(draft),
         }
     }

@@ -71,7 +71,10 @@ impl Service {
         };
         let about = target(TargetKind::Credential, id, row.summary.name);
         let audit = self.audit(caller, AuditAction::VerifyCredential, about, outcome, detail);
-        self.0.store.record_verification(id, &self.sealed_verification(id, &verification), Some(&audit)).await?;
+        self.0
+            .store
+            .record_verification(id, &self.sealed_verification(id, row.summary.version, &verification), Some(&audit))
+            .await?;
         // Only now: what cannot be recorded leaves nothing behind.
         if let Some(token) = token {
             self.keep_token(id, row.summary.version, &token).await?;
@@ -79,12 +82,19 @@ impl Service {
         Ok(Some(verification))
     }
 
-    pub(super) fn sealed_verification(&self, credential: CredentialId, verification: &Verification) -> NewVerification {
+    /// `version` is that of the credential which was tried.
+    pub(super) fn sealed_verification(
+        &self,
+        credential: CredentialId,
+        version: i64,
+        verification: &Verification,
+    ) -> NewVerification {
         let id = self.new_id();
         // A verification is text, numbers and enums: it always serialises.
         let bytes = serde_json::to_vec(verification).unwrap_or_default();
         NewVerification {
             id,
+            version,
             at: self.now(),
             stage: verification.reached(),
             status: verification.status(),

@@ -50,6 +50,7 @@ async fn save(store: &Store, name: &str, sealed_bytes: usize) -> Result<Credenti
         secret: Sealed { key_id: "k1".into(), wrapped_key: vec![2; 60], ciphertext: vec![3; 200] },
         verification: NewVerification {
             id: random::new_id(NOW),
+            version: 1,
             at: NOW,
             stage: Stage::Token,
             status: CredentialStatus::Verified,

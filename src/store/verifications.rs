@@ -24,6 +24,8 @@ const KEPT: i64 = 100;
 pub struct NewVerification {
     /// Its id.
     pub id: Uuid,
+    /// The version of the credential that was tried.
+    pub version: i64,
     /// When it ended.
     pub at: Timestamp,
     /// The last stage that passed or failed.
@@ -67,8 +69,9 @@ macro_rules! insert_verification {
 pub(super) use insert_verification;
 
 impl Store {
-    /// Stores a verification and gives the credential its status, unless a later verification has
-    /// given it one. The newest 100 of a credential are kept. False if there is no such credential. Recorded in the audit trail where somebody asked for it.
+    /// Stores a verification and gives the credential its status, unless a later verification has given it one. The
+    /// newest 100 of a credential are kept. False, with nothing stored, if there is no such credential or it has another
+    /// version by now, of which this says nothing. Recorded in the audit trail in any case where somebody asked for it.
     pub async fn record_verification(
         &self,
         credential: CredentialId,
@@ -78,22 +81,22 @@ impl Store {
         const UPDATE: &str = "UPDATE credentials SET
             status = CASE WHEN verified_at <= $2 THEN $3 ELSE status END,
             verified_at = CASE WHEN verified_at <= $2 THEN $2 ELSE verified_at END
-            WHERE id = $1";
+            WHERE id = $1 AND version = $4";
         // More than one goes only where older ones are, from before there was a bound.
         const PRUNE: &str = "DELETE FROM verifications WHERE credential = $1 AND id IN (SELECT id FROM verifications
             WHERE credential = $1 ORDER BY ended_at DESC, id DESC LIMIT 1000 OFFSET $2)";
         transaction!(self, transaction => {
             let update = sqlx::query(UPDATE).bind(credential).bind(verification.at.as_millis()).bind(verification.status.as_str());
-            if update.execute(&mut *transaction).await?.rows_affected() == 0 {
-                return Ok(false);
+            let stored = update.bind(verification.version).execute(&mut *transaction).await?.rows_affected() == 1;
+            if stored {
+                insert_verification!(transaction, credential, verification)?;
+                sqlx::query(PRUNE).bind(credential).bind(KEPT).execute(&mut *transaction).await?;
             }
-            insert_verification!(transaction, credential, verification)?;
-            sqlx::query(PRUNE).bind(credential).bind(KEPT).execute(&mut *transaction).await?;
             if let Some(audit) = audit {
                 append_audit!(transaction, audit);
             }
             transaction.commit().await?;
-            Ok(true)
+            Ok(stored)
         })
     }
 

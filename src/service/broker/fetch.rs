@@ -263,8 +263,8 @@ impl Service {
     }
 
     async fn record(&self, errand: &Errand<'_>, verification: Verification) {
-        let id = errand.credential.id;
-        let recorded = self.0.store.record_verification(id, &self.sealed_verification(id, &verification), None).await;
+        let Brokered { id, version, .. } = *errand.credential;
+        let recorded = self.0.store.record_verification(id, &self.sealed_verification(id, version, &verification), None).await;
         if let Err(error) = recorded {
             tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "a verification could not be recorded");
         }

@@ -16,7 +16,8 @@ use crate::{
     domain::{form::RawForm, verification::Unobserved},
     service::{
         ServiceError,
-        edit::{CredentialUpdate, EditForm, Edited},
+        edit::CredentialUpdate,
+        edit_form::{EditForm, Edited},
     },
     web::{
         error::PageError,

@@ -18,7 +18,9 @@ use sqlx::AssertSqlSafe;
 
 use super::{
     on_both_databases,
-    samples::{NOW, OWNER, Sample, SampleResource, audit, connector, later, name, new_id, new_user, sealed, verification},
+    samples::{
+        NOW, OWNER, Sample, SampleResource, access_token, audit, connector, later, name, new_id, new_user, sealed, verification,
+    },
 };
 use crate::support::database::TestDatabase;
 
@@ -76,7 +78,7 @@ async fn new_values_take_over_and_the_old_ones_are_erased(database: TestDatabase
     let store = database.open().await;
     let id = Sample::new("Support EU").status(CredentialStatus::Rejected).insert(&store).await;
     SampleResource::new("Calls", id).insert(&store).await;
-    assert!(store.put_access_token(id, 1, b"token of the old secret", later(600_000)).await.unwrap());
+    assert!(store.put_access_token(id, 1, &access_token(b"token of the old secret", later(600_000))).await.unwrap());
     let epoch = store.access_epoch().await.unwrap();
     let before = row(&store, id).await.summary;
     assert_eq!(change(&store, OWNER, &before, "Support US", Some(values("new"))).await, CredentialChanged::Changed);
@@ -113,7 +115,7 @@ async fn new_values_take_over_and_the_old_ones_are_erased(database: TestDatabase
 async fn a_new_name_leaves_the_values_alone(database: TestDatabase) {
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
-    assert!(store.put_access_token(id, 1, b"token", later(600_000)).await.unwrap());
+    assert!(store.put_access_token(id, 1, &access_token(b"token", later(600_000))).await.unwrap());
     let before = row(&store, id).await;
     assert_eq!(change(&store, OWNER, &before.summary, "SUPPORT eu", None).await, CredentialChanged::Changed);
     let now = row(&store, id).await;

@@ -56,7 +56,7 @@ pub(crate) fn sealed(seed: &str) -> Sealed {
 
 pub(crate) fn verification(status: CredentialStatus, at: Timestamp) -> NewVerification {
     let sealed = format!("diagnosis {}", at.as_millis()).into_bytes();
-    NewVerification { id: new_id(), at, stage: Stage::Token, status, duration_ms: 120, sealed }
+    NewVerification { id: new_id(), version: 1, at, stage: Stage::Token, status, duration_ms: 120, sealed }
 }
 
 /// An access token of a minute.

@@ -1,6 +1,9 @@
 //! Verifications, access tokens and the check value of the installation.
 
-use keytile::domain::credential::CredentialStatus::{Rejected, Unreachable, Verified};
+use keytile::{
+    domain::credential::CredentialStatus::{Rejected, Unreachable, Verified},
+    store::NewVerification,
+};
 
 use super::{
     on_both_databases,
@@ -12,6 +15,7 @@ on_both_databases!(
     a_verification_gives_the_credential_its_status,
     an_older_verification_does_not_undo_a_newer_one,
     a_verification_of_nothing_is_not_stored,
+    a_verification_of_other_values_says_nothing,
     the_newest_access_token_is_kept,
     the_check_value_is_set_once,
     sealed_rows_are_noticed,
@@ -45,6 +49,18 @@ async fn an_older_verification_does_not_undo_a_newer_one(database: TestDatabase)
     let summary = store.credential(id).await.unwrap().unwrap().summary;
     assert_eq!((summary.status, summary.verified_at), (Rejected, later(10)));
     assert_eq!(store.verifications_of(id, 10).await.unwrap().len(), 3);
+}
+
+async fn a_verification_of_other_values_says_nothing(database: TestDatabase) {
+    let store = database.open().await;
+    let id = Sample::new("Support EU").insert(&store).await;
+    database.execute("UPDATE credentials SET version = 2").await.unwrap();
+    assert!(!store.record_verification(id, &verification(Rejected, later(10)), None).await.unwrap());
+    let before = store.verifications_of(id, 10).await.unwrap().len();
+    let newer = NewVerification { version: 2, ..verification(Unreachable, later(20)) };
+    assert!(store.record_verification(id, &newer, None).await.unwrap());
+    assert_eq!(store.credential(id).await.unwrap().unwrap().summary.status, Unreachable);
+    assert_eq!(store.verifications_of(id, 10).await.unwrap().len(), before + 1);
 }
 
 async fn a_verification_of_nothing_is_not_stored(database: TestDatabase) {
