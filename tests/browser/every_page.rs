@@ -262,6 +262,13 @@ async fn sources_and_destinations() {
     browser.wait_for("#preview table").await;
     visitor.state("Agents").await;
     visitor.page(&format!("{source}/delete"), "Delete Agents?").await;
+    visitor.page(&format!("{source}/contract"), "What Agents may send").await;
+    browser.fill("#prefixes", "users").await;
+    browser.click("#save").await;
+    visitor.next("Error: What Agents may send").await;
+    browser.fill("#prefixes", "/users").await;
+    browser.click("#save").await;
+    visitor.next("Agents").await;
     visitor.page(&destination, "New contacts").await;
     browser.click("#preview-button").await;
     browser.wait_for("#error-summary").await;
