@@ -12,8 +12,8 @@ use super::{
 pub const PREFIXES_MAX: usize = 20;
 /// The most retries of one request.
 pub const RETRIES_MAX: u8 = 5;
-/// The largest bound of a body, in MiB: 1 TiB.
-pub const BODY_MIB_MAX: u64 = 1 << 20;
+/// The largest bound of a body, in MiB: a TiB.
+pub const BODY_MIB_MAX: u64 = 1_048_576;
 /// The most requests a minute that can be said.
 pub const PER_MINUTE_MAX: u32 = 1_000_000;
 
@@ -86,6 +86,9 @@ impl EgressContract {
             wrong("methods", "Choose at least one method of GET, POST, PUT, PATCH and DELETE.".into());
         }
         let mut prefixes: Vec<ApiPath> = Vec::new();
+        if raw.prefixes.trim().is_empty() {
+            wrong("prefixes", "Enter at least one path. A / alone allows all of the API.".into());
+        }
         for line in raw.prefixes.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let settled = ApiPath::parse(line).and_then(|path| {
                 let settled = RequestPath::settle(path.as_str()).map_err(|fault| format!("“{line}” cannot be a path: {fault}."))?;
@@ -97,15 +100,13 @@ impl EgressContract {
                 Err(message) => wrong("prefixes", message),
             }
         }
-        match prefixes.len() {
-            1..=PREFIXES_MAX => {}
-            0 => wrong("prefixes", "Enter at least one path. A / alone allows all of the API.".into()),
-            _ => wrong("prefixes", format!("Enter at most {PREFIXES_MAX} paths.")),
+        if prefixes.len() > PREFIXES_MAX {
+            wrong("prefixes", format!("Enter at most {PREFIXES_MAX} paths."));
         }
         let body_max = match raw.body_mib.trim().parse::<u64>() {
             Ok(mib) if mib <= BODY_MIB_MAX => mib << 20,
             _ => {
-                wrong("body_mib", format!("Enter a whole number of MiB from 0 to {BODY_MIB_MAX}."));
+                wrong("body_mib", "Enter a whole number of MiB from 0 to 1,048,576.".to_owned());
                 0
             }
         };
@@ -114,7 +115,7 @@ impl EgressContract {
             text => match text.parse::<u32>() {
                 Ok(number @ 1..=PER_MINUTE_MAX) => Some(number),
                 _ => {
-                    wrong("per_minute", format!("Enter a number from 1 to {PER_MINUTE_MAX}, or nothing for no bound."));
+                    wrong("per_minute", "Enter a number from 1 to 1,000,000, or nothing for no bound.".to_owned());
                     None
                 }
             },

@@ -2,8 +2,9 @@
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Headers of one connection (RFC 9110 section 7.6.1) and of Keytile's own, what says who the client is, and what
-/// Keytile decides itself: none of them is passed on to an API.
+/// Headers of one connection (RFC 9110 section 7.6.1) and of Keytile's own, what says who the client is, what Keytile
+/// decides itself, and what asks some servers for another method or path than those that were checked: none of them is
+/// passed on to an API.
 fn ends_here(name: &HeaderName) -> bool {
     match name.as_str() {
         "connection"
@@ -22,7 +23,12 @@ fn ends_here(name: &HeaderName) -> bool {
         | "forwarded"
         | "via"
         | "x-real-ip"
-        | "http2-settings" => true,
+        | "http2-settings"
+        | "x-http-method-override"
+        | "x-http-method"
+        | "x-method-override"
+        | "x-original-url"
+        | "x-rewrite-url" => true,
         name => name.starts_with("x-forwarded-") || name.starts_with("x-keytile-") || name.starts_with("sec-fetch-"),
     }
 }
@@ -135,6 +141,11 @@ mod tests {
             ("x-forwarded-for", "10.0.0.1"),
             ("x-forwarded-anything", "1"),
             ("x-keytile-anything", "1"),
+            ("x-http-method-override", "DELETE"),
+            ("x-method-override", "DELETE"),
+            ("x-http-method", "DELETE"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
             ("x-api-version", "of the client"),
             ("accept", "application/json"),
             ("accept-encoding", "br, gzip"),

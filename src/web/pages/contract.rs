@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        egress::{BODY_MIB_MAX, RETRIES_MAX, RawContract},
+        egress::{RETRIES_MAX, RawContract},
         form::FieldError,
         resource::{Method, ResourceKind},
     },
@@ -50,10 +50,6 @@ impl ContractPage<'_> {
 
     fn is_chosen(&self, method: &Method) -> bool {
         self.typed.methods.iter().any(|word| word == method.as_str())
-    }
-
-    const fn body_mib_max(&self) -> u64 {
-        BODY_MIB_MAX
     }
 
     const fn retries_max(&self) -> u8 {
