@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -42,27 +42,40 @@ impl ForwardBody {
         match self {
             Self::Whole(body) => (Outbound::whole(body), Watch(None)),
             Self::Streaming { body, most } => {
-                let flaw = Arc::new(AtomicU8::new(SOUND));
-                let watch = Watch(Some((Arc::clone(&flaw), most)));
-                let streaming = Streaming { body, room: most, idle, alarm: Box::pin(sleep_until(Instant::now() + idle)), flaw };
+                let progress = Arc::new(Progress::default());
+                let watch = Watch(Some((Arc::clone(&progress), most)));
+                let streaming = Streaming { body, room: most, idle, alarm: Box::pin(sleep_until(Instant::now() + idle)), progress };
                 (Outbound::Streaming(Box::new(streaming)), watch)
             }
         }
     }
 }
 
-const SOUND: u8 = 0;
 const TOO_LARGE: u8 = 1;
 const INCOMPLETE: u8 = 2;
 
-/// Sees why a body that streamed broke off.
-pub(super) struct Watch(Option<(Arc<AtomicU8>, u64)>);
+/// What is known of a body that streams.
+#[derive(Default)]
+struct Progress {
+    /// Why it broke off; 0 while it has not.
+    flaw: AtomicU8,
+    /// How many bytes have come.
+    moved: AtomicU64,
+}
+
+/// Sees how far a body that streams has come, and why it broke off.
+pub(super) struct Watch(Option<(Arc<Progress>, u64)>);
 
 impl Watch {
+    /// How many bytes have come. One that is at hand does not move.
+    pub(super) fn moved(&self) -> u64 {
+        self.0.as_ref().map_or(0, |(progress, _)| progress.moved.load(Ordering::Relaxed))
+    }
+
     /// What the client did wrong, if it did.
     pub(super) fn fault(&self) -> Option<ForwardFault> {
-        let (flaw, most) = self.0.as_ref()?;
-        match flaw.load(Ordering::Relaxed) {
+        let (progress, most) = self.0.as_ref()?;
+        match progress.flaw.load(Ordering::Relaxed) {
             TOO_LARGE => Some(ForwardFault::BodyTooLarge { most: *most }),
             INCOMPLETE => Some(ForwardFault::BodyIncomplete),
             _ => None,
@@ -82,7 +95,7 @@ pub(super) struct Streaming {
     room: u64,
     idle: Duration,
     alarm: Pin<Box<Sleep>>,
-    flaw: Arc<AtomicU8>,
+    progress: Arc<Progress>,
 }
 
 impl Outbound {
@@ -93,7 +106,7 @@ impl Outbound {
 
 impl Streaming {
     fn break_off(&self, flaw: u8, kind: io::ErrorKind) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.flaw.store(flaw, Ordering::Relaxed);
+        self.progress.flaw.store(flaw, Ordering::Relaxed);
         Poll::Ready(Some(Err(kind.into())))
     }
 
@@ -105,6 +118,7 @@ impl Streaming {
                         return self.break_off(TOO_LARGE, io::ErrorKind::FileTooLarge);
                     };
                     self.room = room;
+                    self.progress.moved.fetch_add(data.len() as u64, Ordering::Relaxed);
                 }
                 // Begins anew when the next piece has to be waited for.
                 self.alarm.as_mut().reset(Instant::now() + self.idle);

@@ -16,9 +16,9 @@ use std::{
 };
 
 use hyper::{
-    Method, Request, Response, StatusCode, Uri, Version,
+    Method, Request, Response, StatusCode, Uri,
     body::Body as _,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue, TRANSFER_ENCODING},
+    header::{HeaderMap, HeaderValue, TRANSFER_ENCODING},
     http::uri::PathAndQuery,
 };
 use secrecy::SecretString;
@@ -27,7 +27,7 @@ use url::{Host, Url};
 
 pub use self::{answer::AnswerBody, body::ForwardBody};
 use self::{
-    body::Outbound,
+    body::{Outbound, Watch},
     pool::{HostPool, Lease},
 };
 use super::{
@@ -61,13 +61,6 @@ struct Target {
 
 /// What each request to an API carries: the authorization, and the headers that the connector names.
 pub struct ApiHeaders(HeaderMap);
-
-impl ApiHeaders {
-    /// The value of the `Authorization` header. A secret: it holds the access token.
-    pub fn authorization(&self) -> Option<&HeaderValue> {
-        self.0.get(AUTHORIZATION)
-    }
-}
 
 /// A request to be forwarded.
 pub struct Forward<'a> {
@@ -183,12 +176,7 @@ impl Upstream {
         let uri = address(target, path, query).ok_or(ForwardFault::Address)?;
         let again = body.kept().filter(|_| method.is_idempotent()).map(|body| (method.clone(), uri.clone(), headers.clone(), body));
         let (outbound, watch) = body.into_outbound(self.limits.idle);
-        let mut request = Request::new(outbound);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = headers;
-        headers::settle(request.headers_mut(), &target.host, &authorized.0);
+        let mut request = request_to(target, authorized, method, uri, headers, outbound);
         if request.body().size_hint().exact().is_none() {
             // hyper sends such a body with every method but GET, unless it is told to.
             request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -197,7 +185,7 @@ impl Upstream {
             Some(lease) => (lease, true),
             None => (self.connect(connector, &target.pool).await?, false),
         };
-        let first = match self.exchange(&mut lease, request).await {
+        let first = match self.exchange(&mut lease, request, &watch).await {
             Ok(answer) => {
                 // An answer to a body that was broken off is of no interest.
                 return watch.fault().map_or_else(|| Ok(self.answer(answer, lease)), Err);
@@ -209,32 +197,40 @@ impl Upstream {
             (Unanswered::Unsent(request), _) => *request,
             // It may have been closed at the same moment.
             (Unanswered::Broken, Some((method, uri, headers, body))) if reused => {
-                let mut request = Request::new(Outbound::whole(body));
-                *request.method_mut() = method;
-                *request.uri_mut() = uri;
-                *request.headers_mut() = headers;
-                headers::settle(request.headers_mut(), &target.host, &authorized.0);
-                request
+                request_to(target, authorized, method, uri, headers, Outbound::whole(body))
             }
             (Unanswered::TimedOut, _) => return Err(ForwardFault::TimedOut),
             (Unanswered::Broken, _) => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
         };
         drop(lease);
         let mut lease = self.connect(connector, &target.pool).await?;
-        match self.exchange(&mut lease, request).await {
+        match self.exchange(&mut lease, request, &watch).await {
             Ok(answer) => Ok(self.answer(answer, lease)),
             Err(Unanswered::TimedOut) => Err(ForwardFault::TimedOut),
             Err(_) => Err(watch.fault().unwrap_or(ForwardFault::Broken)),
         }
     }
 
-    async fn exchange(&self, lease: &mut Lease, request: Request<Outbound>) -> Result<Response<hyper::body::Incoming>, Unanswered> {
-        match timeout(self.limits.first_byte, lease.send(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(mut error)) => {
-                Err(error.take_message().map_or(Unanswered::Broken, |request| Unanswered::Unsent(Box::new(request))))
+    /// The head of the answer. Its time begins anew as long as the client's body moves: most services answer only when
+    /// they have all of it.
+    async fn exchange(
+        &self,
+        lease: &mut Lease,
+        request: Request<Outbound>,
+        watch: &Watch,
+    ) -> Result<Response<hyper::body::Incoming>, Unanswered> {
+        let mut answering = std::pin::pin!(lease.send(request));
+        let mut moved = watch.moved();
+        loop {
+            match timeout(self.limits.first_byte, &mut answering).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(mut error)) => {
+                    let unsent = error.take_message().map(|request| Unanswered::Unsent(Box::new(request)));
+                    return Err(unsent.unwrap_or(Unanswered::Broken));
+                }
+                Err(_) if watch.moved() == moved => return Err(Unanswered::TimedOut),
+                Err(_) => moved = watch.moved(),
             }
-            Err(_) => Err(Unanswered::TimedOut),
         }
     }
 
@@ -277,6 +273,22 @@ pub fn is_worth_retrying(status: StatusCode) -> bool {
         status,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
     )
+}
+
+fn request_to(
+    target: &Target,
+    authorized: &ApiHeaders,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Outbound,
+) -> Request<Outbound> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    headers::settle(request.headers_mut(), &target.host, &authorized.0);
+    request
 }
 
 fn port_of(url: &Url) -> u16 {

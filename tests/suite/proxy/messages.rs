@@ -170,6 +170,23 @@ async fn large_bodies_go_through_whole() {
 }
 
 #[tokio::test]
+async fn an_upload_may_take_longer_than_the_beginning_of_an_answer() {
+    let mut setup = crate::support::server::Setup::new();
+    setup.overrides.limits.first_byte = Duration::from_secs(1);
+    let scene = Scene::set_with(setup, |request: Request<Incoming>| async move {
+        let body = axum::body::to_bytes(Body::new(request.into_body()), usize::MAX).await.unwrap();
+        Response::new(Body::from(body.len().to_string()))
+    })
+    .await;
+    let pieces = stream::unfold(0, |number| async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        (number < 8).then(|| (Ok::<_, std::io::Error>(Bytes::from_static(&[7; 1_000])), number + 1))
+    });
+    let sent = scene.ask(Method::POST, &scene.destination, "/import").body(reqwest::Body::wrap_stream(pieces)).send().await;
+    assert_eq!(sent.unwrap().text().await.unwrap(), "8000");
+}
+
+#[tokio::test]
 async fn trailers_of_an_answer_arrive() {
     let scene = Scene::set(|_| async {
         let trailers = [("x-checksum".parse().unwrap(), "77".parse().unwrap())].into_iter().collect();
