@@ -25,6 +25,7 @@ use crate::{
     service::{
         InstallationError, Service, ServiceError,
         catalogue::{Catalogue, CatalogueError},
+        history,
     },
     store::{Store, StoreError},
     upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamError, UpstreamSettings},
@@ -200,8 +201,10 @@ impl App {
     /// without its request.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let cleaning = tokio::spawn(clean(self.service.clone()));
+        let writing = tokio::spawn(write_history(self.service.clone()));
         self.server.serve(stop).await;
         cleaning.abort();
+        writing.abort();
         log_end_of_audit_trail(&self.service).await;
         if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
             tracing::warn!("work was still going on after {} s and was cut off", STOPPING.as_secs());
@@ -251,6 +254,21 @@ fn causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     words
+}
+
+/// Writes again and again what was counted. Stopped in between, it is written at the end.
+async fn write_history(service: Service) {
+    let mut ticks = tokio::time::interval(history::WRITTEN_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = service.write_history().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "uses of credentials could not be written; they are tried again"
+            );
+        }
+    }
 }
 
 async fn clean(service: Service) {

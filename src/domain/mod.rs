@@ -14,6 +14,7 @@ pub mod egress;
 pub mod form;
 pub mod group_role;
 pub mod hand_over;
+pub mod history;
 pub mod identifier;
 pub mod naming;
 pub mod password;

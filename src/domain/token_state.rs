@@ -81,7 +81,7 @@ impl TokenTimes {
 }
 
 /// Why a token was fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FetchReason {
     /// There was none.
     First,

@@ -190,14 +190,15 @@ impl Service {
         self.0.epoch.forget();
         match result {
             CredentialChanged::Changed => {
-                if let Some(verified) = &verified
-                    && let Err(error) = self.keep_token(id, version, &verified.token).await
-                {
-                    // The change is stored; another token is fetched when one is needed.
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the first access token of changed values could not be kept"
-                    );
+                if let Some(verified) = &verified {
+                    self.count_verification(caller, id, &verified.verification);
+                    if let Err(error) = self.keep_token(id, version, &verified.token).await {
+                        // The change is stored; another token is fetched when one is needed.
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the first access token of changed values could not be kept"
+                        );
+                    }
                 }
                 Ok(CredentialUpdate::Updated { changed, verified: verified.is_some() })
             }

@@ -19,6 +19,7 @@ pub mod edit_form;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;
+pub mod history;
 mod in_flight;
 mod installation;
 pub mod key_check;
@@ -56,6 +57,7 @@ use self::{
     caller::Caller,
     catalogue::Catalogue,
     credentials::Tile,
+    history::Histories,
     in_flight::InFlight,
     key_check::CheckedKeys,
     proxy::Proxying,
@@ -148,6 +150,7 @@ pub struct Parts {
     broker: Broker,
     proxying: Proxying,
     issues: Issues,
+    histories: Histories,
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
@@ -205,6 +208,7 @@ impl Service {
             broker: Broker::new(),
             proxying: Proxying::new(),
             issues: Issues::new(),
+            histories: Histories::new(),
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             tasks: TaskTracker::new(),
@@ -245,10 +249,13 @@ impl Service {
         })
     }
 
-    /// Waits for work that goes on without its request, then closes the database.
+    /// Waits for work that goes on without its request, writes what was counted, then closes the database.
     pub async fn close(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        if let Err(error) = self.write_history().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the last uses of credentials could not be written");
+        }
         self.0.store.close().await;
     }
 

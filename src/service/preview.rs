@@ -1,20 +1,19 @@
 //! Test and Preview: the real request, made with the credential, and its answer as a table.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
-use super::{
-    Service, ServiceError,
-    audit::target,
-    broker::{NoToken, TokenOrigin},
-    caller::Caller,
-};
+use super::{Service, ServiceError, audit::target, broker::NoToken, caller::Caller, history::asker_of};
 use crate::{
     domain::{
         audit::{AuditAction, AuditOutcome, TargetKind},
         connector::{Connector, template::Context},
         credential::CredentialId,
+        history::{TokenSource, Use, UseAction, UseOutcome},
         naming::is_unseen,
         permission::{Access, Permission},
         resource::{Endpoint, Resource},
@@ -118,12 +117,13 @@ impl Service {
         let request = ApiRequest { endpoint, body };
         let mut result = None;
         let mut refused = None;
+        let begun = Instant::now();
+        let mut source = TokenSource::None;
         // A token that the API no longer takes is replaced once; a request that writes was not carried out when the
         // answer is 401, so it can be sent again. What was edited meanwhile is read again.
         for _ in 0..3 {
-            let is_held = refused.is_none() && self.token_now(&brokered).is_some();
-            let token = match self.token_for(&brokered, refused.as_ref(), Duration::ZERO).await {
-                Ok(token) => token,
+            let (token, came_from) = match self.token_and_source(&brokered, refused.as_ref(), Duration::ZERO).await {
+                Ok(found) => found,
                 Err(NoToken::Refused(refusal)) => {
                     result = Some(PreviewResult::Failed((*refusal.diagnosis).clone()));
                     break;
@@ -136,7 +136,8 @@ impl Service {
                 }
                 Err(NoToken::Failed(error)) => return Err(error),
             };
-            let is_held = is_held || token.origin == TokenOrigin::Adopted;
+            source = came_from;
+            let is_held = matches!(source, TokenSource::Memory | TokenSource::Database);
             let answer = self.0.upstream.call(connector, &brokered.values, &token.token, &request).await;
             let is_401 = answer.as_ref().is_ok_and(|answer| answer.status == 401);
             result = Some(answer.map_or_else(PreviewResult::Failed, shown));
@@ -144,6 +145,15 @@ impl Service {
                 break;
             }
             refused = Some(token);
+        }
+        if let Some(result) = &result {
+            let outcome = match result {
+                PreviewResult::Answer { status, .. } => UseOutcome::Answered(*status),
+                PreviewResult::Failed(diagnosis) => UseOutcome::Failed(diagnosis.code),
+            };
+            let (asker, action, took) = (asker_of(caller), UseAction::Preview, begun.elapsed());
+            let resource = resource.map(|resource| resource.id);
+            self.count_use(&Use { at: self.now(), credential, resource, asker, action, token: source, outcome, took });
         }
         if let Some(PreviewResult::Failed(diagnosis)) = &result {
             let detail = format!("no answer: it failed at {}", diagnosis.stage.as_str());

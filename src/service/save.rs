@@ -118,6 +118,7 @@ impl Service {
         }
         match inserted {
             CredentialInsert::Inserted => {
+                self.count_verification(caller, id, &verified.verification);
                 if let Err(error) = self.keep_token(id, 1, &verified.token).await {
                     // The credential is stored; another token is fetched when one is needed.
                     tracing::error!(

@@ -210,12 +210,13 @@ impl Service {
         Ok(ended)
     }
 
-    /// Deletes sessions, drafts, links, counters and access tokens whose time is over.
+    /// Deletes sessions, drafts, links, counters, access tokens and history whose time is over.
     pub async fn delete_expired(&self) -> Result<(), ServiceError> {
         let now = self.now();
         let ago = |by: Duration| Timestamp::from_millis(now.as_millis().saturating_sub(millis(by)));
         let expired = ExpiredSessions { ended_before: ago(REMEMBERED), unused_since: ago(IDLE + REMEMBERED) };
         self.0.store.delete_expired(now, expired, ago(COUNTED)).await?;
+        self.delete_old_history().await?;
         self.0.upstream.close_idle();
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! Access tokens for programs that call a service directly: the broker's token, and the header to send it in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,6 +15,7 @@ use super::{
     audit::target,
     broker::{Brokered, NoToken, TokenRefusal},
     caller::{Caller, Who},
+    history::asker_of,
     preview::for_users,
     remembered::Remembered,
 };
@@ -20,6 +24,7 @@ use crate::{
         account::UserId,
         api_key::{ApiKeyId, Scope},
         audit::{AuditAction, AuditOutcome, TargetKind},
+        history::{TokenSource, Use, UseAction, UseOutcome},
         permission::Access,
         resource::ResourceId,
         token_failure::FailureClass,
@@ -121,10 +126,17 @@ impl Service {
         for number in 0..TRIES {
             let Some(issuable) = self.issuable(caller, resource, number > 0).await? else { return Ok(TokenIssue::NotFound) };
             let Brokered { connector, values, .. } = &*issuable.brokered;
-            let refusal = match self.token_for(&issuable.brokered, None, min_validity).await {
-                Ok(token) => match upstream::authorization(connector, values, &token.token) {
+            let begun = Instant::now();
+            let count = |token, outcome| {
+                let (at, credential, asker) = (self.now(), issuable.brokered.id, asker_of(caller));
+                let (action, took) = (UseAction::Token, begun.elapsed());
+                self.count_use(&Use { at, credential, resource: Some(resource), asker, action, token, outcome, took });
+            };
+            let refusal = match self.token_and_source(&issuable.brokered, None, min_validity).await {
+                Ok((token, source)) => match upstream::authorization(connector, values, &token.token) {
                     Ok(authorization) => {
                         self.record_issue(caller, &issuable, AuditOutcome::Done, "").await?;
+                        count(source, UseOutcome::Issued);
                         let seconds_left = token.left(self.moment()).as_secs();
                         return Ok(TokenIssue::Issued(Box::new(access(&token.token, authorization, seconds_left))));
                     }
@@ -138,6 +150,7 @@ impl Service {
                 Err(NoToken::Failed(error)) => return Err(error),
             };
             let diagnosis = (*refusal.diagnosis).clone();
+            count(TokenSource::None, UseOutcome::Failed(diagnosis.code));
             self.record_issue(caller, &issuable, AuditOutcome::Failed, diagnosis.stage.as_str()).await?;
             let access = caller.role().zip(issuable.access).map(|(role, access)| role.limits(access));
             let manages = matches!(caller.who, Who::Server(_)) || access == Some(Access::Manage);

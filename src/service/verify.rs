@@ -75,6 +75,7 @@ impl Service {
             .store
             .record_verification(id, &self.sealed_verification(id, row.summary.version, &verification), Some(&audit))
             .await?;
+        self.count_verification(caller, id, &verification);
         // Only now: what cannot be recorded leaves nothing behind.
         if let Some(token) = token {
             self.keep_token(id, row.summary.version, &token).await?;

@@ -4,6 +4,13 @@
 //! Pages are cut by key: `id < $n`, newest first, so that a page is as quick at the end of the list
 //! as at its beginning, and nothing is shown twice when something is added meanwhile.
 
+mod history;
+
+pub use history::{
+    HISTORY_OF_CREDENTIAL, HISTORY_OF_RESOURCE, HOURS_OF_CREDENTIAL, HOURS_OF_RESOURCE, PROBLEMS_OF_CREDENTIAL,
+    PROBLEMS_OF_RESOURCE,
+};
+
 /// A sign of life.
 pub const PING: &str = "SELECT CAST(1 AS BIGINT)";
 

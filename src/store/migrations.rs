@@ -31,8 +31,12 @@ macro_rules! migration_file {
 }
 
 /// Every change. A test compares the list with the folders.
-pub const MIGRATIONS: &[MigrationFile] =
-    &[migration_file!(1, "0001_credentials_and_resources"), migration_file!(2, "0002_accounts"), migration_file!(3, "0003_broker")];
+pub const MIGRATIONS: &[MigrationFile] = &[
+    migration_file!(1, "0001_credentials_and_resources"),
+    migration_file!(2, "0002_accounts"),
+    migration_file!(3, "0003_broker"),
+    migration_file!(4, "0004_history"),
+];
 
 /// The newest version that this program knows.
 pub(super) fn newest() -> i64 {

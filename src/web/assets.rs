@@ -12,7 +12,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 
 /// The parts of the one style sheet, in the order of its layers.
-const STYLES: [&str; 7] = [
+const STYLES: [&str; 8] = [
     include_str!("../../static/css/tokens.css"),
     include_str!("../../static/css/base.css"),
     include_str!("../../static/css/layout.css"),
@@ -20,6 +20,7 @@ const STYLES: [&str; 7] = [
     include_str!("../../static/css/tiles.css"),
     include_str!("../../static/css/overlay.css"),
     include_str!("../../static/css/settings.css"),
+    include_str!("../../static/css/history.css"),
 ];
 
 /// The modules of script, each behind those it imports.

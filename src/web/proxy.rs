@@ -3,11 +3,11 @@
 //! They are answered before the router: nothing of what pages need lies around them. Both bodies stream; a small body
 //! of a request is taken whole first, so that it can be sent again with another token.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts},
 };
 use hyper::body::{Body as _, Bytes, Incoming};
 use tokio::time::timeout;
@@ -21,12 +21,17 @@ use super::{
     state::WebState,
 };
 use crate::{
-    domain::{egress::Breach, token_failure::FailureClass, verification::Diagnosis},
+    domain::{
+        egress::Breach,
+        history::{TokenSource, UseOutcome},
+        token_failure::FailureClass,
+        verification::Diagnosis,
+    },
     service::{
         Service,
         broker::TokenRefusal,
         caller::Origin,
-        proxy::{Admission, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent},
+        proxy::{Admission, Admitted, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent},
     },
     upstream::ForwardFault,
 };
@@ -69,7 +74,7 @@ impl Proxy {
         let id = RequestId::of(&request);
         let method = request.method().clone();
         match self.forward(request, client, &id).await {
-            Ok(Sent { response, tries }) => {
+            Ok(Sent { response, tries, .. }) => {
                 let status = response.status().as_u16();
                 tracing::debug!(request = id.as_str(), %method, status, tries, "forwarded");
                 let (mut head, body) = response.into_parts();
@@ -89,47 +94,63 @@ impl Proxy {
     }
 
     async fn forward(&self, request: Request<Incoming>, client: ClientAddress, id: &RequestId) -> Result<Sent, Problem> {
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
+        let admitted = self.admit(&head, client, id).await?;
+        let result = self.pass(&admitted.route, head, body, id).await;
+        let (token, outcome) = match &result {
+            Ok(sent) => (sent.token, UseOutcome::Answered(sent.response.status().as_u16())),
+            Err(problem) => (TokenSource::None, UseOutcome::Refused { status: problem.status().as_u16(), code: problem.code() }),
+        };
+        self.service.count_request(&admitted, token, outcome);
+        result
+    }
+
+    /// Whether a request may be sent at all, and where it goes.
+    async fn admit(&self, head: &Parts, client: ClientAddress, id: &RequestId) -> Result<Admitted, Problem> {
         let authority = head.uri.authority().map(|authority| authority.as_str());
         self.guard.check(&head.method, authority, &head.headers).map_err(|_| {
             let detail = "This host name, or the page that caused the request, is none of Keytile's. Ask it under its own address.";
             Problem::new(StatusCode::MISDIRECTED_REQUEST, "other_host", detail)
         })?;
-        let (resource, path) = split(head.uri.path()).ok_or_else(no_such_resource)?;
+        let resource = resource_of(head.uri.path()).ok_or_else(no_such_resource)?;
         let key = bearer(&head.headers).ok_or_else(|| {
             let detail = "Send the header Authorization: Bearer with an API key of Keytile (kt_…) that has the scope proxy.";
             unauthorized("key_missing", detail)
         })?;
         let origin = || Origin { address: client.to_string(), request: id.as_str().to_owned() };
-        let route = match self.service.admit(key, resource, origin).await.map_err(internal)? {
-            Admission::Admitted(route) => route,
+        match self.service.admit(key, resource, origin).await.map_err(internal)? {
+            Admission::Admitted(admitted) => Ok(admitted),
             Admission::KeyRejected => {
-                return Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."));
+                Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."))
             }
             Admission::ScopeMissing => {
                 let detail = "This API key does not have the scope proxy. Make one that has it.";
-                return Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail));
+                Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail))
             }
-            Admission::NoSuchResource => return Err(no_such_resource()),
+            Admission::NoSuchResource => Err(no_such_resource()),
             Admission::Unusable => {
                 let detail = "The credential of this resource makes no address of an API. Whoever manages it has to look at it.";
-                return Err(Problem::new(StatusCode::BAD_GATEWAY, "credential_unusable", detail));
+                Err(Problem::new(StatusCode::BAD_GATEWAY, "credential_unusable", detail))
             }
-        };
+        }
+    }
+
+    /// Sends a request by its route.
+    async fn pass(&self, route: &Arc<Route>, mut head: Parts, body: Incoming, id: &RequestId) -> Result<Sent, Problem> {
         if head.headers.contains_key(header::UPGRADE) {
             let detail = "The proxy does not change protocols (Upgrade). Send the request without it.";
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade_refused", detail));
         }
         let length = body.size_hint().exact();
-        let path = self.service.check_request(&route, head.method.as_str(), path, length);
-        let path = path.map_err(|refused| not_allowed(&route, &refused))?;
+        let path = self.service.check_request(route, head.method.as_str(), split(head.uri.path()).1, length);
+        let path = path.map_err(|refused| not_allowed(route, &refused))?;
         let body = match length {
             Some(length) if length <= KEPT_MAX => ProxyBody::Kept(self.whole(body).await?),
             _ => ProxyBody::Streaming(body),
         };
         head.headers.insert(&REQUEST_ID, id.value());
         let request = ProxyRequest { method: head.method, path, query: head.uri.query(), headers: head.headers, body };
-        self.service.send(route, request).await.map_err(failed)
+        self.service.send(Arc::clone(route), request).await.map_err(failed)
     }
 
     /// A small body, all of it.
@@ -145,15 +166,19 @@ impl Proxy {
     }
 }
 
-/// The resource and the path below it.
-fn split(path: &str) -> Option<(Uuid, &str)> {
-    let rest = path.strip_prefix(PREFIX)?;
-    let (resource, path) = match rest.find('/') {
+/// The word for the resource, and the path below it.
+fn split(path: &str) -> (&str, &str) {
+    let rest = path.strip_prefix(PREFIX).unwrap_or_default();
+    match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, "/"),
-    };
-    // Only the usual form, as pages show it.
-    (resource.len() == 36).then(|| Uuid::try_parse(resource).ok()).flatten().map(|resource| (resource, path))
+    }
+}
+
+/// The resource that a path names. Only in the usual form, as pages show it.
+fn resource_of(path: &str) -> Option<Uuid> {
+    let (resource, _) = split(path);
+    (resource.len() == 36).then(|| Uuid::try_parse(resource).ok()).flatten()
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).

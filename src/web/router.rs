@@ -25,7 +25,7 @@ use super::{
     },
     pages::{
         audit, authenticate, code, configure, connectors, contract, credential, credentials, delete, edit, groups, hand_over,
-        health, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person,
+        health, history, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person,
         resource, resources, save, setup, sharing, sign_in, single_sign_on,
     },
     session::{identify, is_secure, signed_in},
@@ -47,6 +47,7 @@ pub fn router(state: WebState) -> Router {
         .route("/credentials", get(credentials::show))
         .route("/credentials/{id}", get(credential::show))
         .route("/credentials/{id}/edit", get(edit::show).post(edit::save))
+        .route("/credentials/{id}/history", get(history::of_credential))
         .route("/credentials/{id}/sharing", get(sharing::show).post(sharing::change))
         .route("/credentials/{id}/test", post(credential::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
@@ -86,6 +87,7 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/{id}", get(resource::show))
         .route("/{kind}/{id}/preview", post(resource::preview))
         .route("/{kind}/{id}/contract", get(contract::show).post(contract::change))
+        .route("/{kind}/{id}/history", get(history::of_resource))
         .route("/{kind}/{id}/credential", post(resource::change_credential))
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
         .layer(from_fn_with_state(state.clone(), signed_in));

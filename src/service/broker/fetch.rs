@@ -17,6 +17,7 @@ use crate::{
     crypto::{envelope::Place, random},
     domain::{
         credential::CredentialStatus,
+        history::UseOutcome,
         time::Timestamp,
         token_failure::FailureClass,
         token_state::{Failing, FetchReason, Moment, TokenTimes},
@@ -119,10 +120,14 @@ impl Service {
         let attempt = self.0.upstream.fetch_token(connector, values, &Unobserved).await;
         match attempt.result {
             Ok(token) => {
+                self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Issued);
                 let held = held_token(self.moment(), &token, TokenOrigin::Fetched(reason), begun.elapsed());
                 self.fetched(errand, &row, held, attempt.stages).await
             }
-            Err(diagnosis) => self.fetch_failed(errand, &row, diagnosis, attempt.stages).await,
+            Err(diagnosis) => {
+                self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Failed(diagnosis.code));
+                self.fetch_failed(errand, &row, diagnosis, attempt.stages).await
+            }
         }
     }
 

@@ -22,6 +22,7 @@ use crate::{
     domain::{
         connector::Connector,
         credential::CredentialId,
+        history::TokenSource,
         time::Timestamp,
         token_failure::FailureClass,
         token_state::{FetchReason, Moment, TokenTimes},
@@ -74,6 +75,15 @@ impl HeldToken {
     /// How long it lives from now on.
     pub(super) fn left(&self, now: Moment) -> Duration {
         self.times.end.left(now)
+    }
+
+    /// Where it came from for somebody who finds it at hand, or who waited for it.
+    fn source(&self, at_hand: bool) -> TokenSource {
+        match self.origin {
+            _ if at_hand => TokenSource::Memory,
+            TokenOrigin::Fetched(reason) => TokenSource::Fetched(reason),
+            TokenOrigin::Adopted => TokenSource::Database,
+        }
     }
 
     /// Whether another is the same token, wherever it came from.
@@ -212,6 +222,24 @@ impl Service {
                 Some(Err(Lost::Interrupted)) | None => return Err(NoToken::Failed(ServiceError::Interrupted)),
             }
         }
+    }
+
+    /// The same, and where the token came from.
+    pub(super) async fn token_and_source(
+        &self,
+        credential: &Arc<Brokered>,
+        refused: Option<&Arc<HeldToken>>,
+        min_validity: Duration,
+    ) -> Result<(Arc<HeldToken>, TokenSource), NoToken> {
+        let at_hand = if refused.is_none() { self.token_now(credential) } else { None };
+        if let Some(token) = &at_hand
+            && min_validity.is_zero()
+        {
+            return Ok((Arc::clone(token), TokenSource::Memory));
+        }
+        let token = self.token_for(credential, refused, min_validity).await?;
+        let source = token.source(at_hand.is_some_and(|held| Arc::ptr_eq(&held, &token)));
+        Ok((token, source))
     }
 
     /// Keeps a token that a verification brought, sealed, for every instance. Nothing fails from then on.

@@ -7,7 +7,7 @@
 mod rate;
 mod send;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 pub use self::send::{ProxyBody, ProxyFault, ProxyRequest, Sent};
 use self::{rate::Rates, send::Authorized};
@@ -15,8 +15,9 @@ use super::{Service, ServiceError, broker::Brokered, caller::Origin, remembered:
 use crate::{
     domain::{
         account::UserId,
-        api_key::Scope,
+        api_key::{ApiKeyId, Scope},
         egress::{Breach, EgressContract},
+        history::{Asker, TokenSource, Use, UseAction, UseOutcome},
         request_path::{PathFault, RequestPath},
         resource::{ResourceId, ResourceKind},
     },
@@ -64,10 +65,17 @@ impl Route {
     }
 }
 
+/// What was found of a resource.
+enum Found {
+    Route(Arc<Route>),
+    Nothing,
+    Unusable,
+}
+
 /// Whether a program may send a request.
 pub enum Admission {
     /// It may, by this route.
-    Admitted(Arc<Route>),
+    Admitted(Admitted),
     /// The key is none that may be used now.
     KeyRejected,
     /// The key does not have the scope `proxy`.
@@ -78,9 +86,35 @@ pub enum Admission {
     Unusable,
 }
 
+/// A program that may send a request of a resource.
+pub struct Admitted {
+    /// Where it goes.
+    pub route: Arc<Route>,
+    /// By which key.
+    key: ApiKeyId,
+    /// Since when it is answered.
+    since: Instant,
+}
+
 impl Service {
+    /// Counts how a request ended that was admitted: in the history of its resource.
+    pub fn count_request(&self, admitted: &Admitted, token: TokenSource, outcome: UseOutcome) {
+        let Admitted { route, key, since } = admitted;
+        self.count_use(&Use {
+            at: self.now(),
+            credential: route.credential.id,
+            resource: Some(route.resource),
+            asker: Asker::Key(*key),
+            action: UseAction::Request,
+            token,
+            outcome,
+            took: since.elapsed(),
+        });
+    }
+
     /// Whether whoever presents this key may send requests of a resource.
     pub async fn admit(&self, key: &str, resource: ResourceId, origin: impl FnOnce() -> Origin) -> Result<Admission, ServiceError> {
+        let since = Instant::now();
         let identity = match self.identify_key(key, origin).await? {
             Ok(identity) => identity,
             Err(_) => return Ok(Admission::KeyRejected),
@@ -93,10 +127,15 @@ impl Service {
         }
         let epoch = self.0.epoch.current(&self.0.store).await?;
         let whose = (identity.owner.id, resource);
-        if let Some(route) = self.0.proxying.routes.get(&whose, epoch) {
-            return Ok(Admission::Admitted(route));
-        }
-        self.find_route(identity.owner.id, resource, epoch).await
+        let found = match self.0.proxying.routes.get(&whose, epoch) {
+            Some(route) => Found::Route(route),
+            None => self.find_route(identity.owner.id, resource, epoch).await?,
+        };
+        Ok(match found {
+            Found::Route(route) => Admission::Admitted(Admitted { route, key: identity.id, since }),
+            Found::Nothing => Admission::NoSuchResource,
+            Found::Unusable => Admission::Unusable,
+        })
     }
 
     /// The route as it is now, for a request whose credential was changed while it was under way; `None` if there is
@@ -105,29 +144,29 @@ impl Service {
         self.0.epoch.forget();
         let epoch = self.0.epoch.current(&self.0.store).await?;
         match self.find_route(route.owner, route.resource, epoch).await? {
-            Admission::Admitted(route) => Ok(Some(route)),
-            _ => Ok(None),
+            Found::Route(route) => Ok(Some(route)),
+            Found::Nothing | Found::Unusable => Ok(None),
         }
     }
 
-    async fn find_route(&self, owner: UserId, resource: ResourceId, epoch: i64) -> Result<Admission, ServiceError> {
-        let Some(row) = self.0.store.resource(owner, resource).await? else { return Ok(Admission::NoSuchResource) };
+    async fn find_route(&self, owner: UserId, resource: ResourceId, epoch: i64) -> Result<Found, ServiceError> {
+        let Some(row) = self.0.store.resource(owner, resource).await? else { return Ok(Found::Nothing) };
         let credential = self.0.store.credential(row.credential).await?;
         let Some(credential) = credential.map(|row| self.brokered(&row)).transpose()?.flatten() else {
-            return Ok(Admission::NoSuchResource);
+            return Ok(Found::Nothing);
         };
         let OpenedEndpoint { contract, .. } = self.open_endpoint(&row)?;
         let target = match self.0.upstream.api_target(&credential.connector, &credential.values) {
             Ok(target) => target,
             Err(diagnosis) => {
                 tracing::warn!(credential = %credential.id, diagnosis.summary, "the address of an API cannot be made");
-                return Ok(Admission::Unusable);
+                return Ok(Found::Unusable);
             }
         };
         let route =
             Arc::new(Route { resource, owner, kind: row.kind, contract, credential, target, authorized: Authorized::default() });
         self.0.proxying.routes.put((owner, resource), epoch, Arc::clone(&route));
-        Ok(Admission::Admitted(route))
+        Ok(Found::Route(route))
     }
 }
 

@@ -14,7 +14,7 @@ use hyper::{
 
 use super::{Route, Service, ServiceError};
 use crate::{
-    domain::{request_path::RequestPath, verification::Diagnosis},
+    domain::{history::TokenSource, request_path::RequestPath, verification::Diagnosis},
     service::broker::{HeldToken, NoToken, TokenRefusal},
     upstream::{AnswerBody, ApiHeaders, Forward, ForwardBody, ForwardFault, is_worth_retrying},
 };
@@ -54,6 +54,8 @@ pub struct Sent {
     pub response: Response<AnswerBody>,
     /// How often the request was sent.
     pub tries: u8,
+    /// Where the token came from that it was sent with at last.
+    pub token: TokenSource,
 }
 
 /// Why there is no answer of the service.
@@ -101,7 +103,7 @@ impl Service {
     /// Sends a request of a route. Its answer streams.
     pub async fn send(&self, mut route: Arc<Route>, request: ProxyRequest<'_>) -> Result<Sent, ProxyFault> {
         let ProxyRequest { method, path, query, headers, body } = request;
-        let mut token = self.current_token(&mut route).await?;
+        let (mut token, mut source) = self.current_token(&mut route).await?;
         let forward = |headers: HeaderMap, body: ForwardBody| Forward { method: method.clone(), path: &path, query, headers, body };
         let kept = match body {
             ProxyBody::Kept(body) => body,
@@ -112,7 +114,7 @@ impl Service {
                     // It cannot be sent again, but the next one shall not meet the same refusal.
                     self.replace_behind(&route, &token);
                 }
-                return Ok(Sent { response, tries: 1 });
+                return Ok(Sent { response, tries: 1, token: source });
             }
         };
         let (mut tries, mut replaced, mut pauses) = (0_u8, false, 0_u8);
@@ -124,12 +126,12 @@ impl Service {
             if refused(&route, status) && !replaced {
                 replaced = true;
                 match self.token_or_renewed(&mut route, Some(&token)).await {
-                    Ok(new) if !Arc::ptr_eq(&new, &token) => {
-                        token = new;
+                    Ok((new, from)) if !Arc::ptr_eq(&new, &token) => {
+                        (token, source) = (new, from);
                         continue;
                     }
                     // There is no other one, or was just now: what the service said of the request is the better answer.
-                    Ok(_) | Err(_) => return Ok(Sent { response, tries }),
+                    Ok(_) | Err(_) => return Ok(Sent { response, tries, token: source }),
                 }
             }
             if method.is_idempotent() && pauses < route.contract.retries && is_worth_retrying(status) {
@@ -140,11 +142,11 @@ impl Service {
                     drop(response);
                     tokio::time::sleep(pause).await;
                     // It may have been replaced meanwhile.
-                    token = self.current_token(&mut route).await?;
+                    (token, source) = self.current_token(&mut route).await?;
                     continue;
                 }
             }
-            return Ok(Sent { response, tries });
+            return Ok(Sent { response, tries, token: source });
         }
     }
 
@@ -159,9 +161,9 @@ impl Service {
     }
 
     /// The token to use now. Where the credential was changed at this moment, the route is renewed.
-    async fn current_token(&self, route: &mut Arc<Route>) -> Result<Arc<HeldToken>, ProxyFault> {
+    async fn current_token(&self, route: &mut Arc<Route>) -> Result<(Arc<HeldToken>, TokenSource), ProxyFault> {
         match self.token_now(&route.credential) {
-            Some(token) => Ok(token),
+            Some(token) => Ok((token, TokenSource::Memory)),
             None => self.token_or_renewed(route, None).await,
         }
     }
@@ -170,10 +172,10 @@ impl Service {
         &self,
         route: &mut Arc<Route>,
         mut refused: Option<&Arc<HeldToken>>,
-    ) -> Result<Arc<HeldToken>, ProxyFault> {
+    ) -> Result<(Arc<HeldToken>, TokenSource), ProxyFault> {
         for _ in 0..RENEWALS {
-            match self.token_for(&route.credential, refused, Duration::ZERO).await {
-                Ok(token) => return Ok(token),
+            match self.token_and_source(&route.credential, refused, Duration::ZERO).await {
+                Ok(found) => return Ok(found),
                 Err(NoToken::Refused(refusal)) => return Err(ProxyFault::NoToken(refusal)),
                 Err(NoToken::Failed(error)) => return Err(ProxyFault::Service(error)),
                 Err(NoToken::Gone) => {

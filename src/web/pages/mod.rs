@@ -14,6 +14,7 @@ pub(crate) mod edit;
 pub(crate) mod groups;
 pub(crate) mod hand_over;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod home;
 pub(crate) mod key_new;
 pub(crate) mod keys;

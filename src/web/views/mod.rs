@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod flow;
 pub(crate) mod form;
 pub(crate) mod form_place;
+pub(crate) mod history;
 pub(crate) mod key;
 pub(crate) mod person;
 pub(crate) mod preview;

@@ -11,6 +11,7 @@ mod faults;
 mod first_start;
 mod groups;
 mod hand_over;
+mod history;
 mod identities;
 mod key_check;
 mod nul_bytes;

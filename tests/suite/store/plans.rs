@@ -38,6 +38,10 @@ const ROWS: &[&str] = &[
         SELECT ID(n), ID(n % 100 + 1), 'Key', 'kt_', HASH(n), 'proxy', 1, n, ID(n) FROM series",
     "INSERT INTO api_key_resources SELECT ID(n), ID(n) FROM series WHERE n < 19990",
     "INSERT INTO group_members SELECT ID(n), ID(n % 500 + 1) FROM series",
+    "INSERT INTO history SELECT ID(n % 500 + 1), n * 60, ID(n % 700 + 1), 'key', ID(n % 900 + 1), 'request', 'memory', '200',
+        CASE WHEN n % 100 = 0 THEN 'failed' ELSE 'done' END, 1, 1, 1, n FROM series",
+    "INSERT INTO history_hours SELECT ID(n % 500 + 1), n * 60, ID(n % 700 + 1), 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+        FROM series",
     "INSERT INTO credential_shares (id, credential, connector, person, group_id, access)
         SELECT ID(n), ID(n), CASE WHEN n % 10 = 0 THEN 'other' ELSE 'talkdesk' END,
         CASE WHEN n % 2 = 0 THEN ID(n % 300 + 1) ELSE NULL END, CASE WHEN n % 2 = 1 THEN ID(n) ELSE NULL END, 'use' FROM series",
@@ -125,6 +129,16 @@ const AUDIT_STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::AUDIT_CREDENTIALS, &["'name 7'", "20"]),
 ];
 
+/// Those of the history.
+const HISTORY_STATEMENTS: &[(&str, &[&str])] = &[
+    (lookups::HISTORY_OF_CREDENTIAL, &["ID(7)", "9000000000", "101"]),
+    (lookups::PROBLEMS_OF_CREDENTIAL, &["ID(7)", "9000000000", "101"]),
+    (lookups::HISTORY_OF_RESOURCE, &["ID(7)", "9000000000", "101"]),
+    (lookups::PROBLEMS_OF_RESOURCE, &["ID(7)", "9000000000", "101"]),
+    (lookups::HOURS_OF_CREDENTIAL, &["ID(7)", "5"]),
+    (lookups::HOURS_OF_RESOURCE, &["ID(7)", "5"]),
+];
+
 /// The statements that clear away and that other statements cause.
 const CLEARING: &[&str] = &[
     "DELETE FROM sessions WHERE used_at <= 10",
@@ -133,11 +147,13 @@ const CLEARING: &[&str] = &[
     "DELETE FROM drafts WHERE expires_at <= 1000010",
     "DELETE FROM access_tokens WHERE expires_at <= 1000010",
     "SELECT 1 FROM drafts WHERE credential = ID(7)",
+    "DELETE FROM history WHERE minute < 10",
+    "DELETE FROM history_hours WHERE hour < 10",
 ];
 
 /// Every statement, its parameters filled in.
 fn statements() -> Vec<String> {
-    let groups = [STATEMENTS, RESOURCE_STATEMENTS, PEOPLE_STATEMENTS, KEY_STATEMENTS, AUDIT_STATEMENTS];
+    let groups = [STATEMENTS, RESOURCE_STATEMENTS, PEOPLE_STATEMENTS, KEY_STATEMENTS, AUDIT_STATEMENTS, HISTORY_STATEMENTS];
     let filled = groups.into_iter().flatten().map(|(statement, parameters)| fill(statement, parameters));
     filled.chain(audit_statements()).chain(CLEARING.iter().copied().map(str::to_owned)).collect()
 }

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// What writes without a record, and why it may.
-const EXCEPTIONS: [(&str, &str); 14] = [
+const EXCEPTIONS: [(&str, &str); 16] = [
     ("count_attempt", "an attempt is counted before it is judged; how it ended is recorded, see service::sign_in_limits"),
     ("uncount_attempt", "the same"),
     ("renew_password_hash", "the same password under the present cost, within a sign-in that is recorded"),
@@ -16,6 +16,8 @@ const EXCEPTIONS: [(&str, &str); 14] = [
     ("release_lease", "the same"),
     ("put_fetched_token", "a token that was fetched is kept by Keytile itself"),
     ("put_token_failure", "why there is none, likewise"),
+    ("add_history", "who used what is written in the history itself"),
+    ("delete_history", "what has ended by itself is cleared away"),
     ("touch_session", "when a session was last used; signing in and out record"),
     ("delete_expired", "what has ended by itself is cleared away"),
     ("set_installation_if_absent", "the check value of a new database, before there is anybody"),

@@ -10,6 +10,7 @@ mod framing;
 mod groups;
 mod guard;
 mod hand_over;
+mod history;
 mod hosts;
 mod keys;
 mod limits;

@@ -1,0 +1,122 @@
+//! Uses that are not written yet, counted in memory.
+//!
+//! Counting one costs a look into a small map behind a lock that is rarely waited for: uses are spread over several
+//! maps. How much is held is bounded; what is beyond is counted as left out, and said in the log.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::domain::history::{Tally, Use, UseKey};
+
+/// Over how many maps uses are spread.
+const MAPS: usize = 8;
+/// The most entries of one map.
+const ENTRIES_MAX: usize = 2_000;
+
+/// Uses that are not written yet.
+pub(super) struct Pending {
+    maps: [Mutex<HashMap<UseKey, Tally>>; MAPS],
+    hashing: RandomState,
+    left_out: AtomicU64,
+}
+
+impl Pending {
+    pub(super) fn new() -> Self {
+        Self { maps: Default::default(), hashing: RandomState::new(), left_out: AtomicU64::new(0) }
+    }
+
+    /// Counts a use.
+    pub(super) fn count(&self, one: &Use) {
+        self.add(one.key(), &Tally::of(one));
+    }
+
+    /// Adds uses that were counted together.
+    pub(super) fn add(&self, key: UseKey, tally: &Tally) {
+        // By the resource, so that the uses of one are together and those of several do not wait for each other.
+        let hash = self.hashing.hash_one((key.credential, key.resource));
+        let map = &self.maps[usize::try_from(hash % MAPS as u64).unwrap_or_default()];
+        // What is changed under the lock is changed at once, so a panic leaves nothing half done.
+        let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = map.len() >= ENTRIES_MAX;
+        match map.entry(key) {
+            Entry::Occupied(mut known) => known.get_mut().add(tally),
+            Entry::Vacant(_) if is_full => {
+                self.left_out.fetch_add(tally.uses, Ordering::Relaxed);
+            }
+            Entry::Vacant(place) => {
+                place.insert(*tally);
+            }
+        }
+    }
+
+    /// Takes out all that is held, in the order of the keys.
+    pub(super) fn take(&self) -> Vec<(UseKey, Tally)> {
+        let taken = self.maps.iter().map(|map| std::mem::take(&mut *map.lock().unwrap_or_else(PoisonError::into_inner)));
+        let mut all: Vec<(UseKey, Tally)> = taken.flatten().collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all
+    }
+
+    /// How many uses were left out since this was last asked.
+    pub(super) fn take_left_out(&self) -> u64 {
+        self.left_out.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{
+        history::{Asker, TokenSource, UseAction, UseOutcome},
+        time::Timestamp,
+    };
+
+    fn one(key: u128, at: i64) -> Use {
+        Use {
+            at: Timestamp::from_millis(at),
+            credential: Uuid::from_u128(1),
+            resource: Some(Uuid::from_u128(2)),
+            asker: Asker::Key(Uuid::from_u128(key)),
+            action: UseAction::Request,
+            token: TokenSource::Memory,
+            outcome: UseOutcome::Answered(200),
+            took: Duration::from_millis(20),
+        }
+    }
+
+    #[test]
+    fn what_differs_only_in_its_moment_is_counted_together_for_a_minute() {
+        let pending = Pending::new();
+        for (key, at) in [(1, 0), (1, 59_999), (1, 60_000), (2, 0)] {
+            pending.count(&one(key, at));
+        }
+        let taken = pending.take();
+        let seen: Vec<(i64, u64, i64)> =
+            taken.iter().map(|(key, tally)| (key.minute, tally.uses, tally.last_at.as_millis())).collect();
+        assert_eq!(seen, [(0, 2, 59_999), (0, 1, 0), (60_000, 1, 60_000)]);
+        assert_eq!((taken[0].1.micros, taken[0].1.longest), (40_000, 20_000));
+        assert!(pending.take().is_empty());
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_and_what_is_left_out_is_told() {
+        let pending = Pending::new();
+        for key in 0..ENTRIES_MAX as u128 + 5 {
+            pending.count(&one(key, 0));
+        }
+        pending.count(&one(0, 0));
+        let taken = pending.take();
+        assert_eq!((taken.len(), taken[0].1.uses), (ENTRIES_MAX, 2), "what is known is counted on");
+        assert_eq!((pending.take_left_out(), pending.take_left_out()), (5, 0));
+    }
+}
