@@ -28,6 +28,7 @@ pub mod password_links;
 pub mod people;
 pub mod preview;
 pub mod proxy;
+pub mod readiness;
 mod remembered;
 pub mod resources;
 mod rights;
@@ -59,6 +60,7 @@ use self::{
     in_flight::InFlight,
     key_check::CheckedKeys,
     proxy::Proxying,
+    readiness::Watched,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
@@ -151,6 +153,7 @@ pub struct Parts {
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
+    watched: Watched,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -207,6 +210,7 @@ impl Service {
             issues: Issues::new(),
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
+            watched: Watched::new(),
             tasks: TaskTracker::new(),
         })))
     }
@@ -224,11 +228,6 @@ impl Service {
     /// Identifies a form that is about to be shown, so that submitting it twice does its work once.
     pub fn new_form(&self) -> Uuid {
         random::new_id(self.now())
-    }
-
-    /// Whether the database answers.
-    pub async fn is_ready(&self) -> bool {
-        self.0.store.ping().await.is_ok()
     }
 
     /// The lists of the home page, of what the caller may see.

@@ -4,9 +4,6 @@
 //! Pages are cut by key: `id < $n`, newest first, so that a page is as quick at the end of the list
 //! as at its beginning, and nothing is shown twice when something is added meanwhile.
 
-/// A sign of life.
-pub const PING: &str = "SELECT CAST(1 AS BIGINT)";
-
 /// The check value. No parameters.
 pub const INSTALLATION: &str = "SELECT sealed FROM installation WHERE singleton = 1";
 

@@ -23,6 +23,7 @@ pub mod migrations;
 mod opening;
 mod password_links;
 mod people;
+mod readiness;
 mod resources;
 mod second_factor;
 mod sessions;

@@ -1,0 +1,3 @@
+//! What whoever runs Keytile watches: whether it is ready, its figures, its traces.
+
+mod readiness;
