@@ -16,6 +16,7 @@ mod devices;
 pub mod drafts;
 pub mod edit;
 pub mod edit_form;
+mod figures;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;
@@ -82,6 +83,7 @@ use crate::{
         time::{Clock, Timestamp},
         values::FieldValues,
     },
+    metrics::Metrics,
     store::{Store, StoreError},
     upstream::Upstream,
 };
@@ -154,6 +156,7 @@ pub struct Parts {
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
     watched: Watched,
+    metrics: Metrics,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -211,6 +214,7 @@ impl Service {
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             watched: Watched::new(),
+            metrics: Metrics::new(),
             tasks: TaskTracker::new(),
         })))
     }

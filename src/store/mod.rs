@@ -45,6 +45,7 @@ pub use hand_over::{HandOver, HandOverResult, HandedOver, Owned, Renamed};
 pub use identities::{Identity, IdentityLink, IdentityUserInsert};
 pub use password_links::NewPasswordLink;
 pub use people::{StateChange, UserChange, UserChanged};
+pub use readiness::Connections;
 pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
 pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow};
