@@ -12,6 +12,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamError, UpstreamSettings},
     web::{
         self, SandboxHints, TrustedProxies, WebSettings, WebState,
-        server::{Certificate, Server, ServingLimits},
+        server::{Certificate, ScrapeServer, Server, ServingLimits},
     },
 };
 
@@ -45,6 +46,7 @@ pub struct App {
     service: Service,
     sandbox: Option<Sandbox>,
     server: Server,
+    scraped: Option<ScrapeServer>,
     address: Url,
     made_keyring: Option<PathBuf>,
 }
@@ -86,8 +88,10 @@ pub enum StartError {
     #[error("{}", causes(.0))]
     Service(#[from] ServiceError),
     /// The address to listen on.
-    #[error("--listen: {address} cannot be listened on: {cause}")]
+    #[error("{setting}: {address} cannot be listened on: {cause}")]
     Listen {
+        /// The setting's flag.
+        setting: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -131,9 +135,11 @@ impl App {
             (Some(chain), Some(key)) => Some(Arc::new(Certificate::load(chain, key).map_err(StartError::Setting)?)),
             _ => None,
         };
-        let listening = |cause| StartError::Listen { address: config.listen, cause };
-        let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
-        let listen = listener.local_addr().map_err(listening)?;
+        let (listener, listen) = listen_on("--listen", config.listen).await?;
+        let scraped = match config.operations.metrics_listen {
+            Some(address) => Some(listen_on("--metrics-listen", address).await?.0),
+            None => None,
+        };
         let (store, keyring, made_keyring) = open_storage(&config.storage).await?;
         let sandbox = match config.sandbox {
             true => Some(Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0)), clock.clone()).await.map_err(StartError::Sandbox)?),
@@ -164,7 +170,8 @@ impl App {
         let proxy = web::Proxy::new(&state);
         let router = web::router(state);
         let server = Server { listener, router, proxy, limits, certificate, trusted: TrustedProxies::new(&config.trusted_proxy) };
-        Ok(Self { service, sandbox, server, address, made_keyring })
+        let scraped = scraped.map(|listener| ScrapeServer { listener, service: service.clone() });
+        Ok(Self { service, sandbox, server, scraped, address, made_keyring })
     }
 
     /// The address to open.
@@ -175,6 +182,11 @@ impl App {
     /// Where it listens, with the port that it really got.
     pub fn listening(&self) -> io::Result<SocketAddr> {
         self.server.listener.local_addr()
+    }
+
+    /// Where figures are told, with the port that it really got; `None` where they are not.
+    pub fn metrics_listening(&self) -> Option<io::Result<SocketAddr>> {
+        self.scraped.as_ref().map(ScrapeServer::listening)
     }
 
     /// The address that makes the first administrator; `None` once there is one.
@@ -202,9 +214,18 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let cleaning = tokio::spawn(clean(self.service.clone()));
         let writing = tokio::spawn(write_history(self.service.clone()));
+        let stopping = CancellationToken::new();
+        // To the end of the last answer: how a stop goes is seen as well.
+        let scraped = self.scraped.map(|server| tokio::spawn(server.serve(stopping.clone())));
         self.server.serve(stop).await;
         cleaning.abort();
         writing.abort();
+        stopping.cancel();
+        if let Some(scraped) = scraped
+            && scraped.await.is_err()
+        {
+            tracing::error!("the listener for figures had ended before its time");
+        }
         log_end_of_audit_trail(&self.service).await;
         if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
             tracing::warn!("work was still going on after {} s and was cut off", STOPPING.as_secs());
@@ -214,6 +235,14 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// A listener on the address of a setting, and the address with the port that it really got.
+async fn listen_on(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |cause| StartError::Listen { setting, address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let got = listener.local_addr().map_err(failed)?;
+    Ok((listener, got))
 }
 
 /// The service alone, for commands that work beside a server or without one. Only what is kept is opened.

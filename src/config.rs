@@ -1,6 +1,7 @@
 //! Every setting: its flag, its `KEYTILE_` variable, its default. `docs/configuration.md` says the same, and
 //! a test keeps the two equal.
 
+mod operations;
 mod single_sign_on;
 
 use std::{
@@ -12,7 +13,10 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
-pub use self::single_sign_on::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig};
+pub use self::{
+    operations::OperationsConfig,
+    single_sign_on::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig},
+};
 use crate::{domain::setting::Setting, upstream::EgressPin};
 
 /// The variable that holds the keyring itself, for containers. It has no flag, because what stands on a
@@ -78,6 +82,10 @@ pub struct Config {
     /// Settings of single sign-on.
     #[command(flatten)]
     pub single_sign_on: SingleSignOnConfig,
+
+    /// Settings of figures and traces.
+    #[command(flatten)]
+    pub operations: OperationsConfig,
 
     /// Settings of the log.
     #[command(flatten)]
@@ -194,6 +202,7 @@ impl Config {
             switch("require-second-factor", self.require_second_factor),
         ];
         settings.extend(self.single_sign_on.settings());
+        settings.extend(self.operations.settings());
         settings.extend([
             setting("log-format", log.log_format.as_str().to_owned(), "pretty"),
             setting("log-level", log.log_level.as_str().to_ascii_lowercase(), "info"),

@@ -6,6 +6,7 @@
 //! - [`app`]: builds an app from a config and a clock, and serves it
 //! - [`cli`]: the command line, a file a command
 //! - [`domain`]: types and rules; no input or output, no clock of their own
+//! - [`metrics`]: what is counted, as Prometheus reads it
 //! - [`crypto`]: the only place with keys and ciphers
 //! - [`store`]: the only place with SQL; sees ciphertext only
 //! - [`upstream`]: the only place that calls out
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod domain;
+pub mod metrics;
 pub mod sandbox;
 pub mod service;
 pub mod store;

@@ -98,6 +98,9 @@ pub enum FetchReason {
 }
 
 impl FetchReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [Self::First, Self::Early, Self::Expired, Self::Refused, Self::Edited, Self::Tested];
+
     /// The word that programs read.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -123,6 +123,11 @@ impl CheckedKeys {
         Self { known: Remembered::new(), unknown: Remembered::new(), recorded: Mutex::new(HashMap::new()) }
     }
 
+    /// How many keys are remembered, with those that there are not.
+    pub(super) fn count(&self) -> u64 {
+        self.known.count() + self.unknown.count()
+    }
+
     /// Whether a refusal is to be recorded: the first of its reason and network within [`RECORD_STEP`].
     fn is_first_refusal(&self, place: &(KeyRejection, String), now: Timestamp) -> bool {
         let recent = |at: Timestamp| now.since(at) < RECORD_STEP;
@@ -164,7 +169,7 @@ impl Service {
             None => return self.reject(Caller::nobody("", origin()), None, KeyRejection::Malformed).await,
         };
         let epoch = self.0.epoch.current(&self.0.store).await?;
-        let key = match self.0.keys.known.get(&hash, epoch) {
+        let key = match self.0.metrics.keys.counted(self.0.keys.known.get(&hash, epoch)) {
             Some(key) => key,
             None => match self.read_key(hash, epoch).await? {
                 Some(key) => key,

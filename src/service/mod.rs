@@ -16,6 +16,7 @@ mod devices;
 pub mod drafts;
 pub mod edit;
 pub mod edit_form;
+mod figures;
 pub mod groups;
 pub mod hand_over;
 pub mod hashing;
@@ -29,6 +30,7 @@ pub mod password_links;
 pub mod people;
 pub mod preview;
 pub mod proxy;
+pub mod readiness;
 mod remembered;
 pub mod resources;
 mod rights;
@@ -61,6 +63,7 @@ use self::{
     in_flight::InFlight,
     key_check::CheckedKeys,
     proxy::Proxying,
+    readiness::Watched,
     remembered::{Epoch, Remembered},
     resources::ResourceSummary,
     sessions::RememberedSession,
@@ -82,6 +85,7 @@ use crate::{
         time::{Clock, Timestamp},
         values::FieldValues,
     },
+    metrics::Metrics,
     store::{Store, StoreError},
     upstream::Upstream,
 };
@@ -154,6 +158,8 @@ pub struct Parts {
     /// Empty where there is no single sign-on.
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
+    watched: Watched,
+    metrics: Metrics,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
 }
@@ -211,6 +217,8 @@ impl Service {
             histories: Histories::new(),
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
+            watched: Watched::new(),
+            metrics: Metrics::new(),
             tasks: TaskTracker::new(),
         })))
     }
@@ -228,11 +236,6 @@ impl Service {
     /// Identifies a form that is about to be shown, so that submitting it twice does its work once.
     pub fn new_form(&self) -> Uuid {
         random::new_id(self.now())
-    }
-
-    /// Whether the database answers.
-    pub async fn is_ready(&self) -> bool {
-        self.0.store.ping().await.is_ok()
     }
 
     /// The lists of the home page, of what the caller may see.

@@ -82,4 +82,9 @@ where
     pub(super) fn put(&self, key: K, epoch: i64, value: V) {
         self.0.insert(key, (epoch, value));
     }
+
+    /// How many entries there are, those of earlier epochs too, more or less.
+    pub(super) fn count(&self) -> u64 {
+        self.0.entry_count()
+    }
 }

@@ -77,7 +77,7 @@ impl Service {
     pub async fn resume_session(&self, cookie: &str) -> Result<SessionState, ServiceError> {
         let hash = hash::session_hash(&SecretString::from(cookie));
         let epoch = self.0.epoch.current(&self.0.store).await?;
-        let mut row = match self.0.sessions.get(&hash, epoch) {
+        let mut row = match self.0.metrics.sessions.counted(self.0.sessions.get(&hash, epoch)) {
             Some(row) => row,
             None => {
                 let Some(row) = self.0.store.session(&hash).await? else { return Ok(SessionState::None) };

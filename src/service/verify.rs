@@ -37,10 +37,12 @@ impl Service {
                 observer.stage_ended(&probe.report);
                 verification.stages.push(probe.report);
                 verification.notice = probe.notice;
+                self.0.metrics.verifications.ended(&verification);
                 Ok(Verified { verification, token })
             }
             Err(diagnosis) => {
                 verification.failure = Some(diagnosis);
+                self.0.metrics.verifications.ended(&verification);
                 Err(verification)
             }
         }

@@ -11,9 +11,6 @@ pub use history::{
     PROBLEMS_OF_RESOURCE,
 };
 
-/// A sign of life.
-pub const PING: &str = "SELECT CAST(1 AS BIGINT)";
-
 /// The check value. No parameters.
 pub const INSTALLATION: &str = "SELECT sealed FROM installation WHERE singleton = 1";
 
@@ -55,6 +52,9 @@ pub const USERS: &str = user_rows!("WHERE id < $1 ORDER BY id DESC LIMIT $2");
 
 /// Accounts that match a search: id to go on below, limit, LIKE pattern.
 pub const USERS_FOUND: &str = user_rows!("WHERE id < $1 AND search_key LIKE $3 ESCAPE '\\' ORDER BY id DESC LIMIT $2");
+
+/// How many credentials did not pass and have this status: the status. The first condition is that of the index.
+pub const FAILING_CREDENTIALS: &str = "SELECT COUNT(*) FROM credentials WHERE status <> 'verified' AND status = $1";
 
 /// How many active administrators there are. No parameters.
 pub const ADMINISTRATORS: &str = "SELECT COUNT(*) FROM users WHERE role = 'administrator' AND state = 'active'";

@@ -18,11 +18,7 @@ use sqlx::{
 };
 use url::Url;
 
-use super::{
-    Store, StoreError,
-    database::{Db, reading},
-    lookups, migrations,
-};
+use super::{Store, StoreError, database::Db, migrations};
 
 /// How long SQLite waits for another process that holds its lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -34,8 +30,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 const LIMIT_LOCKS: &str = "SELECT set_config('lock_timeout', $1, false) WHERE current_setting('lock_timeout') = '0'";
 /// How long a request waits for a free connection before it fails.
 const ACQUIRE: Duration = Duration::from_secs(10);
-/// How long a sign of life may take.
-const PING: Duration = Duration::from_secs(2);
 /// Readers of SQLite beside the writer; each is a thread, and a page is read in less than a millisecond.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL.
@@ -88,14 +82,6 @@ impl Store {
             Some(path) => Ok(sqlite_path(path)?.exists()),
             None => Ok(true),
         }
-    }
-
-    /// Asks the database for a sign of life, and takes two seconds of silence for none.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let answer = reading!(self, pool => {
-            tokio::time::timeout(PING, sqlx::query(lookups::PING).execute(pool)).await.map(|answer| answer.map(drop))
-        });
-        Ok(answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))?)
     }
 
     /// Waits for the statements under way and closes every connection. Statements after it fail.

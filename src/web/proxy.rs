@@ -3,7 +3,10 @@
 //! They are answered before the router: nothing of what pages need lies around them. Both bodies stream; a small body
 //! of a request is taken whole first, so that it can be sent again with another token.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -73,9 +76,11 @@ impl Proxy {
     pub(super) async fn answer(&self, request: Request<Incoming>, client: ClientAddress) -> Response<Content> {
         let id = RequestId::of(&request);
         let method = request.method().clone();
+        let begun = Instant::now();
         match self.forward(request, client, &id).await {
             Ok(Sent { response, tries, .. }) => {
                 let status = response.status().as_u16();
+                self.service.metrics().proxy.forwarded(status, tries, begun.elapsed());
                 tracing::debug!(request = id.as_str(), %method, status, tries, "forwarded");
                 let (mut head, body) = response.into_parts();
                 if let Some(of_service) = head.headers.insert(&REQUEST_ID, id.value()) {
@@ -85,6 +90,7 @@ impl Proxy {
                 Response::from_parts(head, Content::Forwarded(body))
             }
             Err(problem) => {
+                self.service.metrics().proxy.refused(problem.code());
                 tracing::debug!(request = id.as_str(), %method, status = problem.status().as_u16(), code = problem.code(), "refused");
                 let mut response = problem.into_response(id.as_str());
                 response.headers_mut().insert(&REQUEST_ID, id.value());

@@ -19,6 +19,7 @@ use super::{
         guard::{Guard, guard},
         headers::{Https, headers},
         in_flight::in_flight,
+        measured::measured,
         passwords::passwords,
         receiving::{Receiving, receiving},
         request_id::request_id,
@@ -116,5 +117,10 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(state.clone(), error::error_pages));
     // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.
     let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
-    pages.merge(health).layer(from_fn_with_state(Https(is_secure(&state)), headers)).layer(from_fn(request_id)).with_state(state)
+    pages
+        .merge(health)
+        .layer(from_fn_with_state(Https(is_secure(&state)), headers))
+        .layer(from_fn_with_state(state.clone(), measured))
+        .layer(from_fn(request_id))
+        .with_state(state)
 }

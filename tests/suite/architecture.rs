@@ -11,14 +11,15 @@ use std::{
 use self::source::Source;
 
 /// A module of the crate and the modules that it may name. Each may name itself.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
+    ("metrics", &["domain"]),
     ("crypto", &["domain"]),
     ("store", &["domain", "crypto"]),
     ("upstream", &["domain", "crypto"]),
     ("sandbox", &["domain", "crypto"]),
-    ("service", &["domain", "crypto", "store", "upstream"]),
-    ("web", &["domain", "crypto", "store", "upstream", "service"]),
+    ("service", &["domain", "metrics", "crypto", "store", "upstream"]),
+    ("web", &["domain", "metrics", "crypto", "store", "upstream", "service"]),
     ("config", &["domain", "upstream"]),
     ("app", &["domain", "crypto", "store", "upstream", "sandbox", "service", "web", "config"]),
     ("cli", &["domain", "crypto", "store", "upstream", "sandbox", "service", "config", "app"]),
@@ -27,7 +28,8 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// A crate and the modules that may name it.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
+    ("prometheus_client", &["metrics"]),
     ("sqlx", &["store"]),
     ("axum", &["web", "sandbox"]),
     ("askama", &["web"]),
@@ -74,6 +76,8 @@ fn a_wrong_arrow_is_seen_however_it_is_written() {
     for (file, text, to) in [
         ("store/credentials.rs", "use crate::web::pages;", "web"),
         ("domain/form.rs", "use crate::{domain::naming, store};", "store"),
+        ("metrics/work.rs", "use crate::service::Service;", "service"),
+        ("store/credentials.rs", "use crate::metrics::Metrics;", "metrics"),
         ("domain/form.rs", "use crate::{domain::{naming, values}, crypto::{self, Key}};", "crypto"),
         ("crypto/keyring.rs", "fn f() -> crate::upstream::Client { todo!() }", "upstream"),
         ("service/verify.rs", "use super::super::web::Page;", "web"),
@@ -102,6 +106,7 @@ fn a_crate_out_of_its_place_is_seen() {
         ("domain/form.rs", "use askama::Template;", "askama"),
         ("sandbox/api.rs", "fn f(client: reqwest::Client) {}", "reqwest"),
         ("service/keys.rs", "use aes_gcm as cipher;", "aes_gcm"),
+        ("web/proxy.rs", "use prometheus_client::registry::Registry;", "prometheus_client"),
     ] {
         let found = wrong_arrows(file, text);
         assert!(found.len() == 1 && found[0].contains(&format!("`{name}")), "{file}: {text}\n{found:?}");

@@ -8,6 +8,7 @@ mod broker;
 mod configuration;
 mod dependencies;
 mod oidc_provider;
+mod operations;
 mod process;
 mod proxy;
 mod sandbox;

@@ -38,8 +38,13 @@ impl Program {
     /// The same, with a place for its log.
     pub(crate) fn start_logging(folder: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
-        command.args(arguments).current_dir(folder).env_clear();
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.args(arguments).current_dir(folder).env_clear().stderr(log);
+        Self::start_command(command)
+    }
+
+    /// The same, started by a command of the test's own.
+    pub(crate) fn start_command(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             said.push(line.unwrap());

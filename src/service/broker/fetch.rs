@@ -23,6 +23,7 @@ use crate::{
         token_state::{Failing, FetchReason, Moment, TokenTimes},
         verification::{Diagnosis, StageReport, Unobserved, Verification},
     },
+    metrics::FetchOutcome,
     service::{Service, ServiceError},
     store::{AccessTokenRow, FetchStored, NewLease, TokenFailure, TokenRow},
 };
@@ -118,6 +119,11 @@ impl Service {
         let begun = Instant::now();
         let Brokered { connector, values, .. } = errand.credential;
         let attempt = self.0.upstream.fetch_token(connector, values, &Unobserved).await;
+        let outcome = match &attempt.result {
+            Ok(_) => FetchOutcome::Issued,
+            Err(diagnosis) => FetchOutcome::Refused(FailureClass::of(diagnosis)),
+        };
+        self.0.metrics.broker.fetched(reason, outcome, begun.elapsed());
         match attempt.result {
             Ok(token) => {
                 self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Issued);

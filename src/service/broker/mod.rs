@@ -29,6 +29,7 @@ use crate::{
         values::FieldValues,
         verification::Diagnosis,
     },
+    metrics::TokenCounts,
     store::{CredentialRow, NewAccessToken},
     upstream::IssuedToken,
 };
@@ -143,6 +144,15 @@ impl Broker {
         Some(entry.into_value()).filter(|slot| slot.version == version)
     }
 
+    /// How the credentials are that are held.
+    pub(super) fn counts(&self, now: Moment) -> TokenCounts {
+        let mut counts = TokenCounts::default();
+        for (_, slot) in &self.slots {
+            slot.count_into(&mut counts, now);
+        }
+        counts
+    }
+
     /// The slot of this version, if it is held.
     fn held(&self, credential: CredentialId, version: i64) -> Option<Arc<Slot>> {
         self.slots.get(&credential).filter(|slot| slot.version == version)
@@ -168,6 +178,7 @@ impl Service {
     pub(super) fn token_now(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
         let slot = self.0.broker.held(credential.id, credential.version)?;
         let (token, flight) = slot.present(self.moment())?;
+        self.0.metrics.broker.from_memory.inc();
         if let Some(flight) = flight {
             self.take_off(credential, flight, Duration::ZERO, None);
         }
@@ -189,6 +200,22 @@ impl Service {
         {
             return Ok(token);
         }
+        let got = self.wait_for_token(credential, refused, min_validity).await;
+        let asked = &self.0.metrics.broker;
+        if got.is_ok() {
+            asked.after_wait.inc()
+        } else {
+            asked.without_token.inc()
+        };
+        got
+    }
+
+    async fn wait_for_token(
+        &self,
+        credential: &Arc<Brokered>,
+        refused: Option<&Arc<HeldToken>>,
+        min_validity: Duration,
+    ) -> Result<Arc<HeldToken>, NoToken> {
         let mut tries = 0;
         loop {
             let slot = self.0.broker.slot(credential.id, credential.version).ok_or(NoToken::Gone)?;

@@ -15,6 +15,7 @@ use crate::{
         token_state::{Decision, Failing, FetchReason, Moment, TokenState},
         verification::Diagnosis,
     },
+    metrics::TokenCounts,
     service::ServiceError,
 };
 
@@ -164,6 +165,18 @@ impl Slot {
         let inner = self.lock();
         let usable = inner.state.end_of_usable(now).is_some();
         inner.token.clone().map(|token| (token, usable))
+    }
+
+    /// Adds how it is to the figures.
+    pub(super) fn count_into(&self, counts: &mut TokenCounts, now: Moment) {
+        let inner = self.lock();
+        *match inner.state.decide(now, Duration::ZERO, None) {
+            Decision::Use => &mut counts.fresh,
+            Decision::UseAndRefresh => &mut counts.due,
+            Decision::Fetch(_) | Decision::Wait => &mut counts.none,
+            Decision::Refuse(_) => &mut counts.failing,
+        } += 1;
+        counts.fetching += u64::from(inner.flight.is_some());
     }
 
     pub(super) fn looked(&self, now: Moment) {

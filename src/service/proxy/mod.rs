@@ -34,6 +34,11 @@ impl Proxying {
     pub(super) fn new() -> Self {
         Self { routes: Remembered::new(), rates: Rates::new() }
     }
+
+    /// How many routes are remembered.
+    pub(super) fn count(&self) -> u64 {
+        self.routes.count()
+    }
 }
 
 /// A resource as somebody may use it: where its requests go, and what they may be.
@@ -127,7 +132,7 @@ impl Service {
         }
         let epoch = self.0.epoch.current(&self.0.store).await?;
         let whose = (identity.owner.id, resource);
-        let found = match self.0.proxying.routes.get(&whose, epoch) {
+        let found = match self.0.metrics.resources.counted(self.0.proxying.routes.get(&whose, epoch)) {
             Some(route) => Found::Route(route),
             None => self.find_route(identity.owner.id, resource, epoch).await?,
         };

@@ -248,6 +248,15 @@ impl Upstream {
         pool.lease(stream, permit).await.map_err(|_| ForwardFault::Broken)
     }
 
+    /// How many connections to APIs are in use, and how many wait to be.
+    pub fn kept_connections(&self) -> (u64, u64) {
+        let pools = self.forwarder.pools.read().unwrap_or_else(PoisonError::into_inner);
+        pools.values().fold((0, 0), |(in_use, idle), pool| {
+            let (open, waiting) = pool.counts();
+            (in_use + open.saturating_sub(waiting), idle + waiting)
+        })
+    }
+
     /// Closes connections to APIs that nobody has used for a while.
     pub fn close_idle(&self) {
         self.forwarder.close_idle();

@@ -113,6 +113,11 @@ impl HostPool {
         self.idle().retain(|idle| idle.since.elapsed() < IDLE && !idle.connection.sender.is_closed());
     }
 
+    /// How many connections there are, and how many of them wait for a request.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        ((CONNECTIONS_MAX - self.room.available_permits()) as u64, self.idle().len() as u64)
+    }
+
     /// True while there is no connection, in use or not.
     pub(super) fn is_unused(&self) -> bool {
         self.room.available_permits() == CONNECTIONS_MAX

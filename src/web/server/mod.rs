@@ -6,6 +6,7 @@
 mod certificate;
 mod connection;
 mod limits;
+mod scrape;
 mod wire;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -20,7 +21,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::connection::Connections;
-pub use self::{certificate::Certificate, limits::ServingLimits};
+pub use self::{certificate::Certificate, limits::ServingLimits, scrape::ScrapeServer};
 use super::{client_address::TrustedProxies, proxy::Proxy};
 
 /// How long to wait after an accept that failed for want of something, such as file descriptors. Without the pause

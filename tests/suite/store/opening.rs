@@ -47,9 +47,9 @@ async fn a_restart_keeps_everything(database: TestDatabase) {
 
 async fn a_closed_database_does_nothing(database: TestDatabase) {
     let store = database.open().await;
-    store.ping().await.unwrap();
+    store.installation().await.unwrap();
     store.close().await;
-    assert!(store.ping().await.is_err());
+    assert!(store.installation().await.is_err());
     assert!(store.record(&audit()).await.is_err());
 }
 

@@ -67,6 +67,7 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::CREDENTIALS, &["ID(7)", "ID(15000)", "50"]),
     (lookups::CREDENTIALS_FOUND, &["ID(7)", "ID(15000)", "50", "'%name%'"]),
     (lookups::ATTENTION, &["ID(7)", "10"]),
+    (lookups::FAILING_CREDENTIALS, &["'rejected'"]),
     (lookups::CREDENTIAL, &["ID(7)", "ID(7)"]),
     (lookups::CREDENTIAL_NAMED, &["'talkdesk'", "ID(8)", "'name 7'"]),
     (lookups::FINGERPRINT, &["ID(7)", "'talkdesk'", "HASH(7)", "ID(7)"]),

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// What writes without a record, and why it may.
-const EXCEPTIONS: [(&str, &str); 16] = [
+const EXCEPTIONS: [(&str, &str); 17] = [
     ("count_attempt", "an attempt is counted before it is judged; how it ended is recorded, see service::sign_in_limits"),
     ("uncount_attempt", "the same"),
     ("renew_password_hash", "the same password under the present cost, within a sign-in that is recorded"),
@@ -20,6 +20,7 @@ const EXCEPTIONS: [(&str, &str); 16] = [
     ("delete_history", "what has ended by itself is cleared away"),
     ("touch_session", "when a session was last used; signing in and out record"),
     ("delete_expired", "what has ended by itself is cleared away"),
+    ("try_writing", "a row that is taken away in the same transaction; it shows whether anything can be written"),
     ("set_installation_if_absent", "the check value of a new database, before there is anybody"),
 ];
 

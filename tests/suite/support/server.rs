@@ -123,13 +123,14 @@ impl Setup {
         let app = self.build().await;
         let (stop, stopped) = oneshot::channel::<()>();
         let (address, listening) = (app.address().clone(), app.listening().unwrap());
+        let metrics = app.metrics_listening().map(|address| address.unwrap());
         let setup = app.setup_address().await.unwrap();
         let service = app.service().clone();
         let serving = tokio::spawn(app.serve(async move {
             // A test that ends without stopping the server drops the sender; that stops it too.
             let _ = stopped.await;
         }));
-        Server { address, listening, setup, service, administrator: None, stop, serving, _folder: self.folder.clone() }
+        Server { address, listening, metrics, setup, service, administrator: None, stop, serving, _folder: self.folder.clone() }
     }
 }
 
@@ -138,6 +139,8 @@ pub(crate) struct Server {
     pub(crate) address: Url,
     /// Where it listens, whatever it is called.
     pub(crate) listening: SocketAddr,
+    /// Where figures are told, if they are.
+    pub(crate) metrics: Option<SocketAddr>,
     /// The link that makes the first administrator, while there is none.
     pub(crate) setup: Option<Url>,
     /// What Keytile does, for a test that calls it without a browser.

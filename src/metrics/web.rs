@@ -1,0 +1,125 @@
+//! Figures of requests that come in.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use super::{
+    Counters, Histogram,
+    histogram::{CALL, REQUEST},
+};
+
+/// The classes of status codes.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+fn class(status: u16) -> usize {
+    usize::from((status / 100).clamp(1, 5)) - 1
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    method: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: String,
+}
+
+type Histograms<S> = Family<S, Histogram, fn() -> Histogram>;
+
+fn request_histogram() -> Histogram {
+    Histogram::new(REQUEST)
+}
+
+/// Requests to Keytile's own pages and its API.
+pub struct RouteMetrics {
+    requests: Family<RouteLabels, Counter>,
+    took: Histograms<RouteLabel>,
+}
+
+impl RouteMetrics {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let requests = Family::default();
+        let took = Histograms::new_with_constructor(request_histogram as fn() -> Histogram);
+        registry.register("keytile_http_requests", "Requests to pages and the API, by the pattern of the route", requests.clone());
+        registry.register(
+            "keytile_http_request_duration_seconds",
+            "From the head of a request to the head of its answer",
+            took.clone(),
+        );
+        Self { requests, took }
+    }
+
+    /// A request was answered. `route` is the pattern of the route, as the router has it.
+    pub fn answered(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let route = route.to_owned();
+        self.took.get_or_create(&RouteLabel { route: route.clone() }).observe(took);
+        let labels = RouteLabels { route, method: known_method(method), status: CLASSES[class(status)] };
+        self.requests.get_or_create(&labels).inc();
+    }
+}
+
+/// What a client calls its method is up to the client; as a label it is a word out of a list.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
+}
+
+/// Requests of programs that the proxy takes.
+pub struct ProxyMetrics {
+    /// By the class of the status that the service answered.
+    forwarded: [Counter; 5],
+    requests: Counters<2>,
+    took: Histogram,
+    again: Counter,
+}
+
+impl ProxyMetrics {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let requests = Counters::<2>::default();
+        let forwarded = CLASSES.map(|class| requests.get_or_create(&[("by", "service"), ("outcome", class)]).clone());
+        let (took, again) = (Histogram::new(REQUEST), Counter::default());
+        registry.register(
+            "keytile_proxy_requests",
+            "Requests of programs, by who answered (service or keytile) and the class of the status or the code of the problem",
+            requests.clone(),
+        );
+        registry.register(
+            "keytile_proxy_request_duration_seconds",
+            "From the head of a program's request to the head of the service's answer",
+            took.clone(),
+        );
+        registry.register(
+            "keytile_proxy_requests_sent_again",
+            "Requests sent once more: with a new token, or after a pause where the contract allows it",
+            again.clone(),
+        );
+        Self { forwarded, requests, took, again }
+    }
+
+    /// The service has answered after so many tries.
+    pub fn forwarded(&self, status: u16, tries: u8, took: Duration) {
+        self.forwarded[class(status)].inc();
+        self.took.observe(took);
+        if tries > 1 {
+            self.again.inc_by(u64::from(tries - 1));
+        }
+    }
+
+    /// Keytile has answered itself, with this code.
+    pub fn refused(&self, code: &'static str) {
+        self.requests.get_or_create(&[("by", "keytile"), ("outcome", code)]).inc();
+    }
+}
+
+/// A histogram of calls to a service.
+pub(super) fn call_histogram() -> Histogram {
+    Histogram::new(CALL)
+}
