@@ -58,7 +58,8 @@ pub struct Config {
     pub connectors: Option<PathBuf>,
 
     /// Send connections for matching hosts to this address and port; TLS name and Host header stay as they
-    /// are. The pattern is a host name or `*.domain`. Can be repeated; in the variable, separated by commas.
+    /// are. The pattern is a host name or `*.domain`. With `http://` before the address, the proxy forwards to it
+    /// without TLS. Can be repeated; in the variable, separated by commas.
     #[arg(long, env = "KEYTILE_EGRESS_PIN", value_name = "HOST-PATTERN=ADDR:PORT", value_delimiter = ',')]
     pub egress_pin: Vec<EgressPin>,
 

@@ -2,11 +2,12 @@
 //! costs to check who calls, and what other pages feel of a flood of sign-ins. Each is printed beside its limit. CPU time
 //! is read from the kernel, because the machines are noisy.
 //!
-//! Run it with `scripts/bench`.
+//! Run it with `scripts/bench`; with `scripts/bench proxy` it measures the proxy beside nginx instead (see `proxy`).
 
 mod access;
 mod filled;
 mod flood;
+mod proxy;
 mod running;
 mod save;
 
@@ -17,6 +18,15 @@ use running::{Running, TILES};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    match words.first().map(String::as_str) {
+        None => program_figures(),
+        Some("proxy") => proxy::figures(&words[1..]),
+        Some(other) => Err(format!("there are no figures of {other}").into()),
+    }
+}
+
+fn program_figures() -> Outcome<()> {
     // Threads stay, because the CPU time of those that have ended is not counted any more.
     let stay = Duration::from_secs(3_600);
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_keep_alive(stay).enable_all().build()?;

@@ -1,10 +1,10 @@
 //! The program as it is released, running beside its measurement.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -14,9 +14,9 @@ use super::{Outcome, cpu_time, filled::Filled};
 /// The Authenticate page.
 pub(super) const TILES: &str = "/sources/new/talkdesk/authenticate";
 
-/// Where the program is.
+/// Where the program is: the one that was built with the benchmark, unless the variable names another build.
 pub(super) fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_keytile"))
+    env::var_os("KEYTILE_BENCH_PROGRAM").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_keytile")), PathBuf::from)
 }
 
 /// The program, running over a folder; ended when this is dropped.
@@ -29,14 +29,19 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn start(filled: &Filled, more: &[&str]) -> Outcome<Self> {
+        let more: Vec<String> = more.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::start_program(&program(), filled.folder.path(), &filled.cookie, &more)
+    }
+
+    pub(super) fn start_program(program: &Path, folder: &Path, cookie: &str, more: &[String]) -> Outcome<Self> {
         let started = Instant::now();
-        let mut command = Command::new(program());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(filled.folder.path()).args(more).env_clear();
+        let mut command = Command::new(program);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder).args(more).env_clear();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let address = line.split_once("http://").ok_or("no address")?.1.trim().trim_end_matches('/').to_owned();
-        Ok(Self { child, address, cookie: filled.cookie.clone(), started })
+        Ok(Self { child, address, cookie: cookie.to_owned(), started })
     }
 
     /// Requests a page so many times on one connection.
@@ -58,6 +63,11 @@ impl Running {
         Ok(Connection { stream: TcpStream::connect(&self.address)?, buffer: vec![0; 1 << 18] })
     }
 
+    /// The id of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// CPU time of all its threads.
     pub(super) fn cpu_time(&self) -> Outcome<Duration> {
         cpu_time(&self.child.id().to_string())
@@ -65,8 +75,17 @@ impl Running {
 
     /// Resident memory in MB.
     pub(super) fn memory(&self) -> Outcome<f64> {
+        self.memory_of("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in MB.
+    pub(super) fn most_memory(&self) -> Outcome<f64> {
+        self.memory_of("VmHWM:")
+    }
+
+    fn memory_of(&self, line: &str) -> Outcome<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no memory")?;
+        let line = status.lines().find(|other| other.starts_with(line)).ok_or("no memory")?;
         Ok(line.split_whitespace().nth(1).ok_or("no memory")?.parse::<f64>()? / 1e3)
     }
 }

@@ -59,8 +59,8 @@ impl Names {
     }
 
     /// Where a host is pinned to. The first pin that matches counts.
-    pub(super) fn pinned(&self, host: &str) -> Option<SocketAddr> {
-        self.pins.iter().find(|pin| pin.matches(host)).map(EgressPin::address)
+    pub(super) fn pinned(&self, host: &str) -> Option<&EgressPin> {
+        self.pins.iter().find(|pin| pin.matches(host))
     }
 
     /// Checks the address of a URL that has one in place of a host name.
@@ -70,8 +70,8 @@ impl Names {
 
     /// The addresses of a host. Port 0 stands for the port of the URL.
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, NameFault> {
-        if let Some(address) = self.pinned(host) {
-            return Ok(vec![address]);
+        if let Some(pin) = self.pinned(host) {
+            return Ok(vec![pin.address()]);
         }
         let mut refused = None;
         let mut good = Vec::new();

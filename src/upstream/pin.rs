@@ -2,16 +2,24 @@
 //!
 //! The name that TLS proves and the `Host` header stay those of the URL, as with the `--connect-to`
 //! of curl. A pin says who may be connected to, so its address is not checked by the guard.
+//!
+//! A pin to `http://` says also that what the proxy forwards needs no TLS on that way: a side-car does
+//! TLS, or it is a test. Nothing else of a connection to the host changes: to ask for a token, Keytile
+//! shows the client's secret, and that takes TLS always.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use url::Host;
+
+/// Before an address: what is forwarded goes there in the clear.
+const CLEAR: &str = "http://";
 
 /// Sends the connections to some hosts to a fixed address. Read from `HOST-PATTERN=ADDR:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressPin {
     pattern: Pattern,
     address: SocketAddr,
+    clear: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +34,11 @@ impl EgressPin {
     /// Where connections go.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// True when what is forwarded goes there in the clear.
+    pub fn is_clear(&self) -> bool {
+        self.clear
     }
 
     /// True when connections to this host are pinned. Case and a dot at the end make no difference.
@@ -48,8 +61,10 @@ impl FromStr for EgressPin {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = "write it as HOST-PATTERN=ADDR:PORT, such as *.example.com=127.0.0.1:8443";
         let (pattern, address) = text.trim().split_once('=').ok_or_else(|| format!("`{text}` has no `=`; {expected}"))?;
-        let address = address.trim().parse::<SocketAddr>().map_err(|_| {
-            format!("`{}` is not an IP address with a port (an IPv6 address stands in brackets); {expected}", address.trim())
+        let address = address.trim();
+        let (clear, address) = address.strip_prefix(CLEAR).map_or((false, address), |address| (true, address));
+        let address = address.parse::<SocketAddr>().map_err(|_| {
+            format!("`{}` is not an IP address with a port (an IPv6 address stands in brackets); {expected}", address)
         })?;
         if address.port() == 0 {
             return Err(format!("the port of `{address}` must not be 0; {expected}"));
@@ -64,15 +79,16 @@ impl FromStr for EgressPin {
         if !name.split('.').all(label_fits) {
             return Err(wrong());
         }
-        Ok(Self { pattern: if below { Pattern::Below(name) } else { Pattern::Host(name) }, address })
+        Ok(Self { pattern: if below { Pattern::Below(name) } else { Pattern::Host(name) }, address, clear })
     }
 }
 
 impl fmt::Display for EgressPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clear = if self.clear { CLEAR } else { "" };
         match &self.pattern {
-            Pattern::Host(host) => write!(f, "{host}={}", self.address),
-            Pattern::Below(domain) => write!(f, "*.{domain}={}", self.address),
+            Pattern::Host(host) => write!(f, "{host}={clear}{}", self.address),
+            Pattern::Below(domain) => write!(f, "*.{domain}={clear}{}", self.address),
         }
     }
 }
@@ -110,6 +126,10 @@ mod tests {
             "a.*.com=127.0.0.1:443",
             "127.0.0.1=127.0.0.1:443",
             "https://example.com=127.0.0.1:443",
+            "example.com=https://127.0.0.1:443",
+            "example.com=http://127.0.0.1",
+            "example.com=http://127.0.0.1:80/",
+            "example.com=http://localhost:80",
         ] {
             let error = wrong.parse::<EgressPin>().unwrap_err();
             assert!(error.contains("HOST-PATTERN=ADDR:PORT"), "{wrong}: {error}");
@@ -118,8 +138,10 @@ mod tests {
 
     #[test]
     fn a_pin_is_written_as_it_is_read() {
-        for text in ["a.example=127.0.0.1:1", "*.example.com=[2001:db8::1]:443"] {
-            assert_eq!(text.parse::<EgressPin>().unwrap().to_string(), text);
+        for text in ["a.example=127.0.0.1:1", "*.example.com=[2001:db8::1]:443", "a.example=http://[::1]:80"] {
+            let pin: EgressPin = text.parse().unwrap();
+            assert_eq!(pin.to_string(), text);
+            assert_eq!(pin.is_clear(), text.contains("http"), "{text}");
         }
     }
 }

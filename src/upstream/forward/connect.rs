@@ -1,4 +1,5 @@
-//! A connection to the host of an API: its addresses one after the other, then TLS.
+//! A connection to the host of an API: its addresses one after the other, then TLS, unless the operator has pinned the
+//! host to an address where there is none.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,30 +15,36 @@ use crate::{
     upstream::{
         fault::{Fault, FaultKind},
         names::Names,
+        pin::EgressPin,
     },
 };
 
 /// How long one address is tried before the next one is.
 const EACH: Duration = Duration::from_secs(2);
 
+/// A connection that was made.
+pub(super) enum Link {
+    /// With TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// In the clear, to where a pin leads.
+    Clear(TcpStream),
+}
+
 /// Connects, all of it within `limit`.
-pub(super) async fn connect(
-    names: &Arc<Names>,
-    tls: &TlsConnector,
-    host: &str,
-    port: u16,
-    limit: Duration,
-) -> Result<TlsStream<TcpStream>, Fault> {
+pub(super) async fn connect(names: &Arc<Names>, tls: &TlsConnector, host: &str, port: u16, limit: Duration) -> Result<Link, Fault> {
     let end = Instant::now() + limit;
     let in_time = |stage| move |_| Fault::timed_out(stage);
     let found = timeout_at(end, addresses(names, host, port)).await.map_err(in_time(Stage::Address))?;
     let found = found.map_err(|fault| Fault { stage: Stage::Address, kind: FaultKind::Name(fault) })?;
     let stream = timeout_at(end, first(&found)).await.map_err(in_time(Stage::Connection))?;
     let stream = stream.map_err(|error| Fault::of_io(Stage::Connection, &error))?;
+    if names.pinned(host).is_some_and(EgressPin::is_clear) {
+        return Ok(Link::Clear(stream));
+    }
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
     let name = name.map_err(|_| Fault { stage: Stage::Tls, kind: FaultKind::Internal })?;
     let secured = timeout_at(end, tls.connect(name, stream)).await.map_err(in_time(Stage::Tls))?;
-    secured.map_err(|error| Fault::of_io(Stage::Tls, &error))
+    secured.map(|stream| Link::Tls(Box::new(stream))).map_err(|error| Fault::of_io(Stage::Tls, &error))
 }
 
 async fn addresses(names: &Names, host: &str, port: u16) -> Result<Vec<SocketAddr>, super::super::names::NameFault> {

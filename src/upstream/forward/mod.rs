@@ -1,6 +1,7 @@
 //! Forwarding: a request of a resource goes to the API with the access token, and both bodies stream.
 //!
-//! Connections go where the guard and the pins allow, over TLS, as all calls do; here they are kept and used again.
+//! Connections go where the guard and the pins allow, over TLS unless a pin says otherwise; here they are kept and used
+//! again.
 //! An exchange is hyper's; what is decided here is which connection takes a request, whether it may be sent a second
 //! time, and how long anybody is waited for.
 
@@ -28,6 +29,7 @@ use url::{Host, Url};
 pub use self::{answer::AnswerBody, body::ForwardBody};
 use self::{
     body::{Outbound, Watch},
+    connect::Link,
     pool::{HostPool, Lease},
 };
 use super::{
@@ -244,8 +246,11 @@ impl Upstream {
         let unreachable = |fault: Fault| ForwardFault::Unreachable(Box::new(Subject::api(connector).of_fault(fault)));
         let Ok(permit) = timeout(self.limits.connect, pool.permit()).await else { return Err(ForwardFault::Busy) };
         let stream = connect::connect(&self.forwarder.names, &self.forwarder.tls, pool.host(), pool.port(), self.limits.connect);
-        let stream = stream.await.map_err(unreachable)?;
-        pool.lease(stream, permit).await.map_err(|_| ForwardFault::Broken)
+        let lease = match stream.await.map_err(unreachable)? {
+            Link::Tls(stream) => pool.lease(*stream, permit).await,
+            Link::Clear(stream) => pool.lease(stream, permit).await,
+        };
+        lease.map_err(|_| ForwardFault::Broken)
     }
 
     /// How many connections to APIs are in use, and how many wait to be.

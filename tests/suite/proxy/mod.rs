@@ -1,5 +1,6 @@
 //! The proxy, from a program's HTTP client through a whole Keytile to a service over TLS.
 
+mod clear;
 mod contract;
 mod messages;
 mod refusals;

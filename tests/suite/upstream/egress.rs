@@ -6,6 +6,7 @@ use keytile::{
     domain::verification::{Blame, FaultCode, Stage},
     upstream::{Nameserver, UpstreamSettings},
 };
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use super::*;
 use crate::support::dns_server::{DnsServer, Says};
@@ -169,4 +170,20 @@ async fn a_resolver_that_cannot_be_used_does_not_keep_pins_from_working() {
     let settings = UpstreamSettings { nameserver: Nameserver::At(dns.address), ..pinned(&server, &authority) };
     assert!(fetch(&upstream(settings)).await.result.is_ok());
     assert_eq!(dns.asked(), 0);
+}
+
+#[tokio::test]
+async fn no_token_is_asked_for_in_the_clear() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pin = format!("id.example.test=http://{}", listener.local_addr().unwrap());
+    let upstream = upstream(UpstreamSettings { pins: vec![pin.parse().unwrap()], ..UpstreamSettings::default() });
+    let listening = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut first = [0; 64];
+        stream.read_exact(&mut first).await.unwrap();
+        first
+    };
+    let (attempt, first) = tokio::join!(fetch_from(&upstream, "https://id.example.test/token"), listening);
+    assert_eq!(failure(attempt).stage, Stage::Tls);
+    assert_eq!(first[..2], [0x16, 0x03], "a handshake record of TLS");
 }

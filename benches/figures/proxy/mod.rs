@@ -1,0 +1,65 @@
+//! The proxy beside nginx, which only adds a fixed header. Everything runs on this machine and in one throwaway folder:
+//! a service that answers only to the right authorization, nginx as its reverse proxy, and Keytile with all its checks.
+//! All sides are measured in turn, and what is compared is of one round.
+//!
+//! Run it with `scripts/bench proxy`, which sees to nginx and wrk. `--quick` takes few and short rounds, `--whole` sends
+//! 10 GiB where it is 1 GiB otherwise.
+
+mod broker;
+mod clients;
+mod large;
+mod nginx;
+mod scene;
+mod services;
+mod small;
+mod wrk;
+
+use std::time::Duration;
+
+use self::scene::Scene;
+use super::Outcome;
+
+/// How long and how often it is measured.
+#[derive(Clone, Copy)]
+struct Pace {
+    rounds: usize,
+    /// How long one side is measured in a round.
+    each: Duration,
+    /// How many bytes go through at once to see whether memory grows.
+    much: u64,
+}
+
+/// Measures what was asked for: all, or the named parts.
+pub(super) fn figures(words: &[String]) -> Outcome<()> {
+    let mut pace = Pace { rounds: 7, each: Duration::from_secs(3), much: 1 << 30 };
+    let mut parts = Vec::new();
+    for word in words {
+        match word.as_str() {
+            "--quick" => (pace.rounds, pace.each) = (3, Duration::from_secs(1)),
+            "--whole" => pace.much = 10 << 30,
+            part if !part.starts_with('-') => parts.push(part),
+            other => return Err(format!("there is no {other}").into()),
+        }
+    }
+    let asked = |part: &str| parts.is_empty() || parts.contains(&part);
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let scene = runtime.block_on(Scene::set())?;
+    println!("| figure | measured | limit |\n| --- | --- | --- |");
+    if asked("small") {
+        small::figures(&scene, pace)?;
+    }
+    if asked("large") {
+        large::figures(&scene, pace)?;
+    }
+    if asked("memory") {
+        runtime.block_on(clients::memory(&scene, pace))?;
+    }
+    if asked("latency") {
+        runtime.block_on(clients::latency(&scene, pace))?;
+    }
+    if asked("broker") {
+        runtime.block_on(broker::figures(&scene, pace))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! wrk, which asks as fast as it is answered.
+
+use std::{io::ErrorKind, net::SocketAddr, path::Path, process::Command, time::Duration};
+
+use super::super::Outcome;
+
+/// What wrk asks for.
+pub(super) struct Load<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) path: &'a str,
+    pub(super) authorization: &'a str,
+    pub(super) connections: usize,
+    /// A script that says what else is sent.
+    pub(super) script: Option<&'a Path>,
+}
+
+/// What came of it.
+pub(super) struct Answered {
+    pub(super) requests: f64,
+    pub(super) each_second: f64,
+}
+
+impl Load<'_> {
+    /// Asks for a while. Whatever is not answered as it should be is an error.
+    pub(super) fn run(&self, time: Duration) -> Outcome<Answered> {
+        let Self { address, path, authorization, connections, script } = self;
+        let mut command = Command::new("wrk");
+        command.args(["-t2", &format!("-c{connections}"), &format!("-d{}s", time.as_secs().max(1)), "--timeout", "30s"]);
+        command.args(["-H", &format!("Authorization: {authorization}")]);
+        if let Some(script) = script {
+            command.arg("-s").arg(script);
+        }
+        let output = command.arg(format!("http://{address}{path}")).output().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => "wrk is not there; scripts/bench installs it".to_owned(),
+            _ => format!("wrk cannot be started: {error}"),
+        })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() || text.contains("Non-2xx") || text.contains("Socket errors") {
+            return Err(format!("http://{address}{path} is not answered as it should be:\n{text}").into());
+        }
+        let number = |line: &str, word: usize| line.split_whitespace().nth(word)?.parse::<f64>().ok();
+        let requests = text.lines().find(|line| line.contains(" requests in ")).and_then(|line| number(line, 0));
+        let each_second = text.lines().find(|line| line.starts_with("Requests/sec:")).and_then(|line| number(line, 1));
+        let requests = requests.filter(|requests| *requests > 0.0).ok_or_else(|| format!("wrk counted nothing:\n{text}"))?;
+        Ok(Answered { requests, each_second: each_second.ok_or("wrk does not say how fast it was")? })
+    }
+}
