@@ -44,7 +44,7 @@ pub use hand_over::{HandOver, HandOverResult, HandedOver, Owned, Renamed};
 pub use identities::{Identity, IdentityLink, IdentityUserInsert};
 pub use password_links::NewPasswordLink;
 pub use people::{StateChange, UserChange, UserChanged};
-pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use resources::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow, ResourceUpdate};
 pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow};
 pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};
