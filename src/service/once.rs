@@ -88,9 +88,9 @@ impl Service {
     }
 
     /// What is known of a request that creates a resource: its form says so as long as the resource is there.
-    pub(super) async fn resource_of(&self, owner: UserId, once: &Once) -> Result<Seen<ResourceId>, ServiceError> {
+    pub(super) async fn resource_of(&self, once: &Once) -> Result<Seen<ResourceId>, ServiceError> {
         let first = made_of(once.id.as_u64_pair().0, 0);
-        let made = self.0.store.resource_of_forms(owner, first..=once.id).await?;
+        let made = self.0.store.resource_of_forms(first..=once.id).await?;
         Ok(match made {
             None => Seen::Not,
             Some((form, resource)) if form == once.whole => Seen::Done(resource),

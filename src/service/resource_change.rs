@@ -170,9 +170,11 @@ impl Service {
         once: Option<&Once>,
         wanted: ProgramResource,
     ) -> Result<ProgramCreation, ServiceError> {
-        let owner = self.require_person(caller, Permission::MakeResources, "creating a resource").await?;
+        const WANTED: &str = "creating a resource";
+        self.require_person(caller, Permission::MakeResources, WANTED).await?;
+        self.require_unlimited(caller, Permission::MakeResources, WANTED).await?;
         if let Some(once) = once {
-            match self.resource_of(owner, once).await? {
+            match self.resource_of(once).await? {
                 Seen::Not => {}
                 Seen::Done(resource) => return Ok(ProgramCreation::Created(resource)),
                 Seen::Other => return Ok(ProgramCreation::KeyUsed),
@@ -210,6 +212,11 @@ impl Service {
         })
     }
 
+    /// Goes on only for a caller who may delete resources at all.
+    pub async fn may_delete_resources(&self, caller: &Caller) -> Result<(), ServiceError> {
+        self.require(caller, Permission::MakeResources, "deleting a resource").await
+    }
+
     /// Changes a resource: everything that is asked for, or nothing. `seen` is the version that the program has seen, if
     /// that matters.
     pub async fn patch_resource(
@@ -237,6 +244,15 @@ impl Service {
             if seen.is_some_and(|seen| seen != row.version) {
                 return Ok(ResourcePatched::Outdated);
             }
+            let wrong = |error: FieldError| Ok(ResourcePatched::Invalid(vec![error]));
+            let no_credential = || {
+                let message = "There is no such credential of the same connector that you may use.";
+                wrong(FieldError::new("credential", message))
+            };
+            // Asked here as well as at the moment of the change, which knows nothing of what a key is limited to.
+            if wanted.credential != row.credential && self.usable(caller, wanted.credential).await?.is_none() {
+                return no_credential();
+            }
             let version = row.endpoint_version + i64::from(wanted.sealed.is_some());
             let place = Place::resource_endpoint(id, version, &row.connector);
             let sealed = wanted.sealed.map(|bytes| self.0.keyring.seal_packed(&place, &bytes));
@@ -254,17 +270,13 @@ impl Service {
             let audit = self.audit(caller, AuditAction::ChangeResource, about, AuditOutcome::Done, wanted.changed.join(", "));
             let changed = self.0.store.change_resource(&change, &audit).await?;
             self.0.epoch.forget();
-            let wrong = |error: FieldError| Ok(ResourcePatched::Invalid(vec![error]));
             match changed {
                 ResourceChange::Changed => return Ok(ResourcePatched::Updated),
                 ResourceChange::Outdated if seen.is_some() => return Ok(ResourcePatched::Outdated),
                 // Somebody changed something else of it in between; this choice still stands.
                 ResourceChange::Outdated => {}
                 ResourceChange::NotFound => return Ok(ResourcePatched::NotFound),
-                ResourceChange::CredentialGone => {
-                    let message = "There is no such credential of the same connector that you may use.";
-                    return wrong(FieldError::new("credential", message));
-                }
+                ResourceChange::CredentialGone => return no_credential(),
                 ResourceChange::NameTaken => {
                     let name = wanted.name.as_str();
                     let message = format!("Its owner already has a data {} named “{name}”. Choose another name.", kind.as_str());

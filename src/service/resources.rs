@@ -362,6 +362,9 @@ impl Service {
     ) -> Result<bool, ServiceError> {
         loop {
             let Some((person, row)) = self.changeable(caller, kind, id, "changing a resource").await? else { return Ok(false) };
+            if self.usable(caller, credential).await?.is_none() {
+                return Ok(false);
+            }
             let audit = self.done(caller, AuditAction::ChangeResource, target(TargetKind::Resource, id, row.name));
             match self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await? {
                 ResourceChange::Changed => {

@@ -266,16 +266,10 @@ impl Store {
         rows.into_iter().map(ResourceRow::try_from).collect()
     }
 
-    /// The resource of this owner that a form in this range made, and the form.
-    pub async fn resource_of_forms(
-        &self,
-        owner: UserId,
-        forms: RangeInclusive<Uuid>,
-    ) -> Result<Option<(Uuid, ResourceId)>, StoreError> {
-        // Asked of the connections that write: of two requests, the second has to see what the first has made.
-        Ok(writing!(self, pool => {
-            let made = sqlx::query_as(lookups::RESOURCE_OF_FORMS).bind(owner).bind(forms.start()).bind(forms.end());
-            made.fetch_optional(pool).await?
+    /// The resource that a form in this range made, and the form.
+    pub async fn resource_of_forms(&self, forms: RangeInclusive<Uuid>) -> Result<Option<(Uuid, ResourceId)>, StoreError> {
+        Ok(reading!(self, pool => {
+            sqlx::query_as(lookups::RESOURCE_OF_FORMS).bind(forms.start()).bind(forms.end()).fetch_optional(pool).await?
         }))
     }
 

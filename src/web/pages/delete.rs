@@ -76,7 +76,9 @@ pub(crate) async fn ask_credential(State(state): State<WebState>, signed: Signed
 /// `POST` of the same.
 pub(crate) async fn credential(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
     match state.service.delete_credential(&signed.caller, id, None).await? {
-        CredentialDeletion::Deleted | CredentialDeletion::NotFound | CredentialDeletion::Outdated => Ok(Redirect::to("/credentials?deleted=1").into_response()),
+        CredentialDeletion::Deleted | CredentialDeletion::NotFound | CredentialDeletion::Outdated => {
+            Ok(Redirect::to("/credentials?deleted=1").into_response())
+        }
         CredentialDeletion::InUse(count) => {
             let detail = state.service.credential_to_delete(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
             respond(&state, &signed, id, &detail, count, StatusCode::UNPROCESSABLE_ENTITY)
