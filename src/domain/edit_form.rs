@@ -3,7 +3,7 @@
 
 use super::{
     connector::{Connector, Field, template::Context, url_template::UrlTemplate},
-    form::{CredentialInput, FieldError, Kept, RawForm, parse},
+    form::{CredentialInput, FieldError, FieldFault, Kept, RawForm, parse},
     values::FieldValues,
 };
 
@@ -15,7 +15,7 @@ pub fn without_masked(connector: &Connector, raw: &RawForm) -> (RawForm, Vec<Fie
             "This is not a {} but what is shown in its place. Leave it empty to keep the stored one, or enter it whole.",
             field.label
         );
-        errors.push(FieldError::new(field.id.as_str(), message));
+        errors.push(FieldError::new(field.id.as_str(), message).coded(FieldFault::Masked));
     }
     for error in &errors {
         raw.fields.remove(error.field.as_str());

@@ -50,12 +50,48 @@ pub struct FieldError {
     pub field: String,
     /// A sentence on what is wrong and what is expected.
     pub message: String,
+    /// The same as a word that programs can act on.
+    pub code: FieldFault,
+}
+
+/// What is wrong with a field, as a word that programs can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldFault {
+    /// There is no value where there has to be one.
+    Required,
+    /// The value is none that the field takes.
+    Invalid,
+    /// The value is what is shown in place of a secret.
+    Masked,
+    /// Something else has this name already.
+    Taken,
+    /// There is no such field.
+    Unknown,
+}
+
+impl FieldFault {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Invalid => "invalid",
+            Self::Masked => "masked",
+            Self::Taken => "taken",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 impl FieldError {
     /// An error of a field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self { field: field.into(), message: message.into(), code: FieldFault::Invalid }
+    }
+
+    /// The same with another word for programs.
+    #[must_use]
+    pub fn coded(self, code: FieldFault) -> Self {
+        Self { code, ..self }
     }
 }
 
@@ -137,7 +173,10 @@ pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&Kept>) -> Resul
                 implied.push((other, option));
             }
             Ok(Parsed::Empty) if field.optional => {}
-            Ok(Parsed::Empty) => errors.push(FieldError::new(field.id.as_str(), format!("Enter the {}.", field.label))),
+            Ok(Parsed::Empty) => {
+                let message = format!("Enter the {}.", field.label);
+                errors.push(FieldError::new(field.id.as_str(), message).coded(FieldFault::Required));
+            }
             Err(message) => errors.push(FieldError::new(field.id.as_str(), message)),
         }
     }

@@ -128,14 +128,26 @@ impl AuditExport {
 }
 
 impl Service {
-    /// A page of events, beginning below the place `before`.
-    pub async fn audit_page(&self, caller: &Caller, filter: &AuditFilter, before: Option<i64>) -> Result<AuditPage, ServiceError> {
+    /// At most `limit` events, newest first, beginning below the place `before`, and where the next page begins.
+    pub async fn audit_records(
+        &self,
+        caller: &Caller,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<(Vec<AuditRecord>, Option<i64>), ServiceError> {
         self.require(caller, Permission::ReadAudit, WANTED).await?;
         let mut selection = self.audit_selection(filter).await?;
         selection.places.end = selection.places.end.min(before.unwrap_or(i64::MAX));
-        let rows = self.0.store.audit_rows(&selection, AuditOrder::NewestFirst, PAGE + 1).await?;
+        let rows = self.0.store.audit_rows(&selection, AuditOrder::NewestFirst, limit + 1).await?;
         let mut events: Vec<AuditRecord> = rows.into_iter().map(|row| row.record).collect();
-        let next = paging::cut(&mut events, |event| event.seq);
+        let next = paging::cut_to(limit, &mut events, |event| event.seq);
+        Ok((events, next))
+    }
+
+    /// A page of events, beginning below the place `before`.
+    pub async fn audit_page(&self, caller: &Caller, filter: &AuditFilter, before: Option<i64>) -> Result<AuditPage, ServiceError> {
+        let (events, next) = self.audit_records(caller, filter, before, PAGE).await?;
         let mut ids: Vec<Uuid> = events.iter().filter_map(|event| event.target).collect();
         ids.sort_unstable();
         ids.dedup();

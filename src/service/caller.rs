@@ -121,6 +121,14 @@ impl Caller {
         }
     }
 
+    /// The API key, if the caller has one.
+    pub fn key_id(&self) -> Option<ApiKeyId> {
+        match &self.who {
+            Who::Key(key) => Some(key.id),
+            Who::Person(_) | Who::Server(_) | Who::Nobody(_) => None,
+        }
+    }
+
     /// The role, if there is an account. For an API key it is the least that has all that the key may do, which
     /// is for limits only: what it may do says [`Self::may`].
     pub fn role(&self) -> Option<Role> {
@@ -147,6 +155,14 @@ impl Caller {
         match &self.who {
             Who::Key(key) => key.reaches(resource),
             Who::Person(_) | Who::Server(_) | Who::Nobody(_) => true,
+        }
+    }
+
+    /// The resources that the caller is limited to, in the order of their ids; `None` for whoever is not limited.
+    pub(super) fn resources(&self) -> Option<&[ResourceId]> {
+        match &self.who {
+            Who::Key(key) => key.resources.as_deref(),
+            Who::Person(_) | Who::Server(_) | Who::Nobody(_) => None,
         }
     }
 

@@ -53,9 +53,7 @@ impl Service {
         let OpenedEndpoint { endpoint, .. } = self.open_endpoint(&row)?;
         let version = row.endpoint_version + 1;
         let place = Place::resource_endpoint(id, version, &row.connector);
-        // Of what it is, only as much as may be read at rest: paths are sealed where they are stored.
-        let bound = contract.per_minute.map_or("as many as come".into(), |number| format!("{number} a minute"));
-        let detail = format!("may send {}, {bound}, retried {} times", contract.allow(), contract.retries);
+        let detail = words(&contract);
         let sealed = self.0.keyring.seal_packed(&place, &endpoint_bytes(&endpoint, Some(contract)));
         let about = target(TargetKind::Resource, id, row.name);
         let audit = self.audit(caller, AuditAction::ChangeResource, about, AuditOutcome::Done, detail);
@@ -64,7 +62,13 @@ impl Service {
         Ok(match change {
             ResourceChange::Changed => ContractChange::Changed,
             ResourceChange::Outdated => ContractChange::Outdated,
-            ResourceChange::CredentialGone | ResourceChange::NotFound => ContractChange::NotFound,
+            ResourceChange::CredentialGone | ResourceChange::NameTaken | ResourceChange::NotFound => ContractChange::NotFound,
         })
     }
+}
+
+/// Of what a contract is, only as much as may be read at rest: paths are sealed where they are stored.
+pub(super) fn words(contract: &EgressContract) -> String {
+    let bound = contract.per_minute.map_or("as many as come".into(), |number| format!("{number} a minute"));
+    format!("may send {}, {bound}, retried {} times", contract.allow(), contract.retries)
 }

@@ -1,5 +1,7 @@
 //! Credentials as tiles, one credential, and deleting one.
 
+use std::collections::BTreeSet;
+
 use url::Url;
 
 use super::{
@@ -18,6 +20,7 @@ use crate::{
         credential::{CredentialId, CredentialStatus},
         naming::name_key,
         permission::{Access, Permission, Sharing},
+        resource::ResourceId,
         time::Timestamp,
         values::{FieldValue, FieldValues},
         verification::{Diagnosis, PastVerification},
@@ -69,6 +72,8 @@ pub struct TileQuery {
     pub after: Option<CredentialId>,
     /// This one is on the page in any case, first if it would not be otherwise.
     pub selected: Option<CredentialId>,
+    /// How many at most; 50 if nothing is said.
+    pub limit: Option<i64>,
 }
 
 /// A page of tiles, newest first, at most 50, and the selected one.
@@ -109,6 +114,8 @@ pub enum CredentialDeletion {
     Deleted,
     /// So many resources use it.
     InUse(u64),
+    /// Somebody has changed it since the revision that was expected.
+    Outdated,
     /// There is no such credential for this caller.
     NotFound,
 }
@@ -116,20 +123,8 @@ pub enum CredentialDeletion {
 impl Service {
     /// A page of the tiles that the caller may use.
     pub async fn tiles(&self, caller: &Caller, query: &TileQuery) -> Result<TilePage, ServiceError> {
-        let viewer = self.viewer(caller, "seeing credentials").await?;
-        let search = query.search.as_deref().map(str::trim).filter(|search| !search.is_empty()).map(name_key);
-        let mut rows = self
-            .0
-            .store
-            .credentials_page(&CredentialQuery {
-                viewer,
-                connector: query.connector.as_ref(),
-                search: search.as_deref(),
-                after: query.after,
-                limit: PAGE + 1,
-            })
-            .await?;
-        let next = paging::cut(&mut rows, |row| row.summary.id);
+        let viewer = self.credential_viewer(caller, "seeing credentials").await?;
+        let (mut rows, next) = self.tile_rows(caller, viewer, query).await?;
         let mut selected_beside = false;
         if let Some(selected) = query.selected
             && !rows.iter().any(|row| row.summary.id == selected)
@@ -140,6 +135,57 @@ impl Service {
             selected_beside = true;
         }
         Ok(TilePage { tiles: self.own_tiles(caller, rows), selected_beside, next })
+    }
+
+    /// The rows of a page of tiles, and where the next page begins.
+    pub(super) async fn tile_rows(
+        &self,
+        caller: &Caller,
+        viewer: UserId,
+        query: &TileQuery,
+    ) -> Result<(Vec<CredentialRow>, Option<CredentialId>), ServiceError> {
+        let search = query.search.as_deref().map(str::trim).filter(|search| !search.is_empty()).map(name_key);
+        let limit = query.limit.unwrap_or(PAGE);
+        let mut rows = match caller.resources() {
+            Some(resources) => self.rows_of_resources(viewer, resources, query, search.as_deref()).await?,
+            None => {
+                let page = CredentialQuery {
+                    viewer,
+                    connector: query.connector.as_ref(),
+                    search: search.as_deref(),
+                    after: query.after,
+                    limit: limit + 1,
+                };
+                self.0.store.credentials_page(&page).await?
+            }
+        };
+        let next = paging::cut_to(limit, &mut rows, |row| row.summary.id);
+        Ok((rows, next))
+    }
+
+    /// The credentials that some resources use, newest first.
+    async fn rows_of_resources(
+        &self,
+        viewer: UserId,
+        resources: &[ResourceId],
+        query: &TileQuery,
+        search: Option<&str>,
+    ) -> Result<Vec<CredentialRow>, ServiceError> {
+        let mut ids = BTreeSet::new();
+        for resource in resources {
+            ids.extend(self.0.store.resource(viewer, *resource).await?.map(|row| row.credential));
+        }
+        let mut rows = Vec::new();
+        for id in ids.into_iter().rev().filter(|id| query.after.is_none_or(|after| *id < after)) {
+            let Some(row) = self.0.store.credential_for(viewer, id).await? else { continue };
+            let summary = &row.summary;
+            let is_found = search
+                .is_none_or(|search| name_key(&summary.name).contains(search) || name_key(&summary.description).contains(search));
+            if is_found && query.connector.as_ref().is_none_or(|connector| *connector == summary.connector) {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
     }
 
     /// The tile of one credential.
@@ -155,10 +201,10 @@ impl Service {
 
     /// One credential: all but its secrets for who may manage it, its tile and what uses it for who may use it.
     pub async fn credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
-        let viewer = self.viewer(caller, "seeing a credential").await?;
+        let viewer = self.credential_viewer(caller, "seeing a credential").await?;
         let Some((row, access)) = self.usable(caller, id).await? else { return Ok(None) };
         let used_by = self.0.store.resources_of_credential(viewer, id, USED_BY_LIMIT).await?;
-        let used_by = used_by.into_iter().map(ResourceSummary::from).collect();
+        let used_by = used_by.into_iter().filter(|row| caller.reaches(row.id)).map(ResourceSummary::from).collect();
         let mut detail = CredentialDetail {
             created_at: row.summary.created_at,
             tile: self.tile(caller, row.clone(), access),
@@ -202,27 +248,37 @@ impl Service {
     /// Names of other credentials of the same account and client, as far as the caller may use them. Nothing for
     /// somebody who does not manage the credential.
     pub async fn same_account_as(&self, caller: &Caller, id: CredentialId) -> Result<Vec<String>, ServiceError> {
-        let viewer = self.viewer(caller, "seeing a credential").await?;
+        let viewer = self.credential_viewer(caller, "seeing a credential").await?;
         let Some((row, Access::Manage)) = self.usable(caller, id).await? else { return Ok(Vec::new()) };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(Vec::new()) };
         let Ok(values) = self.open_values(&row.summary, &row.secret) else { return Ok(Vec::new()) };
         self.same_client(viewer, connector, &values, id).await
     }
 
-    /// Deletes a credential that nothing uses.
-    pub async fn delete_credential(&self, caller: &Caller, id: CredentialId) -> Result<CredentialDeletion, ServiceError> {
+    /// Deletes a credential that nothing uses. `expected` is the revision that the caller has seen, if that matters.
+    pub async fn delete_credential(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        expected: Option<&str>,
+    ) -> Result<CredentialDeletion, ServiceError> {
         let Some((manager, row)) = self.managed(caller, id, "deleting a credential").await? else {
             return Ok(CredentialDeletion::NotFound);
         };
-        let about = target(TargetKind::Credential, id, row.summary.name);
+        if expected.is_some_and(|expected| expected != self.revision(&row.summary)) {
+            return Ok(CredentialDeletion::Outdated);
+        }
+        let seen = expected.map(|_| &row.summary);
+        let about = target(TargetKind::Credential, id, &row.summary.name);
         let audit = self.done(caller, AuditAction::DeleteCredential, about);
-        Ok(match self.0.store.delete_credential(manager, id, &audit).await? {
+        Ok(match self.0.store.delete_credential(manager, id, seen, &audit).await? {
             CredentialDelete::Deleted => {
                 self.0.epoch.forget();
                 self.0.broker.forget(id);
                 CredentialDeletion::Deleted
             }
             CredentialDelete::InUse(count) => CredentialDeletion::InUse(u64::try_from(count).unwrap_or(0)),
+            CredentialDelete::Outdated => CredentialDeletion::Outdated,
             CredentialDelete::NotFound => CredentialDeletion::NotFound,
         })
     }
@@ -258,18 +314,27 @@ impl Service {
     /// The tile of a row. A row that does not open is still shown, without its account, so that one
     /// damaged credential does not hide the others; it is logged.
     pub(super) fn tile(&self, caller: &Caller, row: CredentialRow, access: Access) -> Tile {
-        let summary = row.summary;
-        let (account, opens) = match self.open_values(&summary, &row.secret) {
-            Ok(_) if access < Access::Manage => (None, true),
-            Ok(values) => {
-                let connector = self.catalogue().get(summary.connector.as_str());
-                (connector.map(|connector| connector.account_of(&values)), true)
-            }
+        let values = self.opened_values(&row);
+        self.tile_of(caller, row, access, values.as_ref())
+    }
+
+    /// The values of a row; `None` if they do not open, which is logged.
+    pub(super) fn opened_values(&self, row: &CredentialRow) -> Option<FieldValues> {
+        match self.open_values(&row.summary, &row.secret) {
+            Ok(values) => Some(values),
             Err(error) => {
-                tracing::error!(credential = %summary.id, error = &error as &dyn std::error::Error, "a credential does not open");
-                (None, false)
+                tracing::error!(credential = %row.summary.id, error = &error as &dyn std::error::Error, "a credential does not open");
+                None
             }
-        };
+        }
+    }
+
+    /// The tile of a row whose values are opened already, as far as they can be.
+    pub(super) fn tile_of(&self, caller: &Caller, row: CredentialRow, access: Access, values: Option<&FieldValues>) -> Tile {
+        let summary = row.summary;
+        let shown = values.filter(|_| access == Access::Manage);
+        let account = shown.and_then(|values| Some(self.catalogue().get(summary.connector.as_str())?.account_of(values)));
+        let opens = values.is_some();
         Tile {
             id: summary.id,
             connector: summary.connector,

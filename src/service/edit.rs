@@ -12,7 +12,7 @@ use crate::{
         connector::{Connector, Field},
         credential::{CredentialId, CredentialSummary},
         edit_form,
-        form::{CredentialInput, FieldError, Kept, RawForm},
+        form::{CredentialInput, FieldError, FieldFault, Kept, RawForm},
         permission::Permission,
         values::FieldValues,
         verification::{StageObserver, Verification},
@@ -267,5 +267,5 @@ fn name_taken(caller: &Caller, connector: &Connector, opened: &Opened, input: &C
         _ => "You already have".to_owned(),
     };
     let message = format!("{who} a {} credential named “{name}”. Choose another name.", connector.name);
-    CredentialUpdate::Invalid(vec![FieldError::new("name", message)])
+    CredentialUpdate::Invalid(vec![FieldError::new("name", message).coded(FieldFault::Taken)])
 }

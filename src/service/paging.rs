@@ -2,11 +2,18 @@
 
 /// How many entries a page has.
 pub const PAGE: i64 = 50;
+/// The most entries that a page can be asked to have.
+pub const PAGE_MAX: i64 = 100;
 
 /// Cuts off what was read beyond a page, which is one entry at most. Answers where the next page begins, by the last
 /// entry of this one, if there is one.
 pub(super) fn cut<T, P>(rows: &mut Vec<T>, place: impl Fn(&T) -> P) -> Option<P> {
-    let page = PAGE as usize;
+    cut_to(PAGE, rows, place)
+}
+
+/// The same for pages of another size.
+pub(super) fn cut_to<T, P>(page: i64, rows: &mut Vec<T>, place: impl Fn(&T) -> P) -> Option<P> {
+    let page = usize::try_from(page).unwrap_or_default();
     let more = rows.len() > page;
     rows.truncate(page);
     rows.last().filter(|_| more).map(place)

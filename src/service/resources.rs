@@ -18,17 +18,19 @@ use crate::{
         connector::{Connector, ConnectorId},
         credential::{CredentialId, CredentialStatus},
         egress::EgressContract,
-        form::FieldError,
+        form::{FieldError, FieldFault},
         naming::{Description, Name},
         permission::Permission,
         resource::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind},
         time::Timestamp,
     },
-    store::{NewResource, ResourceChange, ResourceInsert, ResourceRow},
+    store::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow},
 };
 
 /// The version of an endpoint that has just been made.
 const FIRST_VERSION: i64 = 1;
+/// What is asked for, in the words of a refusal.
+const MAKING: &str = "creating a resource";
 /// The most query parameters an endpoint may have.
 pub const PARAMETERS_MAX: usize = 50;
 /// The most characters of a query parameter's name or value.
@@ -127,6 +129,8 @@ pub struct ResourceDetail {
 pub(super) struct OpenedEndpoint {
     pub(super) endpoint: Endpoint,
     pub(super) contract: EgressContract,
+    /// Whether somebody has chosen the contract; it follows from kind and endpoint otherwise.
+    pub(super) is_chosen: bool,
 }
 
 /// What is sealed of a resource.
@@ -152,8 +156,9 @@ impl Service {
         let bytes = self.open(&place, &row.endpoint)?;
         let opened: Result<SealedEndpoint<Endpoint>, _> = serde_json::from_slice(&bytes);
         let SealedEndpoint { endpoint, contract } = opened.map_err(|_| ServiceError::Unreadable { table: place.table })?;
+        let is_chosen = contract.is_some();
         let contract = contract.unwrap_or_else(|| EgressContract::of_kind(row.kind, endpoint.method));
-        Ok(OpenedEndpoint { endpoint, contract })
+        Ok(OpenedEndpoint { endpoint, contract, is_chosen })
     }
 
     /// Reads an endpoint as it was typed.
@@ -180,7 +185,9 @@ impl Service {
         }
     }
 
-    /// Creates a resource. `form` identifies the form, so that submitting it twice creates one.
+    /// Creates a resource. `form` identifies the form, so that submitting it twice creates one. Without a contract it may
+    /// do what its kind suggests.
+    #[expect(clippy::too_many_arguments, reason = "what a resource is made of, and who makes it")]
     pub async fn create_resource(
         &self,
         caller: &Caller,
@@ -189,8 +196,10 @@ impl Service {
         credential: CredentialId,
         form: Uuid,
         raw: &RawResource,
+        contract: Option<EgressContract>,
     ) -> Result<ResourceCreation, ServiceError> {
-        let owner = self.require_person(caller, Permission::MakeResources, "creating a resource").await?;
+        let owner = self.require_person(caller, Permission::MakeResources, MAKING).await?;
+        self.require_unlimited(caller, Permission::MakeResources, MAKING).await?;
         let mut errors = Vec::new();
         let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
         let description =
@@ -208,7 +217,7 @@ impl Service {
             _ => return Ok(gone()),
         }
         let id = self.new_id();
-        let bytes = endpoint_bytes(&endpoint, None);
+        let bytes = endpoint_bytes(&endpoint, contract);
         let new = NewResource {
             id,
             kind,
@@ -228,7 +237,7 @@ impl Service {
             ResourceInsert::CredentialGone => gone(),
             ResourceInsert::NameTaken => {
                 let message = format!("You already have a data {} named “{}”. Choose another name.", kind.as_str(), name.as_str());
-                ResourceCreation::Invalid(vec![FieldError::new("name", message)])
+                ResourceCreation::Invalid(vec![FieldError::new("name", message).coded(FieldFault::Taken)])
             }
         })
     }
@@ -240,10 +249,35 @@ impl Service {
         kind: ResourceKind,
         after: Option<ResourceId>,
     ) -> Result<ResourcePage, ServiceError> {
-        let viewer = self.viewer(caller, "seeing resources").await?;
-        let mut rows = self.0.store.resources_page(viewer, kind, after, PAGE + 1).await?;
-        let next = paging::cut(&mut rows, |row| row.id);
+        let (rows, next) = self.resource_rows(caller, &[kind], after, PAGE).await?;
         Ok(ResourcePage { resources: rows.into_iter().map(ResourceSummary::from).collect(), next })
+    }
+
+    /// The rows of a page of resources of these kinds, and where the next page begins.
+    pub(super) async fn resource_rows(
+        &self,
+        caller: &Caller,
+        kinds: &[ResourceKind],
+        after: Option<ResourceId>,
+        limit: i64,
+    ) -> Result<(Vec<ResourceRow>, Option<ResourceId>), ServiceError> {
+        let viewer = self.viewer(caller, "seeing resources").await?;
+        let mut rows = Vec::new();
+        match caller.resources() {
+            Some(resources) => {
+                for id in resources.iter().filter(|id| after.is_none_or(|after| **id < after)) {
+                    rows.extend(self.0.store.resource(viewer, *id).await?.filter(|row| kinds.contains(&row.kind)));
+                }
+            }
+            None => {
+                for kind in kinds {
+                    rows.extend(self.0.store.resources_page(viewer, *kind, after, limit + 1).await?);
+                }
+            }
+        }
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
+        let next = paging::cut_to(limit, &mut rows, |row| row.id);
+        Ok((rows, next))
     }
 
     /// One resource as lists show it, and whether the caller may change it. Opens nothing that is sealed, so that what
@@ -292,7 +326,7 @@ impl Service {
     ) -> Result<Option<ResourceDetail>, ServiceError> {
         let Some(row) = self.seen_resource(caller, kind, id).await? else { return Ok(None) };
         let may_change = may_change(caller, &row);
-        let OpenedEndpoint { endpoint, contract } = self.open_endpoint(&row)?;
+        let OpenedEndpoint { endpoint, contract, .. } = self.open_endpoint(&row)?;
         let resource = Resource {
             id,
             kind,
@@ -328,6 +362,9 @@ impl Service {
     ) -> Result<bool, ServiceError> {
         loop {
             let Some((person, row)) = self.changeable(caller, kind, id, "changing a resource").await? else { return Ok(false) };
+            if self.usable(caller, credential).await?.is_none() {
+                return Ok(false);
+            }
             let audit = self.done(caller, AuditAction::ChangeResource, target(TargetKind::Resource, id, row.name));
             match self.0.store.set_resource_credential(person, id, credential, row.version, &audit).await? {
                 ResourceChange::Changed => {
@@ -336,17 +373,25 @@ impl Service {
                 }
                 // Somebody changed something else of it in between; this choice still stands.
                 ResourceChange::Outdated => {}
-                ResourceChange::CredentialGone | ResourceChange::NotFound => return Ok(false),
+                ResourceChange::CredentialGone | ResourceChange::NameTaken | ResourceChange::NotFound => return Ok(false),
             }
         }
     }
 
-    /// Deletes a resource. False when there was none for the caller.
-    pub async fn delete_resource(&self, caller: &Caller, kind: ResourceKind, id: ResourceId) -> Result<bool, ServiceError> {
-        let Some((person, row)) = self.changeable(caller, kind, id, "deleting a resource").await? else { return Ok(false) };
+    /// Deletes a resource. `seen` is the version that the caller has seen, if that matters.
+    pub async fn delete_resource(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+        seen: Option<i64>,
+    ) -> Result<ResourceDelete, ServiceError> {
+        let Some((person, row)) = self.changeable(caller, kind, id, "deleting a resource").await? else {
+            return Ok(ResourceDelete::NotFound);
+        };
         let audit = self.done(caller, AuditAction::DeleteResource, target(TargetKind::Resource, id, row.name));
-        let deleted = self.0.store.delete_resource(person, id, kind, &audit).await?;
-        if deleted {
+        let deleted = self.0.store.delete_resource(person, id, kind, seen, &audit).await?;
+        if deleted == ResourceDelete::Deleted {
             self.0.epoch.forget();
         }
         Ok(deleted)

@@ -37,11 +37,49 @@ impl Service {
         Ok(caller.user().unwrap_or(Uuid::nil()))
     }
 
+    /// The same for credentials. Whoever may manage those that are theirs to manage sees them: that matters for an API
+    /// key, which has the one right without the other.
+    pub(super) async fn credential_viewer(&self, caller: &Caller, wanted: &str) -> Result<UserId, ServiceError> {
+        if !caller.may(Permission::MakeCredentials) {
+            self.require(caller, Permission::Look, wanted).await?;
+        }
+        Ok(caller.user().unwrap_or(Uuid::nil()))
+    }
+
     /// A credential that the caller may use, and how far they may go with it.
     pub(super) async fn usable(&self, caller: &Caller, id: CredentialId) -> Result<Option<(CredentialRow, Access)>, ServiceError> {
-        let viewer = self.viewer(caller, "seeing a credential").await?;
+        let viewer = self.credential_viewer(caller, "seeing a credential").await?;
         let row = self.0.store.credential_for(viewer, id).await?;
-        Ok(row.and_then(|row| access_to(caller, &row).map(|access| (row, access))))
+        let Some((row, access)) = row.and_then(|row| access_to(caller, &row).map(|access| (row, access))) else { return Ok(None) };
+        if let Some(resources) = caller.resources()
+            && !self.uses_credential(viewer, resources, id).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some((row, access)))
+    }
+
+    /// Whether one of these resources uses a credential.
+    async fn uses_credential(&self, viewer: UserId, resources: &[ResourceId], id: CredentialId) -> Result<bool, ServiceError> {
+        for resource in resources {
+            if self.0.store.resource(viewer, *resource).await?.is_some_and(|row| row.credential == id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Goes on only for a caller who is not limited to some resources: what they made would be out of their reach.
+    pub(super) async fn require_unlimited(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        wanted: &str,
+    ) -> Result<(), ServiceError> {
+        match caller.resources() {
+            None => Ok(()),
+            Some(_) => self.refuse(caller, None, format!("{wanted}: this API key is for some resources only"), permission).await,
+        }
     }
 
     /// A credential that the caller may manage, and the account by which they may.
@@ -71,7 +109,15 @@ impl Service {
         id: ResourceId,
     ) -> Result<Option<ResourceRow>, ServiceError> {
         let viewer = self.viewer(caller, "seeing a resource").await?;
-        Ok(self.0.store.resource(viewer, id).await?.filter(|row| row.kind == kind))
+        let row = self.0.store.resource(viewer, id).await?;
+        Ok(row.filter(|row| row.kind == kind && caller.reaches(id)))
+    }
+
+    /// Of which kind a resource is whose credential the caller may use.
+    pub async fn resource_kind(&self, caller: &Caller, id: ResourceId) -> Result<Option<ResourceKind>, ServiceError> {
+        let viewer = self.viewer(caller, "seeing a resource").await?;
+        let row = self.0.store.resource(viewer, id).await?;
+        Ok(row.filter(|_| caller.reaches(id)).map(|row| row.kind))
     }
 
     /// A resource that the caller may change, and the account by which they may.

@@ -19,9 +19,10 @@ use crate::{
         audit::{AuditAction, AuditOutcome, TargetKind},
         connector::Connector,
         credential::CredentialId,
-        form::{self, CredentialInput, FieldError, Kept, RawForm},
+        form::{self, CredentialInput, FieldError, FieldFault, Kept, RawForm},
         naming::name_key,
         permission::Permission,
+        values::FieldValues,
         verification::{StageObserver, Verification},
     },
     store::{CredentialInsert, DraftKey, NewCredential},
@@ -45,6 +46,16 @@ pub enum SaveOutcome {
         /// The form to show again.
         form: FormState,
     },
+}
+
+/// What came of storing a credential that was verified.
+pub(super) enum NewStored {
+    /// It is stored.
+    Now(CredentialId),
+    /// The same draft was stored before, as this one.
+    Before(CredentialId),
+    /// Its owner has another of this name.
+    NameTaken,
 }
 
 /// What came of keeping what was typed.
@@ -93,30 +104,57 @@ impl Service {
             return self.name_taken(owner, connector, raw, form).await;
         }
         // What was typed is kept by now, so that it can be sent again.
-        let _call = self.begin_call(caller)?;
-        let verified = match self.verify(connector, &input.values, observer).await {
+        let verified = match self.verify_new(caller, connector, &input.values, observer).await? {
             Ok(verified) => verified,
-            Err(verification) => {
-                let words = verification.failure.as_ref().map(|failure| failure.stage.as_str()).unwrap_or_default();
-                let detail = format!("not saved: the verification of a {} credential failed at {words}", connector.id);
-                let audit = self.audit(caller, AuditAction::VerifyCredential, None, AuditOutcome::Failed, detail);
-                self.0.store.record(&audit).await?;
-                return Ok(SaveOutcome::Rejected { verification: Box::new(verification), form });
-            }
+            Err(verification) => return Ok(SaveOutcome::Rejected { verification, form }),
         };
-        let id = self.new_id();
         let draft = DraftKey { id: form.draft, owner };
-        let mut new = self.sealed_credential(id, owner, connector, &input, &verified, draft);
-        let added = self.done(caller, AuditAction::AddCredential, target(TargetKind::Credential, id, input.name.as_str()));
-        let mut inserted = self.0.store.insert_credential(&new, &added).await?;
-        if let CredentialInsert::AlreadySaved(other) = inserted
+        let mut inserted = self.store_new(caller, owner, connector, &input, &verified, Some(draft)).await?;
+        if let NewStored::Before(other) = inserted
             && !self.bears_name(other, raw).await?
         {
             // While this one was verified, the other window's form of the same id was saved.
-            new.draft = None;
-            inserted = self.0.store.insert_credential(&new, &added).await?;
+            inserted = self.store_new(caller, owner, connector, &input, &verified, None).await?;
         }
         match inserted {
+            NewStored::Now(credential) | NewStored::Before(credential) => Ok(SaveOutcome::Saved(credential)),
+            NewStored::NameTaken => self.name_taken(owner, connector, raw, form).await,
+        }
+    }
+
+    /// Verifies values that are to become a credential. That the service did not accept them is recorded.
+    pub(super) async fn verify_new(
+        &self,
+        caller: &Caller,
+        connector: &Connector,
+        values: &FieldValues,
+        observer: &dyn StageObserver,
+    ) -> Result<Result<Verified, Box<Verification>>, ServiceError> {
+        let _call = self.begin_call(caller)?;
+        let verification = match self.verify(connector, values, observer).await {
+            Ok(verified) => return Ok(Ok(verified)),
+            Err(verification) => verification,
+        };
+        let words = verification.failure.as_ref().map(|failure| failure.stage.as_str()).unwrap_or_default();
+        let detail = format!("not saved: the verification of a {} credential failed at {words}", connector.id);
+        self.0.store.record(&self.audit(caller, AuditAction::VerifyCredential, None, AuditOutcome::Failed, detail)).await?;
+        Ok(Err(Box::new(verification)))
+    }
+
+    /// Stores a credential that was verified, and the access token that this brought. Uses up a draft, if it is of one.
+    pub(super) async fn store_new(
+        &self,
+        caller: &Caller,
+        owner: UserId,
+        connector: &Connector,
+        input: &CredentialInput,
+        verified: &Verified,
+        draft: Option<DraftKey>,
+    ) -> Result<NewStored, ServiceError> {
+        let id = self.new_id();
+        let new = self.sealed_credential(id, owner, connector, input, verified, draft);
+        let about = target(TargetKind::Credential, id, input.name.as_str());
+        match self.0.store.insert_credential(&new, &self.done(caller, AuditAction::AddCredential, about.clone())).await? {
             CredentialInsert::Inserted => {
                 self.count_verification(caller, id, &verified.verification);
                 if let Err(error) = self.keep_token(id, 1, &verified.token).await {
@@ -126,13 +164,12 @@ impl Service {
                         "the first access token of a credential could not be kept"
                     );
                 }
-                Ok(SaveOutcome::Saved(id))
+                Ok(NewStored::Now(id))
             }
-            CredentialInsert::AlreadySaved(credential) => Ok(SaveOutcome::Saved(credential)),
-            CredentialInsert::NameTaken => self.name_taken(owner, connector, raw, form).await,
+            CredentialInsert::AlreadySaved(credential) => Ok(NewStored::Before(credential)),
+            CredentialInsert::NameTaken => Ok(NewStored::NameTaken),
             CredentialInsert::NotAllowed => {
                 let detail = "adding a credential: the account was disabled or its role changed meanwhile";
-                let about = target(TargetKind::Credential, id, input.name.as_str());
                 let audit = self.audit(caller, AuditAction::AddCredential, about, AuditOutcome::Refused, detail);
                 self.0.store.record(&audit).await?;
                 Err(ServiceError::Refused(Permission::MakeCredentials))
@@ -203,9 +240,7 @@ impl Service {
         if let Some(credential) = self.saved_before(owner, connector, form.draft, raw).await? {
             return Ok(SaveOutcome::Saved(credential));
         }
-        let name = raw.name.trim();
-        let message = format!("You already have a {} credential named “{name}”. Choose another name.", connector.name);
-        Ok(SaveOutcome::Invalid { errors: vec![FieldError::new("name", message)], form })
+        Ok(SaveOutcome::Invalid { errors: vec![name_taken(connector, raw.name.trim())], form })
     }
 
     fn sealed_credential<'a>(
@@ -215,7 +250,7 @@ impl Service {
         connector: &'a Connector,
         input: &'a CredentialInput,
         verified: &Verified,
-        draft: DraftKey,
+        draft: Option<DraftKey>,
     ) -> NewCredential<'a> {
         NewCredential {
             id,
@@ -227,7 +262,13 @@ impl Service {
             created_at: self.now(),
             secret: self.0.keyring.seal(&Place::credential_secret(id, 1, &connector.id), &input.values.to_bytes()),
             verification: self.sealed_verification(id, 1, &verified.verification),
-            draft: Some(draft),
+            draft,
         }
     }
+}
+
+/// The owner has another credential of this name.
+pub(super) fn name_taken(connector: &Connector, name: &str) -> FieldError {
+    let message = format!("You already have a {} credential named “{name}”. Choose another name.", connector.name);
+    FieldError::new("name", message).coded(FieldFault::Taken)
 }

@@ -1,15 +1,22 @@
 //! Verification: the same token request that the broker makes later, observed stage by stage, and then the
 //! probe of the API.
 
-use super::{Service, ServiceError, audit::target, caller::Caller};
+use std::{collections::BTreeMap, sync::Arc};
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{Service, ServiceError, audit::target, caller::Caller, paging::cut_to, program_form::form_of_program};
 use crate::{
     crypto::envelope::Place,
     domain::{
         audit::{AuditAction, AuditOutcome, TargetKind},
         connector::{CLIENT_ID, Connector, FieldId},
         credential::CredentialId,
+        form::{self, FieldError},
+        permission::Permission,
         values::FieldValues,
-        verification::{StageObserver, Verification},
+        verification::{PastVerification, StageObserver, Verification},
     },
     store::NewVerification,
     upstream::IssuedToken,
@@ -19,6 +26,14 @@ use crate::{
 pub(super) struct Verified {
     pub(super) verification: Verification,
     pub(super) token: IssuedToken,
+}
+
+/// A page of the verifications of a credential, newest first.
+pub struct VerificationPage {
+    /// Their ids, and what they found.
+    pub verifications: Vec<(Uuid, PastVerification)>,
+    /// Where the next page begins (`after`), if there is one.
+    pub next: Option<Uuid>,
 }
 
 impl Service {
@@ -83,6 +98,74 @@ impl Service {
             self.keep_token(id, row.summary.version, &token).await?;
         }
         Ok(Some(verification))
+    }
+
+    /// Verifies values that are stored nowhere, before or after. The error says what is wrong with them.
+    ///
+    /// Runs to its end even when the caller goes away: what was tried is recorded.
+    pub async fn verify_values(
+        &self,
+        caller: &Caller,
+        connector: Arc<Connector>,
+        fields: BTreeMap<String, SecretString>,
+    ) -> Result<Result<Verification, Vec<FieldError>>, ServiceError> {
+        const WANTED: &str = "verifying values";
+        self.require_person(caller, Permission::MakeCredentials, WANTED).await?;
+        self.require_unlimited(caller, Permission::MakeCredentials, WANTED).await?;
+        // Nothing is stored under this name; the form has to have one.
+        let raw = match form_of_program(&connector, connector.name.clone(), String::new(), fields) {
+            Ok(raw) => raw,
+            Err(errors) => return Ok(Err(errors)),
+        };
+        let input = match form::parse(&connector, &raw, None) {
+            Ok(input) => input,
+            Err(errors) => return Ok(Err(errors)),
+        };
+        let (service, caller) = (self.clone(), caller.clone());
+        let work = async move {
+            let _call = service.begin_call(&caller)?;
+            let verified = service.verify(&connector, &input.values, &crate::domain::verification::Unobserved).await;
+            let verification = verified.map_or_else(|found| found, |verified| verified.verification);
+            let (outcome, ended) = match &verification.failure {
+                None => (AuditOutcome::Done, "passed".to_owned()),
+                Some(failure) => (AuditOutcome::Failed, format!("failed at {}", failure.stage.as_str())),
+            };
+            let detail = format!("values for {} that are not stored: {ended}", connector.id);
+            service.0.store.record(&service.audit(&caller, AuditAction::VerifyCredential, None, outcome, detail)).await?;
+            Ok(verification)
+        };
+        self.to_its_end(work).await.map(Ok)
+    }
+
+    /// The verifications of a credential that the caller manages, newest first, at most `limit`, beginning behind one.
+    /// `None` when there is no such credential for the caller.
+    pub async fn verifications(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Option<VerificationPage>, ServiceError> {
+        if self.managed(caller, id, "seeing the verifications of a credential").await?.is_none() {
+            return Ok(None);
+        }
+        // No more than a hundred are kept of a credential.
+        let mut rows = self.0.store.verifications_of(id, i64::MAX).await?;
+        if let Some(after) = after {
+            let seen = rows.iter().position(|row| row.id == after).map_or(rows.len(), |place| place + 1);
+            rows.drain(..seen);
+        }
+        let next = cut_to(limit, &mut rows, |row| row.id);
+        let mut verifications = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.open_verification(row.id, id, &row.sealed) {
+                Ok(verification) => verifications.push((row.id, PastVerification { at: row.at, verification })),
+                Err(error) => {
+                    tracing::error!(verification = %row.id, error = &error as &dyn std::error::Error, "a verification does not open");
+                }
+            }
+        }
+        Ok(Some(VerificationPage { verifications, next }))
     }
 
     /// `version` is that of the credential which was tried.

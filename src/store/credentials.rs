@@ -84,6 +84,8 @@ pub enum CredentialDelete {
     Deleted,
     /// So many resources use it; nothing is deleted.
     InUse(i64),
+    /// It is another by now than the one that was seen.
+    Outdated,
     /// There is no such credential that this person may manage.
     NotFound,
 }
@@ -275,34 +277,52 @@ impl Store {
     }
 
     /// Deletes a credential that no resource uses, for somebody who may manage it at this moment. The foreign key
-    /// decides, so that a resource which is made at the same moment either keeps its credential or is refused.
+    /// decides, so that a resource which is made at the same moment either keeps its credential or is refused. `seen` is
+    /// what it still has to be, if that matters.
     pub async fn delete_credential(
         &self,
         manager: UserId,
         id: CredentialId,
+        seen: Option<&CredentialSummary>,
         audit: &Audit<'_>,
     ) -> Result<CredentialDelete, StoreError> {
-        const DELETE: &str = concat!("DELETE FROM credentials AS c WHERE c.id = $2 AND ", access!(), " = 'manage'");
+        const DELETE: &str = concat!(
+            "DELETE FROM credentials AS c WHERE c.id = $2 AND c.version = COALESCE($3, c.version)
+            AND c.name = COALESCE($4, c.name) AND c.description = COALESCE($5, c.description) AND ",
+            access!(),
+            " = 'manage'"
+        );
         let refused = transaction!(self, transaction => {
-            match sqlx::query(DELETE).bind(manager).bind(id).execute(&mut *transaction).await.map(|done| done.rows_affected()) {
-                Ok(0) => return Ok(CredentialDelete::NotFound),
+            let delete = sqlx::query(DELETE)
+                .bind(manager)
+                .bind(id)
+                .bind(seen.map(|seen| seen.version))
+                .bind(seen.map(|seen| seen.name.as_str()))
+                .bind(seen.map(|seen| seen.description.as_str()));
+            match delete.execute(&mut *transaction).await.map(|done| done.rows_affected()) {
+                Ok(0) => None,
                 Ok(_) => {
                     bump_access_epoch!(transaction);
                     append_audit!(transaction, audit);
                     transaction.commit().await?;
                     return Ok(CredentialDelete::Deleted);
                 }
-                Err(error) => error,
+                Err(error) => Some(error),
             }
         });
         match refused {
-            sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+            None => {
+                let managed = |row: CredentialRow| row.access == Some(Access::Manage);
+                let is_there = seen.is_some() && self.credential_for(manager, id).await?.is_some_and(managed);
+                Ok(if is_there { CredentialDelete::Outdated } else { CredentialDelete::NotFound })
+            }
+            Some(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
                 let used_by: i64 =
                     reading!(self, pool => sqlx::query_scalar(lookups::RESOURCE_COUNT).bind(id).fetch_one(pool).await?);
                 // There was one when the deletion was refused, even if it is gone by now.
                 Ok(CredentialDelete::InUse(used_by.max(1)))
             }
-            error => Err(error.into()),
+            Some(error) => Err(error.into()),
         }
     }
 }

@@ -336,6 +336,10 @@ pub const RESOURCE_COUNT: &str = "SELECT COUNT(*) FROM resources WHERE credentia
 /// The resource that a form made: the form's id, its owner.
 pub const RESOURCE_OF_FORM: &str = "SELECT id FROM resources WHERE form_id = $1 AND owner = $2";
 
+/// The resource of one of several forms, with the form: first form, last form.
+pub const RESOURCE_OF_FORMS: &str =
+    "SELECT form_id, id FROM resources WHERE form_id >= $1 AND form_id <= $2 ORDER BY form_id LIMIT 1";
+
 // CROSS JOIN, so that SQLite begins with the keys and not with all accounts.
 macro_rules! api_key_rows {
     ($rest:literal) => {

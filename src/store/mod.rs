@@ -48,7 +48,7 @@ pub use identities::{Identity, IdentityLink, IdentityUserInsert};
 pub use password_links::NewPasswordLink;
 pub use people::{StateChange, UserChange, UserChanged};
 pub use readiness::Connections;
-pub use resources::{NewResource, ResourceChange, ResourceInsert, ResourceRow};
+pub use resources::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow, ResourceUpdate};
 pub use second_factor::SecondFactorRow;
 pub use sessions::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow};
 pub use shares::{NewShare, ShareChange, ShareRow, ShareWith, Sharee};

@@ -1,5 +1,7 @@
 //! Resources: sources and destinations. What one calls is sealed; which credential it uses is not.
 
+use std::ops::RangeInclusive;
+
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -61,6 +63,27 @@ pub enum ResourceInsert {
     CredentialGone,
 }
 
+/// What a resource is to be from now on.
+#[derive(Debug, Clone)]
+pub struct ResourceUpdate<'a> {
+    /// The account that may change it; it must at the moment of the change.
+    pub person: UserId,
+    /// The resource.
+    pub id: ResourceId,
+    /// The version that was seen. Any change since stands in the way.
+    pub seen: i64,
+    /// Its name.
+    pub name: &'a Name,
+    /// Its description.
+    pub description: &'a Description,
+    /// The credential it uses.
+    pub credential: CredentialId,
+    /// What it calls, sealed for `Place::resource_endpoint(id, endpoint_version, connector)`.
+    pub endpoint: &'a [u8],
+    /// The version that `endpoint` is sealed for.
+    pub endpoint_version: i64,
+}
+
 /// What came of changing a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceChange {
@@ -70,6 +93,19 @@ pub enum ResourceChange {
     Outdated,
     /// The credential does not exist for this person any more, or is of another connector.
     CredentialGone,
+    /// Its owner has another resource of its kind with this name.
+    NameTaken,
+    /// There is no such resource that this person may change.
+    NotFound,
+}
+
+/// What came of deleting a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceDelete {
+    /// It is gone.
+    Deleted,
+    /// It has another version by now than the one that was seen.
+    Outdated,
     /// There is no such resource that this person may change.
     NotFound,
 }
@@ -230,6 +266,62 @@ impl Store {
         rows.into_iter().map(ResourceRow::try_from).collect()
     }
 
+    /// The resource that a form in this range made, and the form.
+    pub async fn resource_of_forms(&self, forms: RangeInclusive<Uuid>) -> Result<Option<(Uuid, ResourceId)>, StoreError> {
+        Ok(reading!(self, pool => {
+            sqlx::query_as(lookups::RESOURCE_OF_FORMS).bind(forms.start()).bind(forms.end()).fetch_optional(pool).await?
+        }))
+    }
+
+    /// Changes a resource, all of it at once, if it still has the version that was seen, and if at this moment the person
+    /// may change it and use its credential.
+    pub async fn change_resource(&self, change: &ResourceUpdate<'_>, audit: &Audit<'_>) -> Result<ResourceChange, StoreError> {
+        const UPDATE: &str = concat!(
+            "UPDATE resources AS r SET name = $3, name_key = $4, description = $5, credential = $6, endpoint = $7,
+                endpoint_version = $8, version = version + 1
+            WHERE r.id = $2 AND r.version = $9 AND ",
+            may_change!(),
+            " AND EXISTS (SELECT 1 FROM credentials c
+                WHERE c.id = $6 AND c.connector = r.connector AND ",
+            access!(),
+            " IS NOT NULL)"
+        );
+        let (person, id) = (change.person, change.id);
+        let name_key = change.name.key();
+        let result = transaction!(self, transaction => {
+            let update = sqlx::query(UPDATE)
+                .bind(person)
+                .bind(id)
+                .bind(change.name.as_str())
+                .bind(&name_key)
+                .bind(change.description.as_str())
+                .bind(change.credential)
+                .bind(change.endpoint)
+                .bind(change.endpoint_version)
+                .bind(change.seen);
+            let changed = update.execute(&mut *transaction).await.map(|done| done.rows_affected());
+            if matches!(changed, Ok(1)) {
+                bump_access_epoch!(transaction);
+                append_audit!(transaction, audit);
+                transaction.commit().await?;
+            }
+            changed
+        });
+        match result {
+            Ok(1) => Ok(ResourceChange::Changed),
+            Ok(_) => Ok(match self.resource(person, id).await? {
+                None => ResourceChange::NotFound,
+                Some(row) if row.version != change.seen => ResourceChange::Outdated,
+                Some(row) if row.access == Some(Access::Manage) || row.owner == Some(person) => ResourceChange::CredentialGone,
+                Some(_) => ResourceChange::NotFound,
+            }),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(ResourceChange::NameTaken),
+            // The foreign key has both columns, connector and credential.
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(ResourceChange::CredentialGone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Gives a resource another credential of the same connector, if the resource still has the
     /// version that was seen, and if at this moment the person may change it and use the other credential.
     pub async fn set_resource_credential(
@@ -308,25 +400,36 @@ impl Store {
         })
     }
 
-    /// Deletes a resource of this kind. True if there was one that the person may change at this moment.
+    /// Deletes a resource of this kind, if there is one that the person may change at this moment. `seen` is the version
+    /// that it still has to have, if that matters.
     pub async fn delete_resource(
         &self,
         person: UserId,
         id: ResourceId,
         kind: ResourceKind,
+        seen: Option<i64>,
         audit: &Audit<'_>,
-    ) -> Result<bool, StoreError> {
-        const DELETE: &str = concat!("DELETE FROM resources AS r WHERE r.id = $2 AND r.kind = $3 AND ", may_change!());
-        transaction!(self, transaction => {
-            let delete = sqlx::query(DELETE).bind(person).bind(id).bind(kind.as_str());
-            if delete.execute(&mut *transaction).await?.rows_affected() == 0 {
-                return Ok(false);
+    ) -> Result<ResourceDelete, StoreError> {
+        const DELETE: &str = concat!(
+            "DELETE FROM resources AS r WHERE r.id = $2 AND r.kind = $3 AND r.version = COALESCE($4, r.version) AND ",
+            may_change!()
+        );
+        let deleted = transaction!(self, transaction => {
+            let delete = sqlx::query(DELETE).bind(person).bind(id).bind(kind.as_str()).bind(seen);
+            let deleted = delete.execute(&mut *transaction).await?.rows_affected();
+            if deleted == 1 {
+                bump_access_epoch!(transaction);
+                append_audit!(transaction, audit);
+                transaction.commit().await?;
             }
-            bump_access_epoch!(transaction);
-            append_audit!(transaction, audit);
-            transaction.commit().await?;
-            Ok(true)
-        })
+            deleted
+        });
+        if deleted == 1 {
+            return Ok(ResourceDelete::Deleted);
+        }
+        let Some(seen) = seen else { return Ok(ResourceDelete::NotFound) };
+        let row = self.resource(person, id).await?.filter(|row| row.kind == kind && row.version != seen);
+        Ok(row.map_or(ResourceDelete::NotFound, |_| ResourceDelete::Outdated))
     }
 }
 

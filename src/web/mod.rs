@@ -6,6 +6,7 @@
 //! is not seen again.
 
 mod age;
+mod api;
 mod assets;
 mod client_address;
 mod content;

@@ -3,9 +3,13 @@
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
 };
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::api::VerificationBody;
 use crate::domain::verification::{FaultCode, Stage};
 
 /// An error of Keytile's own. `type` is left out, so that it is `about:blank`: what it means is told by `code`.
@@ -19,6 +23,21 @@ pub(crate) struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// What went wrong at the service, where that may be told.
     diagnosis: Option<ProblemDiagnosis>,
+    /// What is wrong with which member of the request.
+    errors: Vec<MemberError>,
+    /// The verification that did not pass.
+    verification: Option<Box<Value>>,
+}
+
+/// What is wrong with one member of a body, or one parameter of a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct MemberError {
+    /// The path of the member, such as `fields.client_secret`; empty for the whole body.
+    pub(crate) field: String,
+    /// A sentence on what is wrong and what is expected.
+    pub(crate) message: String,
+    /// The same as a word.
+    pub(crate) code: &'static str,
 }
 
 /// Why there is no access token or no answer, for programs.
@@ -30,23 +49,50 @@ pub(crate) struct ProblemDiagnosis {
     pub(crate) code: FaultCode,
 }
 
-#[derive(Serialize)]
-struct Members<'a> {
+/// An error (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
+    /// The name of the status code.
     title: &'a str,
+    /// The status code.
     status: u16,
+    /// Which error it is, as a word that stays the same.
+    #[schema(example = "invalid")]
     code: &'a str,
+    /// A sentence on what happened and what to do.
     detail: &'a str,
+    /// For how many seconds to wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    /// At which stage and with which fault a service could not be used.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     diagnosis: Option<&'a ProblemDiagnosis>,
+    /// What is wrong with which member of the body, or parameter of the query.
+    #[serde(skip_serializing_if = "<[MemberError]>::is_empty")]
+    errors: &'a [MemberError],
+    /// The verification that did not pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<VerificationBody>)]
+    verification: Option<&'a Value>,
+    /// The id of the request, by which the log of Keytile speaks of it.
     request_id: &'a str,
 }
 
 impl Problem {
     /// An error with a code that stays the same, and a sentence that says what to do.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after: None, headers: Vec::new(), diagnosis: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            retry_after: None,
+            headers: Vec::new(),
+            diagnosis: None,
+            errors: Vec::new(),
+            verification: None,
+        }
     }
 
     /// Its status code.
@@ -77,15 +123,29 @@ impl Problem {
         self
     }
 
+    /// Says what is wrong with which member.
+    pub(crate) fn with_errors(mut self, errors: Vec<MemberError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Adds the verification that did not pass.
+    pub(crate) fn with_verification(mut self, verification: Value) -> Self {
+        self.verification = Some(Box::new(verification));
+        self
+    }
+
     /// The answer to the request of this id.
-    pub(crate) fn into_response(self, request_id: &str) -> Response<Body> {
-        let members = Members {
+    pub(crate) fn write(self, request_id: &str) -> Response<Body> {
+        let members = ProblemBody {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             code: self.code,
             detail: &self.detail,
             retry_after: self.retry_after,
             diagnosis: self.diagnosis.as_ref(),
+            errors: &self.errors,
+            verification: self.verification.as_deref(),
             request_id,
         };
         // Text and numbers: they always serialise.
@@ -98,6 +158,16 @@ impl Problem {
         for (name, value) in self.headers {
             headers.insert(name, value);
         }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The bare status, with the problem among the extensions: [`problems`](super::api::problems) writes it, for it knows
+    /// the id of the request.
+    fn into_response(self) -> axum::response::Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
         response
     }
 }

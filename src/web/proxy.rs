@@ -92,7 +92,7 @@ impl Proxy {
             Err(problem) => {
                 self.service.metrics().proxy.refused(problem.code());
                 tracing::debug!(request = id.as_str(), %method, status = problem.status().as_u16(), code = problem.code(), "refused");
-                let mut response = problem.into_response(id.as_str());
+                let mut response = problem.write(id.as_str());
                 response.headers_mut().insert(&REQUEST_ID, id.value());
                 response.map(Content::Page)
             }
@@ -188,14 +188,14 @@ fn resource_of(path: &str) -> Option<Uuid> {
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
-fn unauthorized(code: &'static str, detail: &str) -> Problem {
+pub(super) fn unauthorized(code: &'static str, detail: &str) -> Problem {
     let challenge = HeaderValue::from_static("Bearer realm=\"keytile\"");
     Problem::new(StatusCode::UNAUTHORIZED, code, detail).with_header(header::WWW_AUTHENTICATE, challenge)
 }
@@ -290,8 +290,13 @@ fn failed(fault: ProxyFault) -> Problem {
 }
 
 fn no_token(refusal: &TokenRefusal) -> Problem {
-    let seconds = refusal.retry_in.as_secs() + u64::from(refusal.retry_in.subsec_nanos() > 0);
-    let (status, code, detail) = match refusal.class {
+    without_token(refusal.class, &refusal.diagnosis, refusal.retry_in)
+}
+
+/// That a service issues no access token.
+pub(super) fn without_token(class: FailureClass, diagnosis: &Diagnosis, retry_in: Duration) -> Problem {
+    let seconds = retry_in.as_secs() + u64::from(retry_in.subsec_nanos() > 0);
+    let (status, code, detail) = match class {
         FailureClass::Rejected => (
             StatusCode::BAD_GATEWAY,
             "credential_rejected",
@@ -304,7 +309,7 @@ fn no_token(refusal: &TokenRefusal) -> Problem {
             (StatusCode::SERVICE_UNAVAILABLE, "token_unavailable", "The service issues no access token at the moment.")
         }
     };
-    Problem::new(status, code, detail).retry_after(seconds.max(1)).with_diagnosis(told(&refusal.diagnosis))
+    Problem::new(status, code, detail).retry_after(seconds.max(1)).with_diagnosis(told(diagnosis))
 }
 
 /// What a program is told of a failure. The credential's fields and the service's own words are for who manages it;

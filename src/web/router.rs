@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    assets, error,
+    api, assets, error,
     middleware::{
         forgery::forgery,
         guard::{Guard, guard},
@@ -25,9 +25,9 @@ use super::{
         request_id::request_id,
     },
     pages::{
-        audit, authenticate, code, configure, connectors, contract, credential, credentials, delete, edit, groups, hand_over,
-        health, history, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link, people, person,
-        resource, resources, save, setup, sharing, sign_in, single_sign_on,
+        api_docs, audit, authenticate, code, configure, connectors, contract, credential, credentials, delete, edit, groups,
+        hand_over, health, history, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link,
+        people, person, resource, resources, save, setup, sharing, sign_in, single_sign_on,
     },
     session::{identify, is_secure, signed_in},
     state::WebState,
@@ -93,6 +93,7 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
         .layer(from_fn_with_state(state.clone(), signed_in));
     let open = Router::new()
+        .route("/api/docs", get(api_docs::show))
         .route("/password", get(password_link::show).post(password_link::choose))
         .route("/setup", get(setup::show).post(setup::set_up))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
@@ -110,14 +111,24 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), forgery))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(bodies, receiving))
+        .layer(from_fn_with_state(bodies.clone(), receiving))
         .layer(from_fn_with_state(state.clone(), identify))
+        .layer(from_fn_with_state(own.clone(), guard))
+        .layer(from_fn_with_state(room.clone(), in_flight))
+        .layer(from_fn_with_state(state.clone(), error::error_pages));
+    // Programs send no forms and have no sessions: each request has its key with it, so that no other site can have
+    // caused it. All limits are the same.
+    let api = api::routes()
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(bodies, receiving))
         .layer(from_fn_with_state(own, guard))
         .layer(from_fn_with_state(room, in_flight))
-        .layer(from_fn_with_state(state.clone(), error::error_pages));
+        .layer(from_fn(api::problems));
     // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.
     let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
     pages
+        .merge(api)
         .merge(health)
         .layer(from_fn_with_state(Https(is_secure(&state)), headers))
         .layer(from_fn_with_state(state.clone(), measured))

@@ -1,6 +1,7 @@
 //! The tests of Keytile as a whole, one module a part. Nothing has to be started by hand for them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
+mod api;
 mod apikey_command;
 mod architecture;
 mod attacks;

@@ -117,6 +117,7 @@ fn query(flow: &Flow, search: &str, after: Option<Uuid>, selected: Option<Uuid>)
         search: Some(search.to_owned()).filter(|search| !search.is_empty()),
         after,
         selected,
+        ..TileQuery::default()
     }
 }
 

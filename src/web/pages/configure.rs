@@ -220,7 +220,7 @@ pub(crate) async fn act(
     let id = tile.id;
     let outcome = match form.action.as_str() {
         "create" => {
-            match state.service.create_resource(&signed.caller, flow.kind, &flow.connector, id, form.id, &form.raw).await? {
+            match state.service.create_resource(&signed.caller, flow.kind, &flow.connector, id, form.id, &form.raw, None).await? {
                 ResourceCreation::Created(id) => {
                     return Ok(Redirect::to(&format!("/{}/{id}?created=1", flow.kind.plural())).into_response());
                 }

@@ -63,7 +63,7 @@ pub(crate) async fn resource(
     Id(id): Id,
 ) -> Result<Response, PageError> {
     // Whoever sends it twice finds the same as whoever sent it once.
-    state.service.delete_resource(&signed.caller, kind, id).await?;
+    state.service.delete_resource(&signed.caller, kind, id, None).await?;
     Ok(Redirect::to(&format!("/?deleted={}", kind.as_str())).into_response())
 }
 
@@ -75,8 +75,10 @@ pub(crate) async fn ask_credential(State(state): State<WebState>, signed: Signed
 
 /// `POST` of the same.
 pub(crate) async fn credential(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
-    match state.service.delete_credential(&signed.caller, id).await? {
-        CredentialDeletion::Deleted | CredentialDeletion::NotFound => Ok(Redirect::to("/credentials?deleted=1").into_response()),
+    match state.service.delete_credential(&signed.caller, id, None).await? {
+        CredentialDeletion::Deleted | CredentialDeletion::NotFound | CredentialDeletion::Outdated => {
+            Ok(Redirect::to("/credentials?deleted=1").into_response())
+        }
         CredentialDeletion::InUse(count) => {
             let detail = state.service.credential_to_delete(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
             respond(&state, &signed, id, &detail, count, StatusCode::UNPROCESSABLE_ENTITY)

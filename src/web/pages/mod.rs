@@ -1,6 +1,7 @@
 //! The pages, a file a page. Each handler makes one call of the service and shows its answer; each
 //! template has the name of its page.
 
+pub(crate) mod api_docs;
 pub(crate) mod audit;
 pub(crate) mod authenticate;
 pub(crate) mod code;

@@ -7,7 +7,7 @@ use keytile::{
         resource::{ResourceId, ResourceKind},
         time::Timestamp,
     },
-    store::{ApiKeyInsert, NewApiKey, Store},
+    store::{ApiKeyInsert, NewApiKey, ResourceDelete, Store},
 };
 use uuid::Uuid;
 
@@ -97,7 +97,7 @@ async fn a_key_for_some_resources_loses_those_that_are_deleted_and_stays_limited
     let source = ResourceKind::Source;
     assert_eq!(names().await, [(one, source, "One".to_owned()), (other, source, "Other".to_owned())]);
     for id in [one, other] {
-        assert!(store.delete_resource(OWNER, id, source, &audit()).await.unwrap());
+        assert_eq!(store.delete_resource(OWNER, id, source, None, &audit()).await.unwrap(), ResourceDelete::Deleted);
     }
     assert_eq!(names().await, []);
     assert!(store.api_key(key.id).await.unwrap().unwrap().restricted);

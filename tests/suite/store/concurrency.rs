@@ -86,7 +86,7 @@ async fn a_credential_is_deleted_or_used_but_not_both(database: TestDatabase) {
         let credential = Sample::new(&format!("Credential {round}")).insert(&store).await;
         let outcomes = at_once(&database, 4, |store, number| async move {
             if number == 1 {
-                let outcome = store.delete_credential(OWNER, credential, &audit()).await.unwrap();
+                let outcome = store.delete_credential(OWNER, credential, None, &audit()).await.unwrap();
                 (outcome == CredentialDelete::Deleted, false)
             } else {
                 let resource = SampleResource::new(&format!("Resource {round} {number}"), credential);

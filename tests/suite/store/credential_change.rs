@@ -109,7 +109,7 @@ async fn new_values_take_over_and_the_old_ones_are_erased(database: TestDatabase
     assert_eq!(row(&store, id).await.secret, sealed("newer"));
     let states = texts(&database, "SELECT state FROM credential_secrets ORDER BY version").await;
     assert_eq!(states, ["retired", "retired", "active"]);
-    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::InUse(1));
+    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::InUse(1));
 }
 
 async fn a_new_name_leaves_the_values_alone(database: TestDatabase) {
@@ -136,7 +136,7 @@ async fn what_was_changed_meanwhile_is_not_changed_again(database: TestDatabase)
     assert_eq!(change(&store, OWNER, &renamed.summary, "Renamed", Some(values("new"))).await, CredentialChanged::Changed);
     assert_eq!(change(&store, OWNER, &renamed.summary, "Lost", None).await, CredentialChanged::Outdated);
     let last = row(&store, id).await.summary;
-    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::Deleted);
     assert_eq!(change(&store, OWNER, &last, "Lost", Some(values("lost"))).await, CredentialChanged::Outdated);
     assert_eq!(store.credential(id).await.unwrap(), None);
 }

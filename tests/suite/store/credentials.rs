@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keytile::{
     domain::{credential::CredentialStatus, naming::name_key},
-    store::{CredentialDelete, CredentialInsert, CredentialQuery},
+    store::{CredentialDelete, CredentialInsert, CredentialQuery, ResourceDelete},
 };
 
 use super::{
@@ -206,14 +206,17 @@ async fn a_credential_in_use_stays(database: TestDatabase) {
         made.push(SampleResource::new(&format!("Resource {number}"), id).insert(&store).await);
     }
     assert_eq!(store.credential(id).await.unwrap().unwrap().used_by, 3);
-    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::InUse(3));
+    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::InUse(3));
     let kept = store.credential(id).await.unwrap().unwrap();
     assert_eq!(kept.secret, sealed("Used"));
     assert!(store.latest_verification(id).await.unwrap().is_some());
     for resource in made {
-        assert!(store.delete_resource(OWNER, resource, keytile::domain::resource::ResourceKind::Source, &audit()).await.unwrap());
+        assert_eq!(
+            store.delete_resource(OWNER, resource, keytile::domain::resource::ResourceKind::Source, None, &audit()).await.unwrap(),
+            ResourceDelete::Deleted
+        );
     }
-    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::Deleted);
 }
 
 async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {
@@ -224,8 +227,8 @@ async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {
     let id = Sample::new("Gone").saving(&form).insert(&store).await;
     let stays = Sample::new("Stays").insert(&store).await;
     assert!(store.put_access_token(id, 1, &access_token(b"token", later(1))).await.unwrap());
-    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
-    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::NotFound);
+    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::NotFound);
     assert_eq!(store.credential(id).await.unwrap(), None);
     assert_eq!(store.access_token(id).await.unwrap(), None);
     assert!(store.verifications_of(id, 10).await.unwrap().is_empty());

@@ -130,7 +130,7 @@ async fn what_is_of_a_credential_that_is_gone_is_left_out(database: TestDatabase
     let store = database.open().await;
     let (kept, gone) = (Sample::new("Kept").insert(&store).await, Sample::new("Gone").insert(&store).await);
     add(&store, &request(gone, new_id())).await;
-    store.delete_credential(OWNER, gone, &audit()).await.unwrap();
+    store.delete_credential(OWNER, gone, None, &audit()).await.unwrap();
     let (mut uses, mut hours) = counted(&request(kept, new_id()));
     let (others, other_hours) = counted(&request(gone, new_id()));
     uses.extend(others);

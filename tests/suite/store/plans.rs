@@ -90,6 +90,7 @@ const RESOURCE_STATEMENTS: &[(&str, &[&str])] = &[
     (lookups::PERSON_TO_SHARE_WITH, &["'key 7'"]),
     (lookups::GROUP_TO_SHARE_WITH, &["'group 7'"]),
     (lookups::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
+    (lookups::RESOURCE_OF_FORMS, &["ID(7)", "ID(7)"]),
 ];
 
 /// Those of people and groups.

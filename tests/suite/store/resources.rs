@@ -2,7 +2,7 @@
 
 use keytile::{
     domain::resource::ResourceKind::{Destination, Source},
-    store::{ResourceChange, ResourceInsert},
+    store::{ResourceChange, ResourceDelete, ResourceInsert},
 };
 
 use super::{
@@ -116,8 +116,8 @@ async fn a_resource_is_deleted_as_what_it_is(database: TestDatabase) {
     let store = database.open().await;
     let credential = Sample::new("Support EU").insert(&store).await;
     let id = SampleResource::new("Users", credential).insert(&store).await;
-    assert!(!store.delete_resource(OWNER, id, Destination, &audit()).await.unwrap());
-    assert!(store.delete_resource(OWNER, id, Source, &audit()).await.unwrap());
-    assert!(!store.delete_resource(OWNER, id, Source, &audit()).await.unwrap());
+    assert_eq!(store.delete_resource(OWNER, id, Destination, None, &audit()).await.unwrap(), ResourceDelete::NotFound);
+    assert_eq!(store.delete_resource(OWNER, id, Source, None, &audit()).await.unwrap(), ResourceDelete::Deleted);
+    assert_eq!(store.delete_resource(OWNER, id, Source, None, &audit()).await.unwrap(), ResourceDelete::NotFound);
     assert!(store.credential(credential).await.unwrap().is_some());
 }

@@ -221,7 +221,7 @@ async fn what_is_deleted_does_not_stay_in_the_file() {
 
     let store = database.open().await;
     for id in [short, long] {
-        assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+        assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::Deleted);
     }
     assert!(store.delete_draft(form.id, mine).await.unwrap());
     store.close().await;

@@ -12,7 +12,10 @@ use keytile::{
         },
         resource::ResourceKind::Source,
     },
-    store::{CredentialDelete, CredentialQuery, NewShare, ResourceChange, ResourceInsert, ShareChange, ShareWith, Sharee, Store},
+    store::{
+        CredentialDelete, CredentialQuery, NewShare, ResourceChange, ResourceDelete, ResourceInsert, ShareChange, ShareWith,
+        Sharee, Store,
+    },
 };
 use uuid::Uuid;
 
@@ -151,9 +154,9 @@ async fn a_right_that_was_withdrawn_changes_nothing(database: TestDatabase) {
     assert_eq!(store.change_share(ben, id, bens, Some(Manage), &audit()).await.unwrap(), ShareChange::NotFound);
     assert_eq!(store.change_share(ben, id, bens, None, &audit()).await.unwrap(), ShareChange::NotFound);
     assert_eq!(store.set_sharing(ben, id, Sharing::Everyone, &audit()).await.unwrap(), ShareChange::NotFound);
-    assert_eq!(store.delete_credential(ben, id, &audit()).await.unwrap(), CredentialDelete::NotFound);
+    assert_eq!(store.delete_credential(ben, id, None, &audit()).await.unwrap(), CredentialDelete::NotFound);
     assert_eq!(store.set_resource_credential(ben, users, own, 1, &audit()).await.unwrap(), ResourceChange::NotFound);
-    assert!(!store.delete_resource(ben, users, Source, &audit()).await.unwrap());
+    assert_eq!(store.delete_resource(ben, users, Source, None, &audit()).await.unwrap(), ResourceDelete::NotFound);
     let by_ben = SampleResource { owner: ben, ..SampleResource::new("By Ben", id) };
     by_ben.insert(&store).await;
     // For nothing: not even what he made himself is his to change.
@@ -161,11 +164,11 @@ async fn a_right_that_was_withdrawn_changes_nothing(database: TestDatabase) {
     let late = SampleResource { owner: ben, ..SampleResource::new("Late", id) };
     assert_eq!(late.try_insert(&store).await, ResourceInsert::CredentialGone);
     assert_eq!(store.set_resource_credential(ben, by_ben.id, own, 1, &audit()).await.unwrap(), ResourceChange::NotFound);
-    assert!(!store.delete_resource(ben, by_ben.id, Source, &audit()).await.unwrap());
+    assert_eq!(store.delete_resource(ben, by_ben.id, Source, None, &audit()).await.unwrap(), ResourceDelete::NotFound);
     // Nor is a foreign credential for his resources.
     let his = SampleResource { owner: ben, ..SampleResource::new("His", own) }.insert(&store).await;
     assert_eq!(store.set_resource_credential(ben, his, id, 1, &audit()).await.unwrap(), ResourceChange::CredentialGone);
-    assert!(store.delete_resource(ben, his, Source, &audit()).await.unwrap());
+    assert_eq!(store.delete_resource(ben, his, Source, None, &audit()).await.unwrap(), ResourceDelete::Deleted);
 }
 
 async fn a_share_is_changed_only_with_its_credential(database: TestDatabase) {
@@ -284,7 +287,7 @@ async fn a_deleted_credential_takes_its_shares_with_it(database: TestDatabase) {
     let ben = new_user(&store).await;
     let id = Sample::new("Gone").insert(&store).await;
     share(&store, id, ShareWith::Person(ben), Use).await;
-    assert_eq!(store.delete_credential(OWNER, id, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::Deleted);
     assert!(store.shares_of(id).await.unwrap().is_empty());
     assert!(names(&store, &everything(ben)).await.is_empty());
 }

@@ -102,7 +102,7 @@ async fn what_is_gone_or_changed_takes_no_token(database: TestDatabase) {
     let token = access_token(b"token", later(1));
     assert_eq!(store.put_fetched_token(id, 1, holder, &token).await.unwrap(), FetchStored::Gone);
     assert!(!store.put_access_token(id, 1, &token).await.unwrap());
-    store.delete_credential(OWNER, id, &audit()).await.unwrap();
+    store.delete_credential(OWNER, id, None, &audit()).await.unwrap();
     assert_eq!(store.put_fetched_token(id, 2, holder, &token).await.unwrap(), FetchStored::Gone);
     assert!(!store.put_token_failure(id, 1, holder, &failure()).await.unwrap());
     assert_eq!(store.token_of(id).await.unwrap(), None);

@@ -116,7 +116,7 @@ async fn sealed_rows_are_noticed(database: TestDatabase) {
     assert!(!store.holds_sealed_rows().await.unwrap());
     let id = Sample::new("Support EU").insert(&store).await;
     assert!(store.holds_sealed_rows().await.unwrap());
-    store.delete_credential(OWNER, id, &audit()).await.unwrap();
+    store.delete_credential(OWNER, id, None, &audit()).await.unwrap();
     assert!(!store.holds_sealed_rows().await.unwrap());
     assert!(store.set_installation_if_absent(NOW, b"check").await.unwrap());
     assert!(store.holds_sealed_rows().await.unwrap());

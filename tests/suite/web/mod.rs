@@ -20,7 +20,7 @@ mod people;
 mod postgres;
 mod real_server;
 mod resources;
-mod rights;
+pub(crate) mod rights;
 mod save;
 pub(crate) mod second_factor;
 pub(crate) mod sessions;

@@ -183,7 +183,7 @@ impl Log {
 }
 
 /// All rows of all tables but for drafts, which keep what was typed.
-async fn rows(database: &TestDatabase) -> String {
+pub(crate) async fn rows(database: &TestDatabase) -> String {
     let mut all = String::new();
     if database.is_postgres() {
         let mut connection = database.postgres_connection().await;
@@ -218,9 +218,9 @@ async fn rows(database: &TestDatabase) -> String {
 }
 
 /// From now on no event can be recorded.
-async fn refuse_events(database: &TestDatabase) {
+pub(crate) async fn refuse_events(database: &TestDatabase) {
     let trigger = if database.is_postgres() {
-        "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no event is taken'; END $$ LANGUAGE plpgsql;
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no event is taken'; END $$ LANGUAGE plpgsql;
          CREATE TRIGGER refuse BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse()"
     } else {
         "CREATE TRIGGER refuse BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no event is taken'); END"
@@ -228,12 +228,12 @@ async fn refuse_events(database: &TestDatabase) {
     database.execute(trigger).await.unwrap();
 }
 
-async fn take_events(database: &TestDatabase) {
+pub(crate) async fn take_events(database: &TestDatabase) {
     let on = if database.is_postgres() { " ON audit_events" } else { "" };
     database.execute(&format!("DROP TRIGGER refuse{on}")).await.unwrap();
 }
 
-fn setup(database: &TestDatabase) -> Setup {
+pub(crate) fn setup(database: &TestDatabase) -> Setup {
     let setup = Setup::sandbox().with(format!("--database-url={}", database.url()));
     let keyring = setup.folder.path().join("keyring-of-this-test");
     Keyring::create(&keyring).unwrap();

@@ -1,0 +1,158 @@
+//! The audit trail, for the keys of administrators.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    caller::ApiCaller,
+    problems::failed,
+    query::{ApiQuery, limit, wrong, wrong_cursor},
+};
+use crate::{
+    domain::{
+        audit::{AuditAction, AuditRecord},
+        time::Timestamp,
+    },
+    service::audit_trail::AuditFilter,
+    web::{problem::Problem, state::WebState},
+};
+
+/// Which events are listed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditQuery {
+    /// Only those of this account, and of its API keys.
+    #[param(value_type = Option<Uuid>)]
+    actor: Option<String>,
+    /// Only those on this thing.
+    #[param(value_type = Option<Uuid>)]
+    target: Option<String>,
+    /// Only those of this action, such as `credential.add`.
+    action: Option<String>,
+    /// Only those that did not happen before this time.
+    #[param(format = DateTime)]
+    from: Option<String>,
+    /// Only those that happened before this time.
+    #[param(format = DateTime)]
+    until: Option<String>,
+    /// How many at most, from 1 to 100; 50 if nothing is said.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Something that happened.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
+pub(crate) struct EventBody {
+    /// Its place in the chain; the first is 1.
+    seq: i64,
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Which kind of actor: `person`, `api_key`, `server` or `nobody`.
+    actor_kind: String,
+    /// The account of the actor; that of its owner for an API key.
+    actor: Option<Uuid>,
+    /// The e-mail address, the name of the key, or the command.
+    actor_name: String,
+    /// What was done, or tried.
+    #[schema(example = "credential.add")]
+    action: String,
+    /// What kind of thing it was done to.
+    target_kind: Option<String>,
+    /// What it was done to.
+    target: Option<Uuid>,
+    /// The name of that at the time.
+    target_name: String,
+    /// How it ended: `done`, `failed` or `refused`.
+    #[schema(example = "done")]
+    outcome: String,
+    /// The network address it came from.
+    address: String,
+    /// The id of the request.
+    request: String,
+    /// What else there is to know.
+    detail: String,
+}
+
+impl From<AuditRecord> for EventBody {
+    fn from(record: AuditRecord) -> Self {
+        Self {
+            seq: record.seq,
+            at: Timestamp::from_millis(record.at).to_rfc3339(),
+            actor_kind: record.actor_kind,
+            actor: record.actor,
+            actor_name: record.actor_name,
+            action: record.action,
+            target_kind: record.target_kind,
+            target: record.target,
+            target_name: record.target_name,
+            outcome: record.outcome,
+            address: record.address,
+            request: record.request,
+            detail: record.detail,
+        }
+    }
+}
+
+/// A page of events, newest first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuditEventList {
+    /// The events.
+    items: Vec<EventBody>,
+    /// The `cursor` of the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// Lists events of the audit trail
+///
+/// Newest first. Only for a key of an administrator that is not limited to some resources.
+#[utoipa::path(
+    get, path = "/api/v1/audit", operation_id = "list_audit_events", tag = "audit", params(AuditQuery),
+    security(("api_key" = ["admin"])),
+    responses((status = 200, description = "A page of events.", body = AuditEventList)),
+)]
+pub(crate) async fn list(
+    State(state): State<WebState>,
+    ApiCaller(caller): ApiCaller,
+    ApiQuery(query): ApiQuery<AuditQuery>,
+) -> Result<Response, Problem> {
+    let filter = AuditFilter {
+        actor: id("actor", query.actor.as_deref())?,
+        target: id("target", query.target.as_deref())?,
+        action: action(query.action.as_deref())?,
+        from: time("from", query.from.as_deref())?,
+        until: time("until", query.until.as_deref())?,
+    };
+    let before = query.cursor.map(|cursor| cursor.parse().map_err(|_| wrong_cursor())).transpose()?;
+    let limit = limit(query.limit.as_deref())?;
+    let (events, next) = state.service.audit_records(&caller, &filter, before, limit).await.map_err(failed)?;
+    let items = events.into_iter().map(EventBody::from).collect();
+    Ok(Json(AuditEventList { items, next_cursor: next.map(|seq| seq.to_string()) }).into_response())
+}
+
+fn id(name: &str, typed: Option<&str>) -> Result<Option<Uuid>, Problem> {
+    typed.map(|typed| Uuid::try_parse(typed).map_err(|_| wrong(name, "Send an id.", "invalid"))).transpose()
+}
+
+fn action(typed: Option<&str>) -> Result<Option<AuditAction>, Problem> {
+    let known = |typed| AuditAction::parse(typed).ok_or_else(|| wrong("action", "There is no such action.", "invalid"));
+    typed.map(known).transpose()
+}
+
+fn time(name: &str, typed: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let read = |typed| {
+        let time = Timestamp::parse_utc(typed).map(|(time, _)| time);
+        time.ok_or_else(|| wrong(name, "Send a time such as 2026-01-31T12:00:00Z.", "invalid"))
+    };
+    typed.map(read).transpose()
+}

@@ -1,0 +1,228 @@
+//! JSON bodies: read into a type that knows its members, refused where one is unknown, missing, twice or of another
+//! type, with its path. What a client sent is never in the answer, since it may be a secret: only names of members are.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use secrecy::SecretString;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
+};
+
+use super::problems::invalid_members;
+use crate::web::{
+    problem::{MemberError, Problem},
+    state::WebState,
+};
+
+/// A body as JSON, and the bytes that it came as.
+pub(crate) struct JsonBody<T> {
+    pub(crate) value: T,
+    pub(crate) bytes: Bytes,
+}
+
+impl<T: DeserializeOwned> FromRequest<WebState> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &WebState) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "Send the body as JSON, with the header Content-Type: application/json.";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+        }
+        let bytes = whole(request, state).await?;
+        read(&bytes).map(|value| Self { value, bytes })
+    }
+}
+
+/// A body as JSON, or none at all.
+pub(crate) struct OptionalBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<WebState> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &WebState) -> Result<Self, Problem> {
+        let has_kind = request.headers().contains_key(header::CONTENT_TYPE);
+        if has_kind {
+            let body: JsonBody<Option<T>> = JsonBody::from_request(request, state).await?;
+            return Ok(Self(body.value.unwrap_or_default()));
+        }
+        let bytes = whole(request, state).await?;
+        if bytes.is_empty() { Ok(Self(T::default())) } else { read(&bytes).map(|value: Option<T>| Self(value.unwrap_or_default())) }
+    }
+}
+
+async fn whole(request: Request, state: &WebState) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = "The body is larger than 256 KiB. Nothing was done.";
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        }
+        _ => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", "The body did not come whole. Nothing was done."),
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.eq_ignore_ascii_case("application/merge-patch+json")
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value: Result<T, _> = serde_path_to_error::deserialize(&mut json);
+    let error = match value {
+        Ok(value) => match json.end() {
+            Ok(()) => return Ok(value),
+            Err(_) => return Err(malformed()),
+        },
+        Err(error) => error,
+    };
+    if !error.inner().is_data() {
+        return Err(malformed());
+    }
+    let path = error.path().to_string();
+    let path = if path == "." { String::new() } else { path };
+    Err(invalid_members(vec![member_error(path, &error.inner().to_string())]))
+}
+
+fn malformed() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON. Nothing was done.")
+}
+
+/// What serde says, without the values that it repeats.
+fn member_error(path: String, said: &str) -> MemberError {
+    let named = |begins: &str| said.strip_prefix(begins)?.split('`').next();
+    let below = |name: &str| if path.is_empty() || path.ends_with(name) { name.to_owned() } else { format!("{path}.{name}") };
+    if let Some(name) = named("unknown field `") {
+        return MemberError { field: below(name), message: "There is no such member.".into(), code: "unknown" };
+    }
+    if let Some(name) = named("missing field `") {
+        let field = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        return MemberError { field, message: "This member is missing.".into(), code: "required" };
+    }
+    if let Some(name) = named("duplicate field `") {
+        return MemberError { field: below(name), message: "This member is there twice.".into(), code: "duplicate" };
+    }
+    // Behind “expected” serde names types and the words of enums; before it, what was sent.
+    let expected = said.rsplit_once("expected ").map(|(_, expected)| expected.split(" at line ").next().unwrap_or_default());
+    let message = match expected {
+        Some(expected) => format!("Send {expected}."),
+        None => "This value is none that can be taken.".to_owned(),
+    };
+    MemberError { field: path, message, code: "invalid" }
+}
+
+/// A text that may be a secret: it is not seen again outside of where it is used.
+#[derive(Clone)]
+pub(crate) struct Hidden(pub(crate) SecretString);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+/// An object with members of any name, each of them once.
+pub(crate) struct Members<T>(pub(crate) BTreeMap<String, T>);
+
+impl<T> Default for Members<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+            type Value = Members<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, T>()? {
+                    if members.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+                    }
+                    members.insert(name, value);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
+
+/// Reads a member that may be `null`, which is something else than its absence.
+pub(crate) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Body {
+        name: String,
+        #[serde(default)]
+        fields: Members<Hidden>,
+        #[serde(default)]
+        inner: Option<Inner>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Inner {
+        number: u8,
+    }
+
+    fn wrong(text: &str) -> String {
+        let Err(problem) = read::<Body>(text.as_bytes()) else { panic!("{text} is read") };
+        let written = problem.write("-").into_body();
+        let bytes = futures_util::FutureExt::now_or_never(axum::body::to_bytes(written, usize::MAX)).unwrap().unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("canary"), "{bytes:?}");
+        let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let error = &body["errors"][0];
+        if error.is_null() {
+            return body["code"].as_str().unwrap().to_owned();
+        }
+        format!("{} {}", error["field"].as_str().unwrap(), error["code"].as_str().unwrap())
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_path_and_without_its_value() {
+        for (text, told) in [
+            (r#"{"name":"a","canar":1}"#, "canar unknown"),
+            (r#"{}"#, "name required"),
+            (r#"{"name":"a","name":"b"}"#, "name duplicate"),
+            (r#"{"name":["canary"]}"#, "name invalid"),
+            (r#"{"name":1}"#, "name invalid"),
+            (r#"{"name":"a","fields":{"x":{"canary":1}}}"#, "fields.x invalid"),
+            (r#"{"name":"a","fields":"canary"}"#, "fields invalid"),
+            (r#"{"name":"a","fields":{"x":"1","x":"2"}}"#, "fields.x duplicate"),
+            (r#"{"name":"a","inner":{"number":1,"other":2}}"#, "inner.other unknown"),
+            (r#"{"name":"a","inner":{}}"#, "inner.number required"),
+            (r#"{"name":"a","inner":{"number":300}}"#, "inner.number invalid"),
+            (r#"{"name":"canary"} x"#, "malformed_json"),
+            (r#"{"name":"canary""#, "malformed_json"),
+            ("", "malformed_json"),
+            ("[]", " invalid"),
+        ] {
+            assert_eq!(wrong(text), told, "{text}");
+        }
+    }
+}

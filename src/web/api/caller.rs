@@ -1,0 +1,42 @@
+//! Who asks: the API key of a request, checked.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use super::problems::failed;
+use crate::{
+    service::{
+        caller::{Caller, Origin},
+        key_check::KeyCheck,
+    },
+    web::{
+        client_address::ClientAddress,
+        middleware::request_id::RequestId,
+        problem::Problem,
+        proxy::{bearer, unauthorized},
+        state::WebState,
+    },
+};
+
+/// The program that sends a request. There is one only for a key that may be used.
+pub(crate) struct ApiCaller(pub(crate) Caller);
+
+impl FromRequestParts<WebState> for ApiCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Problem> {
+        let Some(key) = bearer(&parts.headers) else {
+            let detail = "Send the header Authorization: Bearer with an API key of Keytile (kt_…).";
+            return Err(unauthorized("key_missing", detail));
+        };
+        let origin = Origin {
+            address: parts.extensions.get::<ClientAddress>().map(ToString::to_string).unwrap_or_default(),
+            request: parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        };
+        match state.service.authenticate_key(key, origin).await.map_err(failed)? {
+            KeyCheck::Accepted(caller) => Ok(Self(caller)),
+            KeyCheck::Rejected(_) => {
+                Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."))
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The description of the API (OpenAPI 3.1), made from the handlers and their types.
+
+use std::sync::OnceLock;
+
+use axum::{
+    body::Bytes,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        self, Content, Ref, RefOr, ResponseBuilder,
+        path::{HttpMethod, Operation, PathItem},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{
+    audit, connectors, credential_changes, credentials, problems::ProblemBody, resource_changes, resources, token, verifications,
+    verify,
+};
+
+/// What the derive puts together.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Keytile",
+        version = "1",
+        description = "Credentials for data connectors, and the data sources and destinations that use them. Send an API key with each request. No answer ever has the secret of a credential in it.",
+    ),
+    paths(
+        connectors::list, connectors::read,
+        credentials::list, credential_changes::create, credentials::read, credential_changes::update, credential_changes::delete,
+        verifications::test, verifications::list, verify::verify,
+        resources::list, resource_changes::create, resources::read, resource_changes::update, resource_changes::delete,
+        token::issue, audit::list,
+    ),
+    components(schemas(ProblemBody)),
+    security(("api_key" = [])),
+    modifiers(&Key, &Problems),
+    tags(
+        (name = "connectors", description = "What Keytile knows about services."),
+        (name = "credentials", description = "Saved, verified values, of which no secret is ever read."),
+        (name = "resources", description = "Data sources and data destinations."),
+        (name = "audit", description = "Who did what."),
+    ),
+)]
+struct Api;
+
+/// The API key, as a header.
+struct Key;
+
+impl Modify for Key {
+    fn modify(&self, api: &mut openapi::OpenApi) {
+        api.info.license = None;
+        let description = "An API key of Keytile. The scopes that an operation names are those of the key; `admin` has all.";
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kt_…").description(Some(description));
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("api_key", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+/// The problems that every operation of a sort can answer with.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, api: &mut openapi::OpenApi) {
+        for (path, item) in &mut api.paths.paths {
+            for (method, operation) in operations(item) {
+                let (has_id, has_body) = (path.contains('{'), operation.request_body.is_some());
+                let has_query = operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
+                let conditional = matches!(method, HttpMethod::Patch | HttpMethod::Delete);
+                let all = [
+                    ("400", has_body || conditional, "The request cannot be understood."),
+                    ("401", true, "There is no API key, or one that may not be used."),
+                    ("403", true, "The key, or its account, has not the right."),
+                    ("404", has_id, "There is no such thing for the key."),
+                    ("408", has_body, "The body did not come in time."),
+                    ("412", conditional, "It is not what `If-Match` says any more."),
+                    ("413", has_body, "The body is larger than 256 KiB."),
+                    ("415", has_body, "The body is not JSON."),
+                    ("422", has_body || has_query, "`errors` says which members or parameters are wrong, and why."),
+                    ("428", method == HttpMethod::Patch, "`If-Match` is missing."),
+                    ("429", has_body || path.ends_with("/test"), "The account has too many calls of services under way."),
+                    ("500", true, "Something went wrong in Keytile."),
+                    ("503", true, "Keytile is too busy, or a service issues no token at the moment."),
+                ];
+                for (status, _, description) in all.into_iter().filter(|(_, applies, _)| *applies) {
+                    operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(description));
+                }
+                operation.responses.responses.insert("default".to_owned(), problem("Anything else that went wrong."));
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    let all = [
+        (HttpMethod::Get, &mut item.get),
+        (HttpMethod::Post, &mut item.post),
+        (HttpMethod::Patch, &mut item.patch),
+        (HttpMethod::Delete, &mut item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+fn problem(description: &str) -> RefOr<openapi::Response> {
+    let body = Content::new(Some(Ref::from_schema_name("Problem")));
+    RefOr::T(ResponseBuilder::new().description(description).content("application/problem+json", body).build())
+}
+
+/// The description as a value, for the page that shows it.
+pub(crate) fn described() -> openapi::OpenApi {
+    Api::openapi()
+}
+
+/// `GET /api/openapi.json`. Says nothing that is not in the documentation, so that it is for everybody.
+pub(crate) async fn description() -> Response {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = TEXT.get_or_init(|| {
+        // Texts and maps: they always serialise.
+        let mut text = described().to_pretty_json().unwrap_or_default();
+        text.push('\n');
+        text.into()
+    });
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.clone()).into_response()
+}

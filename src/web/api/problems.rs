@@ -1,0 +1,159 @@
+//! What the API answers when it cannot do what it is asked: one mapping of errors to problems.
+
+use axum::{
+    extract::Request,
+    http::{StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::{
+    domain::{
+        account::Role,
+        api_key::Scope,
+        form::FieldError,
+        permission::Permission,
+        verification::{Blame, Verification},
+    },
+    service::ServiceError,
+    web::{
+        error::PageError,
+        middleware::request_id::RequestId,
+        problem::{MemberError, Problem},
+    },
+};
+
+pub(crate) use crate::web::problem::ProblemBody;
+
+/// The middleware. Writes the problem of an answer, and gives one to an error of whatever lies around the handlers.
+pub(crate) async fn problems(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let id = id.as_ref().map(RequestId::as_str).unwrap_or_default();
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        return problem.write(id);
+    }
+    let (code, detail) = words(status);
+    let mut written = Problem::new(status, code, detail).write(id);
+    // 405 says what is allowed, 429 and 503 when to come back.
+    for kept in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = response.headers().get(&kept) {
+            written.headers_mut().insert(kept, value.clone());
+        }
+    }
+    written
+}
+
+/// What is said of an error that no handler has made.
+fn words(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::NOT_FOUND => ("not_found", "There is nothing at this address."),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("method_not_allowed", "This address does not take this method. The header Allow says which it takes.")
+        }
+        StatusCode::FORBIDDEN => ("other_site", "This request was caused by a page of another site."),
+        StatusCode::MISDIRECTED_REQUEST => {
+            ("other_host", "This host name is none of Keytile's. Ask it at the address it was started with.")
+        }
+        StatusCode::REQUEST_TIMEOUT => ("body_too_slow", "The body did not come whole in time, and nothing was done."),
+        StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "The body is larger than 256 KiB. Nothing was done."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("busy", "Keytile has more requests than it can answer at the moment. Try again in a second.")
+        }
+        status if status.is_server_error() => {
+            ("internal", "Something went wrong in Keytile. Its log says what, by the id of the request.")
+        }
+        _ => ("bad_request", "This request could not be understood."),
+    }
+}
+
+/// A use case that could not be carried out.
+pub(crate) fn failed(error: ServiceError) -> Problem {
+    match error {
+        ServiceError::Refused(permission) => not_allowed(permission),
+        ServiceError::TooMany => {
+            let detail = "Several requests of this account to services are under way. Try again when they are answered.";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail).retry_after(5)
+        }
+        error => {
+            // Logs it, with its causes.
+            PageError::internal(error);
+            let (code, detail) = words(StatusCode::INTERNAL_SERVER_ERROR);
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail)
+        }
+    }
+}
+
+/// The key, or the account that it acts as, has not the right.
+fn not_allowed(permission: Permission) -> Problem {
+    let scopes: Vec<&str> = Scope::ALL.into_iter().filter(|scope| scope.permits(permission)).map(Scope::as_str).collect();
+    let role = permission.least_role();
+    let role = if role == Role::Viewer {
+        String::new()
+    } else {
+        format!(", and of its account the role {} or a higher one", role.as_str())
+    };
+    let scopes = scopes.join(" or ");
+    let detail = format!(
+        "This API key may not do that. It takes the scope {scopes}{role}, a key that is not limited to other resources, and a \
+         credential that the account may manage."
+    );
+    Problem::new(StatusCode::FORBIDDEN, "not_allowed", detail)
+}
+
+/// There is no such thing for the caller.
+pub(crate) fn no_such(what: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what} for this API key."))
+}
+
+/// Members are wrong. `member` says where a field of a form stands in the body.
+pub(crate) fn invalid(errors: Vec<FieldError>, member: impl Fn(&str) -> String) -> Problem {
+    let errors = errors.into_iter().map(|error| MemberError {
+        field: member(&error.field),
+        message: error.message,
+        code: error.code.as_str(),
+    });
+    invalid_members(errors.collect())
+}
+
+/// The same of errors that name their member.
+pub(crate) fn invalid_members(errors: Vec<MemberError>) -> Problem {
+    let names: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+    let detail = match names.as_slice() {
+        [] => "A part of the request is wrong.".to_owned(),
+        names => format!("What is wrong: {}. Nothing was done.", names.join(", ")),
+    };
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
+}
+
+/// The service, or the way to it, did not accept the values.
+pub(crate) fn rejected(found: &Verification, body: serde_json::Value) -> Problem {
+    let Some(failure) = &found.failure else {
+        return Problem::new(StatusCode::BAD_GATEWAY, "verification_failed", "The verification did not pass. Nothing was stored.");
+    };
+    let detail = format!("{} Nothing was stored. {}", failure.summary, failure.remedy);
+    let (status, code) = match failure.blame {
+        Blame::Input => (StatusCode::UNPROCESSABLE_ENTITY, "verification_rejected"),
+        Blame::Service | Blame::ThisServer => (StatusCode::BAD_GATEWAY, "verification_failed"),
+    };
+    let errors = failure.fields.iter().map(|field| MemberError {
+        field: format!("fields.{field}"),
+        message: failure.summary.clone(),
+        code: "rejected",
+    });
+    let problem = Problem::new(status, code, detail).with_errors(errors.collect()).with_verification(body);
+    match failure.retry_after {
+        Some(seconds) => problem.retry_after(seconds),
+        None => problem,
+    }
+}
+
+/// Somebody has changed the thing since the revision that `If-Match` names.
+pub(crate) fn outdated() -> Problem {
+    let detail = "It was changed since it was read. Read it again, and decide by what it is now. Nothing was done.";
+    Problem::new(StatusCode::PRECONDITION_FAILED, "outdated", detail)
+}
