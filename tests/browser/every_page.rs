@@ -136,6 +136,7 @@ async fn the_way_to_a_credential() {
     visitor.page("/", "Data flows").await;
     visitor.page("/credentials", "Credentials").await;
     visitor.page("/connectors", "Connectors").await;
+    visitor.page("/api/docs", "API").await;
     visitor.page("/sources/new", "Connector · New source").await;
     visitor.page("/destinations/new", "Connector · New destination").await;
     visitor.page(TILES, "Authenticate · New source").await;

@@ -53,7 +53,7 @@ async fn nothing_happens_that_cannot_be_recorded(database: TestDatabase) {
         let before = rows(&database).await;
         refuse_events(&database).await;
         let body = Some(&attempt.body);
-        let what = format!("{} {}", attempt.method, attempt.path);
+        let what = format!("{} {}: {}", attempt.method, attempt.route, attempt.path);
         let failed = program.ask(attempt.method.clone(), &attempt.path, body, &[("if-match", "*")]).await;
         failed.is_problem(500, "internal");
         assert_eq!(rows(&database).await, before, "{what}");
