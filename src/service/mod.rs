@@ -42,6 +42,7 @@ pub mod sign_in;
 mod sign_in_limits;
 pub mod single_sign_on;
 pub mod token_issue;
+pub mod traces;
 mod verify;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
@@ -67,6 +68,7 @@ use self::{
     sessions::RememberedSession,
     single_sign_on::SignOn,
     token_issue::Issues,
+    traces::Tracer,
 };
 use crate::{
     crypto::{
@@ -156,6 +158,8 @@ pub struct Parts {
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
     watched: Watched,
+    /// Empty where there are no traces.
+    tracer: OnceLock<Tracer>,
     metrics: Metrics,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
@@ -181,7 +185,7 @@ impl Service {
         &self,
         work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        self.0.tasks.spawn(work.in_current_span()).await.map_err(|_| ServiceError::Interrupted)?
+        self.0.tasks.spawn(traces::carried(work.in_current_span())).await.map_err(|_| ServiceError::Interrupted)?
     }
 
     /// Puts the service together. Fails when the keyring does not fit the database.
@@ -214,6 +218,7 @@ impl Service {
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             watched: Watched::new(),
+            tracer: OnceLock::new(),
             metrics: Metrics::new(),
             tasks: TaskTracker::new(),
         })))
@@ -252,6 +257,7 @@ impl Service {
     pub async fn close(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.close_traces().await;
         self.0.store.close().await;
     }
 
