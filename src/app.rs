@@ -159,6 +159,10 @@ impl App {
         if let Some(sign_on) = single_sign_on::settings(&config.single_sign_on, &address)? {
             service.use_single_sign_on(sign_on);
         }
+        if let Some(endpoint) = &config.operations.otlp_endpoint {
+            let used = service.use_collector(endpoint, config.operations.otlp_sampling);
+            used.map_err(|reason| StartError::Setting(format!("--otlp-endpoint: {reason}")))?;
+        }
         let settings = WebSettings {
             public_url: address.clone(),
             loopback: config.public_url.is_none().then_some(listen),

@@ -267,6 +267,11 @@ impl Verification {
         self.failure.as_ref().map_or(CredentialStatus::Verified, Diagnosis::status)
     }
 
+    /// The stage that decided: where it failed, or that of the token. The probe after it decides nothing.
+    pub fn decided_at(&self) -> Stage {
+        self.failure.as_ref().map_or(Stage::Token, |failure| failure.stage)
+    }
+
     /// The last stage that passed or failed.
     pub fn reached(&self) -> Stage {
         let ended = self.stages.iter().filter(|report| report.outcome != StageOutcome::Skipped);

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -135,7 +135,8 @@ async fn call(
     etag: Option<&str>,
 ) -> (Value, String) {
     let url = format!("http://{}/api/v1{path}", program.address);
-    let mut request = plain_client().request(method, url).header(AUTHORIZATION, format!("Bearer {key}")).json(body);
+    let mut request = plain_client().request(method, url).header(AUTHORIZATION, format!("Bearer {key}"));
+    request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
     if let Some(etag) = etag {
         request = request.header("If-Match", etag);
     }
