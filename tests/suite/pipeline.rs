@@ -178,7 +178,7 @@ async fn it_loses_nothing_while_the_token_server_dies_keytile_restarts_and_the_s
     let mut keytile = serve("127.0.0.1:0");
     let address = keytile.address.clone();
     keytile.set_up().await;
-    let manager = add_key(folder.path(), &["credentials:write", "resources:write"]);
+    let manager = add_key(folder.path(), &["admin"]);
     let key = add_key(folder.path(), &["proxy"]);
     let fields = json!({"client_id": "sandbox-client", "client_secret": "sandbox-secret", "account_name": "acme"});
     let new = json!({"connector": "talkdesk", "name": "Support", "fields": fields});
