@@ -55,7 +55,7 @@ async fn nothing_happens_that_cannot_be_recorded(database: TestDatabase) {
         let body = Some(&attempt.body);
         let what = format!("{} {}: {}", attempt.method, attempt.route, attempt.path);
         let failed = program.ask(attempt.method.clone(), &attempt.path, body, &[("if-match", "*")]).await;
-        failed.is_problem(500, "internal");
+        failed.problem(500, "internal");
         assert_eq!(rows(&database).await, before, "{what}");
         // The same does what it says as soon as events are taken again.
         take_events(&database).await;
