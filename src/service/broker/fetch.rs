@@ -140,7 +140,7 @@ impl Service {
                 self.fetched(errand, &row, held, attempt.stages).await
             }
             Err(diagnosis) => {
-                self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Failed(diagnosis.code));
+                self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Failed(FailureClass::of(&diagnosis)));
                 self.fetch_failed(errand, &row, diagnosis, attempt.stages).await
             }
         }
