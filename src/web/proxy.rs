@@ -199,7 +199,7 @@ impl Proxy {
             return Ok(Bytes::new());
         }
         // Small as it is, it comes in a few pieces, so that one time for all of it does.
-        match timeout(self.patience, axum::body::to_bytes(Body::new(body), usize::MAX)).await {
+        match Box::pin(timeout(self.patience, axum::body::to_bytes(Body::new(body), usize::MAX))).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) | Err(_) => Err(incomplete()),
         }
