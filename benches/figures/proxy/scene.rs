@@ -162,7 +162,7 @@ async fn add_resource(service: &Keytile, ana: &Caller, host: &str, kind: Resourc
     let method = if kind == ResourceKind::Source { "GET" } else { "POST" };
     let raw = RawResource { name: host.into(), method: method.into(), path: "/".into(), ..RawResource::default() };
     let ResourceCreation::Created(id) =
-        service.create_resource(ana, kind, &connector, credential, service.new_form(), &raw).await?
+        service.create_resource(ana, kind, &connector, credential, service.new_form(), &raw, None).await?
     else {
         return Err("the resource was not created".into());
     };
