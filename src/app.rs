@@ -32,7 +32,7 @@ use crate::{
     upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamError, UpstreamSettings},
     web::{
         self, SandboxHints, TrustedProxies, WebSettings, WebState,
-        server::{Certificate, ScrapeServer, Server, ServingLimits},
+        server::{Certificate, ScrapeServer, Server, ServingLimits, Workers},
     },
 };
 
@@ -97,6 +97,9 @@ pub enum StartError {
         /// Why.
         cause: io::Error,
     },
+    /// The threads that serve connections.
+    #[error("the threads that serve connections cannot be started: {0}")]
+    Threads(io::Error),
     /// The sandbox.
     #[error("--sandbox: the sandbox cannot start: {0}")]
     Sandbox(io::Error),
@@ -159,6 +162,10 @@ impl App {
         if let Some(sign_on) = single_sign_on::settings(&config.single_sign_on, &address)? {
             service.use_single_sign_on(sign_on);
         }
+        if let Some(endpoint) = &config.operations.otlp_endpoint {
+            let used = service.use_collector(endpoint, config.operations.otlp_sampling);
+            used.map_err(|reason| StartError::Setting(format!("--otlp-endpoint: {reason}")))?;
+        }
         let settings = WebSettings {
             public_url: address.clone(),
             loopback: config.public_url.is_none().then_some(listen),
@@ -169,7 +176,9 @@ impl App {
         let state = WebState { service: service.clone(), settings: Arc::new(settings) };
         let proxy = web::Proxy::new(&state);
         let router = web::router(state);
-        let server = Server { listener, router, proxy, limits, certificate, trusted: TrustedProxies::new(&config.trusted_proxy) };
+        let workers = Arc::new(Workers::start(limits.workers).map_err(StartError::Threads)?);
+        let trusted = TrustedProxies::new(&config.trusted_proxy);
+        let server = Server { listener, router, proxy, limits, certificate, trusted, workers };
         let scraped = scraped.map(|listener| ScrapeServer { listener, service: service.clone() });
         Ok(Self { service, sandbox, server, scraped, address, made_keyring })
     }
@@ -213,6 +222,7 @@ impl App {
     /// without its request.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let cleaning = tokio::spawn(clean(self.service.clone()));
+        let workers = Arc::clone(&self.server.workers);
         let writing = tokio::spawn(write_history(self.service.clone()));
         let stopping = CancellationToken::new();
         // To the end of the last answer: how a stop goes is seen as well.
@@ -230,6 +240,8 @@ impl App {
         if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
             tracing::warn!("work was still going on after {} s and was cut off", STOPPING.as_secs());
         }
+        // Until here, because connections to the database may have been made there.
+        drop(workers);
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }

@@ -221,7 +221,7 @@ impl Config {
             Some(url) if url.scheme() == "http" && self.tls_cert.is_some() => Err(format!(
                 "--public-url: {url} is not HTTPS, but with --tls-cert Keytile answers nothing else. Begin it with https://."
             )),
-            _ => self.single_sign_on.check(),
+            _ => self.single_sign_on.check().and_then(|()| self.operations.check()),
         }
     }
 

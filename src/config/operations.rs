@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use url::Url;
 
 use crate::domain::setting::Setting;
 
@@ -13,12 +14,47 @@ pub struct OperationsConfig {
     /// where only Prometheus can reach it.
     #[arg(long, env = "KEYTILE_METRICS_LISTEN", value_name = "ADDR:PORT")]
     pub metrics_listen: Option<SocketAddr>,
+
+    /// Send traces to this collector of OpenTelemetry, by OTLP over HTTP, such as `http://127.0.0.1:4318`. Off by
+    /// default.
+    #[arg(long, env = "KEYTILE_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<Url>,
+
+    /// The share of requests that begin a trace, from 0 to 1. A request of a program that belongs to a trace already
+    /// goes by what that says.
+    #[arg(long, env = "KEYTILE_OTLP_SAMPLING", value_name = "SHARE", default_value = "1", value_parser = share)]
+    pub otlp_sampling: f64,
 }
 
 impl OperationsConfig {
-    /// Every setting with its value, for the audit trail.
+    /// Settings that parse but cannot be used. The error is a sentence that names the setting, and not its value: there
+    /// could be a password in it.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Some(url) = &self.otlp_endpoint else { return Ok(()) };
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err("--otlp-endpoint: it has to be an address such as http://127.0.0.1:4318.".into());
+        }
+        let has_more = url.query().is_some() || url.fragment().is_some();
+        if has_more || !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "--otlp-endpoint: it may have scheme, host, port and path only; a provider that wants more of its clients gets its traces from a collector in between."
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// See [`super::Config::settings`].
     pub(super) fn settings(&self) -> Vec<Setting> {
         let setting = |name, value: String, default| Setting { name, value, default, secret: false };
-        vec![setting("metrics-listen", self.metrics_listen.map(|address| address.to_string()).unwrap_or_default(), "")]
+        vec![
+            setting("metrics-listen", self.metrics_listen.map(|address| address.to_string()).unwrap_or_default(), ""),
+            setting("otlp-endpoint", self.otlp_endpoint.as_ref().map(Url::to_string).unwrap_or_default(), ""),
+            setting("otlp-sampling", self.otlp_sampling.to_string(), "1"),
+        ]
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "expected a number from 0 to 1, such as 0.1".into())
 }

@@ -1,7 +1,10 @@
 //! The one place that asks the operating system for randomness, and what is made of it: keys,
 //! nonces, ids and tokens.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    cell::RefCell,
+    sync::{Mutex, PoisonError},
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::SecretString;
@@ -9,6 +12,9 @@ use uuid::{Builder, Uuid};
 use zeroize::Zeroizing;
 
 use crate::domain::time::Timestamp;
+
+/// For how many requests a thread holds ids ready.
+const REQUEST_IDS_AHEAD: usize = 64;
 
 /// Fills `buffer` from the operating system's generator.
 ///
@@ -35,6 +41,22 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 pub fn new_id(now: Timestamp) -> Uuid {
     static SEQUENCE: IdSequence = IdSequence::new();
     SEQUENCE.next(now)
+}
+
+/// An id for a request that comes without: a UUID version 4. It is no secret, so that each thread asks the system for
+/// the randomness of many at once.
+pub fn request_id() -> Uuid {
+    thread_local! {
+        static AHEAD: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+    }
+    AHEAD.with_borrow_mut(|ahead| {
+        if ahead.is_empty() {
+            let mut random = [0; 16 * REQUEST_IDS_AHEAD];
+            fill(&mut random);
+            ahead.extend(random.as_chunks().0);
+        }
+        Builder::from_random_bytes(ahead.pop().unwrap_or_else(bytes)).into_uuid()
+    })
 }
 
 /// A number from 0 up to 1, of 53 random bits.

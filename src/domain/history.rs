@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    account::UserId, api_key::ApiKeyId, credential::CredentialId, resource::ResourceId, time::Timestamp, token_state::FetchReason,
-    verification::FaultCode,
+    account::UserId, api_key::ApiKeyId, credential::CredentialId, resource::ResourceId, time::Timestamp,
+    token_failure::FailureClass, token_state::FetchReason,
 };
 
 /// Milliseconds of a minute.
@@ -121,8 +121,8 @@ pub enum UseOutcome {
     Answered(u16),
     /// There is a token.
     Issued,
-    /// The service issued no token, or could not be reached.
-    Failed(FaultCode),
+    /// The service issued no token, or could not be reached. Why is told by the verification, which is sealed.
+    Failed(FailureClass),
     /// Keytile did not pass the request on, or has no answer of the service: the code that the program was told.
     Refused {
         /// The status that the program was told.
@@ -174,7 +174,7 @@ impl UseOutcome {
         match self {
             Self::Answered(status) => status.to_string(),
             Self::Issued => "issued".to_owned(),
-            Self::Failed(code) => code.as_str().to_owned(),
+            Self::Failed(class) => class.as_str().to_owned(),
             Self::Refused { code, .. } => code.to_owned(),
         }
     }
@@ -398,7 +398,7 @@ mod tests {
         };
         assert_eq!(one.key().minute, 60_000);
         let mut hour = HourCounts::default();
-        let failed = UseOutcome::Failed(FaultCode::InvalidClient);
+        let failed = UseOutcome::Failed(FailureClass::Rejected);
         for (action, token, outcome) in [
             (UseAction::Request, TokenSource::Memory, UseOutcome::Answered(200)),
             (UseAction::Request, TokenSource::Memory, UseOutcome::Answered(404)),
@@ -426,6 +426,6 @@ mod tests {
             assert_eq!(TokenSource::parse(source.as_str()), Some(source));
         }
         assert_eq!(UseOutcome::Answered(204).word(), "204");
-        assert_eq!(UseOutcome::Failed(FaultCode::InvalidClient).word(), "invalid_client");
+        assert_eq!(UseOutcome::Failed(FailureClass::Rejected).word(), "rejected");
     }
 }

@@ -20,7 +20,7 @@ const UNAVAILABLE_MAX: Duration = Duration::from_secs(60);
 const ASKED_MAX: Duration = Duration::from_secs(86_400);
 
 /// What kind of failure it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
     /// The service refuses the credential: until somebody changes it, trying again will hardly help.
     Rejected,

@@ -103,7 +103,7 @@ impl StageObserver for Unobserved {
 }
 
 /// What went wrong, as a word that programs can act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultCode {
     /// The values do not make a request that may be sent.
@@ -154,38 +154,6 @@ pub enum FaultCode {
     WrongAuthorizationPrefix,
     /// The API does not take the token.
     ApiRejected,
-}
-
-impl FaultCode {
-    /// The word that programs read.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidInput => "invalid_input",
-            Self::NoSuchHost => "no_such_host",
-            Self::ResolverFailed => "resolver_failed",
-            Self::AddressRefused => "address_refused",
-            Self::ConnectionRefused => "connection_refused",
-            Self::ConnectionFailed => "connection_failed",
-            Self::TimedOut => "timed_out",
-            Self::CertificateExpired => "certificate_expired",
-            Self::CertificateWrongName => "certificate_wrong_name",
-            Self::CertificateUnknownAuthority => "certificate_unknown_authority",
-            Self::TlsFailed => "tls_failed",
-            Self::Redirected => "redirected",
-            Self::NotFound => "not_found",
-            Self::InvalidClient => "invalid_client",
-            Self::InvalidScope => "invalid_scope",
-            Self::UnauthorizedClient => "unauthorized_client",
-            Self::RequestRejected => "request_rejected",
-            Self::RateLimited => "rate_limited",
-            Self::ServiceError => "service_error",
-            Self::NotTokenEndpoint => "not_token_endpoint",
-            Self::AnswerTooLarge => "answer_too_large",
-            Self::AnswerCut => "answer_cut",
-            Self::WrongAuthorizationPrefix => "wrong_authorization_prefix",
-            Self::ApiRejected => "api_rejected",
-        }
-    }
 }
 
 /// Where the cause of a failure lies, which decides what a person should do.
@@ -265,6 +233,11 @@ impl Verification {
     /// The status that this verification gives the credential.
     pub fn status(&self) -> CredentialStatus {
         self.failure.as_ref().map_or(CredentialStatus::Verified, Diagnosis::status)
+    }
+
+    /// The stage that decided: where it failed, or that of the token. The probe after it decides nothing.
+    pub fn decided_at(&self) -> Stage {
+        self.failure.as_ref().map_or(Stage::Token, |failure| failure.stage)
     }
 
     /// The last stage that passed or failed.

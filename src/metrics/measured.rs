@@ -1,11 +1,13 @@
 //! Figures that are not counted but looked up when somebody reads.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::{
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::Words;
+use super::{Counters, Words};
 
 /// What was looked up.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub struct Measured {
     pub tokens: TokenCounts,
     /// How much is remembered, by kind.
     pub remembered: Vec<(&'static str, u64)>,
+    /// What became of spans.
+    pub spans: SpanTotals,
     /// How many stored credentials did not pass their last verification, by status; `None` where the database could
     /// not tell.
     pub failing: Option<Vec<(&'static str, u64)>>,
@@ -53,6 +57,17 @@ pub struct TokenCounts {
     pub fetching: u64,
 }
 
+/// What became of spans since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpanTotals {
+    /// The collector has taken them.
+    pub exported: u64,
+    /// There was no room for them.
+    pub dropped: u64,
+    /// The collector did not take them.
+    pub failed: u64,
+}
+
 type Gauges<const N: usize> = Family<Words<N>, Gauge>;
 
 pub(super) struct MeasuredMetrics {
@@ -64,11 +79,14 @@ pub(super) struct MeasuredMetrics {
     fetching: Gauge,
     remembered: Gauges<1>,
     failing: Gauges<1>,
+    spans: [Counter; 3],
 }
 
 impl MeasuredMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
+        let spans = Counters::<1>::default();
         let made = Self {
+            spans: ["exported", "dropped", "failed"].map(|result| spans.get_or_create(&[("result", result)]).clone()),
             ready: Family::default(),
             database: Family::default(),
             database_most: Family::default(),
@@ -85,6 +103,7 @@ impl MeasuredMetrics {
         registry.register("keytile_broker_credentials", "Credentials in the memory of the broker, by state", made.tokens.clone());
         registry.register("keytile_broker_fetches_in_flight", "Fetches of tokens under way", made.fetching.clone());
         registry.register("keytile_cache_entries", "How much is remembered", made.remembered.clone());
+        registry.register("keytile_trace_spans", "Spans for the collector, by what became of them", spans);
         registry.register(
             "keytile_credentials_failing",
             "Stored credentials whose last verification did not pass; the same on every instance of one database",
@@ -113,6 +132,11 @@ impl MeasuredMetrics {
         self.fetching.set(number(fetching));
         for (kind, count) in &measured.remembered {
             set(&self.remembered, "kind", kind, *count);
+        }
+        let SpanTotals { exported, dropped, failed } = measured.spans;
+        for (counter, total) in self.spans.iter().zip([exported, dropped, failed]) {
+            // They are counted where they are sent; here they only grow too.
+            counter.inner().fetch_max(total, Ordering::Relaxed);
         }
         match &measured.failing {
             Some(failing) => failing.iter().for_each(|(status, count)| set(&self.failing, "status", status, *count)),

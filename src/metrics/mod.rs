@@ -19,8 +19,8 @@ use prometheus_client::{
 
 pub use self::{
     histogram::Histogram,
-    measured::{Measured, Pool, TokenCounts},
-    web::{ProxyMetrics, RouteMetrics},
+    measured::{Measured, Pool, SpanTotals, TokenCounts},
+    web::{ProxyMetrics, RouteMetrics, UnderWay, known_method},
     work::{BrokerMetrics, CacheMetrics, FetchOutcome, VerificationMetrics},
 };
 use self::{measured::MeasuredMetrics, process::ProcessCollector};

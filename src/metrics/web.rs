@@ -67,7 +67,7 @@ impl RouteMetrics {
 }
 
 /// What a client calls its method is up to the client; as a label it is a word out of a list.
-fn known_method(method: &str) -> &'static str {
+pub fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
 }
@@ -79,16 +79,38 @@ pub struct ProxyMetrics {
     requests: Counters<2>,
     took: Histogram,
     again: Counter,
+    abandoned: Counter,
+}
+
+/// A request that is under way. One that is dropped without an answer was given up by its client, and counts as such.
+pub struct UnderWay<'a> {
+    abandoned: Option<&'a Counter>,
+}
+
+impl UnderWay<'_> {
+    /// It has an answer.
+    pub fn answered(mut self) {
+        self.abandoned = None;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(abandoned) = self.abandoned {
+            abandoned.inc();
+        }
+    }
 }
 
 impl ProxyMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let requests = Counters::<2>::default();
         let forwarded = CLASSES.map(|class| requests.get_or_create(&[("by", "service"), ("outcome", class)]).clone());
+        let abandoned = requests.get_or_create(&[("by", "nobody"), ("outcome", "abandoned")]).clone();
         let (took, again) = (Histogram::new(REQUEST), Counter::default());
         registry.register(
             "keytile_proxy_requests",
-            "Requests of programs, by who answered (service or keytile) and the class of the status or the code of the problem",
+            "Requests of programs, by who answered (service, keytile or nobody) and the class of the status or the code of the problem",
             requests.clone(),
         );
         registry.register(
@@ -101,7 +123,12 @@ impl ProxyMetrics {
             "Requests sent once more: with a new token, or after a pause where the contract allows it",
             again.clone(),
         );
-        Self { forwarded, requests, took, again }
+        Self { forwarded, requests, took, again, abandoned }
+    }
+
+    /// A request has come.
+    pub fn begun(&self) -> UnderWay<'_> {
+        UnderWay { abandoned: Some(&self.abandoned) }
     }
 
     /// The service has answered after so many tries.

@@ -29,7 +29,8 @@ impl FetchOutcome {
         Self::Refused(FailureClass::Unavailable),
     ];
 
-    const fn as_str(self) -> &'static str {
+    /// The word that stands for it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Issued => "issued",
             Self::Refused(class) => class.as_str(),
@@ -110,9 +111,7 @@ impl VerificationMetrics {
 
     /// A verification has ended.
     pub fn ended(&self, verification: &Verification) {
-        // One that passed has passed the stage of the token; the probe after it decides nothing.
-        let stage = verification.failure.as_ref().map_or(Stage::Token, |failure| failure.stage);
-        let labels = [("stage", stage.as_str()), ("outcome", verification.status().as_str())];
+        let labels = [("stage", verification.decided_at().as_str()), ("outcome", verification.status().as_str())];
         self.verifications.get_or_create(&labels).inc();
         self.took.observe(verification.duration());
     }

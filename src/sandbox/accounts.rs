@@ -6,6 +6,8 @@
 pub(super) const CLIENT_ID: &str = "sandbox-client";
 /// Its Client Secret. Public, like everything in here.
 pub(super) const CLIENT_SECRET: &str = "sandbox-secret";
+/// The one that comes after it, so that changing it can be tried: both work, as in the middle of a rotation.
+pub(super) const NEXT_CLIENT_SECRET: &str = "sandbox-secret-2";
 
 /// How an account behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use serde_json::json;
 
 use super::{
     State,
-    accounts::{self, Behaviour, CLIENT_ID, CLIENT_SECRET, RETRY_AFTER_SECONDS, SLOW_ANSWER_SECONDS},
+    accounts::{self, Behaviour, CLIENT_ID, CLIENT_SECRET, NEXT_CLIENT_SECRET, RETRY_AFTER_SECONDS, SLOW_ANSWER_SECONDS},
     api_error::{ApiError, no_such_method, no_such_path},
     hosts::{Host, Region},
     token,
@@ -125,7 +125,7 @@ fn authenticate(headers: &HeaderMap, params: &HashMap<String, String>) -> Result
         (None, Some(secret)) => (params.get("client_id").cloned().unwrap_or_default(), secret.clone()),
         (None, None) => return Err(Refusal::client()),
     };
-    if id == CLIENT_ID && secret == CLIENT_SECRET { Ok(()) } else { Err(Refusal::client()) }
+    if id == CLIENT_ID && [CLIENT_SECRET, NEXT_CLIENT_SECRET].contains(&secret.as_str()) { Ok(()) } else { Err(Refusal::client()) }
 }
 
 /// Takes HTTP Basic apart (RFC 7617) and undoes the form encoding of both halves.

@@ -37,6 +37,7 @@ impl Service {
                 ("keys", self.0.keys.count()),
                 ("resources", self.0.proxying.count()),
             ],
+            spans: self.span_totals(),
             failing,
         };
         self.0.metrics.write(format, &measured)

@@ -166,21 +166,22 @@ impl Service {
     ) -> Result<Result<Arc<KeyIdentity>, KeyRejection>, ServiceError> {
         let hash = match ApiKeyText::parse(presented) {
             Some(text) => hash::api_key_hash(&text),
-            None => return self.reject(Caller::nobody("", origin()), None, KeyRejection::Malformed).await,
+            // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+            None => return Box::pin(self.reject(Caller::nobody("", origin()), None, KeyRejection::Malformed)).await,
         };
         let epoch = self.0.epoch.current(&self.0.store).await?;
         let key = match self.0.metrics.keys.counted(self.0.keys.known.get(&hash, epoch)) {
             Some(key) => key,
-            None => match self.read_key(hash, epoch).await? {
+            None => match Box::pin(self.read_key(hash, epoch)).await? {
                 Some(key) => key,
-                None => return self.reject(Caller::nobody("", origin()), None, KeyRejection::Unknown).await,
+                None => return Box::pin(self.reject(Caller::nobody("", origin()), None, KeyRejection::Unknown)).await,
             },
         };
         let now = self.now();
         if let Some(reason) = key.rejection(now) {
             let identity = &key.identity;
             let about = target(TargetKind::ApiKey, identity.id, &identity.name);
-            return self.reject(Caller::key(Arc::clone(identity), origin()), about, reason).await;
+            return Box::pin(self.reject(Caller::key(Arc::clone(identity), origin()), about, reason)).await;
         }
         self.note_use(&key, now);
         Ok(Ok(Arc::clone(&key.identity)))

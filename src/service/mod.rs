@@ -47,6 +47,7 @@ pub mod sign_in;
 mod sign_in_limits;
 pub mod single_sign_on;
 pub mod token_issue;
+pub mod traces;
 pub mod verify;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
@@ -73,6 +74,7 @@ use self::{
     sessions::RememberedSession,
     single_sign_on::SignOn,
     token_issue::Issues,
+    traces::Tracer,
 };
 use crate::{
     crypto::{
@@ -163,6 +165,8 @@ pub struct Parts {
     sign_on: OnceLock<SignOn>,
     second_factor_required: AtomicBool,
     watched: Watched,
+    /// Empty where there are no traces.
+    tracer: OnceLock<Tracer>,
     metrics: Metrics,
     /// Work that goes on when the request it began with is gone.
     tasks: TaskTracker,
@@ -188,7 +192,7 @@ impl Service {
         &self,
         work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        self.0.tasks.spawn(work.in_current_span()).await.map_err(|_| ServiceError::Interrupted)?
+        self.0.tasks.spawn(traces::carried(work.in_current_span())).await.map_err(|_| ServiceError::Interrupted)?
     }
 
     /// Puts the service together. Fails when the keyring does not fit the database.
@@ -222,6 +226,7 @@ impl Service {
             sign_on: OnceLock::new(),
             second_factor_required: AtomicBool::new(false),
             watched: Watched::new(),
+            tracer: OnceLock::new(),
             metrics: Metrics::new(),
             tasks: TaskTracker::new(),
         })))
@@ -263,6 +268,7 @@ impl Service {
         if let Err(error) = self.write_history().await {
             tracing::error!(error = &error as &dyn std::error::Error, "the last uses of credentials could not be written");
         }
+        self.close_traces().await;
         self.0.store.close().await;
     }
 

@@ -17,6 +17,7 @@ use crate::{
         naming::is_unseen,
         permission::{Access, Permission},
         resource::{Endpoint, Resource},
+        token_failure::FailureClass,
         values::FieldValues,
         verification::{Blame, Diagnosis},
     },
@@ -149,7 +150,7 @@ impl Service {
         if let Some(result) = &result {
             let outcome = match result {
                 PreviewResult::Answer { status, .. } => UseOutcome::Answered(*status),
-                PreviewResult::Failed(diagnosis) => UseOutcome::Failed(diagnosis.code),
+                PreviewResult::Failed(diagnosis) => UseOutcome::Failed(FailureClass::of(diagnosis)),
             };
             let (asker, action, took) = (asker_of(caller), UseAction::Preview, begun.elapsed());
             let resource = resource.map(|resource| resource.id);

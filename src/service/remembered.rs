@@ -37,9 +37,14 @@ impl Epoch {
 
     /// The epoch, no older than [`TRUSTED`].
     pub(super) async fn current(&self, store: &Store) -> Result<i64, StoreError> {
-        if let Some(value) = self.trusted() {
-            return Ok(value);
+        match self.trusted() {
+            Some(value) => Ok(value),
+            // Boxed, because it is rare and large.
+            None => Box::pin(self.read(store)).await,
         }
+    }
+
+    async fn read(&self, store: &Store) -> Result<i64, StoreError> {
         let _asking = self.asking.lock().await;
         if let Some(value) = self.trusted() {
             return Ok(value);

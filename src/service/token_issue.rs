@@ -150,7 +150,7 @@ impl Service {
                 Err(NoToken::Failed(error)) => return Err(error),
             };
             let diagnosis = (*refusal.diagnosis).clone();
-            count(TokenSource::None, UseOutcome::Failed(diagnosis.code));
+            count(TokenSource::None, UseOutcome::Failed(refusal.class));
             self.record_issue(caller, &issuable, AuditOutcome::Failed, diagnosis.stage.as_str()).await?;
             let access = caller.role().zip(issuable.access).map(|(role, access)| role.limits(access));
             let manages = matches!(caller.who, Who::Server(_)) || access == Some(Access::Manage);

@@ -15,6 +15,7 @@ use crate::{
         credential::CredentialId,
         form::{self, FieldError},
         permission::Permission,
+        span::{SpanKind, SpanValue},
         values::FieldValues,
         verification::{PastVerification, StageObserver, Verification},
     },
@@ -44,6 +45,27 @@ impl Service {
         values: &FieldValues,
         observer: &dyn StageObserver,
     ) -> Result<Verified, Verification> {
+        let mut span = self.begin_span("verification", SpanKind::Internal);
+        let verified = self.verify_stages(connector, values, observer).await;
+        let verification = match &verified {
+            Ok(verified) => &verified.verification,
+            Err(verification) => verification,
+        };
+        self.0.metrics.verifications.ended(verification);
+        if let Some(span) = &mut span {
+            span.say("keytile.stage", SpanValue::Word(verification.decided_at().as_str()));
+            span.say("keytile.outcome", SpanValue::Word(verification.status().as_str()));
+            span.failed_if(!verification.passed());
+        }
+        verified
+    }
+
+    async fn verify_stages(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        observer: &dyn StageObserver,
+    ) -> Result<Verified, Verification> {
         let attempt = self.0.upstream.fetch_token(connector, values, observer).await;
         let mut verification = Verification { stages: attempt.stages, failure: None, notice: None };
         match attempt.result {
@@ -52,12 +74,10 @@ impl Service {
                 observer.stage_ended(&probe.report);
                 verification.stages.push(probe.report);
                 verification.notice = probe.notice;
-                self.0.metrics.verifications.ended(&verification);
                 Ok(Verified { verification, token })
             }
             Err(diagnosis) => {
                 verification.failure = Some(diagnosis);
-                self.0.metrics.verifications.ended(&verification);
                 Err(verification)
             }
         }

@@ -22,6 +22,7 @@ mod single_sign_on;
 mod tls;
 mod token_answer;
 mod token_request;
+mod traces;
 mod words;
 
 use std::{
@@ -41,6 +42,7 @@ pub use self::{
     single_sign_on::{CallbackAnswer, ExternalIdentity, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault},
     tls::read_ca_file,
     token_answer::IssuedToken,
+    traces::{SpanCounts, SpanExporter, SpanSink},
 };
 use self::{
     diagnosis::Subject,

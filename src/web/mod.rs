@@ -24,6 +24,7 @@ mod router;
 pub mod server;
 mod session;
 mod state;
+mod trace;
 mod views;
 
 pub use client_address::TrustedProxies;

@@ -22,25 +22,31 @@ use super::{
     middleware::{guard::Guard, request_id::RequestId},
     problem::{Problem, ProblemDiagnosis},
     state::WebState,
+    trace,
 };
 use crate::{
     domain::{
         egress::Breach,
         history::{TokenSource, UseOutcome},
+        span::SpanValue,
         token_failure::FailureClass,
         verification::Diagnosis,
     },
+    metrics::known_method,
     service::{
         Service,
         broker::TokenRefusal,
         caller::Origin,
         proxy::{Admission, Admitted, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent},
+        traces::OpenSpan,
     },
     upstream::ForwardFault,
 };
 
 /// What all addresses of the proxy begin with.
 const PREFIX: &str = "/proxy/";
+/// How they look, where one is named among all requests.
+const PATTERN: &str = "/proxy/{resource}/{path}";
 /// The largest body that is taken whole, in bytes.
 const KEPT_MAX: u64 = 64 * 1024;
 
@@ -73,11 +79,22 @@ impl Proxy {
     }
 
     /// Answers a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>, client: ClientAddress) -> Response<Content> {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, client: ClientAddress) -> Response<Content> {
         let id = RequestId::of(&request);
         let method = request.method().clone();
         let begun = Instant::now();
-        match self.forward(request, client, &id).await {
+        let under_way = self.service.metrics().proxy.begun();
+        let mut span = if self.service.is_traced() { self.begin_span(&mut request, &id) } else { None };
+        let answered = match &span {
+            None => self.forward(request, client, &id).await,
+            // In a box, so that a request that is not traced has no room for it.
+            Some(span) => Box::pin(span.around(self.forward(request, client, &id))).await,
+        };
+        under_way.answered();
+        if let Some(span) = &mut span {
+            end_span(span, &answered);
+        }
+        match answered {
             Ok(Sent { response, tries, .. }) => {
                 let status = response.status().as_u16();
                 self.service.metrics().proxy.forwarded(status, tries, begun.elapsed());
@@ -97,6 +114,15 @@ impl Proxy {
                 response.map(Content::Page)
             }
         }
+    }
+
+    fn begin_span(&self, request: &mut Request<Incoming>, id: &RequestId) -> Option<OpenSpan> {
+        let parent = trace::parent(request.headers_mut());
+        let method = known_method(request.method().as_str());
+        let mut span = self.service.begin_request(parent, || format!("{method} {PATTERN}"))?;
+        span.say("http.request.method", SpanValue::Word(method));
+        span.say("keytile.request_id", SpanValue::Text(id.as_str().to_owned()));
+        Some(span)
     }
 
     async fn forward(&self, request: Request<Incoming>, client: ClientAddress, id: &RequestId) -> Result<Sent, Problem> {
@@ -155,8 +181,16 @@ impl Proxy {
             _ => ProxyBody::Streaming(body),
         };
         head.headers.insert(&REQUEST_ID, id.value());
+        let mut call = self.service.trace_call(route.resource(), &mut head.headers);
         let request = ProxyRequest { method: head.method, path, query: head.uri.query(), headers: head.headers, body };
-        self.service.send(Arc::clone(route), request).await.map_err(failed)
+        let sent = match &call {
+            None => self.service.send(Arc::clone(route), request).await,
+            Some(call) => Box::pin(call.around(self.service.send(Arc::clone(route), request))).await,
+        };
+        if let Some(call) = &mut call {
+            call.failed_if(!sent.as_ref().is_ok_and(|sent| sent.response.status().as_u16() < 500));
+        }
+        sent.map_err(failed)
     }
 
     /// A small body, all of it.
@@ -165,11 +199,26 @@ impl Proxy {
             return Ok(Bytes::new());
         }
         // Small as it is, it comes in a few pieces, so that one time for all of it does.
-        match timeout(self.patience, axum::body::to_bytes(Body::new(body), usize::MAX)).await {
+        match Box::pin(timeout(self.patience, axum::body::to_bytes(Body::new(body), usize::MAX))).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) | Err(_) => Err(incomplete()),
         }
     }
+}
+
+fn end_span(span: &mut OpenSpan, answered: &Result<Sent, Problem>) {
+    let status = match answered {
+        Ok(sent) => {
+            span.say("keytile.tries", SpanValue::Number(sent.tries.into()));
+            sent.response.status()
+        }
+        Err(problem) => {
+            span.say("keytile.outcome", SpanValue::Word(problem.code()));
+            problem.status()
+        }
+    };
+    span.say("http.response.status_code", SpanValue::Number(status.as_u16().into()));
+    span.failed_if(status.is_server_error());
 }
 
 /// The word for the resource, and the path below it.

@@ -136,6 +136,7 @@ async fn the_way_to_a_credential() {
     visitor.page("/", "Data flows").await;
     visitor.page("/credentials", "Credentials").await;
     visitor.page("/connectors", "Connectors").await;
+    visitor.page("/api/docs", "API").await;
     visitor.page("/sources/new", "Connector · New source").await;
     visitor.page("/destinations/new", "Connector · New destination").await;
     visitor.page(TILES, "Authenticate · New source").await;
@@ -244,9 +245,16 @@ async fn tiles_and_what_is_said_about_them() {
     assert_eq!(person.count(".stage-running").await, 1, "the state was over before it was looked at");
 }
 
+/// Twenty hours in which a resource was used: in every second of them some requests were refused, in every fifth some
+/// failed, and the requests of one took long.
+const BUSY_HOURS: &str = "WITH RECURSIVE hours (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM hours WHERE n < 19)
+    INSERT OR REPLACE INTO history_hours SELECT credential, HOUR - n * 3600000, id, 800 + n * n * 7, (n % 2) * 90,
+        (n % 5 = 0) * 60, 700, 1, n % 5 = 0, 0, 10, 200, 400 - n * 10, 150, 30, 8, (n = 6) * 300, 1, 0, 0";
+
 #[tokio::test]
 async fn sources_and_destinations() {
-    let server = Setup::sandbox().start().await;
+    let setup = Setup::sandbox();
+    let server = setup.start().await;
     let mut seeding = server.browser();
     let credential = seeding.add_credential("Support EU").await;
     seeding.add_credential("Another").await;
@@ -261,6 +269,22 @@ async fn sources_and_destinations() {
     browser.click("#preview-button").await;
     browser.wait_for("#preview table").await;
     visitor.state("Agents").await;
+    server.service.write_history().await.unwrap();
+    visitor.page(&format!("{source}/history"), "History of Agents").await;
+    assert_eq!(person.count("#requests-chart .bar-done").await, 1, "the preview");
+    let hour = server.service.now().as_millis() / 3_600_000 * 3_600_000;
+    setup.execute(&format!("{BUSY_HOURS} FROM hours, resources WHERE name = 'Agents'").replace("HOUR", &hour.to_string())).await;
+    visitor.again(&format!("{source}/history"), "History of Agents").await;
+    let bars = [".bar-done", ".bar-refused", ".bar-failed"].map(|part| format!("#requests-chart {part}"));
+    for (part, count) in bars.iter().zip([20, 10, 4]) {
+        assert_eq!(person.count(part).await, count, "{part}");
+    }
+    assert_eq!(person.count("#latency-chart .mark-median").await, 20);
+    browser.click("#numbers summary").await;
+    browser.wait_for("#periods tbody tr:nth-child(20)").await;
+    visitor.state("History of Agents").await;
+    visitor.again(&format!("{source}/history?range=quarter&only=problems"), "History of Agents").await;
+    visitor.page(&format!("/credentials/{credential}/history"), "History of Support EU").await;
     visitor.page(&format!("{source}/delete"), "Delete Agents?").await;
     visitor.page(&format!("{source}/contract"), "What Agents may send").await;
     browser.fill("#prefixes", "users").await;

@@ -4,6 +4,9 @@
 pub(crate) mod authenticator;
 #[path = "../suite/support/clock.rs"]
 pub(crate) mod clock;
+#[path = "../suite/support/direct.rs"]
+#[expect(dead_code, reason = "the suite uses the rest")]
+pub(crate) mod direct;
 #[path = "../suite/support/https.rs"]
 pub(crate) mod https;
 #[path = "../suite/support/oidc_provider.rs"]

@@ -30,7 +30,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// A crate and the modules that may name it.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
+    ("opentelemetry_proto", &["upstream"]),
     ("prometheus_client", &["metrics"]),
     ("sqlx", &["store"]),
     ("axum", &["web", "sandbox"]),

@@ -104,6 +104,14 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--sso-role", "staff"], &[], "--sso-role", "GROUP=ROLE");
     refused(&["--sso-default-role", "root"], &[], "--sso-default-role", "administrator, editor");
     refused(&["--sso-issuer", "nowhere"], &[], "--sso-issuer", "relative URL");
+    refused(&["--metrics-listen", "9440"], &[], "--metrics-listen", "invalid socket address");
+    refused(&["--listen", "127.0.0.1:0", "--metrics-listen", "192.0.2.1:9440"], &[], "--metrics-listen", "cannot be listened on");
+    for endpoint in ["nowhere", "ftp://a.example", "http://:hunter2@a.example", "http://a.example?key=hunter2"] {
+        refused(&["--listen", "127.0.0.1:0", "--otlp-endpoint", endpoint], &[], "--otlp-endpoint", "");
+    }
+    for share in ["2", "-0.1", "NaN", "all"] {
+        refused(&[&format!("--otlp-sampling={share}")], &[], "--otlp-sampling", "from 0 to 1");
+    }
     refused(&["--log-format", "xml"], &[], "--log-format", "pretty");
     refused(&["--log-level", "loud"], &[], "--log-level", "");
     refused(&["--sandbox"], &[("KEYTILE_LISTEN", "x")], "--listen", "");

@@ -11,6 +11,7 @@ mod configuration;
 mod dependencies;
 mod oidc_provider;
 mod operations;
+mod pipeline;
 mod process;
 mod proxy;
 mod sandbox;

@@ -123,7 +123,7 @@ async fn idle(scene: &Scene) -> Outcome<()> {
         client.ask(&request).await.map_err(plain)?;
         clients.push(client);
     }
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(3)).await;
     let memory = running.memory()?;
     // They are still served.
     for client in clients.iter_mut().step_by(100) {

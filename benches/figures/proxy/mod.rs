@@ -58,6 +58,9 @@ pub(super) fn figures(words: &[String]) -> Outcome<()> {
     if asked("latency") {
         runtime.block_on(clients::latency(&scene, pace))?;
     }
+    if asked("api") {
+        small::api_figures(&scene, pace)?;
+    }
     if asked("broker") {
         runtime.block_on(broker::figures(&scene, pace))?;
     }

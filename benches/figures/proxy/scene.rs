@@ -68,6 +68,8 @@ pub(super) struct Filled {
     pub(super) arguments: Vec<String>,
     /// The value of the header that carries the key.
     pub(super) key: String,
+    /// The credential of the resource in the clear.
+    pub(super) credential: CredentialId,
     pub(super) clear: ResourceId,
     pub(super) tls: ResourceId,
     pub(super) upload: ResourceId,
@@ -136,13 +138,13 @@ pub(super) async fn fill(folder: &Path, arguments: &[String]) -> Outcome<Filled>
     let app = App::build(&config(folder, &borrowed), Arc::new(SystemClock), Overrides::default()).await?;
     let service = app.service();
     let (_, ana) = administrator(service).await?;
-    let clear = add_resource(service, &ana, CLEAR, ResourceKind::Source).await?;
-    let tls = add_resource(service, &ana, TLS, ResourceKind::Source).await?;
-    let upload = add_resource(service, &ana, UPLOAD, ResourceKind::Destination).await?;
+    let (credential, clear) = add_resource(service, &ana, CLEAR, ResourceKind::Source).await?;
+    let (_, tls) = add_resource(service, &ana, TLS, ResourceKind::Source).await?;
+    let (_, upload) = add_resource(service, &ana, UPLOAD, ResourceKind::Destination).await?;
     let raw = RawApiKey {
         owner: "ana@example.com".into(),
         name: "Bench".into(),
-        scopes: vec!["proxy".into(), "tokens:issue".into()],
+        scopes: vec!["proxy".into(), "tokens:issue".into(), "resources:read".into(), "credentials:manage".into()],
         expires: "never".into(),
         ..RawApiKey::default()
     };
@@ -151,10 +153,10 @@ pub(super) async fn fill(folder: &Path, arguments: &[String]) -> Outcome<Filled>
     };
     let key = format!("Bearer {}", key.expose());
     service.close().await;
-    Ok(Filled { folder: folder.to_owned(), arguments: arguments.to_vec(), key, clear, tls, upload })
+    Ok(Filled { folder: folder.to_owned(), arguments: arguments.to_vec(), key, credential, clear, tls, upload })
 }
 
-async fn add_resource(service: &Keytile, ana: &Caller, host: &str, kind: ResourceKind) -> Outcome<ResourceId> {
+async fn add_resource(service: &Keytile, ana: &Caller, host: &str, kind: ResourceKind) -> Outcome<(CredentialId, ResourceId)> {
     let connector = service.catalogue().get("oauth2-client-credentials").ok_or("no connector")?.clone();
     let credential = add_credential(service, ana, host).await?;
     let method = if kind == ResourceKind::Source { "GET" } else { "POST" };
@@ -172,7 +174,7 @@ async fn add_resource(service: &Keytile, ana: &Caller, host: &str, kind: Resourc
         ..RawContract::default()
     };
     match service.change_contract(ana, kind, id, 1, &contract).await? {
-        ContractChange::Changed => Ok(id),
+        ContractChange::Changed => Ok((credential, id)),
         other => Err(format!("the contract was not changed: {other:?}").into()),
     }
 }

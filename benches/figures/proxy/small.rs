@@ -99,3 +99,18 @@ fn compare(scene: &Scene, pace: Pace, connections: usize, tls: bool, limit: &str
     }
     Ok(())
 }
+
+/// What it costs to read one credential through the API.
+pub(super) fn api_figures(scene: &Scene, pace: Pace) -> Outcome<()> {
+    let keytile = &scene.keytile;
+    let path = format!("/api/v1/credentials/{}", keytile.filled.credential);
+    let load = Load { address: keytile.address()?, path: &path, authorization: &keytile.filled.key, connections: 4, script: None };
+    let contender = Contender { name: "Keytile", process: keytile.running.id().to_string(), load };
+    contender.measure(Duration::from_secs(1))?;
+    let mut micros = Vec::new();
+    for _ in 0..pace.rounds {
+        micros.push(contender.measure(pace.each)?.micros);
+    }
+    spread("**one credential read through the API**, CPU time", &mut micros, 0, " µs", "140 µs");
+    Ok(())
+}

@@ -18,13 +18,14 @@ use crate::{
     domain::{
         credential::CredentialStatus,
         history::UseOutcome,
+        span::{SpanKind, SpanValue},
         time::Timestamp,
         token_failure::FailureClass,
         token_state::{Failing, FetchReason, Moment, TokenTimes},
         verification::{Diagnosis, StageReport, Unobserved, Verification},
     },
     metrics::FetchOutcome,
-    service::{Service, ServiceError},
+    service::{Service, ServiceError, traces::carried},
     store::{AccessTokenRow, FetchStored, NewLease, TokenFailure, TokenRow},
 };
 
@@ -63,7 +64,7 @@ impl Service {
             });
             flight.land(service.moment(), landing);
         };
-        self.0.tasks.spawn(fly.in_current_span());
+        self.0.tasks.spawn(carried(fly.in_current_span()));
     }
 
     async fn bring(&self, errand: &Errand<'_>) -> Result<Landing, ServiceError> {
@@ -118,12 +119,20 @@ impl Service {
         };
         let begun = Instant::now();
         let Brokered { connector, values, .. } = errand.credential;
+        let mut span = self.begin_span("token fetch", SpanKind::Client);
         let attempt = self.0.upstream.fetch_token(connector, values, &Unobserved).await;
         let outcome = match &attempt.result {
             Ok(_) => FetchOutcome::Issued,
             Err(diagnosis) => FetchOutcome::Refused(FailureClass::of(diagnosis)),
         };
         self.0.metrics.broker.fetched(reason, outcome, begun.elapsed());
+        if let Some(span) = &mut span {
+            span.say("keytile.credential", SpanValue::Text(errand.credential.id.to_string()));
+            span.say("keytile.reason", SpanValue::Word(reason.as_str()));
+            span.say("keytile.outcome", SpanValue::Word(outcome.as_str()));
+            span.failed_if(attempt.result.is_err());
+        }
+        drop(span);
         match attempt.result {
             Ok(token) => {
                 self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Issued);
@@ -131,7 +140,7 @@ impl Service {
                 self.fetched(errand, &row, held, attempt.stages).await
             }
             Err(diagnosis) => {
-                self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Failed(diagnosis.code));
+                self.count_fetch(errand.credential.id, reason, begun.elapsed(), UseOutcome::Failed(FailureClass::of(&diagnosis)));
                 self.fetch_failed(errand, &row, diagnosis, attempt.stages).await
             }
         }

@@ -176,9 +176,15 @@ impl Service {
     /// The token of a credential, if there is one in memory that can be used now. Waits for nothing. Where the token is
     /// due to be replaced, that begins in the background.
     pub(super) fn token_now(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
+        let token = self.token_at_hand(credential)?;
+        self.0.metrics.broker.from_memory.inc();
+        Some(token)
+    }
+
+    /// The same for who looks and may need another one.
+    fn token_at_hand(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
         let slot = self.0.broker.held(credential.id, credential.version)?;
         let (token, flight) = slot.present(self.moment())?;
-        self.0.metrics.broker.from_memory.inc();
         if let Some(flight) = flight {
             self.take_off(credential, flight, Duration::ZERO, None);
         }
@@ -200,12 +206,13 @@ impl Service {
         {
             return Ok(token);
         }
-        let got = self.wait_for_token(credential, refused, min_validity).await;
+        let mut tries = 0;
+        let got = self.wait_for_token(credential, refused, min_validity, &mut tries).await;
         let asked = &self.0.metrics.broker;
-        if got.is_ok() {
-            asked.after_wait.inc()
-        } else {
-            asked.without_token.inc()
+        match &got {
+            Ok(_) if tries == 0 => asked.from_memory.inc(),
+            Ok(_) => asked.after_wait.inc(),
+            Err(_) => asked.without_token.inc(),
         };
         got
     }
@@ -215,8 +222,8 @@ impl Service {
         credential: &Arc<Brokered>,
         refused: Option<&Arc<HeldToken>>,
         min_validity: Duration,
+        tries: &mut u32,
     ) -> Result<Arc<HeldToken>, NoToken> {
-        let mut tries = 0;
         loop {
             let slot = self.0.broker.slot(credential.id, credential.version).ok_or(NoToken::Gone)?;
             let mut landing = match slot.ask(self.moment(), min_validity, refused.map(|token| &**token)) {
@@ -233,16 +240,16 @@ impl Service {
                     landing
                 }
             };
-            tries += 1;
+            *tries += 1;
             let landed = match landing.wait_for(Option::is_some).await {
                 Ok(landed) => landed.clone(),
                 Err(_) => None,
             };
             match landed {
-                Some(Ok(token)) if tries >= TRIES || refused.is_none_or(|refused| !refused.is(&token)) => return Ok(token),
+                Some(Ok(token)) if *tries >= TRIES || refused.is_none_or(|refused| !refused.is(&token)) => return Ok(token),
                 // It was begun for somebody else, and brought what this one cannot use, or there is still a token.
                 Some(Ok(_)) => {}
-                Some(Err(Lost::Refused(_))) if tries < TRIES => {}
+                Some(Err(Lost::Refused(_))) if *tries < TRIES => {}
                 Some(Err(Lost::Refused(refusal))) => return Err(NoToken::Refused(refusal)),
                 Some(Err(Lost::Gone)) => return Err(NoToken::Gone),
                 Some(Err(Lost::Failed(error))) => return Err(NoToken::Failed(ServiceError::Shared(error))),
@@ -258,10 +265,11 @@ impl Service {
         refused: Option<&Arc<HeldToken>>,
         min_validity: Duration,
     ) -> Result<(Arc<HeldToken>, TokenSource), NoToken> {
-        let at_hand = if refused.is_none() { self.token_now(credential) } else { None };
+        let at_hand = if refused.is_none() { self.token_at_hand(credential) } else { None };
         if let Some(token) = &at_hand
             && min_validity.is_zero()
         {
+            self.0.metrics.broker.from_memory.inc();
             return Ok((Arc::clone(token), TokenSource::Memory));
         }
         let token = self.token_for(credential, refused, min_validity).await?;

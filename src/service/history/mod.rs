@@ -22,6 +22,7 @@ use crate::{
         permission::Access,
         resource::{ResourceId, ResourceKind},
         time::Timestamp,
+        token_failure::FailureClass,
         token_state::FetchReason,
         verification::Verification,
     },
@@ -105,7 +106,8 @@ impl Service {
 
     /// Counts that somebody verified a stored credential.
     pub(super) fn count_verification(&self, caller: &Caller, credential: CredentialId, verification: &Verification) {
-        let outcome = verification.failure.as_ref().map_or(UseOutcome::Issued, |failure| UseOutcome::Failed(failure.code));
+        let outcome =
+            verification.failure.as_ref().map_or(UseOutcome::Issued, |failure| UseOutcome::Failed(FailureClass::of(failure)));
         let (action, token) = (UseAction::Verification, TokenSource::Fetched(FetchReason::Tested));
         let (asker, took) = (asker_of(caller), verification.duration());
         self.count_use(&Use { at: self.now(), credential, resource: None, asker, action, token, outcome, took });

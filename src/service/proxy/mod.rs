@@ -134,7 +134,7 @@ impl Service {
         let whose = (identity.owner.id, resource);
         let found = match self.0.metrics.resources.counted(self.0.proxying.routes.get(&whose, epoch)) {
             Some(route) => Found::Route(route),
-            None => self.find_route(identity.owner.id, resource, epoch).await?,
+            None => Box::pin(self.find_route(identity.owner.id, resource, epoch)).await?,
         };
         Ok(match found {
             Found::Route(route) => Admission::Admitted(Admitted { route, key: identity.id, since }),

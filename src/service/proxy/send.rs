@@ -104,12 +104,12 @@ impl Service {
     pub async fn send(&self, mut route: Arc<Route>, request: ProxyRequest<'_>) -> Result<Sent, ProxyFault> {
         let ProxyRequest { method, path, query, headers, body } = request;
         let (mut token, mut source) = self.current_token(&mut route).await?;
-        let forward = |headers: HeaderMap, body: ForwardBody| Forward { method: method.clone(), path: &path, query, headers, body };
+        let forward = |body: ForwardBody| Forward { method: method.clone(), path: &path, query, headers: &headers, body };
         let kept = match body {
             ProxyBody::Kept(body) => body,
             ProxyBody::Streaming(body) => {
                 let body = ForwardBody::Streaming { body, most: route.contract.body_max };
-                let response = self.forward(&route, &token, forward(headers, body)).await?;
+                let response = self.forward(&route, &token, forward(body)).await?;
                 if refused(&route, response.status()) {
                     // It cannot be sent again, but the next one shall not meet the same refusal.
                     self.replace_behind(&route, &token);
@@ -120,12 +120,11 @@ impl Service {
         let (mut tries, mut replaced, mut pauses) = (0_u8, false, 0_u8);
         loop {
             tries = tries.saturating_add(1);
-            // What is kept is small, and most requests have few headers: a copy costs little.
-            let response = self.forward(&route, &token, forward(headers.clone(), ForwardBody::Whole(kept.clone()))).await?;
+            let response = self.forward(&route, &token, forward(ForwardBody::Whole(kept.clone()))).await?;
             let status = response.status();
             if refused(&route, status) && !replaced {
                 replaced = true;
-                match self.token_or_renewed(&mut route, Some(&token)).await {
+                match Box::pin(self.token_or_renewed(&mut route, Some(&token))).await {
                     Ok((new, from)) if !Arc::ptr_eq(&new, &token) => {
                         (token, source) = (new, from);
                         continue;
@@ -140,7 +139,7 @@ impl Service {
                 if pause <= PAUSE_MAX {
                     pauses += 1;
                     drop(response);
-                    tokio::time::sleep(pause).await;
+                    Box::pin(tokio::time::sleep(pause)).await;
                     // It may have been replaced meanwhile.
                     (token, source) = self.current_token(&mut route).await?;
                     continue;
@@ -164,7 +163,7 @@ impl Service {
     async fn current_token(&self, route: &mut Arc<Route>) -> Result<(Arc<HeldToken>, TokenSource), ProxyFault> {
         match self.token_now(&route.credential) {
             Some(token) => Ok((token, TokenSource::Memory)),
-            None => self.token_or_renewed(route, None).await,
+            None => Box::pin(self.token_or_renewed(route, None)).await,
         }
     }
 

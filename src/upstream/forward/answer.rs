@@ -9,23 +9,22 @@ use std::{
 };
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::pool::Lease;
 
-/// The body of an API's answer.
+/// The body of an API's answer. Whoever reads it drives the connection that it comes over.
 pub struct AnswerBody {
     body: Incoming,
     lease: Option<Lease>,
     idle: Duration,
-    /// Set while a piece is waited for.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// True while the alarm runs.
     waiting: bool,
 }
 
 impl AnswerBody {
     pub(super) fn new(body: Incoming, lease: Lease, idle: Duration) -> Self {
-        let mut answer = Self { body, lease: Some(lease), idle, alarm: None, waiting: false };
+        let mut answer = Self { body, lease: Some(lease), idle, waiting: false };
         answer.give_back_at_end();
         answer
     }
@@ -38,14 +37,25 @@ impl AnswerBody {
         }
     }
 
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        // Asked first, because the connection reads only what somebody asks for.
+        let first = Pin::new(&mut self.body).poll_frame(cx);
+        match &mut self.lease {
+            Some(lease) if first.is_pending() => {
+                lease.drive(cx);
+                Pin::new(&mut self.body).poll_frame(cx)
+            }
+            _ => first,
+        }
+    }
+
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let end = Instant::now() + self.idle;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        let Some(lease) = &mut self.lease else { return Poll::Pending };
         if !self.waiting {
             self.waiting = true;
-            alarm.as_mut().reset(end);
+            lease.alarm().reset(Instant::now() + self.idle);
         }
-        alarm.as_mut().poll(cx)
+        lease.alarm().poll(cx)
     }
 }
 
@@ -54,7 +64,7 @@ impl Body for AnswerBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match self.poll_body(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = false;
                 self.give_back_at_end();

@@ -54,23 +54,30 @@ fn ends_here_of_answer(name: &HeaderName) -> bool {
     }
 }
 
-/// Takes out of a request what ends here, and puts in what every request to the API carries.
-pub(super) fn settle(headers: &mut HeaderMap, host: &HeaderValue, authorized: &HeaderMap) {
-    let takes_trailers = headers.get_all(header::TE).iter().any(|value| names(value, "trailers"));
-    drop_named_by_connection(headers);
-    drop_where(headers, ends_here);
+/// The headers of a request without what ends here, and with what every request to the API carries.
+pub(super) fn settled(came: &HeaderMap, host: &HeaderValue, authorized: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(came.len() + authorized.len() + 1);
+    for (name, value) in came.iter().filter(|(name, _)| !ends_here(name)) {
+        headers.append(name, value.clone());
+    }
+    drop_named_by_connection(came.get_all(header::CONNECTION).iter(), &mut headers);
     headers.insert(header::HOST, host.clone());
-    if takes_trailers {
+    if came.get_all(header::TE).iter().any(|value| names(value, "trailers")) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     for (name, value) in authorized {
         headers.insert(name, value.clone());
     }
+    headers
 }
 
 /// Takes out of an answer what ends here.
 pub(super) fn settle_answer(headers: &mut HeaderMap) {
-    drop_named_by_connection(headers);
+    // The usual words name nothing that would not end here anyway.
+    let is_usual =
+        |list: &HeaderValue| ["keep-alive", "close"].iter().any(|word| list.as_bytes().eq_ignore_ascii_case(word.as_bytes()));
+    let lists: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().filter(|list| !is_usual(list)).cloned().collect();
+    drop_named_by_connection(lists.iter(), headers);
     drop_where(headers, ends_here_of_answer);
 }
 
@@ -91,12 +98,8 @@ fn names(list: &HeaderValue, word: &str) -> bool {
 }
 
 /// What `Connection` names is of this connection too, but for what frames the body.
-fn drop_named_by_connection(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::CONNECTION) {
-        return;
-    }
-    let lists: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-    for item in lists.iter().flat_map(|list| list.as_bytes().split(|byte| *byte == b',')) {
+fn drop_named_by_connection<'a>(lists: impl Iterator<Item = &'a HeaderValue>, headers: &mut HeaderMap) {
+    for item in lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')) {
         if let Ok(name) = HeaderName::from_bytes(item.trim_ascii())
             && !matches!(name, header::CONTENT_LENGTH | header::CONTENT_TYPE | header::CONTENT_ENCODING)
         {
@@ -125,11 +128,11 @@ mod tests {
 
     #[test]
     fn what_is_of_the_client_or_of_keytile_ends_here() {
-        let mut headers = map(&[
+        let came = map(&[
             ("host", "keytile.example"),
             ("authorization", "Bearer kt_key"),
             ("cookie", "keytile_session=1"),
-            ("connection", "close, X-Private"),
+            ("connection", "close, X-Private, Host, Authorization"),
             ("x-private", "1"),
             ("keep-alive", "timeout=5"),
             ("te", "gzip, trailers;q=1"),
@@ -155,9 +158,8 @@ mod tests {
             ("user-agent", "pipeline/1"),
         ]);
         let authorized = map(&[("authorization", "Basic token"), ("x-api-version", "7")]);
-        settle(&mut headers, &HeaderValue::from_static("api.example"), &authorized);
         assert_eq!(
-            listed(&headers),
+            listed(&settled(&came, &HeaderValue::from_static("api.example"), &authorized)),
             [
                 "accept-encoding: br, gzip",
                 "accept: application/json",
@@ -175,8 +177,8 @@ mod tests {
 
     #[test]
     fn connection_cannot_name_what_frames_the_body() {
-        let mut headers = map(&[("connection", "content-length, content-type"), ("content-length", "3"), ("content-type", "a/b")]);
-        settle(&mut headers, &HeaderValue::from_static("h"), &HeaderMap::new());
+        let came = map(&[("connection", "content-length, content-type"), ("content-length", "3"), ("content-type", "a/b")]);
+        let headers = settled(&came, &HeaderValue::from_static("h"), &HeaderMap::new());
         assert_eq!(listed(&headers), ["content-length: 3", "content-type: a/b", "host: h"]);
     }
 

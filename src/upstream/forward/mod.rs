@@ -72,8 +72,8 @@ pub struct Forward<'a> {
     pub path: &'a RequestPath<'a>,
     /// The query as it came.
     pub query: Option<&'a str>,
-    /// The headers as they came, or without what is not passed on.
-    pub headers: HeaderMap,
+    /// The headers as they came.
+    pub headers: &'a HeaderMap,
     /// The body.
     pub body: ForwardBody,
 }
@@ -175,38 +175,40 @@ impl Upstream {
     ) -> Result<Response<AnswerBody>, ForwardFault> {
         let target = &*target.0;
         let Forward { method, path, query, headers, body } = forward;
-        let uri = address(target, path, query).ok_or(ForwardFault::Address)?;
-        let again = body.kept().filter(|_| method.is_idempotent()).map(|body| (method.clone(), uri.clone(), headers.clone(), body));
+        let again = body.kept().filter(|_| method.is_idempotent()).map(|body| (method.clone(), body));
         let (outbound, watch) = body.into_outbound(self.limits.idle);
-        let mut request = request_to(target, authorized, method, uri, headers, outbound);
-        if request.body().size_hint().exact().is_none() {
+        let request = |method: Method, body: Outbound| {
+            let uri = address(target, path, query).ok_or(ForwardFault::Address)?;
+            Ok(request_to(target, authorized, method, uri, headers, body))
+        };
+        let mut first_request = request(method, outbound)?;
+        if first_request.body().size_hint().exact().is_none() {
             // hyper sends such a body with every method but GET, unless it is told to.
-            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            first_request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let (mut lease, reused) = match target.pool.take().await {
             Some(lease) => (lease, true),
-            None => (self.connect(connector, &target.pool).await?, false),
+            // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+            None => (Box::pin(self.connect(connector, &target.pool)).await?, false),
         };
-        let first = match self.exchange(&mut lease, request, &watch).await {
+        let first = match self.exchange(&mut lease, first_request, &watch).await {
             Ok(answer) => {
                 // An answer to a body that was broken off is of no interest.
                 return watch.fault().map_or_else(|| Ok(self.answer(answer, lease)), Err);
             }
             Err(fault) => fault,
         };
-        let request = match (first, again) {
+        let second_request = match (first, again) {
             // The connection was closed before anything was sent.
             (Unanswered::Unsent(request), _) => *request,
             // It may have been closed at the same moment.
-            (Unanswered::Broken, Some((method, uri, headers, body))) if reused => {
-                request_to(target, authorized, method, uri, headers, Outbound::whole(body))
-            }
+            (Unanswered::Broken, Some((method, body))) if reused => request(method, Outbound::whole(body))?,
             (Unanswered::TimedOut, _) => return Err(ForwardFault::TimedOut),
             (Unanswered::Broken, _) => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
         };
         drop(lease);
-        let mut lease = self.connect(connector, &target.pool).await?;
-        match self.exchange(&mut lease, request, &watch).await {
+        let mut lease = Box::pin(self.connect(connector, &target.pool)).await?;
+        match self.exchange(&mut lease, second_request, &watch).await {
             Ok(answer) => Ok(self.answer(answer, lease)),
             Err(Unanswered::TimedOut) => Err(ForwardFault::TimedOut),
             Err(_) => Err(watch.fault().unwrap_or(ForwardFault::Broken)),
@@ -221,19 +223,7 @@ impl Upstream {
         request: Request<Outbound>,
         watch: &Watch,
     ) -> Result<Response<hyper::body::Incoming>, Unanswered> {
-        let mut answering = std::pin::pin!(lease.send(request));
-        let mut moved = watch.moved();
-        loop {
-            match timeout(self.limits.first_byte, &mut answering).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(mut error)) => {
-                    let unsent = error.take_message().map(|request| Unanswered::Unsent(Box::new(request)));
-                    return Err(unsent.unwrap_or(Unanswered::Broken));
-                }
-                Err(_) if watch.moved() == moved => return Err(Unanswered::TimedOut),
-                Err(_) => moved = watch.moved(),
-            }
-        }
+        lease.send(request, self.limits.first_byte, || watch.moved()).await
     }
 
     fn answer(&self, answer: Response<hyper::body::Incoming>, lease: Lease) -> Response<AnswerBody> {
@@ -294,14 +284,13 @@ fn request_to(
     authorized: &ApiHeaders,
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     body: Outbound,
 ) -> Request<Outbound> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    headers::settle(request.headers_mut(), &target.host, &authorized.0);
+    *request.headers_mut() = headers::settled(headers, &target.host, &authorized.0);
     request
 }
 

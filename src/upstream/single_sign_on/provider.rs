@@ -21,7 +21,10 @@ use super::{
     SingleSignOnError, SingleSignOnSettings,
     caller::{CallFault, Caller},
 };
-use crate::{domain::time::Timestamp, upstream::exchange::Exchanger};
+use crate::{
+    domain::time::Timestamp,
+    upstream::{exchange::Exchanger, names::Names},
+};
 
 /// How long a provider's configuration is believed.
 const FRESH: Duration = Duration::from_secs(10 * 60);
@@ -72,6 +75,11 @@ impl Providers {
     /// Knows none yet. The exchanger goes to every address.
     pub(in crate::upstream) fn new(exchanger: Exchanger) -> Self {
         Self { exchanger, known: Mutex::new(None) }
+    }
+
+    /// What finds the addresses of hosts that an operator has named.
+    pub(in crate::upstream) fn names(&self) -> &Arc<Names> {
+        &self.exchanger.names
     }
 
     /// The provider of the settings, asked at most some minutes ago.

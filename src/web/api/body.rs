@@ -97,7 +97,12 @@ fn malformed() -> Problem {
 /// What serde says, without the values that it repeats.
 fn member_error(path: String, said: &str) -> MemberError {
     let named = |begins: &str| said.strip_prefix(begins)?.split('`').next();
-    let below = |name: &str| if path.is_empty() || path.ends_with(name) { name.to_owned() } else { format!("{path}.{name}") };
+    // The path ends with the name already where the member was begun to be read.
+    let below = |name: &str| match path.strip_suffix(name) {
+        Some(above) if above.is_empty() || above.ends_with('.') => path.clone(),
+        _ if path.is_empty() => name.to_owned(),
+        _ => format!("{path}.{name}"),
+    };
     if let Some(name) = named("unknown field `") {
         return MemberError { field: below(name), message: "There is no such member.".into(), code: "unknown" };
     }

@@ -36,7 +36,7 @@ use crate::{
 /// It is verified with its service first, as in the overlay of the pages: nothing is stored that does not work.
 #[utoipa::path(
     post, path = "/api/v1/credentials", operation_id = "create_credential", tag = "credentials", request_body = NewCredential,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, it is created once.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-~]+$", description = "Sent again with the same key and body, it is created once.")),
     security(("api_key" = ["credentials:manage"])),
     responses(
         (
@@ -79,7 +79,7 @@ pub(crate) async fn create(
     request_body = CredentialChange,
     params(
         ("id" = uuid::Uuid, Path, description = "The credential."),
-        ("If-Match" = String, Header, description = "The `ETag` that it was read with, or `*`."),
+        ("If-Match" = String, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with, or `*`."),
     ),
     security(("api_key" = ["credentials:manage"])),
     responses(
@@ -119,7 +119,7 @@ pub(crate) async fn update(
     delete, path = "/api/v1/credentials/{id}", operation_id = "delete_credential", tag = "credentials",
     params(
         ("id" = uuid::Uuid, Path, description = "The credential."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that it was read with: it is deleted only if it is still that."),
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with: it is deleted only if it is still that."),
     ),
     security(("api_key" = ["credentials:manage"])),
     responses(

@@ -36,6 +36,7 @@ pub(crate) struct CredentialsQuery {
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
     /// The `next_cursor` of the page before.
+    #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
 }
 

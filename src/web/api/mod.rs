@@ -1,8 +1,8 @@
 //! `/api/v1`: what programs ask with an API key, as JSON. Another door to the same use cases as the pages.
 //!
 //! A file each kind of thing. A handler takes an [`ApiCaller`](caller::ApiCaller), which is there only for a key that
-//! may be used, and answers with a body or with a [`Problem`](super::problem::Problem). Never with a secret: no type
-//! in here has one to show.
+//! may be used, and answers with a body or with a [`Problem`]. Never with the secret of a credential: no type in here
+//! has one to show.
 
 mod audit;
 mod body;

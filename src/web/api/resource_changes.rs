@@ -30,7 +30,7 @@ use crate::{
 /// Creates a resource
 #[utoipa::path(
     post, path = "/api/v1/resources", operation_id = "create_resource", tag = "resources", request_body = NewResource,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, it is created once.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-~]+$", description = "Sent again with the same key and body, it is created once.")),
     security(("api_key" = ["admin"])),
     responses((
         status = 201, description = "The resource, as it is stored.", body = ResourceBody,
@@ -73,7 +73,7 @@ pub(crate) async fn create(
     patch, path = "/api/v1/resources/{id}", operation_id = "update_resource", tag = "resources", request_body = ResourceChange,
     params(
         ("id" = uuid::Uuid, Path, description = "The resource."),
-        ("If-Match" = String, Header, description = "The `ETag` that it was read with, or `*`."),
+        ("If-Match" = String, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with, or `*`."),
     ),
     security(("api_key" = ["admin"])),
     responses((
@@ -111,7 +111,7 @@ pub(crate) async fn update(
     delete, path = "/api/v1/resources/{id}", operation_id = "delete_resource", tag = "resources",
     params(
         ("id" = uuid::Uuid, Path, description = "The resource."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` that it was read with: it is deleted only if it is still that."),
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with: it is deleted only if it is still that."),
     ),
     security(("api_key" = ["admin"])),
     responses((status = 204, description = "It is gone.")),

@@ -34,6 +34,7 @@ pub(crate) struct ResourcesQuery {
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
     /// The `next_cursor` of the page before.
+    #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
 }
 

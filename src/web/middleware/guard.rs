@@ -57,13 +57,14 @@ impl Guard {
     pub(crate) fn check(&self, method: &Method, authority: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
         // The authority of an absolute request target replaces the Host header (RFC 9112 section 3.2.2).
         let host = authority.or_else(|| only_host(headers)?.to_str().ok());
-        let host = host.map(str::to_ascii_lowercase).filter(|host| self.hosts.contains(host)).ok_or(Refusal::OtherHost)?;
+        let host = self.hosts.iter().find(|own| host.is_some_and(|host| own.eq_ignore_ascii_case(host)));
+        let host = host.ok_or(Refusal::OtherHost)?;
         if method.is_safe() {
             return Ok(());
         }
         let own = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
             (Some(site), _) => site == "same-origin" || site == "none",
-            (None, Some(origin)) => origin.to_str().is_ok_and(|origin| self.is_own_origin(origin, &host)),
+            (None, Some(origin)) => origin.to_str().is_ok_and(|origin| self.is_own_origin(origin, host)),
             // Every browser names at least one of the two with a POST; programs need not.
             (None, None) => true,
         };

@@ -8,8 +8,10 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tower_http::request_id::{MakeRequestId, MakeRequestUuid};
 use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::crypto::random;
 
 static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,14 +30,20 @@ impl RequestId {
     /// The id that the client gave, if it cannot disturb anything, or a new one.
     pub(crate) fn of<B>(request: &hyper::Request<B>) -> Self {
         let given = request.headers().get(&HEADER).filter(|id| is_plain(id)).cloned();
-        let made = || MakeRequestUuid.make_request_id(request).map(|id| id.into_header_value());
-        Self(given.or_else(made).unwrap_or_else(|| HeaderValue::from_static("-")))
+        Self(given.unwrap_or_else(made))
     }
 
     /// The id as a header has it.
     pub(crate) fn value(&self) -> HeaderValue {
         self.0.clone()
     }
+}
+
+/// An id that no other request has.
+fn made() -> HeaderValue {
+    let mut text = Uuid::encode_buffer();
+    let text = random::request_id().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(text).unwrap_or_else(|_| unreachable!("a UUID is of letters that a header takes"))
 }
 
 /// The middleware. Logs the path but neither query nor body: what people type stands in both.

@@ -71,6 +71,8 @@ struct Member {
 #[template(path = "api_docs.html")]
 struct ApiDocs {
     layout: Layout,
+    /// The address of this Keytile.
+    address: String,
     description: &'static Description,
 }
 
@@ -81,13 +83,14 @@ pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor) -> Res
         // Texts and maps: they always serialise.
         Description::of(&serde_json::to_value(api::described()).unwrap_or_default())
     });
-    layout::ok(&ApiDocs { layout: Layout::for_visitor(&state, Some(&visitor), "API"), description })
+    let address = state.settings.public_url.as_str().trim_end_matches('/').to_owned();
+    layout::ok(&ApiDocs { layout: Layout::for_visitor(&state, Some(&visitor), "API"), address, description })
 }
 
 impl Description {
     fn of(api: &Value) -> Self {
         let mut groups: Vec<Group> = list(&api["tags"])
-            .map(|tag| Group { name: text(&tag["name"]), description: text(&tag["description"]), operations: Vec::new() })
+            .map(|tag| Group { name: text(&tag["name"]), description: sentence(&tag["description"]), operations: Vec::new() })
             .collect();
         for (path, item) in members(&api["paths"]) {
             for (method, operation) in members(item) {
@@ -113,11 +116,11 @@ impl Operation {
                 if parameter["in"] == "query" { "the query" } else { in_words(parameter) }
             ),
             required: parameter["required"] == true,
-            description: text(&parameter["description"]),
+            description: sentence(&parameter["description"]),
         };
         let reply = |(status, response): (&String, &Value)| Reply {
             status: if status == "default" { "other".to_owned() } else { status.clone() },
-            description: text(&response["description"]),
+            description: sentence(&response["description"]),
             body: body_schema(&response["content"]),
         };
         Self {
@@ -125,7 +128,7 @@ impl Operation {
             method: method.to_uppercase(),
             path: path.to_owned(),
             summary: text(&operation["summary"]),
-            description: text(&operation["description"]),
+            description: sentence(&operation["description"]),
             scopes,
             parameters: list(&operation["parameters"]).map(parameter).collect(),
             body: body_schema(&operation["requestBody"]["content"]),
@@ -145,11 +148,11 @@ impl Schema {
             name: name.clone(),
             kind: kind(member),
             required: required.contains(name),
-            description: text(&member["description"]),
+            description: sentence(&member["description"]),
         };
         let members: Vec<Member> = members(&schema["properties"]).map(member).collect();
         let words = if members.is_empty() { kind(schema) } else { String::new() };
-        Self { name: name.to_owned(), description: text(&schema["description"]), members, words }
+        Self { name: name.to_owned(), description: sentence(&schema["description"]), members, words }
     }
 }
 
@@ -197,6 +200,11 @@ fn kind(schema: &Value) -> String {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A description, which is Markdown, as plain text.
+fn sentence(value: &Value) -> String {
+    text(value).replace('`', "")
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

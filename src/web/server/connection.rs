@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use axum::{
@@ -23,14 +23,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
+    runtime::Handle,
+    task::JoinHandle,
     time::{Instant, sleep_until, timeout, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::{
     Certificate, ServingLimits,
     limits::{BUFFER_MAX, HEAD_MAX},
+    signal::Signal,
     wire::{Phase, Progress, Refused, Wire},
 };
 use crate::web::{client_address::TrustedProxies, content::Content, holding::Holding, proxy::Proxy};
@@ -45,7 +47,9 @@ pub(super) struct Connections {
     pub(super) limits: ServingLimits,
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) trusted: TrustedProxies,
-    pub(super) stopping: CancellationToken,
+    pub(super) stopping: Signal,
+    /// Where pages are made.
+    pub(super) main: Handle,
 }
 
 /// How a connection came to its end.
@@ -56,82 +60,94 @@ enum End {
     TooSlow,
     /// Keytile stops, and nothing has been asked here.
     Stopped,
+    /// It goes on, but nothing has been asked since then, and it is put away until something is.
+    Rests(Instant),
 }
+
+/// Serves a connection: see [`Connections::welcome`].
+type Spoken = Pin<Box<dyn Future<Output = Option<(TcpStream, Instant)>> + Send>>;
 
 impl Connections {
     /// Serves one connection to its end.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let accepted = Instant::now();
-        let deadline = accepted + self.limits.head;
-        // A connection that has sent nothing is kept as small as can be: neither TLS nor hyper is there for it yet.
-        // `readable` would not do: a new connection counts as readable until somebody has tried.
-        let mut first = [0];
-        let spoken = self.stopping.run_until_cancelled(timeout_at(deadline, stream.peek(&mut first))).await;
-        if !matches!(spoken, Some(Ok(Ok(1)))) {
-            return;
+    pub(super) async fn serve(self: Arc<Self>, mut stream: TcpStream, peer: SocketAddr) {
+        let mut begun = Instant::now();
+        let mut deadline = begun + self.limits.head;
+        loop {
+            // A connection on which nothing is asked is kept as small as can be: neither TLS nor hyper is there for it.
+            // `readable` would not do: a new connection counts as readable until somebody has tried.
+            let mut first = [0];
+            let spoken = self.stopping.unless_given(timeout_at(deadline, stream.peek(&mut first))).await;
+            if !matches!(spoken, Some(Ok(Ok(1)))) {
+                return;
+            }
+            let Some((rests, since)) = Arc::clone(&self).spoken(stream, peer, begun).await else { return };
+            deadline = since + self.limits.idle;
+            stream = rests;
+            begun = Instant::now();
         }
-        self.spoken(stream, peer, accepted).await;
     }
 
     /// Serves a connection on which something has come. Boxed here, so that the task of a silent one has no room for it.
-    fn spoken(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, accepted: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(self.welcome(stream, peer, accepted))
+    fn spoken(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, begun: Instant) -> Spoken {
+        Box::pin(self.welcome(stream, peer, begun))
     }
 
-    async fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, accepted: Instant) {
+    /// Serves a connection until it ends, or rests: then it is given back, with the moment since when nothing is asked.
+    async fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, begun: Instant) -> Option<(TcpStream, Instant)> {
         // Answers are written whole; waiting for more to send with them would only delay them.
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
+        stream.set_nodelay(true).ok()?;
         let Some(certificate) = self.certificate.clone() else {
-            return self.converse(stream, peer.ip(), accepted).await;
+            return self.converse(stream, peer.ip(), begun, true).await;
         };
-        let handshake = timeout_at(accepted + self.limits.head, certificate.acceptor().accept(stream));
-        match self.stopping.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.converse(stream, peer.ip(), accepted).await,
+        let handshake = timeout_at(begun + self.limits.head, certificate.acceptor().accept(stream));
+        match self.stopping.unless_given(handshake).await {
+            Some(Ok(Ok(stream))) => drop(self.converse(stream, peer.ip(), begun, false).await),
             Some(Ok(Err(error))) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
             Some(Err(_)) => tracing::debug!(%peer, "a client took too long over its TLS handshake"),
             None => {}
         }
+        None
     }
 
-    async fn converse<S>(self: Arc<Self>, stream: S, peer: IpAddr, accepted: Instant)
+    async fn converse<S>(self: Arc<Self>, stream: S, peer: IpAddr, begun: Instant, may_rest: bool) -> Option<(S, Instant)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let progress = Progress::new(accepted);
+        let progress = Progress::new(begun);
         let wire = TokioIo::new(Wire::new(stream, progress.clone(), self.limits.write));
         let mut builder = Builder::new();
         // The times are watched here: hyper's own limit for a head would also be that of an idle connection.
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
         let mut http = builder.serve_connection(wire, Requests { all: self.clone(), progress: progress.clone(), peer });
-        let end = self.drive(&mut http, &progress).await;
+        let end = self.drive(&mut http, &progress, may_rest).await;
         let mut stream = http.into_parts().io.into_inner();
         match end {
+            End::Rests(since) => return Some((stream.into_inner(), since)),
             End::TooSlow if progress.has_half_a_head() => {
                 let answered = timeout(self.limits.linger, stream.write_all(HEAD_TOO_SLOW)).await;
                 if !matches!(answered, Ok(Ok(()))) {
-                    return;
+                    return None;
                 }
             }
             End::TooSlow | End::Stopped => {
                 // Over TLS, this says that nothing was cut off. If it cannot be said, the connection is closed anyway.
                 let _ = timeout(self.limits.linger, stream.shutdown()).await;
-                return;
+                return None;
             }
-            End::Finished if !progress.has_unread() => return,
+            End::Finished if !progress.has_unread() => return None,
             End::Finished => {}
         }
         // However it ends, the connection is closed after it.
-        let _ = self.stopping.run_until_cancelled(timeout(self.limits.linger, drain(stream))).await;
+        let _ = self.stopping.unless_given(timeout(self.limits.linger, drain(stream))).await;
+        None
     }
 
     /// Lets hyper work until the connection ends or has to be ended.
-    async fn drive<S>(&self, http: &mut Connection<TokioIo<Wire<S>>, Requests>, progress: &Progress) -> End
+    async fn drive<S>(&self, http: &mut Connection<TokioIo<Wire<S>>, Requests>, progress: &Progress, may_rest: bool) -> End
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut stop = pin!(self.stopping.cancelled());
+        let mut stop = pin!(self.stopping.given());
         let mut alarm = pin!(sleep_until(Instant::now() + self.limits.head));
         let mut closing = false;
         poll_fn(|cx| {
@@ -153,6 +169,7 @@ impl Connections {
             let (phase, since) = progress.phase();
             let deadline = match phase {
                 Phase::Head => since + self.limits.head,
+                Phase::Idle if may_rest => since + self.limits.rest.min(self.limits.idle),
                 Phase::Idle => since + self.limits.idle,
                 // The body and the writing of the answer have limits of their own.
                 Phase::Answer => return Poll::Pending,
@@ -160,7 +177,18 @@ impl Connections {
             if alarm.deadline() != deadline {
                 alarm.as_mut().reset(deadline);
             }
-            alarm.as_mut().poll(cx).map(|()| End::TooSlow)
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if may_rest && phase == Phase::Idle && since.elapsed() < self.limits.idle {
+                if progress.is_quiet() {
+                    return Poll::Ready(End::Rests(since));
+                }
+                // The client has not taken all of the answer yet.
+                alarm.as_mut().reset(since + self.limits.idle);
+                return alarm.as_mut().poll(cx).map(|()| End::TooSlow);
+            }
+            Poll::Ready(End::TooSlow)
         })
         .await
     }
@@ -219,13 +247,31 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         }
         request.extensions_mut().insert(client);
         let answering = self.all.router.clone().call(request.map(Body::new));
+        let answering = Elsewhere(self.all.main.spawn(answering));
         Box::pin(async move {
-            let Ok(mut response): Result<_, Infallible> = answering.await;
+            let Ok(mut response): Result<_, Infallible> = answering.await?;
             if progress.is_last() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| Holding::new(Content::Page(body), end)))
         })
+    }
+}
+
+/// Work on another runtime, which is given up together with whoever waits for it.
+struct Elsewhere<T>(JoinHandle<T>);
+
+impl<T> Future for Elsewhere<T> {
+    type Output = io::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        Pin::new(&mut self.0).poll(cx).map_err(io::Error::other)
+    }
+}
+
+impl<T> Drop for Elsewhere<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

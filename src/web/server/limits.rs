@@ -10,6 +10,8 @@ const CONNECTIONS_MAX: usize = 16_384;
 pub struct ServingLimits {
     /// Connections at once.
     pub connections: usize,
+    /// The threads that serve connections.
+    pub workers: usize,
     /// Requests that are being answered at once. Further ones are answered 503.
     pub in_flight: usize,
     /// Bodies that are being received at once, at most an eighth of them from one client. Requests with further ones
@@ -20,6 +22,9 @@ pub struct ServingLimits {
     pub head: Duration,
     /// Between the end of an answer and the next request.
     pub idle: Duration,
+    /// Between the end of an answer and the moment from which on a connection in the clear is kept without the buffers
+    /// that a request needs.
+    pub rest: Duration,
     /// From one piece of a body to the next.
     pub body_piece: Duration,
     /// From the head to the end of the body.
@@ -45,10 +50,12 @@ impl Default for ServingLimits {
     fn default() -> Self {
         Self {
             connections: CONNECTIONS_MAX,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
             in_flight: 1_024,
             receiving: 256,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            rest: Duration::from_secs(1),
             body_piece: Duration::from_secs(10),
             body_whole: Duration::from_secs(30),
             write: Duration::from_secs(30),

@@ -7,21 +7,24 @@ mod certificate;
 mod connection;
 mod limits;
 mod scrape;
+mod signal;
 mod wire;
+mod workers;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::AbortHandle,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
-use self::connection::Connections;
-pub use self::{certificate::Certificate, limits::ServingLimits, scrape::ScrapeServer};
+pub use self::{certificate::Certificate, limits::ServingLimits, scrape::ScrapeServer, workers::Workers};
+use self::{connection::Connections, signal::Signal};
 use super::{client_address::TrustedProxies, proxy::Proxy};
 
 /// How long to wait after an accept that failed for want of something, such as file descriptors. Without the pause
@@ -42,6 +45,8 @@ pub struct Server {
     pub certificate: Option<Arc<Certificate>>,
     /// Whose word on the client's address is taken.
     pub trusted: TrustedProxies,
+    /// The threads that serve connections. They have to outlast whatever a request has begun there.
+    pub workers: Arc<Workers>,
 }
 
 impl Server {
@@ -49,7 +54,7 @@ impl Server {
     /// for the answers that are under way, as long as the limits allow.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let tracker = TaskTracker::new();
-        let (stopping, cut_off) = (CancellationToken::new(), CancellationToken::new());
+        let (stopping, cut_off) = (Signal::default(), Signal::default());
         let reloading = self.certificate.clone().map(|certificate| reload(certificate, self.limits.certificate_interval));
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let connections = Arc::new(Connections {
@@ -59,15 +64,20 @@ impl Server {
             certificate: self.certificate,
             trusted: self.trusted,
             stopping: stopping.clone(),
+            main: Handle::current(),
         });
         let accepting = async {
             loop {
                 let (stream, peer, permit) = next(&self.listener, &room).await;
+                // From the runtime that has taken it to the one that serves it.
+                let Ok(stream) = stream.into_std() else { continue };
                 let (connections, cut_off) = (connections.clone(), cut_off.clone());
-                tracker.spawn(async move {
-                    cut_off.run_until_cancelled(connections.serve(stream, peer)).await;
+                self.workers.spawn(tracker.track_future(async move {
+                    if let Ok(stream) = TcpStream::from_std(stream) {
+                        cut_off.unless_given(connections.serve(stream, peer)).await;
+                    }
                     drop(permit);
-                });
+                }));
             }
         };
         tokio::select! {
@@ -76,11 +86,11 @@ impl Server {
         }
         drop(self.listener);
         drop(reloading);
-        stopping.cancel();
+        stopping.give();
         tracker.close();
         if timeout(self.limits.stopping, tracker.wait()).await.is_err() {
             tracing::warn!("requests were still in flight after {} s and were cut off", self.limits.stopping.as_secs());
-            cut_off.cancel();
+            cut_off.give();
             tracker.wait().await;
         }
     }

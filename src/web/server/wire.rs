@@ -53,6 +53,8 @@ struct State {
     body: Option<u64>,
     /// The last request did not keep to its frame: no other is taken.
     last: bool,
+    /// The client does not take what is written to it.
+    stalled: bool,
 }
 
 /// Looks for the end of a head.
@@ -78,6 +80,7 @@ impl Progress {
             after_head: 0,
             body: Some(0),
             last: false,
+            stalled: false,
         })))
     }
 
@@ -97,6 +100,16 @@ impl Progress {
     pub(super) fn has_unread(&self) -> bool {
         let state = self.state();
         state.phase != Phase::Idle || state.last
+    }
+
+    /// True where nothing is under way in either direction.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.phase == Phase::Idle && !state.last && !state.stalled
+    }
+
+    fn set_stalled(&self, stalled: bool) {
+        self.state().stalled = stalled;
     }
 
     /// True where the connection has to be closed after the present answer.
@@ -165,24 +178,29 @@ impl HeadScan {
             return 0;
         }
         self.begun |= !bytes.is_empty();
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\n' => {
-                    self.bare_line_feed |= !self.after_cr;
-                    if self.has_line && !self.line_has_bytes {
-                        self.ended = true;
-                        return at + 1;
-                    }
-                    // Empty lines before a request are skipped (RFC 9112 section 2.2).
-                    self.has_line |= self.line_has_bytes;
-                    self.line_has_bytes = false;
-                    self.after_cr = false;
-                }
-                b'\r' => self.after_cr = true,
-                _ => (self.line_has_bytes, self.after_cr) = (true, false),
+        let mut line = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            self.part_of_line(&bytes[line..end]);
+            line = end + 1;
+            self.bare_line_feed |= !self.after_cr;
+            if self.has_line && !self.line_has_bytes {
+                self.ended = true;
+                return line;
             }
+            // Empty lines before a request are skipped (RFC 9112 section 2.2).
+            self.has_line |= self.line_has_bytes;
+            (self.line_has_bytes, self.after_cr) = (false, false);
         }
+        self.part_of_line(&bytes[line..]);
         bytes.len()
+    }
+
+    /// Takes what comes before the LF of a line.
+    fn part_of_line(&mut self, part: &[u8]) {
+        if let Some(last) = part.last() {
+            self.line_has_bytes |= part.iter().any(|byte| *byte != b'\r');
+            self.after_cr = *last == b'\r';
+        }
     }
 }
 
@@ -200,11 +218,21 @@ impl<S> Wire<S> {
         Self { stream, progress, write_limit, stalled: None }
     }
 
+    /// The stream.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// The result of an attempt to write, or an error where there have been only vain ones for too long.
     fn written<T>(&mut self, cx: &mut Context<'_>, attempt: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if attempt.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.progress.set_stalled(false);
+            }
             return attempt;
+        }
+        if self.stalled.is_none() {
+            self.progress.set_stalled(true);
         }
         let limit = self.write_limit;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));

@@ -15,11 +15,11 @@ async fn a_lost_update_is_prevented() {
     ] {
         let (mine, theirs) = (json!({ "description": "mine" }), json!({ "description": "theirs" }));
         let missing = program.ask(reqwest::Method::PATCH, &path, Some(&mine), &[]).await;
-        missing.is_problem(428, "if_match_missing");
+        missing.problem(428, "if_match_missing");
         let first = program.patch(&path, &etag, &theirs).await.is(200);
-        program.patch(&path, &etag, &mine).await.is_problem(412, "outdated");
-        program.patch(&path, &format!("W/{}", first.etag()), &mine).await.is_problem(412, "outdated");
-        program.patch(&path, "theirs", &mine).await.is_problem(400, "if_match_invalid");
+        program.patch(&path, &etag, &mine).await.problem(412, "outdated");
+        program.patch(&path, &format!("W/{}", first.etag()), &mine).await.problem(412, "outdated");
+        program.patch(&path, "theirs", &mine).await.problem(400, "if_match_invalid");
         assert_eq!(program.get(&path).await.body["description"], "theirs");
         let both = format!("{etag}, {}", first.etag());
         let second = program.patch(&path, &both, &mine).await.is(200);
@@ -41,9 +41,9 @@ async fn what_was_changed_is_not_deleted_by_who_has_not_seen_it() {
     for (path, etag) in paths {
         let delete = async |tag: &str| program.ask(reqwest::Method::DELETE, &path, None, &[("if-match", tag)]).await;
         let changed = program.patch(&path, &etag, &json!({ "description": "theirs" })).await.is(200);
-        delete(&etag).await.is_problem(412, "outdated");
+        delete(&etag).await.problem(412, "outdated");
         delete(changed.etag()).await.is(204);
-        delete(changed.etag()).await.is_problem(404, "not_found");
+        delete(changed.etag()).await.problem(404, "not_found");
     }
     server.stop().await;
 }

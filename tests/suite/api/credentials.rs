@@ -35,27 +35,27 @@ async fn what_does_not_work_is_not_stored() {
         body
     };
     let create = async |body: Value| program.post("/api/v1/credentials", &body).await;
-    let rejected = create(with("client_secret", json!("wrong-canary"))).await.is_problem(422, "verification_rejected");
+    let rejected = create(with("client_secret", json!("wrong-canary"))).await.problem(422, "verification_rejected");
     assert!(!rejected.text.contains("wrong-canary"), "{}", rejected.text);
     assert_eq!(rejected.body["verification"]["failure"]["code"], "invalid_client");
     assert_eq!(rejected.body["verification"]["passed"], false);
-    rejected.is_wrong(422, &[("fields.client_id", "rejected"), ("fields.client_secret", "rejected")]);
-    let down = create(with("account_name", json!("down"))).await.is_problem(502, "verification_failed");
+    rejected.wrong_in(422, &[("fields.client_id", "rejected"), ("fields.client_secret", "rejected")]);
+    let down = create(with("account_name", json!("down"))).await.problem(502, "verification_failed");
     assert_eq!(down.body["verification"]["failure"]["blame"], "service");
-    create(with("account_name", json!("a b"))).await.is_wrong(422, &[("fields.account_name", "invalid")]);
-    create(with("client_secret", json!(""))).await.is_wrong(422, &[("fields.client_secret", "required")]);
+    create(with("account_name", json!("a b"))).await.wrong_in(422, &[("fields.account_name", "invalid")]);
+    create(with("client_secret", json!(""))).await.wrong_in(422, &[("fields.client_secret", "required")]);
     for masked in ["••••••••", "****"] {
-        create(with("client_secret", json!(masked))).await.is_wrong(422, &[("fields.client_secret", "masked")]);
+        create(with("client_secret", json!(masked))).await.wrong_in(422, &[("fields.client_secret", "masked")]);
     }
-    create(with("password", json!("x"))).await.is_wrong(422, &[("fields.password", "unknown")]);
+    create(with("password", json!("x"))).await.wrong_in(422, &[("fields.password", "unknown")]);
     let mut unnamed = credential(" ");
-    create(unnamed.clone()).await.is_wrong(422, &[("name", "invalid")]);
+    create(unnamed.clone()).await.wrong_in(422, &[("name", "invalid")]);
     unnamed["connector"] = json!("nothing");
-    create(unnamed).await.is_wrong(422, &[("connector", "unknown")]);
+    create(unnamed).await.wrong_in(422, &[("connector", "unknown")]);
     let list = program.get("/api/v1/credentials").await.is(200);
     assert_eq!(list.body["items"], json!([]), "nothing is stored");
     program.add_credential("Support").await;
-    create(credential("SUPPORT")).await.is_wrong(422, &[("name", "taken")]);
+    create(credential("SUPPORT")).await.wrong_in(422, &[("name", "taken")]);
     // What a program tried is nothing that the person typed.
     let overlay = server.browser().get(crate::support::server::OVERLAY).await;
     assert_eq!(overlay.value("client_id"), "");
@@ -89,10 +89,10 @@ async fn what_a_change_leaves_out_stays() {
         (json!({ "fields": { "account_name": "other" } }), ("fields.client_secret", "invalid")),
         (json!({ "name": "" }), ("name", "invalid")),
     ] {
-        program.patch(&path, "*", &body).await.is_wrong(422, &[wrong]);
+        program.patch(&path, "*", &body).await.wrong_in(422, &[wrong]);
     }
     let wrong = json!({ "fields": { "client_secret": "wrong-canary" } });
-    let refused = program.patch(&path, "*", &wrong).await.is_problem(422, "verification_rejected");
+    let refused = program.patch(&path, "*", &wrong).await.problem(422, "verification_rejected");
     assert!(!refused.text.contains("wrong-canary"), "{}", refused.text);
     let after = program.get(&path).await.is(200);
     assert_eq!((&after.body, after.etag()), (&back.body, back.etag()), "nothing of all that was stored");
@@ -137,7 +137,7 @@ async fn values_can_be_verified_without_storing_them() {
     assert_eq!((&failed.body["passed"], &failed.body["failure"]["code"]), (&json!(false), &json!("invalid_client")));
     assert!(!failed.text.contains("wrong-canary"));
     values["fields"]["client_secret"] = json!("••••");
-    program.post("/api/v1/verify", &values).await.is_wrong(422, &[("fields.client_secret", "masked")]);
+    program.post("/api/v1/verify", &values).await.wrong_in(422, &[("fields.client_secret", "masked")]);
     let counts =
         "SELECT ((SELECT COUNT(*) FROM credentials) + (SELECT COUNT(*) FROM drafts) + (SELECT COUNT(*) FROM verifications)) || ''";
     assert_eq!(setup.texts(counts).await, ["0"]);
@@ -159,11 +159,11 @@ async fn a_credential_that_nothing_uses_can_be_deleted() {
     let created = program.add_credential("Support").await;
     let path = format!("/api/v1/credentials/{}", created.id());
     let resource = program.post("/api/v1/resources", &source("Agents", created.id())).await.is(201);
-    program.delete(&path).await.is_problem(409, "in_use");
+    program.delete(&path).await.problem(409, "in_use");
     program.delete(&format!("/api/v1/resources/{}", resource.id())).await.is(204);
     let gone = program.delete(&path).await.is(204);
     assert_eq!(gone.text, "");
-    program.get(&path).await.is_problem(404, "not_found");
-    program.delete(&path).await.is_problem(404, "not_found");
+    program.get(&path).await.problem(404, "not_found");
+    program.delete(&path).await.problem(404, "not_found");
     server.stop().await;
 }

@@ -40,12 +40,12 @@ async fn without_a_key_that_may_be_used_there_is_nothing() {
         // What a browser has is no key.
         let cookie = server.browser().with_cookie(request());
         for request in [request(), cookie, request().header("authorization", "Basic YTpi")] {
-            let refused = answer(request).await.is_problem(401, "key_missing");
+            let refused = answer(request).await.problem(401, "key_missing");
             assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"keytile\"", "{path}");
             assert_eq!(refused.header("set-cookie"), "");
         }
         for key in ["kt_x", unknown] {
-            answer(request().bearer_auth(key)).await.is_problem(401, "key_rejected");
+            answer(request().bearer_auth(key)).await.problem(401, "key_rejected");
         }
     }
     server.stop().await;
@@ -59,8 +59,8 @@ async fn a_revoked_key_is_refused_at_once() {
     let id = setup.texts("SELECT lower(hex(id)) FROM api_keys").await.pop().unwrap();
     let id = uuid::Uuid::try_parse(&id).unwrap();
     assert_eq!(browser.post(&format!("/settings/keys/{id}/revoke"), &[]).await.status, 303);
-    program.get("/api/v1/credentials").await.is_problem(401, "key_rejected");
-    program.post("/api/v1/credentials", &credential("Support")).await.is_problem(401, "key_rejected");
+    program.get("/api/v1/credentials").await.problem(401, "key_rejected");
+    program.post("/api/v1/credentials", &credential("Support")).await.problem(401, "key_rejected");
     server.stop().await;
 }
 
@@ -85,25 +85,25 @@ async fn a_key_for_some_resources_reaches_nothing_else() {
     limited.post(&format!("{path}/token"), &json!({})).await.is(200);
     for resource in [&beside, &other] {
         let path = format!("/api/v1/resources/{}", resource.id());
-        limited.get(&path).await.is_problem(404, "not_found");
-        limited.patch(&path, "*", &json!({ "description": "x" })).await.is_problem(404, "not_found");
-        limited.delete(&path).await.is_problem(404, "not_found");
-        limited.post(&format!("{path}/token"), &json!({})).await.is_problem(404, "not_found");
+        limited.get(&path).await.problem(404, "not_found");
+        limited.patch(&path, "*", &json!({ "description": "x" })).await.problem(404, "not_found");
+        limited.delete(&path).await.problem(404, "not_found");
+        limited.post(&format!("{path}/token"), &json!({})).await.problem(404, "not_found");
     }
     let path = format!("/api/v1/credentials/{}", theirs.id());
-    limited.get(&path).await.is_problem(404, "not_found");
-    limited.patch(&path, "*", &json!({ "description": "x" })).await.is_problem(404, "not_found");
-    limited.delete(&path).await.is_problem(404, "not_found");
+    limited.get(&path).await.problem(404, "not_found");
+    limited.patch(&path, "*", &json!({ "description": "x" })).await.problem(404, "not_found");
+    limited.delete(&path).await.problem(404, "not_found");
     // It does not get out by making or choosing something else.
     limited
         .patch(&format!("/api/v1/resources/{}", own.id()), "*", &json!({ "credential": theirs.id() }))
         .await
-        .is_wrong(422, &[("credential", "invalid")]);
-    limited.post("/api/v1/resources", &source("New", ours.id())).await.is_problem(403, "not_allowed");
-    limited.post("/api/v1/credentials", &credential("New")).await.is_problem(403, "not_allowed");
+        .wrong_in(422, &[("credential", "invalid")]);
+    limited.post("/api/v1/resources", &source("New", ours.id())).await.problem(403, "not_allowed");
+    limited.post("/api/v1/credentials", &credential("New")).await.problem(403, "not_allowed");
     let values = json!({ "connector": "talkdesk", "fields": {} });
-    limited.post("/api/v1/verify", &values).await.is_problem(403, "not_allowed");
-    limited.get("/api/v1/audit").await.is_problem(403, "not_allowed");
+    limited.post("/api/v1/verify", &values).await.problem(403, "not_allowed");
+    limited.get("/api/v1/audit").await.problem(403, "not_allowed");
     server.stop().await;
 }
 
@@ -120,7 +120,7 @@ async fn each_scope_opens_what_it_is_for() {
     let seen = managing.get(&path).await.is(200);
     assert_eq!(seen.body, created.body, "who manages credentials sees them, without another scope");
     managing.patch(&path, seen.etag(), &json!({ "description": "changed" })).await.is(200);
-    managing.get("/api/v1/resources").await.is_problem(403, "not_allowed");
+    managing.get("/api/v1/resources").await.problem(403, "not_allowed");
     let refused = "SELECT detail FROM audit_events WHERE action = 'access.refused'";
     assert_eq!(setup.texts(refused).await, ["seeing resources: not for this API key"]);
     server.stop().await;

@@ -76,7 +76,7 @@ async fn the_audit_trail_can_be_read_and_narrowed() {
         ("until=x", ("until", "invalid")),
         ("cursor=x", ("cursor", "invalid")),
     ] {
-        program.get(&format!("/api/v1/audit?{query}")).await.is_wrong(422, &[wrong]);
+        program.get(&format!("/api/v1/audit?{query}")).await.wrong_in(422, &[wrong]);
     }
     server.stop().await;
 }
@@ -96,7 +96,7 @@ async fn connectors_say_what_their_credentials_are_made_of() {
     assert_eq!(talkdesk.body["fields_schema"]["properties"]["client_secret"]["writeOnly"], true);
     assert_eq!(talkdesk.body["endpoints"][0]["name"], "Users");
     for id in ["nothing", "%FF"] {
-        program.get(&format!("/api/v1/connectors/{id}")).await.is_problem(404, "not_found");
+        program.get(&format!("/api/v1/connectors/{id}")).await.problem(404, "not_found");
     }
     server.stop().await;
 }

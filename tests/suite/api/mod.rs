@@ -68,7 +68,7 @@ impl Answer {
 
     /// It is this problem, in the form that every problem has.
     #[track_caller]
-    pub(crate) fn is_problem(self, status: u16, code: &str) -> Self {
+    pub(crate) fn problem(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["status"], status);
@@ -79,7 +79,7 @@ impl Answer {
 
     /// It is a problem of these members, with their codes.
     #[track_caller]
-    pub(crate) fn is_wrong(self, status: u16, members: &[(&str, &str)]) -> Self {
+    pub(crate) fn wrong_in(self, status: u16, members: &[(&str, &str)]) -> Self {
         let told: Vec<_> = self.body["errors"]
             .as_array()
             .unwrap_or_else(|| panic!("{}", self.text))

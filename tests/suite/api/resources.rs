@@ -65,7 +65,7 @@ async fn what_is_wrong_with_a_resource_is_told_by_its_member() {
             body["name"] = json!("Other");
         }
         body[member] = value;
-        program.post("/api/v1/resources", &body).await.is_wrong(422, &[wrong]);
+        program.post("/api/v1/resources", &body).await.wrong_in(422, &[wrong]);
     }
     assert_eq!(program.get("/api/v1/resources").await.body["items"].as_array().unwrap().len(), 1);
     server.stop().await;
@@ -105,7 +105,7 @@ async fn a_change_is_one_step_and_one_event() {
         (json!({ "name": "New", "endpoint": { "path": "x" } }), ("endpoint.path", "invalid")),
         (json!({ "kind": "destination" }), ("kind", "unknown")),
     ] {
-        program.patch(&path, "*", &body).await.is_wrong(422, &[wrong]);
+        program.patch(&path, "*", &body).await.wrong_in(422, &[wrong]);
     }
     assert_eq!(program.get(&path).await.body, changed.body);
     // The bound goes away with null, and stays without it.

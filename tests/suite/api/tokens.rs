@@ -28,7 +28,7 @@ async fn a_token_comes_with_the_header_to_send() {
         (json!({ "min_validity": "60" }), ("min_validity", "invalid")),
         (json!({ "validity": 60 }), ("validity", "unknown")),
     ] {
-        issuing.post(&path, &body).await.is_wrong(422, &[wrong]);
+        issuing.post(&path, &body).await.wrong_in(422, &[wrong]);
     }
     server.stop().await;
 }
@@ -57,11 +57,11 @@ async fn who_may_not_have_one_is_told_so() {
     let path = format!("/api/v1/resources/{}/token", resource.id());
     for scope in ["resources:read", "proxy", "credentials:manage"] {
         let refused = Program::with(&server, scope).await.ask(Method::POST, &path, None, &[]).await;
-        refused.is_problem(403, "scope_missing");
+        refused.problem(403, "scope_missing");
     }
     let refused = "SELECT COUNT(*) || '' FROM audit_events WHERE action = 'access.refused'";
     assert_eq!(setup.texts(refused).await, ["3"]);
     let nothing = format!("/api/v1/resources/{}/token", super::rights::NOTHING);
-    program.ask(Method::POST, &nothing, None, &[]).await.is_problem(404, "not_found");
+    program.ask(Method::POST, &nothing, None, &[]).await.problem(404, "not_found");
     server.stop().await;
 }

@@ -14,6 +14,7 @@ use crate::{
         raw::Raw,
         server::{OVERLAY, Server, Setup, good_values, replaced},
     },
+    web::sessions::until,
 };
 
 fn with_metrics() -> Setup {
@@ -140,6 +141,18 @@ async fn requests_of_programs_are_counted_by_who_answered_and_how() {
     for told in [&scene.credential, &scene.source, &scene.destination, "Support", "Agents", "talkdesk", "acme", "tok-", "ana@"] {
         assert!(!after.text.contains(told), "{told} is told:\n{}", after.text);
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_away_is_counted_too() {
+    let scene = Scene::set_with(with_metrics(), async |_| std::future::pending().await).await;
+    let address = address(&scene.server);
+    let asked = tokio::spawn(scene.get("/users").send());
+    until(async || !scene.service.seen().is_empty()).await;
+    let abandoned = "keytile_proxy_requests_total{by=\"nobody\",outcome=\"abandoned\"}";
+    assert_eq!(Scrape::of(address).await.value(abandoned), 0.0);
+    asked.abort();
+    until(async || Scrape::of(address).await.value(abandoned) > 0.0).await;
 }
 
 #[tokio::test]

@@ -4,3 +4,4 @@ mod dashboard;
 mod metrics;
 mod readiness;
 mod scrape;
+mod traces;

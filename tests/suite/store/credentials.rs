@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use keytile::{
-    domain::{credential::CredentialStatus, naming::name_key},
+    domain::{
+        credential::{CredentialStatus, CredentialSummary},
+        naming::name_key,
+    },
     store::{CredentialDelete, CredentialInsert, CredentialQuery, ResourceDelete},
 };
 
@@ -216,7 +219,15 @@ async fn a_credential_in_use_stays(database: TestDatabase) {
             ResourceDelete::Deleted
         );
     }
-    assert_eq!(store.delete_credential(OWNER, id, None, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    let other = CredentialSummary { description: "Changed".into(), ..kept.summary.clone() };
+    assert_eq!(store.delete_credential(OWNER, id, Some(&other), &audit()).await.unwrap(), CredentialDelete::Outdated);
+    let other = CredentialSummary { version: 2, ..kept.summary.clone() };
+    assert_eq!(store.delete_credential(OWNER, id, Some(&other), &audit()).await.unwrap(), CredentialDelete::Outdated);
+    let stranger = new_user(&store).await;
+    let seen = Some(&kept.summary);
+    assert_eq!(store.delete_credential(stranger, id, seen, &audit()).await.unwrap(), CredentialDelete::NotFound);
+    assert_eq!(store.delete_credential(OWNER, id, seen, &audit()).await.unwrap(), CredentialDelete::Deleted);
+    assert_eq!(store.delete_credential(OWNER, id, seen, &audit()).await.unwrap(), CredentialDelete::NotFound);
 }
 
 async fn a_deleted_credential_takes_everything_with_it(database: TestDatabase) {

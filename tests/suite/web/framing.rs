@@ -114,7 +114,7 @@ async fn a_hidden_request_is_never_answered() {
             // Where the first piece was refused, the connection may be gone already.
             let _ = raw.try_write(second).await;
             let answer = raw.rest().await;
-            assert!(answers(&answer) <= 1 && !answer.ends_with("ok\n"), "{name} in {pieces}: {answer}");
+            assert!(answers(&answer) <= 1 && !answer.contains("ok\ndatabase: "), "{name} in {pieces}: {answer}");
             assert!(!answer.starts_with("HTTP/1.1 5"), "{name} in {pieces}: {answer}");
         }
     }

@@ -136,11 +136,11 @@ async fn tokens_that_are_fetched_early_or_late_or_in_vain_are_told_with_their_re
     for expected in [
         "– | Keytile | Token fetched | fetched early: the last one was about to end | Issued | 1",
         "– | Keytile | Token fetched | fetched: the last one had ended | Issued | 1",
-        "– | Keytile | Token fetched | fetched: the last one had ended | Invalid client | 1",
+        "– | Keytile | Token fetched | fetched: the last one had ended | Rejected | 1",
         "Agents | API key “Key proxy” of Ana | Request | at hand | 200 OK | 1",
         "Agents | API key “Key proxy” of Ana | Request | fetched: the last one had ended | 200 OK | 1",
         "Agents | API key “Key proxy” of Ana | Request | – | Credential rejected | 1",
-        "Agents | API key “Key tokens:issue” of Ana | Token handed out | – | Invalid client | 1",
+        "Agents | API key “Key tokens:issue” of Ana | Token handed out | – | Rejected | 1",
     ] {
         assert!(told.contains(&expected.to_owned()), "{expected}\n{told:#?}");
     }

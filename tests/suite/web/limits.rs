@@ -99,6 +99,31 @@ async fn a_connection_that_asks_nothing_more_is_closed() {
 }
 
 #[tokio::test]
+async fn a_connection_that_rests_is_served_when_it_asks_again() {
+    let mut setup = Setup::new();
+    setup.overrides.serving.rest = Duration::from_millis(20);
+    (setup.overrides.serving.idle, setup.overrides.serving.head) = (2 * SHORT, SHORT);
+    let server = setup.start_without_accounts().await;
+    let request = format!("GET /healthz HTTP/1.1\r\n{}\r\n", host(&server));
+    let mut raw = Raw::connect(server.listening).await;
+    for pause in [0, 10, 20, 60, 60] {
+        sleep(Duration::from_millis(pause)).await;
+        raw.write(&request).await;
+        raw.until("ok\n").await;
+    }
+    // What it was allowed before it is allowed still: so long without a request, and so long for a head.
+    let answered = Instant::now();
+    assert_eq!(raw.rest().await, "", "closed without a word");
+    assert!(answered.elapsed() >= 2 * SHORT - Duration::from_millis(50), "{:?}", answered.elapsed());
+    let mut raw = Raw::with(server.listening, &request).await;
+    raw.until("ok\n").await;
+    sleep(Duration::from_millis(60)).await;
+    raw.write("GET /healthz HTTP/1.1\r\n").await;
+    assert!(raw.rest().await.starts_with("HTTP/1.1 408 "));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let mut setup = Setup::new();
     (setup.overrides.serving.body_piece, setup.overrides.serving.body_whole) = (SHORT, LONG);

@@ -93,7 +93,8 @@ async fn a_new_certificate_is_used_and_open_connections_go_on() {
     let server = setup.start_without_accounts().await;
     let url = server.address.join("/healthz").unwrap();
     let connected = client(&old, &server);
-    assert_eq!(connected.get(url.clone()).send().await.unwrap().text().await.unwrap(), "ok\n");
+    let alive = async |url: url::Url| connected.get(url).send().await.unwrap().text().await.unwrap().starts_with("ok\n");
+    assert!(alive(url.clone()).await);
     pair.write(&new);
     let deadline = Instant::now() + Duration::from_secs(20);
     while client(&new, &server).get(url.clone()).send().await.is_err() {
@@ -101,7 +102,7 @@ async fn a_new_certificate_is_used_and_open_connections_go_on() {
     }
     assert!(client(&old, &server).get(url.clone()).send().await.is_err(), "the old one is not used any more");
     // The connection that was made with the old one, which a new handshake would refuse.
-    assert_eq!(connected.get(url).send().await.unwrap().text().await.unwrap(), "ok\n");
+    assert!(alive(url).await);
     server.stop().await;
 }
 

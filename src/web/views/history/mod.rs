@@ -273,7 +273,7 @@ const fn token(source: TokenSource) -> &'static str {
     }
 }
 
-/// An outcome in words: `200 OK`, `Issued`, `Invalid client`.
+/// An outcome in words: `200 OK`, `Issued`, `Method not allowed`.
 fn outcome(word: &str) -> String {
     if let Some(status) = word.parse().ok().and_then(|code| StatusCode::from_u16(code).ok()) {
         return match status.canonical_reason() {
@@ -372,8 +372,8 @@ mod tests {
             ("< 1 ms".into(), "3.2 ms".into(), "35 ms".into(), "1.2 s".into())
         );
         assert_eq!(
-            (outcome("200"), outcome("issued"), outcome("invalid_client")),
-            ("200 OK".into(), "Issued".into(), "Invalid client".into())
+            (outcome("200"), outcome("issued"), outcome("method_not_allowed")),
+            ("200 OK".into(), "Issued".into(), "Method not allowed".into())
         );
         assert_eq!((outcome("599"), outcome("")), ("599".into(), String::new()));
     }

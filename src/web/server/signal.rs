@@ -1,0 +1,98 @@
+//! A signal that many wait for and that is given once.
+//!
+//! Whoever waits is asked at every turn of its connection whether the signal has been given. That costs a look at a flag
+//! here; to ask the token itself takes locks that all connections share.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// The signal. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Signal(Arc<Given>);
+
+#[derive(Default)]
+struct Given {
+    flag: AtomicBool,
+    token: CancellationToken,
+}
+
+/// Waits for a signal, within one task.
+pub(super) struct Waiting {
+    signal: Signal,
+    /// Made when it is first asked, which also leaves the waker of the task there.
+    wakes: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Signal {
+    /// Gives the signal.
+    pub(super) fn give(&self) {
+        self.0.flag.store(true, Ordering::SeqCst);
+        self.0.token.cancel();
+    }
+
+    /// A future that is ready once the signal has been given. It has to stay in the task that first polls it.
+    pub(super) fn given(&self) -> Waiting {
+        Waiting { signal: self.clone(), wakes: None }
+    }
+
+    /// The result of some work, or `None` where the signal comes first.
+    pub(super) async fn unless_given<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut given = self.given();
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            if Pin::new(&mut given).poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.signal.0.flag.load(Ordering::SeqCst) {
+            return Poll::Ready(());
+        }
+        if self.wakes.is_some() {
+            return Poll::Pending;
+        }
+        let mut wakes = Box::pin(self.signal.0.token.clone().cancelled_owned());
+        let woken = wakes.as_mut().poll(cx);
+        self.wakes = Some(wakes);
+        woken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn everybody_hears_of_it_who_waits_or_asks_later() {
+        let signal = Signal::default();
+        let waits = |signal: &Signal| {
+            let signal = signal.clone();
+            tokio::spawn(async move { signal.unless_given(std::future::pending::<()>()).await })
+        };
+        let waiting = [waits(&signal), waits(&signal)];
+        assert_eq!(signal.unless_given(async { 7 }).await, Some(7));
+        tokio::task::yield_now().await;
+        signal.give();
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), None);
+        }
+        assert_eq!(signal.unless_given(async { 7 }).await, None);
+        signal.given().await;
+    }
+}
