@@ -5,6 +5,7 @@
 //! - [`config`]: every setting: flag, variable, default
 //! - [`app`]: builds an app from a config and a clock, and serves it
 //! - [`cli`]: the command line, a file a command
+//! - [`client`]: Keytile's own API, as the command line asks it
 //! - [`domain`]: types and rules; no input or output, no clock of their own
 //! - [`metrics`]: what is counted, as Prometheus reads it
 //! - [`crypto`]: the only place with keys and ciphers
@@ -19,6 +20,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod crypto;
 pub mod domain;

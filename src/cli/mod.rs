@@ -2,6 +2,8 @@
 
 mod apikey;
 mod audit;
+mod client;
+mod completions;
 mod health;
 mod init;
 mod logging;
@@ -39,7 +41,26 @@ enum Command {
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Apikey(apikey::ApiKeyCommand),
+    /// Add, list, test, show and delete credentials of a running Keytile, over its API.
+    #[command(after_help = EXIT_CODES)]
+    Credentials(client::CredentialsArguments),
+    /// Add, list, show and delete sources and destinations of a running Keytile, over its API.
+    #[command(after_help = EXIT_CODES)]
+    Resources(client::ResourcesArguments),
+    /// Send a request to the service of a source or destination, as a pipeline would, through the proxy.
+    #[command(after_help = EXIT_CODES)]
+    Curl(client::CurlArguments),
+    /// Print an access token of the service of a source or destination.
+    #[command(after_help = EXIT_CODES)]
+    Token(client::TokenArguments),
+    /// Print what a shell needs to complete this command line.
+    Completions(completions::CompletionsArguments),
+    /// Print what the exit codes of credentials, resources, curl and token mean.
+    #[command(after_help = client::exit_codes())]
+    ExitCodes,
 }
+
+const EXIT_CODES: &str = "What the exit codes mean: keytile help exit-codes";
 
 impl CommandLine {
     /// Runs the command; prints why where it fails.
@@ -52,6 +73,13 @@ impl CommandLine {
             Command::User(arguments) => user::run(&arguments).await,
             Command::Health(arguments) => health::run(&arguments).await,
             Command::Apikey(command) => apikey::run(&command).await,
+            // These have exit codes of their own, by which scripts go.
+            Command::Credentials(arguments) => return client::credentials(&arguments).await,
+            Command::Resources(arguments) => return client::resources(&arguments).await,
+            Command::Curl(arguments) => return client::curl(&arguments).await,
+            Command::Token(arguments) => return client::token(&arguments).await,
+            Command::Completions(arguments) => return completions::run(&arguments),
+            Command::ExitCodes => return client::print_text(client::exit_codes().as_bytes()),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

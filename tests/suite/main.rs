@@ -6,6 +6,7 @@ mod apikey_command;
 mod architecture;
 mod attacks;
 mod broker;
+mod client_command;
 mod configuration;
 mod dependencies;
 mod oidc_provider;

@@ -1,0 +1,231 @@
+//! How a command that asks a Keytile ends: its exit code, and what it says where it fails.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::output::{complain, plain};
+use crate::client::{ClientError, Problem};
+
+/// An exit code. The numbers are promised: scripts go by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    Other = 1,
+    Usage = 2,
+    NotFound = 3,
+    NotAllowed = 4,
+    NotVerified = 5,
+    Conflict = 6,
+    Unavailable = 7,
+    ServiceAnswered = 8,
+    Interrupted = 130,
+}
+
+/// What each exit code means, as `keytile help exit-codes` and `docs/cli.md` have it.
+pub(in crate::cli) const MEANINGS: [(u8, &str); 10] = [
+    (0, "done"),
+    (1, "any other failure"),
+    (2, "the command line, a file that it names, or a value in it is wrong"),
+    (3, "there is no such thing, or not for this API key"),
+    (4, "the API key is missing or rejected, or it or the egress contract of the resource does not allow that"),
+    (5, "the service does not accept the values of the credential"),
+    (6, "a conflict: the name is taken or stands for several, the credential is in use, or something changed meanwhile"),
+    (7, "Keytile or the service cannot be reached, or cannot answer at the moment"),
+    (8, "keytile curl: the service itself answered with a status of 400 or above"),
+    (130, "interrupted with Ctrl-C"),
+];
+
+/// The table of [`MEANINGS`] for a terminal.
+pub(in crate::cli) fn table() -> String {
+    MEANINGS.iter().map(|(code, meaning)| format!("{code:>5}  {meaning}\n")).collect()
+}
+
+/// Why a command has not done what it should.
+pub(super) struct Failure {
+    exit: Exit,
+    message: String,
+    /// The problem as the API told it.
+    problem: Option<Vec<u8>>,
+    /// Whether everything was said already.
+    silent: bool,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), problem: None, silent: false }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// One of which nothing is left to say.
+    pub(super) fn silent(exit: Exit) -> Self {
+        Self { silent: true, ..Self::new(exit, "") }
+    }
+
+    /// The error of a request to `server`.
+    pub(super) fn of(server: &impl std::fmt::Display, error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Problem(problem) => of_problem(problem),
+            ClientError::Unreachable(_) | ClientError::Broken(_) | ClientError::Unwell(_) => Exit::Unavailable,
+            ClientError::NotUnderstood(_) | ClientError::Setup(_) => Exit::Other,
+            ClientError::Body(_) => Exit::Usage,
+        };
+        match error {
+            ClientError::Problem(problem) => Self { exit, message: words(&problem), problem: Some(problem.text), silent: false },
+            ClientError::Unreachable(_) | ClientError::Broken(_) | ClientError::Unwell(_) | ClientError::NotUnderstood(_) => {
+                let sentence = error.to_string();
+                Self::new(exit, format!("{server} {}", sentence.strip_prefix("it ").unwrap_or(&sentence)))
+            }
+            ClientError::Setup(_) | ClientError::Body(_) => Self::new(exit, error.to_string()),
+        }
+    }
+
+    /// The same failure with another sentence for people behind it.
+    pub(super) fn saying_also(self, sentence: &str) -> Self {
+        Self { message: format!("{}\n         {sentence}", self.message), ..self }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Says it on standard error, as a sentence or as a problem, and answers the exit code.
+    pub(super) fn end(self, json: bool) -> ExitCode {
+        if !self.silent {
+            if json {
+                let made =
+                    || json!({ "title": "Error", "code": self.word(), "detail": plain(&self.message) }).to_string().into_bytes();
+                complain(&String::from_utf8_lossy(&self.problem.clone().unwrap_or_else(made)));
+            } else {
+                complain(&format!("keytile: {}", self.message));
+            }
+        }
+        ExitCode::from(self.exit as u8)
+    }
+
+    /// The `code` of a problem that the command line makes itself.
+    fn word(&self) -> &'static str {
+        match self.exit {
+            Exit::Other | Exit::ServiceAnswered => "failed",
+            Exit::Usage => "usage",
+            Exit::NotFound => "not_found",
+            Exit::NotAllowed => "not_allowed",
+            Exit::NotVerified => "verification_rejected",
+            Exit::Conflict => "conflict",
+            Exit::Unavailable => "unreachable",
+            Exit::Interrupted => "interrupted",
+        }
+    }
+}
+
+fn of_problem(problem: &Problem) -> Exit {
+    match (problem.status, problem.code.as_str()) {
+        (_, "verification_rejected" | "credential_rejected" | "credential_unusable") => Exit::NotVerified,
+        (404, _) => Exit::NotFound,
+        (401 | 403 | 405, _) => Exit::NotAllowed,
+        (409 | 412, _) | (_, "idempotency_key_used") => Exit::Conflict,
+        (422, _) if problem.errors.iter().any(|error| error.code == "taken") => Exit::Conflict,
+        (400 | 413 | 422, _) => Exit::Usage,
+        (408 | 429 | 502..=504, _) => Exit::Unavailable,
+        _ => Exit::Other,
+    }
+}
+
+/// A problem for people: what happened, which values are wrong, and what a verification found.
+fn words(problem: &Problem) -> String {
+    let failure = problem.verification.as_ref().map(|found| &found["failure"]).filter(|failure| failure.is_object());
+    if let Some(failure) = failure {
+        return format!("{} Nothing was stored.\n{}", text(failure, "summary"), details(failure));
+    }
+    let mut words = match problem.errors.as_slice() {
+        [] => plain(&problem.detail),
+        errors => {
+            let sentences = errors.iter().map(|error| format!("{}: {}", plain(flag(&error.field)), plain(&error.message)));
+            sentences.collect::<Vec<_>>().join("\n         ")
+        }
+    };
+    if problem.status >= 500 && !problem.request_id.is_empty() {
+        words += &format!("\n  request: {}", plain(&problem.request_id));
+    }
+    words
+}
+
+/// Where and why a verification failed, and what to do, a line each.
+pub(super) fn details(failure: &Value) -> String {
+    let fields: Vec<String> = failure["fields"].as_array().into_iter().flatten().filter_map(Value::as_str).map(plain).collect();
+    let mut lines = vec![format!("  stage:   {}", text(failure, "stage"))];
+    if !fields.is_empty() {
+        lines.push(format!("  field:   {}", fields.join(", ")));
+    }
+    lines.push(format!("  remedy:  {}", text(failure, "remedy")));
+    lines.join("\n")
+}
+
+/// A member that is text.
+pub(super) fn text(value: &Value, member: &str) -> String {
+    plain(value[member].as_str().unwrap_or_default())
+}
+
+/// A member of a body as the command line has it: fields of a credential go by their ids.
+fn flag(member: &str) -> &str {
+    match member {
+        "name" => "--name",
+        "description" => "--description",
+        "credential" => "--credential",
+        "kind" => "--kind",
+        "endpoint.offer" => "--offer",
+        "endpoint.method" => "--method",
+        "endpoint.path" => "--path",
+        "endpoint.query" => "--query",
+        "contract.methods" => "--allow-method",
+        "contract.prefixes" => "--allow-prefix",
+        "contract.body_mib" => "--max-body",
+        "contract.per_minute" => "--per-minute",
+        "contract.retries" => "--retries",
+        "min_validity" => "--min-validity",
+        member => member.strip_prefix("fields.").unwrap_or(member),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(status: u16, code: &str, member: &str) -> u8 {
+        let errors = json!([{ "field": "name", "message": "…", "code": member }]);
+        let problem =
+            json!({ "status": status, "code": code, "detail": "…", "errors": if member.is_empty() { json!([]) } else { errors } });
+        of_problem(&serde_json::from_value(problem).unwrap()) as u8
+    }
+
+    #[test]
+    fn every_problem_of_the_api_has_its_exit_code() {
+        for (status, code, expected) in [
+            (400, "malformed_json", 2),
+            (401, "key_rejected", 4),
+            (403, "not_allowed", 4),
+            (403, "path_not_allowed", 4),
+            (404, "not_found", 3),
+            (405, "method_not_allowed", 4),
+            (408, "body_too_slow", 7),
+            (409, "in_use", 6),
+            (409, "credential_unusable", 5),
+            (412, "outdated", 6),
+            (422, "invalid", 2),
+            (422, "verification_rejected", 5),
+            (422, "idempotency_key_used", 6),
+            (429, "too_many_calls", 7),
+            (500, "internal", 1),
+            (502, "verification_failed", 7),
+            (502, "credential_rejected", 5),
+            (502, "upstream_unreachable", 7),
+            (503, "token_unavailable", 7),
+            (504, "upstream_timeout", 7),
+        ] {
+            assert_eq!(exit(status, code, ""), expected, "{status} {code}");
+        }
+        assert_eq!((exit(422, "invalid", "required"), exit(422, "invalid", "taken")), (2, 6));
+    }
+}

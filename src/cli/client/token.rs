@@ -1,0 +1,65 @@
+//! `keytile token`: the access token of a source or destination, for a program that calls the service itself.
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    connection::{Connection, Session},
+    exit::Failure,
+    find::{self, Thing},
+    output::{complain, is_shown, print, print_json},
+};
+
+/// The settings of `keytile token`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TokenArguments {
+    /// The source or destination: its id, or its name where only one has it.
+    #[arg(value_name = "RESOURCE")]
+    resource: String,
+
+    /// For how many seconds at least the token has to be good.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    min_validity: u64,
+
+    /// Print the whole header, as `curl -H @-` takes it.
+    #[arg(long)]
+    header: bool,
+
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+    header: Header,
+    seconds_left: u64,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    name: String,
+    value: String,
+}
+
+pub(super) async fn run(arguments: &TokenArguments) -> Result<(), Failure> {
+    let session = Session::new(&arguments.connection)?;
+    let id = find::id(&session, Thing::Resource, &arguments.resource).await?;
+    let body = json!({ "min_validity": arguments.min_validity }).to_string().into_bytes();
+    let answer = session.ask("Getting an access token", session.client().post(&format!("resources/{id}/token"), body)).await?;
+    if session.json {
+        return print_json(&answer.text);
+    }
+    let token: Token = answer.read().map_err(|error| session.failure(error))?;
+    if is_shown() {
+        let left = token.seconds_left;
+        complain(&format!("This is a secret, good for {left} s. Better give it to the program that needs it: $(keytile token …)"));
+    }
+    let line = match arguments.header {
+        true => Zeroizing::new(format!("{}: {}\n", token.header.name, token.header.value)),
+        false => Zeroizing::new(format!("{}\n", token.access_token)),
+    };
+    print(line.as_bytes())
+}

@@ -1,0 +1,36 @@
+//! `keytile completions`: what a shell needs to complete the command line, made from the command line itself.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, ValueEnum};
+use clap_complete::{generate, shells};
+
+use super::{CommandLine, client};
+
+/// The settings of `keytile completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArguments {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub(super) fn run(arguments: &CompletionsArguments) -> ExitCode {
+    let mut command = CommandLine::command();
+    let name = command.get_name().to_owned();
+    // Into memory first: written straight to a pipe that is closed, it would panic.
+    let mut script = Vec::new();
+    match arguments.shell {
+        Shell::Bash => generate(shells::Bash, &mut command, name, &mut script),
+        Shell::Zsh => generate(shells::Zsh, &mut command, name, &mut script),
+        Shell::Fish => generate(shells::Fish, &mut command, name, &mut script),
+    }
+    client::print_text(&script)
+}

@@ -1,0 +1,170 @@
+//! A request through the proxy of the server: what a pipeline sends, with both bodies streaming.
+
+use std::{io, os::fd::AsFd, path::PathBuf};
+
+use futures_util::{Stream, stream};
+use reqwest::{
+    Body, Method, Response,
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+use tokio::{
+    fs::File,
+    io::{AsyncRead, AsyncReadExt},
+};
+use uuid::Uuid;
+
+use super::{Client, ClientError, JSON, Problem, fault};
+
+/// How much of a file is read at once.
+const PIECE: usize = 64 * 1024;
+/// The largest problem that is read.
+const PROBLEM_MAX: usize = 256 * 1024;
+/// Marks what the service has answered, and not Keytile.
+const MARK: &str = "x-keytile-upstream";
+
+/// What is sent to a service.
+pub struct ForwardRequest {
+    /// The source or destination.
+    pub resource: Uuid,
+    /// Path below the base URL of the API, with query.
+    pub path: String,
+    /// The method, as it was typed.
+    pub method: String,
+    /// Headers that are sent beside the key, as `Name: value`.
+    pub headers: Vec<String>,
+    /// The body.
+    pub body: ForwardBody,
+}
+
+/// Where the body of a request comes from.
+pub enum ForwardBody {
+    /// There is none.
+    None,
+    /// It is this text.
+    Text(String),
+    /// It is in a file.
+    File(PathBuf),
+    /// It comes in on standard input.
+    StandardInput,
+}
+
+/// What came back from the service, up to the body.
+pub struct ForwardAnswer(Response);
+
+impl Client {
+    /// Sends a request through the proxy.
+    ///
+    /// # Errors
+    /// Keytile answers itself, since it sends the request not on or got no answer; or see [`ClientError`].
+    pub async fn forward(&self, request: ForwardRequest) -> Result<ForwardAnswer, ClientError> {
+        let root = format!("/proxy/{}/", request.resource);
+        let url = self.server().below(&format!("{root}{}", request.path.trim_start_matches('/')));
+        // Dot segments are settled in an address: with enough of them it would be one of the API itself.
+        if !url.path().starts_with(&root) {
+            return Err(ClientError::Body("the path leads out of the source or destination; leave out `..`".into()));
+        }
+        let method = Method::from_bytes(request.method.as_bytes());
+        let method = method.map_err(|_| ClientError::Body(format!("{:?} is no method", request.method)))?;
+        let mut headers = headers(&request.headers)?;
+        if !matches!(request.body, ForwardBody::None) && !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, JSON);
+        }
+        let mut outgoing = self.request(method, url).headers(headers);
+        outgoing = match request.body {
+            ForwardBody::None => outgoing,
+            ForwardBody::Text(text) => outgoing.body(text),
+            ForwardBody::StandardInput => {
+                let input = io::stdin().as_fd().try_clone_to_owned();
+                let input = input.map_err(|error| ClientError::Body(format!("standard input cannot be read: {error}")))?;
+                outgoing.body(Body::wrap_stream(pieces(File::from_std(input.into()))))
+            }
+            ForwardBody::File(path) => {
+                let unreadable = |error| ClientError::Body(format!("{} cannot be read: {error}", path.display()));
+                let file = File::open(&path).await.map_err(unreadable)?;
+                let metadata = file.metadata().await.map_err(unreadable)?;
+                if metadata.is_dir() {
+                    return Err(ClientError::Body(format!("{} is a folder", path.display())));
+                }
+                if metadata.is_file() {
+                    outgoing = outgoing.header(CONTENT_LENGTH, metadata.len());
+                }
+                outgoing.body(Body::wrap_stream(pieces(file)))
+            }
+        };
+        let response = self.send(outgoing).await?;
+        if response.headers().contains_key(MARK) {
+            return Ok(ForwardAnswer(response));
+        }
+        let mut answer = ForwardAnswer(response);
+        let mut text = Vec::new();
+        while text.len() < PROBLEM_MAX {
+            let Some(piece) = answer.piece().await? else { break };
+            text.extend_from_slice(piece.as_ref());
+        }
+        if let Some(problem) = Problem::read(answer.0.headers(), &text) {
+            return Err(ClientError::Problem(Box::new(problem)));
+        }
+        let status = answer.status();
+        Err(if status >= 500 {
+            ClientError::Unwell(status)
+        } else {
+            ClientError::NotUnderstood(format!("with status {status} and not as a Keytile does"))
+        })
+    }
+}
+
+impl ForwardAnswer {
+    /// The status that the service answered with.
+    pub fn status(&self) -> u16 {
+        self.0.status().as_u16()
+    }
+
+    /// Status line and headers, as they came over the wire.
+    pub fn head(&self) -> Vec<u8> {
+        let status = self.0.status();
+        let mut head = format!("{:?} {} {}\r\n", self.0.version(), status.as_str(), status.canonical_reason().unwrap_or_default())
+            .into_bytes();
+        for (name, value) in self.0.headers() {
+            head.extend_from_slice(name.as_str().as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// The body does not come whole.
+    pub async fn piece(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, ClientError> {
+        self.0.chunk().await.map_err(|error| fault::of(&error))
+    }
+}
+
+/// Headers out of lines. No error repeats a value.
+fn headers(lines: &[String]) -> Result<HeaderMap, ClientError> {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let malformed = || ClientError::Body("a header is `Name: value`, of visible characters".into());
+        let (name, value) = line.split_once(':').ok_or_else(malformed)?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| malformed())?;
+        if name == AUTHORIZATION {
+            let sentence =
+                "the header Authorization is Keytile's affair: towards Keytile it has the API key, towards the service its token";
+            return Err(ClientError::Body(sentence.into()));
+        }
+        headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| malformed())?);
+    }
+    Ok(headers)
+}
+
+/// What a reader gives, piece by piece.
+fn pieces(reader: impl AsyncRead + Unpin + Send + 'static) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
+    stream::try_unfold(reader, |mut reader| async move {
+        let mut piece = Vec::with_capacity(PIECE);
+        let read = reader.read_buf(&mut piece).await?;
+        Ok((read > 0).then_some((piece, reader)))
+    })
+}
