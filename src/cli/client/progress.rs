@@ -75,10 +75,10 @@ mod tests {
     fn a_line_fits_and_is_erased() {
         let mut written = Vec::new();
         let mut line = Line::new(&mut written, 12);
-        line.show("Verifying… 1 s");
+        line.show("Verifying it… 1 s");
         line.show("Done… 2 s");
         drop(line);
-        assert_eq!(String::from_utf8(written).unwrap(), "\rVerifying… \rDone… 2 s  \r           \r");
+        assert_eq!(String::from_utf8(written).unwrap(), "\rVerifying …\rDone… 2 s  \r           \r");
     }
 
     #[test]
