@@ -1,7 +1,7 @@
 //! Whether Keytile can do its work: the database reads and writes, and the keyring opens what was sealed in it.
 //!
 //! Anybody may ask, as often as they like. So an answer costs one row, read by its key; a writing is tried every few
-//! seconds at most, by one of all who ask; and nobody waits for longer than [`PATIENCE`]. Why something fails is
+//! seconds at most, by one of all who ask; and nobody waits for longer than `PATIENCE`. Why something fails is
 //! logged, once for each time that it begins to.
 
 use std::{

@@ -2,7 +2,7 @@
 //! then nothing is made or measured for them.
 //!
 //! A span says what kind of thing was done and to which id; what was typed, addresses, paths, queries and headers are
-//! none of its business. What is done for a request carries the context of its span along ([`carried`]), so that a
+//! none of its business. What is done for a request carries the context of its span along (`carried`), so that a
 //! fetch of a token is found below the request that caused it, although it goes on without it.
 
 use std::time::{Duration, Instant};

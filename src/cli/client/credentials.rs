@@ -140,7 +140,7 @@ async fn show(session: &Session, called: &str) -> Result<(), Failure> {
         ("Status", format!("{}, {}", plain(&found.status), plain(&found.verified_at))),
         ("Created", plain(&found.created_at)),
         ("Used by", format!("{} sources and destinations", found.used_by)),
-        ("Shared with", if found.sharing == "private" { "nobody, or some".into() } else { plain(&found.sharing) }),
+        ("Open to", open_to(&found.sharing)),
     ];
     if let Some(owner) = &found.owner {
         pairs.push(("Owner", format!("{} <{}>", plain(&owner.name), plain(&owner.email))));
@@ -153,6 +153,15 @@ async fn show(session: &Session, called: &str) -> Result<(), Failure> {
     let secrets = found.secrets.iter().map(|field| (field, "(secret)".to_owned()));
     pairs.extend(fields.into_iter().chain(secrets).map(|(field, value)| (field.as_str(), value)));
     print_pairs(&pairs)
+}
+
+/// Who may use it, in words; a word that this version does not know as it is.
+fn open_to(sharing: &str) -> String {
+    match sharing {
+        "private" => "its owner, and whom it is shared with".to_owned(),
+        "everyone" => "everybody with an account".to_owned(),
+        other => plain(other),
+    }
 }
 
 async fn test(session: &Session, called: &str) -> Result<(), Failure> {
