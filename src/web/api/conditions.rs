@@ -17,7 +17,7 @@ pub(crate) enum Expected {
 impl Expected {
     /// Reads `If-Match`. A weak tag stands for no revision: it says that two are much alike.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut tags = Vec::new();
+        let (mut tags, mut found) = (Vec::new(), false);
         let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
         if values.peek().is_none() {
             return Ok(Self::Nothing);
@@ -29,13 +29,16 @@ impl Expected {
                     return Ok(Self::Anything);
                 }
                 let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-                let opaque = opaque.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(malformed)?;
+                let opaque = opaque.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+                let opaque = opaque.filter(|tag| !tag.contains(['"', ' '])).ok_or_else(malformed)?;
+                found = true;
                 if opaque.len() == tag.len() - 2 {
                     tags.push(opaque.to_owned());
                 }
             }
         }
-        Ok(Self::OneOf(tags))
+        // A list of nothing says nothing of what was seen.
+        if found { Ok(Self::OneOf(tags)) } else { Err(malformed()) }
     }
 
     /// The same for what may not be changed without.
@@ -99,7 +102,7 @@ mod tests {
         assert_eq!(read(&["\"1\", \"2\""], "2"), is("2"));
         assert_eq!(read(&["\"1\"", "\"2\""], "2"), is("2"));
         assert_eq!(read(&["W/\"2\""], "2"), is(""), "a weak one never matches");
-        for wrong in ["2", "\"2", "2\"", "\""] {
+        for wrong in ["2", "\"2", "2\"", "\"", "", " ", ",", "\"1\" \"2\""] {
             assert_eq!(read(&[wrong], "2"), None, "{wrong}");
         }
     }
