@@ -244,6 +244,9 @@ async fn nothing_happens_that_cannot_be_recorded(database: TestDatabase) {
     let log = Log::default();
     let sink = log.clone();
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || sink.clone());
+    // While there is one subscriber only, whether anybody wants an event is asked of the thread that comes to it
+    // first, which may be that of another test. A second one has all be asked.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_max_level(LevelFilter::ERROR).finish());
     let _logging = tracing::subscriber::set_default(tracing_subscriber::registry().with(LevelFilter::WARN).with(lines));
     let server: Server = setup(&database).start().await;
     let mut browser = server.browser();
