@@ -22,6 +22,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This point moved earlier by `by`; stays at the far end rather than wrap around.
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// Reads a date, or a date and a time, as people and browsers write them: `2026-01-02`, `2026-01-02T03:04`, with
     /// seconds, with a space for the `T`, with `Z` or an offset from UTC (RFC 3339). Without an offset it is UTC.
     /// Answers how exact it is, too: a day, a minute or a second.

@@ -71,10 +71,7 @@ impl TokenTimes {
     }
 
     fn of(end: Moment, lifetime: Duration) -> Self {
-        let before = |by: Duration| Moment {
-            wall: Timestamp::from_millis(end.wall.as_millis().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))),
-            steady: end.steady.saturating_sub(by),
-        };
+        let before = |by: Duration| Moment { wall: end.wall.minus(by), steady: end.steady.saturating_sub(by) };
         let (margin, safety) = (MARGIN_MAX.min(lifetime / 10), SAFETY_MAX.min(lifetime / 50));
         Self { refresh_at: before(margin), use_until: before(safety), end, lifetime }
     }

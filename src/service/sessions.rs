@@ -20,7 +20,6 @@ use crate::{
         audit::{AuditAction, TargetKind},
         session::{SessionStage, SignInMethod},
         sign_in_limit::COUNTED,
-        time::Timestamp,
     },
     store::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow},
 };
@@ -188,7 +187,7 @@ impl Service {
 
     pub(super) async fn live_sessions(&self, owner: UserId) -> Result<Vec<ListedSession>, ServiceError> {
         let now = self.now();
-        let unused_since = Timestamp::from_millis(now.as_millis().saturating_sub(millis(IDLE)));
+        let unused_since = now.minus(IDLE);
         Ok(self.0.store.sessions_of(owner, now, unused_since).await?)
     }
 
@@ -213,17 +212,12 @@ impl Service {
     /// Deletes sessions, drafts, links, counters, access tokens and history whose time is over.
     pub async fn delete_expired(&self) -> Result<(), ServiceError> {
         let now = self.now();
-        let ago = |by: Duration| Timestamp::from_millis(now.as_millis().saturating_sub(millis(by)));
-        let expired = ExpiredSessions { ended_before: ago(REMEMBERED), unused_since: ago(IDLE + REMEMBERED) };
-        self.0.store.delete_expired(now, expired, ago(COUNTED)).await?;
+        let expired = ExpiredSessions { ended_before: now.minus(REMEMBERED), unused_since: now.minus(IDLE + REMEMBERED) };
+        self.0.store.delete_expired(now, expired, now.minus(COUNTED)).await?;
         self.delete_old_history().await?;
         self.0.upstream.close_idle();
         Ok(())
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The remembered row of a session.

@@ -138,10 +138,7 @@ impl Service {
     /// Deletes history whose time is over.
     pub(super) async fn delete_old_history(&self) -> Result<(), ServiceError> {
         let now = self.now();
-        let ago = |by: Duration| {
-            Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
-        };
-        Ok(self.0.store.delete_history(ago(USES_KEPT), ago(HOURS_KEPT)).await?)
+        Ok(self.0.store.delete_history(now.minus(USES_KEPT), now.minus(HOURS_KEPT)).await?)
     }
 
     /// The history of a credential, for who may use it.
