@@ -8,54 +8,34 @@ use std::{
     time::Duration,
 };
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::pool::Lease;
+use super::{exchange::Exchange, framing::Framing};
 
-/// The body of an API's answer. Whoever reads it drives the connection that it comes over.
+/// The body of an API's answer. Whoever reads it drives the exchange that it belongs to.
 pub struct AnswerBody {
-    body: Incoming,
-    lease: Option<Lease>,
+    /// `None` once it has ended.
+    exchange: Option<Exchange>,
+    framing: Framing,
     idle: Duration,
     /// True while the alarm runs.
     waiting: bool,
 }
 
 impl AnswerBody {
-    pub(super) fn new(body: Incoming, lease: Lease, idle: Duration) -> Self {
-        let mut answer = Self { body, lease: Some(lease), idle, waiting: false };
-        answer.give_back_at_end();
+    pub(super) fn new(exchange: Exchange, framing: Framing, idle: Duration) -> Self {
+        let mut answer = Self { exchange: Some(exchange), framing, idle, waiting: false };
+        answer.end_if_over();
         answer
     }
 
-    fn give_back_at_end(&mut self) {
-        if self.body.is_end_stream()
-            && let Some(lease) = self.lease.take()
+    fn end_if_over(&mut self) {
+        if self.framing.is_over()
+            && let Some(exchange) = self.exchange.take()
         {
-            lease.give_back();
+            exchange.end();
         }
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        // Asked first, because the connection reads only what somebody asks for.
-        let first = Pin::new(&mut self.body).poll_frame(cx);
-        match &mut self.lease {
-            Some(lease) if first.is_pending() => {
-                lease.drive(cx);
-                Pin::new(&mut self.body).poll_frame(cx)
-            }
-            _ => first,
-        }
-    }
-
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(lease) = &mut self.lease else { return Poll::Pending };
-        if !self.waiting {
-            self.waiting = true;
-            lease.alarm().reset(Instant::now() + self.idle);
-        }
-        lease.alarm().poll(cx)
     }
 }
 
@@ -64,35 +44,38 @@ impl Body for AnswerBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match self.poll_body(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.waiting = false;
-                self.give_back_at_end();
-                Poll::Ready(Some(Ok(frame)))
-            }
+        let this = &mut *self;
+        let Some(exchange) = &mut this.exchange else { return Poll::Ready(None) };
+        match exchange.poll_piece(cx, &mut this.framing) {
             Poll::Ready(Some(Err(error))) => {
-                self.lease = None;
-                Poll::Ready(Some(Err(io::Error::other(error))))
+                this.exchange = None;
+                Poll::Ready(Some(Err(error)))
             }
-            Poll::Ready(None) => {
-                if let Some(lease) = self.lease.take() {
-                    lease.give_back();
+            Poll::Ready(piece) => {
+                this.waiting = false;
+                this.end_if_over();
+                Poll::Ready(piece)
+            }
+            Poll::Pending => {
+                let mut alarm = exchange.lease().alarm();
+                if !this.waiting {
+                    this.waiting = true;
+                    alarm.as_mut().reset(Instant::now() + this.idle);
                 }
-                Poll::Ready(None)
-            }
-            Poll::Pending if self.poll_alarm(cx).is_ready() => {
-                self.lease = None;
+                if alarm.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                this.exchange = None;
                 Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())))
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.framing.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.framing.size_hint()
     }
 }

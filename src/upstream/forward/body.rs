@@ -11,10 +11,13 @@ use std::{
     time::Duration,
 };
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::{
+    Method,
+    body::{Body as _, Bytes, Frame, Incoming},
+};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::ForwardFault;
+use super::{ForwardFault, headers::Told};
 
 /// The body of a request to be forwarded.
 pub enum ForwardBody {
@@ -40,7 +43,7 @@ impl ForwardBody {
 
     pub(super) fn into_outbound(self, idle: Duration) -> (Outbound, Watch) {
         match self {
-            Self::Whole(body) => (Outbound::whole(body), Watch(None)),
+            Self::Whole(body) => (Outbound::Whole(body), Watch(None)),
             Self::Streaming { body, most } => {
                 let progress = Arc::new(Progress::default());
                 let watch = Watch(Some((Arc::clone(&progress), most)));
@@ -83,9 +86,9 @@ impl Watch {
     }
 }
 
-/// The body as the connection sends it.
+/// The body as an exchange sends it.
 pub(super) enum Outbound {
-    Whole(Option<Bytes>),
+    Whole(Bytes),
     Streaming(Box<Streaming>),
 }
 
@@ -99,8 +102,16 @@ pub(super) struct Streaming {
 }
 
 impl Outbound {
-    pub(super) fn whole(body: Bytes) -> Self {
-        Self::Whole((!body.is_empty()).then_some(body))
+    /// How its length is told with this method. `came` says that the client has told one.
+    pub(super) fn told(&self, method: &Method, came: bool) -> Told {
+        match self {
+            // What a server expects a body with is not left open (RFC 9110 section 8.6).
+            Self::Whole(body) if body.is_empty() && !came && !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {
+                Told::Nothing
+            }
+            Self::Whole(body) => Told::Length(body.len() as u64),
+            Self::Streaming(streaming) => streaming.body.size_hint().exact().map_or(Told::Chunked, Told::Length),
+        }
     }
 }
 
@@ -110,7 +121,13 @@ impl Streaming {
         Poll::Ready(Some(Err(kind.into())))
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    /// Whether the client has broken it off, or was stopped.
+    pub(super) fn has_broken_off(&self) -> bool {
+        self.progress.flaw.load(Ordering::Relaxed) != 0
+    }
+
+    /// The next piece.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
@@ -128,32 +145,6 @@ impl Streaming {
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if self.alarm.as_mut().poll(cx).is_ready() => self.break_off(INCOMPLETE, io::ErrorKind::TimedOut),
             Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl Body for Outbound {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut *self {
-            Self::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
-            Self::Streaming(streaming) => streaming.poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(body) => body.is_none(),
-            Self::Streaming(streaming) => streaming.body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
-            Self::Streaming(streaming) => streaming.body.size_hint(),
         }
     }
 }

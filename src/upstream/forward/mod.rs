@@ -2,13 +2,18 @@
 //!
 //! Connections go where the guard and the pins allow, over TLS unless a pin says otherwise; here they are kept and used
 //! again.
-//! An exchange is hyper's; what is decided here is which connection takes a request, whether it may be sent a second
-//! time, and how long anybody is waited for.
+//! HTTP/1.1 towards an API is spoken here too (`exchange`): a client that is made for any use costs more for each
+//! request than all that Keytile checks. What is decided here is which connection takes a request, whether it may be sent
+//! a second time, and how long anybody is waited for.
 
 mod answer;
+mod answer_head;
 mod body;
 mod connect;
+mod exchange;
+mod framing;
 mod headers;
+mod line;
 mod pool;
 
 use std::{
@@ -17,19 +22,21 @@ use std::{
 };
 
 use hyper::{
-    Method, Request, Response, StatusCode, Uri,
-    body::Body as _,
-    header::{HeaderMap, HeaderValue, TRANSFER_ENCODING},
+    Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
     http::uri::PathAndQuery,
 };
 use secrecy::SecretString;
 use tokio::time::timeout;
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
 pub use self::{answer::AnswerBody, body::ForwardBody};
 use self::{
-    body::{Outbound, Watch},
-    connect::Link,
+    answer_head::AnswerHead,
+    body::{Outbound, Streaming, Watch},
+    exchange::Exchange,
+    headers::RequestHead,
     pool::{HostPool, Lease},
 };
 use super::{
@@ -62,7 +69,22 @@ struct Target {
 }
 
 /// What each request to an API carries: the authorization, and the headers that the connector names.
-pub struct ApiHeaders(HeaderMap);
+pub struct ApiHeaders {
+    /// As they are sent.
+    written: Zeroizing<Vec<u8>>,
+    /// Their names: a client's own headers of these names are not passed on.
+    names: Vec<HeaderName>,
+}
+
+impl ApiHeaders {
+    fn new(headers: &HeaderMap) -> Self {
+        let mut written = Zeroizing::new(Vec::new());
+        for (name, value) in headers {
+            headers::write_field(&mut written, name, value.as_bytes());
+        }
+        Self { written, names: headers.keys().cloned().collect() }
+    }
+}
 
 /// A request to be forwarded.
 pub struct Forward<'a> {
@@ -159,7 +181,7 @@ impl Upstream {
         let context = Context::new(connector, values).with_access_token(token);
         let mut headers = HeaderMap::new();
         authorization_headers(&mut headers, connector, &context).map_err(boxed)?;
-        Ok(ApiHeaders(headers))
+        Ok(ApiHeaders::new(&headers))
     }
 
     /// Sends a request to the API. Its answer streams: it is given as soon as its head is there.
@@ -175,72 +197,66 @@ impl Upstream {
     ) -> Result<Response<AnswerBody>, ForwardFault> {
         let target = &*target.0;
         let Forward { method, path, query, headers, body } = forward;
-        let again = body.kept().filter(|_| method.is_idempotent()).map(|body| (method.clone(), body));
+        let kept = body.kept();
         let (outbound, watch) = body.into_outbound(self.limits.idle);
-        let request = |method: Method, body: Outbound| {
-            let uri = address(target, path, query).ok_or(ForwardFault::Address)?;
-            Ok(request_to(target, authorized, method, uri, headers, body))
+        let address = address(target, path, query).ok_or(ForwardFault::Address)?;
+        let told = outbound.told(&method, headers.contains_key(CONTENT_LENGTH));
+        let head = RequestHead {
+            method: &method,
+            address: &address,
+            came: headers,
+            host: &target.host,
+            authorized,
+            told,
         };
-        let mut first_request = request(method, outbound)?;
-        if first_request.body().size_hint().exact().is_none() {
-            // hyper sends such a body with every method but GET, unless it is told to.
-            first_request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        let (mut lease, reused) = match target.pool.take().await {
+        let (lease, reused) = match target.pool.take() {
             Some(lease) => (lease, true),
             // What is rare is boxed, so that the future of each request has no room for it: it is moved.
             None => (Box::pin(self.connect(connector, &target.pool)).await?, false),
         };
-        let first = match self.exchange(&mut lease, first_request, &watch).await {
-            Ok(answer) => {
-                // An answer to a body that was broken off is of no interest.
-                return watch.fault().map_or_else(|| Ok(self.answer(answer, lease)), Err);
-            }
-            Err(fault) => fault,
-        };
-        let second_request = match (first, again) {
+        let outbound = match self.exchange(lease, &head, outbound, &watch).await {
+            // An answer to a body that was broken off is of no interest.
+            Ok(answer) => return watch.fault().map_or(Ok(answer), Err),
             // The connection was closed before anything was sent.
-            (Unanswered::Unsent(request), _) => *request,
+            Err(Unanswered::Unsent(streaming)) => match (streaming, kept) {
+                (Some(streaming), _) => Outbound::Streaming(streaming),
+                (None, Some(body)) => Outbound::Whole(body),
+                (None, None) => return Err(ForwardFault::Broken),
+            },
             // It may have been closed at the same moment.
-            (Unanswered::Broken, Some((method, body))) if reused => request(method, Outbound::whole(body))?,
-            (Unanswered::TimedOut, _) => return Err(ForwardFault::TimedOut),
-            (Unanswered::Broken, _) => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
+            Err(Unanswered::Broken) => match kept {
+                Some(body) if reused && method.is_idempotent() => Outbound::Whole(body),
+                _ => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
+            },
+            Err(Unanswered::TimedOut) => return Err(ForwardFault::TimedOut),
         };
-        drop(lease);
-        let mut lease = Box::pin(self.connect(connector, &target.pool)).await?;
-        match self.exchange(&mut lease, second_request, &watch).await {
-            Ok(answer) => Ok(self.answer(answer, lease)),
+        let lease = Box::pin(self.connect(connector, &target.pool)).await?;
+        match Box::pin(self.exchange(lease, &head, outbound, &watch)).await {
+            Ok(answer) => Ok(answer),
             Err(Unanswered::TimedOut) => Err(ForwardFault::TimedOut),
             Err(_) => Err(watch.fault().unwrap_or(ForwardFault::Broken)),
         }
     }
 
-    /// The head of the answer. Its time begins anew as long as the client's body moves: most services answer only when
-    /// they have all of it.
     async fn exchange(
         &self,
-        lease: &mut Lease,
-        request: Request<Outbound>,
+        lease: Lease,
+        head: &RequestHead<'_>,
+        body: Outbound,
         watch: &Watch,
-    ) -> Result<Response<hyper::body::Incoming>, Unanswered> {
-        lease.send(request, self.limits.first_byte, || watch.moved()).await
-    }
-
-    fn answer(&self, answer: Response<hyper::body::Incoming>, lease: Lease) -> Response<AnswerBody> {
-        let (mut head, body) = answer.into_parts();
-        headers::settle_answer(&mut head.headers);
-        Response::from_parts(head, AnswerBody::new(body, lease, self.limits.idle))
+    ) -> Result<Response<AnswerBody>, Unanswered> {
+        let mut exchange = Exchange::new(lease, head, body);
+        let AnswerHead { status, headers, framing, .. } = exchange.answer(self.limits.first_byte, watch).await?;
+        let mut answer = Response::new(AnswerBody::new(exchange, framing, self.limits.idle));
+        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
+        Ok(answer)
     }
 
     async fn connect(&self, connector: &Connector, pool: &Arc<HostPool>) -> Result<Lease, ForwardFault> {
         let unreachable = |fault: Fault| ForwardFault::Unreachable(Box::new(Subject::api(connector).of_fault(fault)));
         let Ok(permit) = timeout(self.limits.connect, pool.permit()).await else { return Err(ForwardFault::Busy) };
         let stream = connect::connect(&self.forwarder.names, &self.forwarder.tls, pool.host(), pool.port(), self.limits.connect);
-        let lease = match stream.await.map_err(unreachable)? {
-            Link::Tls(stream) => pool.lease(*stream, permit).await,
-            Link::Clear(stream) => pool.lease(stream, permit).await,
-        };
-        lease.map_err(|_| ForwardFault::Broken)
+        Ok(pool.lease(stream.await.map_err(unreachable)?, permit))
     }
 
     /// How many connections to APIs are in use, and how many wait to be.
@@ -264,9 +280,9 @@ fn boxed(fault: InputFault) -> Box<Diagnosis> {
 
 /// Why a connection brought no answer.
 enum Unanswered {
-    /// Nothing was sent.
-    Unsent(Box<Request<Outbound>>),
-    /// It broke.
+    /// Nothing was sent; the body, if it streams.
+    Unsent(Option<Box<Streaming>>),
+    /// It broke, or what came was no answer.
     Broken,
     TimedOut,
 }
@@ -279,27 +295,12 @@ pub fn is_worth_retrying(status: StatusCode) -> bool {
     )
 }
 
-fn request_to(
-    target: &Target,
-    authorized: &ApiHeaders,
-    method: Method,
-    uri: Uri,
-    headers: &HeaderMap,
-    body: Outbound,
-) -> Request<Outbound> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers::settled(headers, &target.host, &authorized.0);
-    request
-}
-
 fn port_of(url: &Url) -> u16 {
     url.port().unwrap_or(443)
 }
 
 /// Path and query below the base URL, whose own parameters come first.
-fn address(target: &Target, path: &RequestPath<'_>, query: Option<&str>) -> Option<Uri> {
+fn address(target: &Target, path: &RequestPath<'_>, query: Option<&str>) -> Option<PathAndQuery> {
     let mut text = String::with_capacity(target.base.len() + path.as_str().len() + query.map_or(0, str::len) + 1);
     text.push_str(&target.base);
     text.push_str(path.as_str());
@@ -308,5 +309,5 @@ fn address(target: &Target, path: &RequestPath<'_>, query: Option<&str>) -> Opti
         text.push(if index == 0 { '?' } else { '&' });
         text.push_str(query);
     }
-    PathAndQuery::try_from(text).ok().map(Uri::from)
+    PathAndQuery::try_from(text).ok()
 }

@@ -5,29 +5,20 @@
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::{
-    Request, Response,
-    body::Incoming,
-    client::conn::http1::{Builder, SendRequest},
-};
-use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep},
 };
 
-use super::{Unanswered, body::Outbound};
+use super::{connect::Link, line::Line};
 
 /// The most connections to one host at once.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -35,9 +26,6 @@ const CONNECTIONS_MAX: usize = 1_024;
 const IDLE_MAX: usize = 256;
 /// How long one waits for a request. Servers close theirs after 60 s and more; whoever closes first is not surprised.
 const IDLE: Duration = Duration::from_secs(50);
-/// The largest piece that is read at once, in bytes. Also about what one slow reader costs.
-const BUFFER_MAX: usize = 64 * 1024;
-
 /// Kept connections are spread over so many lists. Each of the first so many threads has one to itself.
 const LISTS: usize = 64;
 
@@ -55,29 +43,10 @@ struct Idle {
 }
 
 struct Connection {
-    sender: SendRequest<Outbound>,
-    /// Reads and writes while it is polled; `None` once it has ended.
-    driving: Option<Driving>,
+    line: Line,
     /// One for all that is waited for: to put off an alarm costs less than to set one.
     alarm: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
-}
-
-type Driving = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
-
-impl Connection {
-    /// Reads and writes what can be read and written now.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(driving) = &mut self.driving
-            && let Poll::Ready(ended) = driving.as_mut().poll(cx)
-        {
-            self.driving = None;
-            // Whoever waits for an answer is told of the error as well.
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to an API ended with an error");
-            }
-        }
-    }
 }
 
 /// A connection in use by one request. Dropped, it is closed, with whatever is under way on it.
@@ -113,33 +82,19 @@ impl HostPool {
 
     /// A connection that was kept, if there is one that can be used: the one that was used last, so that those which
     /// are not needed grow old.
-    pub(super) async fn take(self: &Arc<Self>) -> Option<Lease> {
+    pub(super) fn take(self: &Arc<Self>) -> Option<Lease> {
         let own = own_list();
-        if let Some(lease) = self.take_from(own).await {
-            return Some(lease);
-        }
-        if self.room.available_permits() == 0 {
-            for other in (0..LISTS).filter(|list| *list != own) {
-                if let Some(lease) = self.take_from(other).await {
-                    return Some(lease);
-                }
-            }
-        }
-        None
+        self.take_from(own).or_else(|| match self.room.available_permits() {
+            0 => (0..LISTS).filter(|list| *list != own).find_map(|list| self.take_from(list)),
+            _ => None,
+        })
     }
 
-    async fn take_from(self: &Arc<Self>, list: usize) -> Option<Lease> {
+    fn take_from(self: &Arc<Self>, list: usize) -> Option<Lease> {
         loop {
             let Idle { mut connection, since } = self.idle(list).pop_back()?;
-            if since.elapsed() >= IDLE {
-                continue;
-            }
             // Nobody has looked since its last answer ended: the other side may have closed it.
-            let is_ready = poll_fn(|cx| {
-                connection.drive(cx);
-                Poll::Ready(connection.sender.is_ready())
-            });
-            if is_ready.await {
+            if since.elapsed() < IDLE && connection.line.is_quiet() {
                 return Some(Lease { connection, list, pool: Arc::clone(self) });
             }
         }
@@ -156,16 +111,10 @@ impl HostPool {
         }
     }
 
-    /// A new connection over a stream.
-    pub(super) async fn lease<S>(self: &Arc<Self>, stream: S, permit: OwnedSemaphorePermit) -> hyper::Result<Lease>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let mut builder = Builder::new();
-        let (sender, driving) = builder.max_buf_size(BUFFER_MAX).handshake(TokioIo::new(stream)).await?;
-        let alarm = Box::pin(sleep(IDLE));
-        let connection = Connection { sender, driving: Some(Box::pin(driving)), alarm, _permit: permit };
-        Ok(Lease { connection, list: own_list(), pool: Arc::clone(self) })
+    /// A new connection.
+    pub(super) fn lease(self: &Arc<Self>, link: Link, permit: OwnedSemaphorePermit) -> Lease {
+        let connection = Connection { line: Line::new(link), alarm: Box::pin(sleep(IDLE)), _permit: permit };
+        Lease { connection, list: own_list(), pool: Arc::clone(self) }
     }
 
     /// Closes what has waited for too long.
@@ -192,55 +141,20 @@ impl HostPool {
 }
 
 impl Lease {
-    /// Sends a request and waits for the head of its answer, for `limit` at most. That begins anew as long as what
-    /// `moved` tells grows.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Outbound>,
-        limit: Duration,
-        moved: impl Fn() -> u64,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let connection = &mut self.connection;
-        let mut answering = pin!(connection.sender.try_send_request(request));
-        let mut seen = moved();
-        connection.alarm.as_mut().reset(Instant::now() + limit);
-        poll_fn(|cx| {
-            connection.drive(cx);
-            if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
-                return Poll::Ready(answer.map_err(|mut error| match error.take_message() {
-                    Some(request) => Unanswered::Unsent(Box::new(request)),
-                    None => Unanswered::Broken,
-                }));
-            }
-            while connection.alarm.as_mut().poll(cx).is_ready() {
-                let now = moved();
-                if now == seen {
-                    return Poll::Ready(Err(Unanswered::TimedOut));
-                }
-                seen = now;
-                connection.alarm.as_mut().reset(Instant::now() + limit);
-            }
-            Poll::Pending
-        })
-        .await
+    /// What goes and comes on it.
+    pub(super) fn line(&mut self) -> &mut Line {
+        &mut self.connection.line
     }
 
-    /// Reads and writes what can be read and written now.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        self.connection.drive(cx);
-    }
-
-    /// The alarm for whoever waits for the rest of an answer.
+    /// The alarm of whoever waits for something of it.
     pub(super) fn alarm(&mut self) -> Pin<&mut Sleep> {
         self.connection.alarm.as_mut()
     }
 
-    /// Gives the connection back: its answer has been read to the end.
+    /// Gives the connection back, on which nothing is under way.
     pub(super) fn give_back(self) {
-        let Self { connection, list, pool } = self;
-        if connection.driving.is_none() {
-            return;
-        }
+        let Self { mut connection, list, pool } = self;
+        connection.line.rest();
         let mut idle = pool.idle(list);
         if idle.len() >= IDLE_MAX {
             idle.pop_front();

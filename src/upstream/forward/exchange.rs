@@ -1,0 +1,192 @@
+//! One request over one connection, and its answer: HTTP/1.1 as a client speaks it (RFC 9112).
+//!
+//! Both bodies move at the same time: an answer may come before the request is sent whole. Whoever waits for something
+//! drives the exchange; it has no task of its own.
+
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::{
+    Method,
+    body::{Bytes, Frame},
+};
+use tokio::time::Instant;
+
+use super::{
+    Unanswered, answer_head,
+    answer_head::AnswerHead,
+    body::{Outbound, Streaming, Watch},
+    framing::Framing,
+    headers::{RequestHead, Told, write_trailers},
+    pool::Lease,
+};
+
+/// A request under way.
+pub(super) struct Exchange {
+    lease: Lease,
+    /// What of the body nobody has taken yet.
+    body: Option<Box<Streaming>>,
+    is_chunked: bool,
+    /// The request was HEAD.
+    of_head: bool,
+    /// How many bytes of the request have gone.
+    gone: u64,
+    sending: Sending,
+    /// Whether the service keeps the connection.
+    keeps: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    UnderWay,
+    /// All is sent.
+    Done,
+    /// It cannot be sent any further. There may be an answer all the same.
+    Failed,
+}
+
+impl Exchange {
+    /// Begins to send a request.
+    pub(super) fn new(mut lease: Lease, head: &RequestHead<'_>, body: Outbound) -> Self {
+        let leaving = &mut lease.line().leaving;
+        head.write(&mut leaving.before);
+        let body = match body {
+            Outbound::Whole(body) => {
+                leaving.piece = body;
+                None
+            }
+            Outbound::Streaming(body) => Some(body),
+        };
+        let (is_chunked, of_head) = (head.told == Told::Chunked, *head.method == Method::HEAD);
+        Self { lease, body, is_chunked, of_head, gone: 0, sending: Sending::UnderWay, keeps: false }
+    }
+
+    /// Waits for the head of the answer, for `limit` at most. That begins anew as long as the client's body moves: most
+    /// services answer only when they have all of it.
+    pub(super) async fn answer(&mut self, limit: Duration, watch: &Watch) -> Result<AnswerHead, Unanswered> {
+        let mut seen = watch.moved();
+        self.lease.alarm().reset(Instant::now() + limit);
+        poll_fn(|cx| {
+            if let Poll::Ready(answered) = self.poll_head(cx) {
+                return Poll::Ready(answered);
+            }
+            while self.lease.alarm().poll(cx).is_ready() {
+                let now = watch.moved();
+                if now == seen {
+                    return Poll::Ready(Err(Unanswered::TimedOut));
+                }
+                seen = now;
+                self.lease.alarm().reset(Instant::now() + limit);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<AnswerHead, Unanswered>> {
+        self.send(cx);
+        if self.body.as_ref().is_some_and(|body| body.has_broken_off()) {
+            return Poll::Ready(Err(Unanswered::Broken));
+        }
+        loop {
+            match answer_head::take(&mut self.lease.line().came, self.of_head) {
+                Ok(Some(head)) => {
+                    self.keeps = head.keeps;
+                    return Poll::Ready(Ok(head));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "an API answered what is not HTTP");
+                    return Poll::Ready(Err(Unanswered::Broken));
+                }
+            }
+            match ready!(self.lease.line().poll_read(cx)) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) if self.gone == 0 => return Poll::Ready(Err(Unanswered::Unsent(self.body.take()))),
+                Ok(0) => return Poll::Ready(Err(Unanswered::Broken)),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection to an API broke");
+                    return Poll::Ready(Err(Unanswered::Broken));
+                }
+            }
+        }
+    }
+
+    /// Sends what can be sent now.
+    fn send(&mut self, cx: &mut Context<'_>) {
+        if self.sending != Sending::UnderWay {
+            return;
+        }
+        match self.poll_send(cx) {
+            Poll::Ready(Ok(())) => self.sending = Sending::Done,
+            Poll::Ready(Err(_)) => self.sending = Sending::Failed,
+            Poll::Pending => {}
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.lease.line().poll_write(cx, &mut self.gone))?;
+            let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+            let frame = ready!(body.poll_frame(cx)).transpose()?;
+            let leaving = &mut self.lease.line().leaving;
+            match frame.map(Frame::into_data) {
+                Some(Ok(piece)) if self.is_chunked && !piece.is_empty() => {
+                    leaving.before.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                    (leaving.piece, leaving.after) = (piece, b"\r\n");
+                }
+                Some(Ok(piece)) => leaving.piece = piece,
+                // The end.
+                other => {
+                    self.body = None;
+                    if self.is_chunked {
+                        leaving.before.extend_from_slice(b"0\r\n");
+                        if let Some(Err(frame)) = other
+                            && let Ok(trailers) = frame.into_trailers()
+                        {
+                            write_trailers(&mut leaving.before, &trailers);
+                        }
+                        leaving.before.extend_from_slice(b"\r\n");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next piece of the answer's body, and what of the request is still to be sent.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>, framing: &mut Framing) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.send(cx);
+        let line = self.lease.line();
+        loop {
+            match framing.take(&mut line.came) {
+                Ok(None) if framing.is_over() => return Poll::Ready(None),
+                Ok(None) => {}
+                piece => return Poll::Ready(piece.transpose()),
+            }
+            match ready!(line.poll_read(cx)) {
+                Ok(0) => {
+                    if let Err(error) = framing.end() {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+
+    pub(super) fn lease(&mut self) -> &mut Lease {
+        &mut self.lease
+    }
+
+    /// Ends it. The connection is kept if nothing is left on it that could be taken for the next answer.
+    pub(super) fn end(mut self) {
+        if self.keeps && self.sending == Sending::Done && self.lease.line().came.is_empty() {
+            self.lease.give_back();
+        }
+    }
+}
