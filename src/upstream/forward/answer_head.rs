@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_head_may_come_in_pieces_and_behind_interim_ones() {
-        let text = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nA: b\r\n\r\nbody";
+        let text =
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nA: b\r\n\r\nbody";
         for cut in 0..text.len() {
             let mut came = BytesMut::from(&text[..cut]);
             let first = take(&mut came, false).unwrap();

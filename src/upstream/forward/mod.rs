@@ -201,14 +201,7 @@ impl Upstream {
         let (outbound, watch) = body.into_outbound(self.limits.idle);
         let address = address(target, path, query).ok_or(ForwardFault::Address)?;
         let told = outbound.told(&method, headers.contains_key(CONTENT_LENGTH));
-        let head = RequestHead {
-            method: &method,
-            address: &address,
-            came: headers,
-            host: &target.host,
-            authorized,
-            told,
-        };
+        let head = RequestHead { method: &method, address: &address, came: headers, host: &target.host, authorized, told };
         let (lease, reused) = match target.pool.take() {
             Some(lease) => (lease, true),
             // What is rare is boxed, so that the future of each request has no room for it: it is moved.

@@ -5,6 +5,7 @@ mod contract;
 mod messages;
 mod refusals;
 mod tokens;
+mod wire;
 
 use axum::{
     body::Body,
