@@ -9,11 +9,11 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 RUN sed -n 's/^path = "\(.*\)"$/\1/p' Cargo.toml \
         | while read -r target; do mkdir -p "${target%/*}" && echo 'fn main() {}' > "$target"; done \
-    && cargo build --release --locked --bin keytile \
-    && rm -rf src target/release/.fingerprint/keytile-*
+    && cargo build --profile dist --locked --bin keytile \
+    && rm -rf src target/dist/.fingerprint/keytile-*
 
 COPY . .
-RUN cargo build --release --locked --bin keytile
+RUN cargo build --profile dist --locked --bin keytile
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Keytile" \
@@ -25,7 +25,7 @@ RUN groupadd --gid 10001 keytile \
     && useradd --uid 10001 --gid keytile --no-log-init --no-create-home --home-dir /var/lib/keytile \
         --shell /usr/sbin/nologin keytile \
     && install -d -m 0700 -o keytile -g keytile /var/lib/keytile
-COPY --from=build /build/target/release/keytile /usr/local/bin/keytile
+COPY --from=build /build/target/dist/keytile /usr/local/bin/keytile
 
 USER 10001:10001
 # SQLite puts large intermediate results into a file, which must not need the read-only root.

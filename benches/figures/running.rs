@@ -14,7 +14,7 @@ use super::{Outcome, cpu_time, filled::Filled};
 /// The Authenticate page.
 pub(super) const TILES: &str = "/sources/new/talkdesk/authenticate";
 
-/// Where the program is: the one that was built with the benchmark, unless the variable names another build.
+/// Where the program is: what the variable names, which `scripts/bench` sets, or the one that was built with the benchmark.
 pub(super) fn program() -> PathBuf {
     env::var_os("KEYTILE_BENCH_PROGRAM").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_keytile")), PathBuf::from)
 }

@@ -88,8 +88,8 @@ pub(super) struct CheckedKeys {
 }
 
 /// A key as it was read.
-struct KnownKey {
-    identity: Arc<KeyIdentity>,
+pub(super) struct KnownKey {
+    pub(super) identity: Arc<KeyIdentity>,
     expires_at: Option<Timestamp>,
     revoked: bool,
     owner_disabled: bool,
@@ -98,7 +98,7 @@ struct KnownKey {
 }
 
 impl KnownKey {
-    fn rejection(&self, now: Timestamp) -> Option<KeyRejection> {
+    pub(super) fn rejection(&self, now: Timestamp) -> Option<KeyRejection> {
         if self.revoked {
             Some(KeyRejection::Revoked)
         } else if self.owner_disabled {
@@ -154,16 +154,17 @@ impl Service {
     /// Who presents this key, and whether it may be used now. What is not a key is refused without a look into
     /// the database.
     pub async fn authenticate_key(&self, presented: &str, origin: Origin) -> Result<KeyCheck, ServiceError> {
-        let identity = self.identify_key(presented, || origin.clone()).await?;
-        Ok(identity.map_or_else(KeyCheck::Rejected, |identity| KeyCheck::Accepted(Caller::key(identity, origin))))
+        let known = self.identify_key(presented, self.now(), || origin.clone()).await?;
+        Ok(known.map_or_else(KeyCheck::Rejected, |key| KeyCheck::Accepted(Caller::key(Arc::clone(&key.identity), origin))))
     }
 
     /// The same for who needs to know only whose key it is. Where it comes from is asked only if it is refused.
     pub(super) async fn identify_key(
         &self,
         presented: &str,
+        now: Timestamp,
         origin: impl FnOnce() -> Origin,
-    ) -> Result<Result<Arc<KeyIdentity>, KeyRejection>, ServiceError> {
+    ) -> Result<Result<Arc<KnownKey>, KeyRejection>, ServiceError> {
         let hash = match ApiKeyText::parse(presented) {
             Some(text) => hash::api_key_hash(&text),
             // What is rare is boxed, so that the future of each request has no room for it: it is moved.
@@ -177,19 +178,22 @@ impl Service {
                 None => return Box::pin(self.reject(Caller::nobody("", origin()), None, KeyRejection::Unknown)).await,
             },
         };
-        let now = self.now();
         if let Some(reason) = key.rejection(now) {
             let identity = &key.identity;
             let about = target(TargetKind::ApiKey, identity.id, &identity.name);
             return Box::pin(self.reject(Caller::key(Arc::clone(identity), origin()), about, reason)).await;
         }
         self.note_use(&key, now);
-        Ok(Ok(Arc::clone(&key.identity)))
+        Ok(Ok(key))
     }
 
     /// Reads a key that is not remembered, and remembers what was found after `epoch` had been read.
     async fn read_key(&self, hash: [u8; 32], epoch: i64) -> Result<Option<Arc<KnownKey>>, ServiceError> {
         let keys = &self.0.keys;
+        let _turn = keys.known.turn(&hash).await;
+        if let Some(key) = keys.known.get(&hash, epoch) {
+            return Ok(Some(key));
+        }
         if keys.unknown.get(&hash, epoch).is_some() {
             return Ok(None);
         }
@@ -214,7 +218,7 @@ impl Service {
     }
 
     /// Writes down, behind the back of the request, that a key was used.
-    fn note_use(&self, key: &KnownKey, now: Timestamp) {
+    pub(super) fn note_use(&self, key: &KnownKey, now: Timestamp) {
         let minute = now.as_millis() - now.as_millis().rem_euclid(USE_STEP);
         if !key.is_first_use(minute) {
             return;

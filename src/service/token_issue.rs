@@ -165,7 +165,12 @@ impl Service {
         let store = &self.0.store;
         let epoch = self.0.epoch.current(store).await?;
         let key = (caller.user(), resource);
-        if let Some(known) = self.0.issues.known.get(&key, epoch).filter(|_| !again) {
+        let known = &self.0.issues.known;
+        if let Some(known) = known.get(&key, epoch).filter(|_| !again) {
+            return Ok(Some(known));
+        }
+        let _turn = known.turn(&key).await;
+        if let Some(known) = known.get(&key, epoch).filter(|_| !again) {
             return Ok(Some(known));
         }
         let row = match caller.user() {

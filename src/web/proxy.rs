@@ -3,10 +3,7 @@
 //! They are answered before the router: nothing of what pages need lies around them. Both bodies stream; a small body
 //! of a request is taken whole first, so that it can be sent again with another token.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{
     body::Body,
@@ -37,7 +34,7 @@ use crate::{
         Service,
         broker::TokenRefusal,
         caller::Origin,
-        proxy::{Admission, Admitted, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent},
+        proxy::{Admission, Admitted, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent, Visit},
         traces::OpenSpan,
     },
     upstream::ForwardFault,
@@ -79,17 +76,17 @@ impl Proxy {
     }
 
     /// Answers a request.
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, client: ClientAddress) -> Response<Content> {
-        let id = RequestId::of(&request);
-        let method = request.method().clone();
+    pub(super) async fn answer(&self, head: &mut Parts, body: Incoming, client: ClientAddress, visit: &Visit) -> Response<Content> {
         let begun = Instant::now();
+        let id = RequestId::of(&head.headers);
         let under_way = self.service.metrics().proxy.begun();
-        let mut span = if self.service.is_traced() { self.begin_span(&mut request, &id) } else { None };
+        let mut span = if self.service.is_traced() { self.begin_span(head, &id) } else { None };
         let answered = match &span {
-            None => self.forward(request, client, &id).await,
+            None => self.forward(head, body, client, visit, begun, &id).await,
             // In a box, so that a request that is not traced has no room for it.
-            Some(span) => Box::pin(span.around(self.forward(request, client, &id))).await,
+            Some(span) => Box::pin(span.around(self.forward(head, body, client, visit, begun, &id))).await,
         };
+        let (answered, took) = answered;
         under_way.answered();
         if let Some(span) = &mut span {
             end_span(span, &answered);
@@ -97,18 +94,19 @@ impl Proxy {
         match answered {
             Ok(Sent { response, tries, .. }) => {
                 let status = response.status().as_u16();
-                self.service.metrics().proxy.forwarded(status, tries, begun.elapsed());
-                tracing::debug!(request = id.as_str(), %method, status, tries, "forwarded");
-                let (mut head, body) = response.into_parts();
-                if let Some(of_service) = head.headers.insert(&REQUEST_ID, id.value()) {
-                    head.headers.insert(&UPSTREAM_REQUEST_ID, of_service);
+                self.service.metrics().proxy.forwarded(status, tries, took);
+                tracing::debug!(request = id.as_str(), method = %head.method, status, tries, "forwarded");
+                let mut response = response.map(Content::Forwarded);
+                let headers = response.headers_mut();
+                if let Some(of_service) = headers.insert(&REQUEST_ID, id.value()) {
+                    headers.insert(&UPSTREAM_REQUEST_ID, of_service);
                 }
-                head.headers.insert(&UPSTREAM, HeaderValue::from_static("1"));
-                Response::from_parts(head, Content::Forwarded(body))
+                headers.insert(&UPSTREAM, HeaderValue::from_static("1"));
+                response
             }
             Err(problem) => {
                 self.service.metrics().proxy.refused(problem.code());
-                tracing::debug!(request = id.as_str(), %method, status = problem.status().as_u16(), code = problem.code(), "refused");
+                tracing::debug!(request = id.as_str(), method = %head.method, status = problem.status().as_u16(), code = problem.code(), "refused");
                 let mut response = problem.write(id.as_str());
                 response.headers_mut().insert(&REQUEST_ID, id.value());
                 response.map(Content::Page)
@@ -116,29 +114,48 @@ impl Proxy {
         }
     }
 
-    fn begin_span(&self, request: &mut Request<Incoming>, id: &RequestId) -> Option<OpenSpan> {
-        let parent = trace::parent(request.headers_mut());
-        let method = known_method(request.method().as_str());
+    fn begin_span(&self, head: &mut Parts, id: &RequestId) -> Option<OpenSpan> {
+        let parent = trace::parent(&mut head.headers);
+        let method = known_method(head.method.as_str());
         let mut span = self.service.begin_request(parent, || format!("{method} {PATTERN}"))?;
         span.say("http.request.method", SpanValue::Word(method));
         span.say("keytile.request_id", SpanValue::Text(id.as_str().to_owned()));
         Some(span)
     }
 
-    async fn forward(&self, request: Request<Incoming>, client: ClientAddress, id: &RequestId) -> Result<Sent, Problem> {
-        let (head, body) = request.into_parts();
-        let admitted = self.admit(&head, client, id).await?;
-        let result = self.pass(&admitted.route, head, body, id).await;
+    /// The answer of the service, or the problem in its place, and how long that took.
+    async fn forward(
+        &self,
+        head: &mut Parts,
+        body: Incoming,
+        client: ClientAddress,
+        visit: &Visit,
+        begun: Instant,
+        id: &RequestId,
+    ) -> (Result<Sent, Problem>, Duration) {
+        let admitted = match self.admit(head, client, visit, begun, id).await {
+            Ok(admitted) => admitted,
+            Err(problem) => return (Err(problem), begun.elapsed()),
+        };
+        let result = self.pass(&admitted, head, body, id).await;
         let (token, outcome) = match &result {
             Ok(sent) => (sent.token, UseOutcome::Answered(sent.response.status().as_u16())),
             Err(problem) => (TokenSource::None, UseOutcome::Refused { status: problem.status().as_u16(), code: problem.code() }),
         };
-        self.service.count_request(&admitted, token, outcome);
-        result
+        let took = begun.elapsed();
+        self.service.count_request(&admitted, token, outcome, took);
+        (result, took)
     }
 
     /// Whether a request may be sent at all, and where it goes.
-    async fn admit(&self, head: &Parts, client: ClientAddress, id: &RequestId) -> Result<Admitted, Problem> {
+    async fn admit(
+        &self,
+        head: &Parts,
+        client: ClientAddress,
+        visit: &Visit,
+        begun: Instant,
+        id: &RequestId,
+    ) -> Result<Admitted, Problem> {
         let authority = head.uri.authority().map(|authority| authority.as_str());
         self.guard.check(&head.method, authority, &head.headers).map_err(|_| {
             let detail = "This host name, or the page that caused the request, is none of Keytile's. Ask it under its own address.";
@@ -150,7 +167,7 @@ impl Proxy {
             unauthorized("key_missing", detail)
         })?;
         let origin = || Origin { address: client.to_string(), request: id.as_str().to_owned() };
-        match self.service.admit(key, resource, origin).await.map_err(internal)? {
+        match self.service.admit(visit, key, resource, begun, origin).await.map_err(internal)? {
             Admission::Admitted(admitted) => Ok(admitted),
             Admission::KeyRejected => {
                 Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."))
@@ -168,7 +185,8 @@ impl Proxy {
     }
 
     /// Sends a request by its route.
-    async fn pass(&self, route: &Arc<Route>, mut head: Parts, body: Incoming, id: &RequestId) -> Result<Sent, Problem> {
+    async fn pass(&self, admitted: &Admitted, head: &mut Parts, body: Incoming, id: &RequestId) -> Result<Sent, Problem> {
+        let route = &*admitted.route;
         if head.headers.contains_key(header::UPGRADE) {
             let detail = "The proxy does not change protocols (Upgrade). Send the request without it.";
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade_refused", detail));
@@ -182,10 +200,10 @@ impl Proxy {
         };
         head.headers.insert(&REQUEST_ID, id.value());
         let mut call = self.service.trace_call(route.resource(), &mut head.headers);
-        let request = ProxyRequest { method: head.method, path, query: head.uri.query(), headers: head.headers, body };
+        let request = ProxyRequest { method: &head.method, path, query: head.uri.query(), headers: &head.headers, body };
         let sent = match &call {
-            None => self.service.send(Arc::clone(route), request).await,
-            Some(call) => Box::pin(call.around(self.service.send(Arc::clone(route), request))).await,
+            None => self.service.send(admitted, request).await,
+            Some(call) => Box::pin(call.around(self.service.send(admitted, request))).await,
         };
         if let Some(call) = &mut call {
             call.failed_if(!sent.as_ref().is_ok_and(|sent| sent.response.status().as_u16() < 500));

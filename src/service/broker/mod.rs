@@ -15,7 +15,8 @@ use std::{
 use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::slot::{Asked, Lost, Slot};
+pub(super) use self::slot::Slot;
+use self::slot::{Asked, Lost};
 use super::{Service, ServiceError};
 use crate::{
     crypto::envelope::Place,
@@ -162,7 +163,12 @@ impl Broker {
 impl Service {
     /// The present moment, by both clocks.
     pub(super) fn moment(&self) -> Moment {
-        Moment { wall: self.now(), steady: self.0.broker.begun.elapsed() }
+        self.moment_at(Instant::now())
+    }
+
+    /// The same for who has just read the clock that only goes on.
+    pub(super) fn moment_at(&self, now: Instant) -> Moment {
+        Moment { wall: self.now(), steady: now.saturating_duration_since(self.0.broker.begun) }
     }
 
     /// What the broker needs of a stored credential. `None` when its connector is no longer known.
@@ -176,15 +182,28 @@ impl Service {
     /// The token of a credential, if there is one in memory that can be used now. Waits for nothing. Where the token is
     /// due to be replaced, that begins in the background.
     pub(super) fn token_now(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
-        let token = self.token_at_hand(credential)?;
+        self.token_in(&self.slot_at_hand(credential)?, credential, self.moment())
+    }
+
+    /// Where the token of a credential is held.
+    pub(super) fn slot_at_hand(&self, credential: &Brokered) -> Option<Arc<Slot>> {
+        self.0.broker.held(credential.id, credential.version)
+    }
+
+    /// The same as [`token_now`](Self::token_now), for who knows where it is held.
+    pub(super) fn token_in(&self, slot: &Arc<Slot>, credential: &Arc<Brokered>, now: Moment) -> Option<Arc<HeldToken>> {
+        let token = self.token_of(slot, credential, now)?;
         self.0.metrics.broker.from_memory.inc();
         Some(token)
     }
 
     /// The same for who looks and may need another one.
     fn token_at_hand(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
-        let slot = self.0.broker.held(credential.id, credential.version)?;
-        let (token, flight) = slot.present(self.moment())?;
+        self.token_of(&self.slot_at_hand(credential)?, credential, self.moment())
+    }
+
+    fn token_of(&self, slot: &Arc<Slot>, credential: &Arc<Brokered>, now: Moment) -> Option<Arc<HeldToken>> {
+        let (token, flight) = slot.present(now)?;
         if let Some(flight) = flight {
             self.take_off(credential, flight, Duration::ZERO, None);
         }

@@ -51,7 +51,7 @@ pub(super) enum Asked {
 }
 
 /// The token of one version of a credential.
-pub(super) struct Slot {
+pub(in crate::service) struct Slot {
     pub(super) version: i64,
     inner: Mutex<Inner>,
 }

@@ -6,12 +6,25 @@
 
 mod rate;
 mod send;
+mod visit;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-pub use self::send::{ProxyBody, ProxyFault, ProxyRequest, Sent};
 use self::{rate::Rates, send::Authorized};
-use super::{Service, ServiceError, broker::Brokered, caller::Origin, remembered::Remembered, resources::OpenedEndpoint};
+pub use self::{
+    send::{ProxyBody, ProxyFault, ProxyRequest, Sent},
+    visit::Visit,
+};
+use super::{
+    Service, ServiceError,
+    broker::{Brokered, Slot},
+    caller::Origin,
+    remembered::Remembered,
+    resources::OpenedEndpoint,
+};
 use crate::{
     domain::{
         account::UserId,
@@ -20,6 +33,7 @@ use crate::{
         history::{Asker, TokenSource, Use, UseAction, UseOutcome},
         request_path::{PathFault, RequestPath},
         resource::{ResourceId, ResourceKind},
+        token_state::Moment,
     },
     upstream::ApiTarget,
 };
@@ -95,49 +109,80 @@ pub enum Admission {
 pub struct Admitted {
     /// Where it goes.
     pub route: Arc<Route>,
+    /// Where the token of its credential is held; `None` where it is not held yet.
+    slot: Option<Arc<Slot>>,
     /// By which key.
     key: ApiKeyId,
-    /// Since when it is answered.
-    since: Instant,
+    /// When it came.
+    at: Moment,
 }
 
 impl Service {
-    /// Counts how a request ended that was admitted: in the history of its resource.
-    pub fn count_request(&self, admitted: &Admitted, token: TokenSource, outcome: UseOutcome) {
-        let Admitted { route, key, since } = admitted;
+    /// Counts how a request ended that was admitted, and how long it took: in the history of its resource.
+    pub fn count_request(&self, admitted: &Admitted, token: TokenSource, outcome: UseOutcome, took: Duration) {
+        let Admitted { route, key, at, .. } = admitted;
         self.count_use(&Use {
-            at: self.now(),
+            at: at.wall,
             credential: route.credential.id,
             resource: Some(route.resource),
             asker: Asker::Key(*key),
             action: UseAction::Request,
             token,
             outcome,
-            took: since.elapsed(),
+            took,
         });
     }
 
-    /// Whether whoever presents this key may send requests of a resource.
-    pub async fn admit(&self, key: &str, resource: ResourceId, origin: impl FnOnce() -> Origin) -> Result<Admission, ServiceError> {
-        let since = Instant::now();
-        let identity = match self.identify_key(key, origin).await? {
-            Ok(identity) => identity,
+    /// Whether whoever presents this key may send requests of a resource. `since` is when the request came.
+    pub async fn admit(
+        &self,
+        visit: &Visit,
+        presented: &str,
+        resource: ResourceId,
+        since: Instant,
+        origin: impl FnOnce() -> Origin,
+    ) -> Result<Admission, ServiceError> {
+        let at = self.moment_at(since);
+        if let Some(admitted) = self.recall(visit, presented, resource, since, at) {
+            return Ok(Admission::Admitted(admitted));
+        }
+        // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+        Box::pin(self.look_up(visit, presented, resource, at, origin)).await
+    }
+
+    async fn look_up(
+        &self,
+        visit: &Visit,
+        presented: &str,
+        resource: ResourceId,
+        at: Moment,
+        origin: impl FnOnce() -> Origin,
+    ) -> Result<Admission, ServiceError> {
+        // Before anything that is to be remembered with it.
+        let reading = self.0.epoch.reading(&self.0.store).await?;
+        let key = match self.identify_key(presented, at.wall, origin).await? {
+            Ok(key) => key,
             Err(_) => return Ok(Admission::KeyRejected),
         };
+        let identity = &key.identity;
         if !identity.scopes.allow(Scope::Proxy) {
             return Ok(Admission::ScopeMissing);
         }
         if !identity.reaches(resource) {
             return Ok(Admission::NoSuchResource);
         }
-        let epoch = self.0.epoch.current(&self.0.store).await?;
         let whose = (identity.owner.id, resource);
-        let found = match self.0.metrics.resources.counted(self.0.proxying.routes.get(&whose, epoch)) {
+        let found = match self.0.metrics.resources.counted(self.0.proxying.routes.get(&whose, reading.value)) {
             Some(route) => Found::Route(route),
-            None => Box::pin(self.find_route(identity.owner.id, resource, epoch)).await?,
+            None => self.find_route(identity.owner.id, resource, reading.value, None).await?,
         };
         Ok(match found {
-            Found::Route(route) => Admission::Admitted(Admitted { route, key: identity.id, since }),
+            Found::Route(route) => {
+                let slot = self.slot_at_hand(&route.credential);
+                let admitted = Admitted { route, slot, key: identity.id, at };
+                self.remember(visit, presented, key, &admitted, reading);
+                Admission::Admitted(admitted)
+            }
             Found::Nothing => Admission::NoSuchResource,
             Found::Unusable => Admission::Unusable,
         })
@@ -148,13 +193,25 @@ impl Service {
     async fn renewed(&self, route: &Route) -> Result<Option<Arc<Route>>, ServiceError> {
         self.0.epoch.forget();
         let epoch = self.0.epoch.current(&self.0.store).await?;
-        match self.find_route(route.owner, route.resource, epoch).await? {
+        match self.find_route(route.owner, route.resource, epoch, Some(route)).await? {
             Found::Route(route) => Ok(Some(route)),
             Found::Nothing | Found::Unusable => Ok(None),
         }
     }
 
-    async fn find_route(&self, owner: UserId, resource: ResourceId, epoch: i64) -> Result<Found, ServiceError> {
+    /// Reads a route. `outdated` is one whose credential has another version by now.
+    async fn find_route(
+        &self,
+        owner: UserId,
+        resource: ResourceId,
+        epoch: i64,
+        outdated: Option<&Route>,
+    ) -> Result<Found, ServiceError> {
+        let _turn = self.0.proxying.routes.turn(&(owner, resource)).await;
+        let is_other = |route: &Arc<Route>| outdated.is_none_or(|old| old.credential.version != route.credential.version);
+        if let Some(route) = self.0.proxying.routes.get(&(owner, resource), epoch).filter(is_other) {
+            return Ok(Found::Route(route));
+        }
         let Some(row) = self.0.store.resource(owner, resource).await? else { return Ok(Found::Nothing) };
         let credential = self.0.store.credential(row.credential).await?;
         let Some(credential) = credential.map(|row| self.brokered(&row)).transpose()?.flatten() else {

@@ -12,7 +12,7 @@ use hyper::{
     header::RETRY_AFTER,
 };
 
-use super::{Route, Service, ServiceError};
+use super::{Admitted, Route, Service, ServiceError};
 use crate::{
     domain::{history::TokenSource, request_path::RequestPath, verification::Diagnosis},
     service::broker::{HeldToken, NoToken, TokenRefusal},
@@ -29,13 +29,13 @@ const RENEWALS: usize = 3;
 /// A request that was checked, and what of it can be sent again.
 pub struct ProxyRequest<'a> {
     /// The method.
-    pub method: Method,
+    pub method: &'a Method,
     /// The settled path.
     pub path: RequestPath<'a>,
     /// The query as it came.
     pub query: Option<&'a str>,
     /// The headers as they came.
-    pub headers: HeaderMap,
+    pub headers: &'a HeaderMap,
     /// The body.
     pub body: ProxyBody,
 }
@@ -100,11 +100,24 @@ impl Route {
 }
 
 impl Service {
+    /// Whether the token of an admitted request is at hand, looked up as sending it does: to measure what that costs.
+    pub fn has_token(&self, admitted: &Admitted) -> bool {
+        self.token_at_once(admitted).is_some()
+    }
+
+    fn token_at_once(&self, admitted: &Admitted) -> Option<Arc<HeldToken>> {
+        self.token_in(admitted.slot.as_ref()?, &admitted.route.credential, admitted.at)
+    }
+
     /// Sends a request of a route. Its answer streams.
-    pub async fn send(&self, mut route: Arc<Route>, request: ProxyRequest<'_>) -> Result<Sent, ProxyFault> {
+    pub async fn send(&self, admitted: &Admitted, request: ProxyRequest<'_>) -> Result<Sent, ProxyFault> {
         let ProxyRequest { method, path, query, headers, body } = request;
-        let (mut token, mut source) = self.current_token(&mut route).await?;
-        let forward = |body: ForwardBody| Forward { method: method.clone(), path: &path, query, headers: &headers, body };
+        let mut route = Arc::clone(&admitted.route);
+        let (mut token, mut source) = match self.token_at_once(admitted) {
+            Some(token) => (token, TokenSource::Memory),
+            None => self.current_token(&mut route).await?,
+        };
+        let forward = |body: ForwardBody| Forward { method, path: &path, query, headers, body };
         let kept = match body {
             ProxyBody::Kept(body) => body,
             ProxyBody::Streaming(body) => {

@@ -74,8 +74,8 @@ fn read(
     is_newest: bool,
     of_head: bool,
 ) -> io::Result<AnswerHead> {
-    // Room for those that are added on the way to the client.
-    let mut headers = HeaderMap::with_capacity(fields.len() + 4);
+    // Two are added on the way to the client, and most often one or two end here.
+    let mut headers = HeaderMap::with_capacity(fields.len() + 1);
     let (mut codings, mut length, mut lists) = (0, None::<(u64, &[u8])>, Vec::new());
     let (mut is_chunked, mut closes, mut stays) = (false, false, false);
     for field in fields {

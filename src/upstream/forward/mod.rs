@@ -89,7 +89,7 @@ impl ApiHeaders {
 /// A request to be forwarded.
 pub struct Forward<'a> {
     /// The method.
-    pub method: Method,
+    pub method: &'a Method,
     /// The settled path, below the base URL.
     pub path: &'a RequestPath<'a>,
     /// The query as it came.
@@ -200,8 +200,8 @@ impl Upstream {
         let kept = body.kept();
         let (outbound, watch) = body.into_outbound(self.limits.idle);
         let address = address(target, path, query).ok_or(ForwardFault::Address)?;
-        let told = outbound.told(&method, headers.contains_key(CONTENT_LENGTH));
-        let head = RequestHead { method: &method, address: &address, came: headers, host: &target.host, authorized, told };
+        let told = outbound.told(method, headers.contains_key(CONTENT_LENGTH));
+        let head = RequestHead { method, address: &address, came: headers, host: &target.host, authorized, told };
         let (lease, reused) = match target.pool.take() {
             Some(lease) => (lease, true),
             // What is rare is boxed, so that the future of each request has no room for it: it is moved.

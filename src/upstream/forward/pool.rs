@@ -38,7 +38,7 @@ pub(super) struct HostPool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -51,7 +51,8 @@ struct Connection {
 
 /// A connection in use by one request. Dropped, it is closed, with whatever is under way on it.
 pub(super) struct Lease {
-    connection: Connection,
+    /// In a box as long as it lives: it is handed on with each request.
+    connection: Box<Connection>,
     /// In which list it is kept.
     list: usize,
     pool: Arc<HostPool>,
@@ -113,7 +114,7 @@ impl HostPool {
 
     /// A new connection.
     pub(super) fn lease(self: &Arc<Self>, link: Link, permit: OwnedSemaphorePermit) -> Lease {
-        let connection = Connection { line: Line::new(link), alarm: Box::pin(sleep(IDLE)), _permit: permit };
+        let connection = Box::new(Connection { line: Line::new(link), alarm: Box::pin(sleep(IDLE)), _permit: permit });
         Lease { connection, list: own_list(), pool: Arc::clone(self) }
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::{
     extract::Request,
-    http::{HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     response::Response,
 };
@@ -28,8 +28,8 @@ impl RequestId {
 
 impl RequestId {
     /// The id that the client gave, if it cannot disturb anything, or a new one.
-    pub(crate) fn of<B>(request: &hyper::Request<B>) -> Self {
-        let given = request.headers().get(&HEADER).filter(|id| is_plain(id)).cloned();
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let given = headers.get(&HEADER).filter(|id| is_plain(id)).cloned();
         Self(given.unwrap_or_else(made))
     }
 
@@ -48,7 +48,7 @@ fn made() -> HeaderValue {
 
 /// The middleware. Logs the path but neither query nor body: what people type stands in both.
 pub(crate) async fn request_id(mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(&request);
+    let id = RequestId::of(request.headers());
     let span = tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = request.uri().path());
     request.extensions_mut().insert(id.clone());
     let started = Instant::now();

@@ -35,7 +35,10 @@ use super::{
     signal::Signal,
     wire::{Phase, Progress, Refused, Wire},
 };
-use crate::web::{client_address::TrustedProxies, content::Content, holding::Holding, proxy::Proxy};
+use crate::{
+    service::proxy::Visit,
+    web::{client_address::TrustedProxies, content::Content, holding::Holding, proxy::Proxy},
+};
 
 /// What is said to who sent only half a head. hyper has no word for it, so that it is written as it is.
 const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -118,7 +121,8 @@ impl Connections {
         let mut builder = Builder::new();
         // The times are watched here: hyper's own limit for a head would also be that of an idle connection.
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
-        let mut http = builder.serve_connection(wire, Requests { all: self.clone(), progress: progress.clone(), peer });
+        let requests = Requests { all: self.clone(), progress: progress.clone(), peer, visit: Arc::default() };
+        let mut http = builder.serve_connection(wire, requests);
         let end = self.drive(&mut http, &progress, may_rest).await;
         let mut stream = http.into_parts().io.into_inner();
         match end {
@@ -207,6 +211,8 @@ struct Requests {
     all: Arc<Connections>,
     progress: Progress,
     peer: IpAddr,
+    /// What the proxy remembers of who is at the other end.
+    visit: Arc<Visit>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -236,9 +242,10 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let client = self.all.trusted.client(self.peer, request.headers());
         let progress = self.progress.clone();
         if Proxy::takes(&request) {
-            let all = Arc::clone(&self.all);
+            let (all, visit) = (Arc::clone(&self.all), Arc::clone(&self.visit));
+            let (mut head, body) = request.into_parts();
             return Box::pin(async move {
-                let mut response = all.proxy.answer(request, client).await;
+                let mut response = all.proxy.answer(&mut head, body, client, &visit).await;
                 if progress.is_last() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
