@@ -36,7 +36,7 @@ use tokio::time::Instant as Deadline;
 
 pub use self::{
     api::{ApiAnswer, ApiRequest, ProbeOutcome, authorization},
-    forward::{AnswerBody, ApiHeaders, ApiTarget, Forward, ForwardBody, ForwardFault, is_worth_retrying},
+    forward::{AnswerBody, ApiHeaders, ApiTarget, Early, Forward, ForwardBody, ForwardFault, is_worth_retrying},
     names::Nameserver,
     pin::EgressPin,
     single_sign_on::{CallbackAnswer, ExternalIdentity, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault},

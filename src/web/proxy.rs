@@ -137,7 +137,7 @@ impl Proxy {
             Ok(admitted) => admitted,
             Err(problem) => return (Err(problem), begun.elapsed()),
         };
-        let result = self.pass(&admitted, head, body, id).await;
+        let result = self.pass(&admitted, head, body, visit, id).await;
         let (token, outcome) = match &result {
             Ok(sent) => (sent.token, UseOutcome::Answered(sent.response.status().as_u16())),
             Err(problem) => (TokenSource::None, UseOutcome::Refused { status: problem.status().as_u16(), code: problem.code() }),
@@ -185,7 +185,14 @@ impl Proxy {
     }
 
     /// Sends a request by its route.
-    async fn pass(&self, admitted: &Admitted, head: &mut Parts, body: Incoming, id: &RequestId) -> Result<Sent, Problem> {
+    async fn pass(
+        &self,
+        admitted: &Admitted,
+        head: &mut Parts,
+        body: Incoming,
+        visit: &Visit,
+        id: &RequestId,
+    ) -> Result<Sent, Problem> {
         let route = &*admitted.route;
         if head.headers.contains_key(header::UPGRADE) {
             let detail = "The proxy does not change protocols (Upgrade). Send the request without it.";
@@ -200,7 +207,8 @@ impl Proxy {
         };
         head.headers.insert(&REQUEST_ID, id.value());
         let mut call = self.service.trace_call(route.resource(), &mut head.headers);
-        let request = ProxyRequest { method: &head.method, path, query: head.uri.query(), headers: &head.headers, body };
+        let (method, query, headers) = (&head.method, head.uri.query(), &head.headers);
+        let request = ProxyRequest { method, path, query, headers, body, early: visit.early() };
         let sent = match &call {
             None => self.service.send(admitted, request).await,
             Some(call) => Box::pin(call.around(self.service.send(admitted, request))).await,

@@ -37,7 +37,7 @@ pub(super) async fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
     let Side { filled, .. } = &scene.keytile;
     let warm = open(filled.folder.as_path(), &filled.arguments).await?;
     let caller = caller(warm.service(), &filled.key).await?;
-    let (mut times, visit) = (Vec::new(), Visit::default());
+    let (mut times, visit) = (Vec::new(), Visit::new(|_, _| {}));
     for _ in 0..pace.rounds {
         let began = cpu_time("self")?;
         for _ in 0..WARM {

@@ -16,7 +16,7 @@ use super::{Admitted, Route, Service, ServiceError};
 use crate::{
     domain::{history::TokenSource, request_path::RequestPath, verification::Diagnosis},
     service::broker::{HeldToken, NoToken, TokenRefusal},
-    upstream::{AnswerBody, ApiHeaders, Forward, ForwardBody, ForwardFault, is_worth_retrying},
+    upstream::{AnswerBody, ApiHeaders, Early, Forward, ForwardBody, ForwardFault, is_worth_retrying},
 };
 
 /// The longest pause before a retry. Who asks for a longer one is passed on instead.
@@ -38,6 +38,8 @@ pub struct ProxyRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The body.
     pub body: ProxyBody,
+    /// Is told what the service says before its answer.
+    pub early: &'a Early,
 }
 
 /// The body of a request.
@@ -111,13 +113,13 @@ impl Service {
 
     /// Sends a request of a route. Its answer streams.
     pub async fn send(&self, admitted: &Admitted, request: ProxyRequest<'_>) -> Result<Sent, ProxyFault> {
-        let ProxyRequest { method, path, query, headers, body } = request;
+        let ProxyRequest { method, path, query, headers, body, early } = request;
         let mut route = Arc::clone(&admitted.route);
         let (mut token, mut source) = match self.token_at_once(admitted) {
             Some(token) => (token, TokenSource::Memory),
             None => self.current_token(&mut route).await?,
         };
-        let forward = |body: ForwardBody| Forward { method, path: &path, query, headers, body };
+        let forward = |body: ForwardBody| Forward { method, path: &path, query, headers, body, early };
         let kept = match body {
             ProxyBody::Kept(body) => body,
             ProxyBody::Streaming(body) => {

@@ -8,17 +8,33 @@ use std::{
     time::Instant,
 };
 
+use hyper::{HeaderMap, StatusCode};
 use subtle::ConstantTimeEq;
 
 use super::{Admitted, Route};
 use crate::{
     domain::{api_key::ApiKeyText, resource::ResourceId, token_state::Moment},
     service::{Service, broker::Slot, key_check::KnownKey, remembered::Reading},
+    upstream::Early,
 };
 
-/// What is remembered for one connection. It begins with nothing.
-#[derive(Default)]
-pub struct Visit(Mutex<Option<Known>>);
+/// What is remembered for one connection, and how its client is told what comes before an answer.
+pub struct Visit {
+    known: Mutex<Option<Known>>,
+    early: Box<Early>,
+}
+
+impl Visit {
+    /// A connection of which nothing is known yet.
+    pub fn new(early: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
+        Self { known: Mutex::new(None), early: Box::new(early) }
+    }
+
+    /// Tells its client what comes before an answer.
+    pub fn early(&self) -> &Early {
+        &*self.early
+    }
+}
 
 /// What was found for a request.
 struct Known {
@@ -33,7 +49,7 @@ struct Known {
 impl Service {
     /// The same answer as for the last request of a connection, if that may be given.
     pub(super) fn recall(&self, visit: &Visit, key: &str, resource: ResourceId, since: Instant, at: Moment) -> Option<Admitted> {
-        let known = visit.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = visit.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.as_ref().filter(|known| known.resource == resource)?;
         let is_same = known.presented.expose().as_bytes().ct_eq(key.as_bytes());
         if !bool::from(is_same) || !self.0.epoch.believes(&known.reading, since) || known.key.rejection(at.wall).is_some() {
@@ -51,6 +67,6 @@ impl Service {
         let Some(presented) = ApiKeyText::parse(presented) else { return };
         let Admitted { route, slot, .. } = admitted;
         let known = Known { presented, key, resource: route.resource, route: Arc::clone(route), slot: slot.clone(), reading };
-        *visit.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        *visit.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
 }

@@ -32,9 +32,17 @@ pub(super) struct AnswerHead {
     pub(super) keeps: bool,
 }
 
-/// Takes the head of an answer out of what has come; `None` where more has to come first. Interim answers
-/// (RFC 9110 section 15.2) are skipped. `of_head` says that the request was HEAD, whose answer has no body.
-pub(super) fn take(came: &mut BytesMut, of_head: bool) -> io::Result<Option<AnswerHead>> {
+/// What has come.
+pub(super) enum Head {
+    /// The head of the answer.
+    Final(AnswerHead),
+    /// The head of an interim answer (RFC 9110 section 15.2), such as early hints.
+    Interim(StatusCode, HeaderMap),
+}
+
+/// Takes a head out of what has come; `None` where more has to come first. That the service waits for the body is not
+/// told: nobody was asked to wait. `of_head` says that the request was HEAD, whose answer has no body.
+pub(super) fn take(came: &mut BytesMut, of_head: bool) -> io::Result<Option<Head>> {
     loop {
         let Some(end) = end_of_head(came) else {
             return if came.len() > HEAD_MAX { Err(malformed()) } else { Ok(None) };
@@ -51,9 +59,16 @@ pub(super) fn take(came: &mut BytesMut, of_head: bool) -> io::Result<Option<Answ
             // Nobody has asked for that.
             return Err(malformed());
         }
-        if !status.is_informational() {
+        let is_interim = status.is_informational();
+        if status != StatusCode::CONTINUE {
             let is_newest = answer.version == Some(1);
-            return read(&head, answer.headers, status, is_newest, of_head).map(Some);
+            let mut read = read(&head, answer.headers, status, is_newest, of_head || is_interim)?;
+            return Ok(Some(if is_interim {
+                read.headers.remove(header::CONTENT_LENGTH);
+                Head::Interim(status, read.headers)
+            } else {
+                Head::Final(read)
+            }));
         }
     }
 }
@@ -148,7 +163,14 @@ mod tests {
     use super::*;
 
     fn taken(text: &str, of_head: bool) -> io::Result<Option<AnswerHead>> {
-        take(&mut BytesMut::from(text), of_head)
+        take(&mut BytesMut::from(text), of_head).map(|head| head.map(only_final))
+    }
+
+    fn only_final(head: Head) -> AnswerHead {
+        match head {
+            Head::Final(head) => head,
+            Head::Interim(status, _) => panic!("{status}"),
+        }
     }
 
     fn head(fields: &str) -> AnswerHead {
@@ -240,17 +262,22 @@ mod tests {
     #[test]
     fn a_head_may_come_in_pieces_and_behind_interim_ones() {
         let text =
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nA: b\r\n\r\nbody";
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nSet-Cookie: a=b\r\nContent-Length: 3\r\n\r\n\
+            HTTP/1.1 201 Created\r\nA: b\r\n\r\nbody";
         for cut in 0..text.len() {
-            let mut came = BytesMut::from(&text[..cut]);
-            let first = take(&mut came, false).unwrap();
-            assert_eq!(first.is_some(), cut >= text.len() - 4, "{cut}");
-            came.extend_from_slice(&text[cut..]);
-            let head = match first {
-                Some(head) => head,
-                None => take(&mut came, false).unwrap().unwrap(),
-            };
-            assert_eq!((head.status.as_u16(), listed(&head.headers)), (201, vec!["a: b".to_owned()]));
+            let (mut came, mut heads) = (BytesMut::new(), Vec::new());
+            for part in [&text[..cut], &text[cut..]] {
+                came.extend_from_slice(part);
+                while heads.len() < 2
+                    && let Some(head) = take(&mut came, false).unwrap()
+                {
+                    heads.push(match head {
+                        Head::Interim(status, headers) => (status.as_u16(), listed(&headers)),
+                        Head::Final(head) => (head.status.as_u16(), listed(&head.headers)),
+                    });
+                }
+            }
+            assert_eq!(heads, [(103, vec!["link: </a>".to_owned()]), (201, vec!["a: b".to_owned()])], "{cut}");
             assert_eq!(&came[..], b"body");
         }
     }

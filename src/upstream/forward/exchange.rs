@@ -17,13 +17,16 @@ use hyper::{
 use tokio::time::Instant;
 
 use super::{
-    Unanswered, answer_head,
-    answer_head::AnswerHead,
+    Early, Unanswered,
+    answer_head::{self, AnswerHead, Head},
     body::{Outbound, Streaming, Watch},
     framing::Framing,
     headers::{RequestHead, Told, write_trailers},
     pool::Lease,
 };
+
+/// The most interim answers to one request.
+const INTERIM_MAX: u32 = 32;
 
 /// A request under way.
 pub(super) struct Exchange {
@@ -33,6 +36,8 @@ pub(super) struct Exchange {
     is_chunked: bool,
     /// The request was HEAD.
     of_head: bool,
+    /// How many interim answers have come.
+    interim: u32,
     /// How many bytes of the request have gone.
     gone: u64,
     sending: Sending,
@@ -62,16 +67,16 @@ impl Exchange {
             Outbound::Streaming(body) => Some(body),
         };
         let (is_chunked, of_head) = (head.told == Told::Chunked, *head.method == Method::HEAD);
-        Self { lease, body, is_chunked, of_head, gone: 0, sending: Sending::UnderWay, keeps: false }
+        Self { lease, body, is_chunked, of_head, interim: 0, gone: 0, sending: Sending::UnderWay, keeps: false }
     }
 
     /// Waits for the head of the answer, for `limit` at most. That begins anew as long as the client's body moves: most
-    /// services answer only when they have all of it.
-    pub(super) async fn answer(&mut self, limit: Duration, watch: &Watch) -> Result<AnswerHead, Unanswered> {
+    /// services answer only when they have all of it. What comes before is told to `early`.
+    pub(super) async fn answer(&mut self, limit: Duration, watch: &Watch, early: &Early) -> Result<AnswerHead, Unanswered> {
         let mut seen = watch.moved();
         self.lease.alarm().reset(Instant::now() + limit);
         poll_fn(|cx| {
-            if let Poll::Ready(answered) = self.poll_head(cx) {
+            if let Poll::Ready(answered) = self.poll_head(cx, early) {
                 return Poll::Ready(answered);
             }
             while self.lease.alarm().poll(cx).is_ready() {
@@ -87,16 +92,25 @@ impl Exchange {
         .await
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<AnswerHead, Unanswered>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>, early: &Early) -> Poll<Result<AnswerHead, Unanswered>> {
         self.send(cx);
         if self.body.as_ref().is_some_and(|body| body.has_broken_off()) {
             return Poll::Ready(Err(Unanswered::Broken));
         }
         loop {
             match answer_head::take(&mut self.lease.line().came, self.of_head) {
-                Ok(Some(head)) => {
+                Ok(Some(Head::Final(head))) => {
                     self.keeps = head.keeps;
                     return Poll::Ready(Ok(head));
+                }
+                Ok(Some(Head::Interim(status, headers))) if self.interim < INTERIM_MAX => {
+                    self.interim += 1;
+                    early(status, &headers);
+                    continue;
+                }
+                Ok(Some(Head::Interim(..))) => {
+                    tracing::debug!("an API sent no end of interim answers");
+                    return Poll::Ready(Err(Unanswered::Broken));
                 }
                 Ok(None) => {}
                 Err(error) => {

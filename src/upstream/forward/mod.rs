@@ -98,7 +98,13 @@ pub struct Forward<'a> {
     pub headers: &'a HeaderMap,
     /// The body.
     pub body: ForwardBody,
+    /// Is told what the API says before its answer.
+    pub early: &'a Early,
 }
+
+/// Is told of an interim answer (RFC 9110 section 15.2), such as early hints: its status, and the headers that may be
+/// passed on.
+pub type Early = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
 /// Why there is no answer of the API.
 #[derive(Debug)]
@@ -196,7 +202,7 @@ impl Upstream {
         forward: Forward<'_>,
     ) -> Result<Response<AnswerBody>, ForwardFault> {
         let target = &*target.0;
-        let Forward { method, path, query, headers, body } = forward;
+        let Forward { method, path, query, headers, body, early } = forward;
         let kept = body.kept();
         let (outbound, watch) = body.into_outbound(self.limits.idle);
         let address = address(target, path, query).ok_or(ForwardFault::Address)?;
@@ -207,7 +213,7 @@ impl Upstream {
             // What is rare is boxed, so that the future of each request has no room for it: it is moved.
             None => (Box::pin(self.connect(connector, &target.pool)).await?, false),
         };
-        let outbound = match self.exchange(lease, &head, outbound, &watch).await {
+        let outbound = match self.exchange(lease, &head, outbound, &watch, early).await {
             // An answer to a body that was broken off is of no interest.
             Ok(answer) => return watch.fault().map_or(Ok(answer), Err),
             // The connection was closed before anything was sent.
@@ -224,7 +230,7 @@ impl Upstream {
             Err(Unanswered::TimedOut) => return Err(ForwardFault::TimedOut),
         };
         let lease = Box::pin(self.connect(connector, &target.pool)).await?;
-        match Box::pin(self.exchange(lease, &head, outbound, &watch)).await {
+        match Box::pin(self.exchange(lease, &head, outbound, &watch, early)).await {
             Ok(answer) => Ok(answer),
             Err(Unanswered::TimedOut) => Err(ForwardFault::TimedOut),
             Err(_) => Err(watch.fault().unwrap_or(ForwardFault::Broken)),
@@ -237,9 +243,10 @@ impl Upstream {
         head: &RequestHead<'_>,
         body: Outbound,
         watch: &Watch,
+        early: &Early,
     ) -> Result<Response<AnswerBody>, Unanswered> {
         let mut exchange = Exchange::new(lease, head, body);
-        let AnswerHead { status, headers, framing, .. } = exchange.answer(self.limits.first_byte, watch).await?;
+        let AnswerHead { status, headers, framing, .. } = exchange.answer(self.limits.first_byte, watch, early).await?;
         let mut answer = Response::new(AnswerBody::new(exchange, framing, self.limits.idle));
         (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
         Ok(answer)

@@ -13,7 +13,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, HttpBody},
-    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header},
 };
 use hyper::{
     body::Incoming,
@@ -121,7 +121,9 @@ impl Connections {
         let mut builder = Builder::new();
         // The times are watched here: hyper's own limit for a head would also be that of an idle connection.
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
-        let requests = Requests { all: self.clone(), progress: progress.clone(), peer, visit: Arc::default() };
+        let told = progress.clone();
+        let visit = Arc::new(Visit::new(move |status, headers| told.say_early(status, headers)));
+        let requests = Requests { all: self.clone(), progress: progress.clone(), peer, visit };
         let mut http = builder.serve_connection(wire, requests);
         let end = self.drive(&mut http, &progress, may_rest).await;
         let mut stream = http.into_parts().io.into_inner();
@@ -221,7 +223,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = io::Result<Answer>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let begun = self.progress.begin_answer(request.body().size_hint().exact());
+        let begun = self.progress.begin_answer(request.body().size_hint().exact(), request.version() == Version::HTTP_11);
         let end = EndOfAnswer(self.progress.clone());
         let malformed = match begun {
             Ok(()) => !has_plain_frame(request.headers()),
@@ -253,8 +255,11 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             });
         }
         request.extensions_mut().insert(client);
+        // What programs ask is small, and to change threads twice would cost as much as the answer.
+        let is_of_program = request.uri().path().starts_with("/api/v1/");
         let answering = self.all.router.clone().call(request.map(Body::new));
-        let answering = Elsewhere(self.all.main.spawn(answering));
+        let answering =
+            if is_of_program { Answering::Here(answering) } else { Answering::Elsewhere(self.all.main.spawn(answering)) };
         Box::pin(async move {
             let Ok(mut response): Result<_, Infallible> = answering.await?;
             if progress.is_last() {
@@ -265,20 +270,28 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     }
 }
 
-/// Work on another runtime, which is given up together with whoever waits for it.
-struct Elsewhere<T>(JoinHandle<T>);
+/// Work on this runtime, or on another one, where it is given up together with whoever waits for it.
+enum Answering<F: Future> {
+    Here(F),
+    Elsewhere(JoinHandle<F::Output>),
+}
 
-impl<T> Future for Elsewhere<T> {
-    type Output = io::Result<T>;
+impl<F: Future + Unpin> Future for Answering<F> {
+    type Output = io::Result<F::Output>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        Pin::new(&mut self.0).poll(cx).map_err(io::Error::other)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Here(work) => Pin::new(work).poll(cx).map(Ok),
+            Self::Elsewhere(work) => Pin::new(work).poll(cx).map_err(io::Error::other),
+        }
     }
 }
 
-impl<T> Drop for Elsewhere<T> {
+impl<F: Future> Drop for Answering<F> {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Self::Elsewhere(work) = self {
+            work.abort();
+        }
     }
 }
 

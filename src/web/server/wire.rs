@@ -8,15 +8,22 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use axum::http::{HeaderMap, StatusCode};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep},
 };
+
+/// How much may wait that comes before an answer, in bytes, before no more is taken.
+const EARLY_MAX: usize = 64 * 1024;
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +47,14 @@ pub(super) enum Refused {
 
 /// What is known of a connection. Shared by the stream, the service and the task of the connection.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Arc<Mutex<State>>);
+pub(super) struct Progress(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something is said before the answer. Apart from the state, so that writing asks nothing more.
+    has_early: AtomicBool,
+}
 
 #[derive(Debug)]
 struct State {
@@ -55,6 +69,10 @@ struct State {
     last: bool,
     /// The client does not take what is written to it.
     stalled: bool,
+    /// The client understands what comes before an answer.
+    takes_early: bool,
+    /// What comes before the answer, as it is written.
+    early: Vec<u8>,
 }
 
 /// Looks for the end of a head.
@@ -73,7 +91,7 @@ struct HeadScan {
 impl Progress {
     /// A new connection, which has been waited for since `accepted`.
     pub(super) fn new(accepted: Instant) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             phase: Phase::Head,
             since: accepted,
             head: HeadScan::default(),
@@ -81,7 +99,10 @@ impl Progress {
             body: Some(0),
             last: false,
             stalled: false,
-        })))
+            takes_early: false,
+            early: Vec::new(),
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), has_early: AtomicBool::new(false) }))
     }
 
     /// What is waited for, and since when.
@@ -124,8 +145,9 @@ impl Progress {
         state.last && state.phase == Phase::Idle
     }
 
-    /// hyper has read a head. `body` is how many bytes it says come after it.
-    pub(super) fn begin_answer(&self, body: Option<u64>) -> Result<(), Refused> {
+    /// hyper has read a head. `body` is how many bytes it says come after it; `takes_early` says that it is of a version
+    /// that has interim answers.
+    pub(super) fn begin_answer(&self, body: Option<u64>, takes_early: bool) -> Result<(), Refused> {
         let mut state = self.state();
         if state.last || state.phase != Phase::Head {
             return Err(Refused::Pipelined);
@@ -133,7 +155,7 @@ impl Progress {
         // hyper has found the end of a head and the scan has not: they read it differently, which is reason enough.
         let sound = state.head.ended && !state.head.bare_line_feed;
         state.phase = Phase::Answer;
-        state.body = body;
+        (state.body, state.takes_early) = (body, takes_early);
         if sound { Ok(()) } else { Err(Refused::BareLineFeed) }
     }
 
@@ -143,6 +165,34 @@ impl Progress {
         state.last |= state.has_left_its_frame();
         state.phase = Phase::Idle;
         state.since = Instant::now();
+    }
+
+    /// Has an interim answer (RFC 9110 section 15.2) written before the answer. hyper writes none but its own.
+    pub(super) fn say_early(&self, status: StatusCode, headers: &HeaderMap) {
+        let mut state = self.state();
+        // Whoever does not take them needs no more of them: they are hints.
+        if !state.takes_early || state.early.len() > EARLY_MAX {
+            return;
+        }
+        let early = &mut state.early;
+        early.extend_from_slice(
+            format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).as_bytes(),
+        );
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                early.extend_from_slice(part);
+            }
+        }
+        early.extend_from_slice(b"\r\n");
+        self.0.has_early.store(true, Ordering::Relaxed);
+    }
+
+    /// What is to be written before the answer.
+    fn take_early(&self) -> Vec<u8> {
+        if !self.0.has_early.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.state().early)
     }
 
     fn received(&self, bytes: &[u8]) {
@@ -158,7 +208,7 @@ impl Progress {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -210,12 +260,16 @@ pub(super) struct Wire<S> {
     progress: Progress,
     write_limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// What is written before the answer.
+    early: Vec<u8>,
+    /// Of what hyper last wanted to write, something is left.
+    midway: bool,
 }
 
 impl<S> Wire<S> {
     /// Watches a stream.
     pub(super) fn new(stream: S, progress: Progress, write_limit: Duration) -> Self {
-        Self { stream, progress, write_limit, stalled: None }
+        Self { stream, progress, write_limit, stalled: None, early: Vec::new(), midway: false }
     }
 
     /// The stream.
@@ -240,6 +294,33 @@ impl<S> Wire<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Wire<S> {
+    /// Writes what comes before the answer, unless hyper is in the middle of something: then it is left out.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.progress.0.has_early.load(Ordering::Relaxed) {
+            let early = self.progress.take_early();
+            if !self.midway {
+                self.early.extend(early);
+            }
+        }
+        while !self.early.is_empty() {
+            let attempt = Pin::new(&mut self.stream).poll_write(cx, &self.early);
+            let written = ready!(self.written(cx, attempt))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.early.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The result of an attempt of hyper's to write so many bytes.
+    fn written_of(&mut self, cx: &mut Context<'_>, length: usize, attempt: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.midway = !matches!(attempt, Poll::Ready(Ok(written)) if written == length);
+        self.written(cx, attempt)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
@@ -254,13 +335,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx))?;
         let attempt = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(cx, attempt)
+        self.written_of(cx, bytes.len(), attempt)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_early(cx))?;
         let attempt = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.written(cx, attempt)
+        self.written_of(cx, parts.iter().map(|part| part.len()).sum(), attempt)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -268,6 +351,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper has written all it has.
+        self.midway = false;
+        ready!(self.poll_early(cx))?;
         let attempt = Pin::new(&mut self.stream).poll_flush(cx);
         self.written(cx, attempt)
     }
@@ -294,7 +380,7 @@ mod tests {
             let progress = progress();
             progress.received(&whole[..cut]);
             progress.received(&whole[cut..]);
-            assert_eq!(progress.begin_answer(Some(4)), Ok(()), "{cut}");
+            assert_eq!(progress.begin_answer(Some(4), true), Ok(()), "{cut}");
             assert!(!progress.is_last(), "{cut}");
             progress.end_answer();
             assert!(!progress.has_unread() && progress.phase().0 == Phase::Idle, "{cut}");
@@ -311,7 +397,7 @@ mod tests {
         ] {
             let progress = progress();
             progress.received(head);
-            assert_eq!(progress.begin_answer(Some(0)), Err(Refused::BareLineFeed), "{head:?}");
+            assert_eq!(progress.begin_answer(Some(0), true), Err(Refused::BareLineFeed), "{head:?}");
         }
     }
 
@@ -320,14 +406,14 @@ mod tests {
         let head = b"GET / HTTP/1.1\r\n\r\n";
         let together = progress();
         together.received(&[&head[..], head].concat());
-        assert_eq!(together.begin_answer(Some(0)), Ok(()));
+        assert_eq!(together.begin_answer(Some(0), true), Ok(()));
         assert!(together.is_last());
         together.end_answer();
-        assert_eq!(together.begin_answer(Some(0)), Err(Refused::Pipelined));
+        assert_eq!(together.begin_answer(Some(0), true), Err(Refused::Pipelined));
 
         let later = progress();
         later.received(head);
-        assert_eq!(later.begin_answer(Some(3)), Ok(()));
+        assert_eq!(later.begin_answer(Some(3), true), Ok(()));
         assert!(later.is_last(), "an answer to half a request ends the connection");
         later.received(b"abc");
         assert!(!later.is_last());
@@ -335,11 +421,11 @@ mod tests {
         assert!(later.is_last());
         later.end_answer();
         later.received(b"ET / HTTP/1.1\r\n\r\n");
-        assert_eq!(later.begin_answer(Some(0)), Err(Refused::Pipelined));
+        assert_eq!(later.begin_answer(Some(0), true), Err(Refused::Pipelined));
 
         let chunked = progress();
         chunked.received(head);
-        assert_eq!(chunked.begin_answer(None), Ok(()));
+        assert_eq!(chunked.begin_answer(None, true), Ok(()));
         assert!(chunked.is_last());
     }
 
@@ -351,7 +437,7 @@ mod tests {
             progress.received(b"GET / HTT");
             assert!(progress.has_half_a_head());
             progress.received(b"P/1.1\r\n\r\n");
-            assert_eq!(progress.begin_answer(Some(0)), Ok(()));
+            assert_eq!(progress.begin_answer(Some(0), true), Ok(()));
             assert!(!progress.is_last());
             progress.end_answer();
         }

@@ -246,3 +246,43 @@ async fn an_answer_that_ends_an_upload_arrives() {
     let answer = tokio::time::timeout(PATIENCE, sending).await.unwrap().unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers()["x-keytile-upstream"].to_str().unwrap()), (413, "1"));
 }
+
+#[tokio::test]
+async fn what_a_service_says_before_its_answer_is_passed_on() {
+    let hints =
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\nSet-Cookie: a=b\r\nX-Keytile-Upstream: 7\r\n\r\n";
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let early = Answer { until: "firs\r\n", ..after_head(hints) };
+    let last = Answer { until: "0\r\n\r\n", ..after_head(format!("{hints}{ok}")) };
+    let head = |scene: &Scene, version: &str, more: &str| {
+        format!(
+            "POST /proxy/{}/contacts HTTP/{version}\r\nHost: {}\r\nAuthorization: Bearer {}\r\n{more}\r\n",
+            scene.destination, scene.server.listening, scene.key
+        )
+    };
+    let (scene, _scripted) = scene(vec![early, last, after_head(format!("{hints}{ok}"))]).await;
+    // It comes while the rest of the body is still to be sent.
+    let chunked = head(&scene, "1.1", "Transfer-Encoding: chunked\r\n");
+    let mut client = Raw::with(scene.server.listening, &format!("{chunked}4\r\nfirs\r\n")).await;
+    let told = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
+    assert_eq!(client.until("\r\n\r\n").await, told);
+    client.write("1\r\nt\r\n0\r\n\r\n").await;
+    let rest = client.until("ok").await;
+    assert!(rest.starts_with(&format!("{told}HTTP/1.1 200 OK\r\n")), "{rest}");
+    // With the answer in one piece, and to who asks for the leave to send as well.
+    let waits = head(&scene, "1.1", "Expect: 100-continue\r\nContent-Length: 1\r\n");
+    let mut client = Raw::with(scene.server.listening, &waits).await;
+    assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.write("x").await;
+    let answer = client.until("ok").await;
+    assert!(answer.starts_with(&format!("{told}HTTP/1.1 200 OK\r\n")), "{answer}");
+    // An earlier version has no interim answers (RFC 9110 section 15.2).
+    let answer = Raw::with(scene.server.listening, &head(&scene, "1.0", "Content-Length: 0\r\n")).await.until("ok").await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_service_that_only_ever_hints_is_given_up() {
+    let (scene, _scripted) = scene(vec![after_head("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100))]).await;
+    assert_eq!(problem(scene.get("/users").send().await.unwrap()).await, (502, "upstream_broken".into()));
+}
