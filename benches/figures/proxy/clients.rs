@@ -142,10 +142,11 @@ pub(super) async fn latency(scene: &Scene, pace: Pace) -> Outcome<()> {
     let most = load.run(pace.each)?.each_second;
     let request = get(scene, running, "/small");
     let of_service = format!("GET /small HTTP/1.1\r\nHost: {address}\r\nAuthorization: {RIGHT}\r\n\r\n");
-    let (mut direct, mut through, mut added) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut direct, mut through, mut added, mut of_nginx) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..pace.rounds {
         let one = steadily(scene.service.clear, &of_service, most / 10.0, pace.each).await?;
         let other = steadily(address, &request, most / 10.0, pace.each).await?;
+        of_nginx.push((steadily(scene.peer.clear, &of_service, most / 10.0, pace.each).await? - one) * 1e3);
         direct.push(one * 1e3);
         through.push(other * 1e3);
         added.push((other - one) * 1e3);
@@ -153,6 +154,7 @@ pub(super) async fn latency(scene: &Scene, pace: Pace) -> Outcome<()> {
     let rate = format!("{:.0} requests a second", most / 10.0);
     spread(&format!("p99 at {rate}: direct"), &mut direct, 2, " ms", "");
     spread(&format!("p99 at {rate}: Keytile"), &mut through, 2, " ms", "");
+    spread("p99 added by nginx, for comparison", &mut of_nginx, 2, " ms", "");
     spread("**p99 added at a tenth of full load**", &mut added, 2, " ms", "1 ms");
     Ok(())
 }
