@@ -16,8 +16,13 @@ use super::connect::Link;
 
 /// How much is read at once at first, in bytes: most answers are smaller.
 const READ_FIRST: usize = 4 * 1024;
-/// How much is read at once at most. Also about what one slow reader costs.
+/// How much is read at once at most of the first [`MUCH`] of an answer. Also about what one slow reader costs: to many of
+/// them, more does not get.
 const READ_MAX: usize = 64 * 1024;
+/// How much is read at once at most behind that. Large answers get through faster.
+const READ_MORE_MAX: usize = 256 * 1024;
+/// More than the system takes at once for somebody who does not read, in bytes.
+const MUCH: usize = 1536 * 1024;
 
 /// A connection as bytes.
 pub(super) struct Line {
@@ -26,6 +31,8 @@ pub(super) struct Line {
     pub(super) came: BytesMut,
     /// How much is read at once: more where more comes.
     at_once: usize,
+    /// How much of the answer has come, in bytes.
+    of_answer: usize,
     pub(super) leaving: Leaving,
 }
 
@@ -68,7 +75,7 @@ impl Leaving {
 
 impl Line {
     pub(super) fn new(link: Link) -> Self {
-        Self { link, came: BytesMut::new(), at_once: READ_FIRST, leaving: Leaving::default() }
+        Self { link, came: BytesMut::new(), at_once: READ_FIRST, of_answer: 0, leaving: Leaving::default() }
     }
 
     /// Writes what is to be written; tells how much of it has gone.
@@ -96,8 +103,10 @@ impl Line {
         self.came.reserve(self.at_once);
         let room = self.came.capacity() - self.came.len();
         let read = ready!(poll_read_buf(Pin::new(&mut self.link), cx, &mut self.came))?;
+        self.of_answer += read;
         if read == room {
-            self.at_once = (self.at_once * 2).min(READ_MAX);
+            let most = if self.of_answer > MUCH { READ_MORE_MAX } else { READ_MAX };
+            self.at_once = (self.at_once * 2).min(most);
         }
         Poll::Ready(Ok(read))
     }
@@ -112,6 +121,7 @@ impl Line {
 
     /// Nobody needs it for a while: lets go of the memory that large bodies took.
     pub(super) fn rest(&mut self) {
+        self.of_answer = 0;
         if self.at_once > READ_FIRST {
             self.at_once = READ_FIRST;
             self.came = BytesMut::new();
