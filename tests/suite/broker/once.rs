@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keytile::service::caller::Caller;
+use keytile::service::{ServiceError, caller::Caller};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -119,5 +119,29 @@ async fn many_whose_token_is_refused_cause_one_fetch() {
         page.says("yes");
     }
     assert_eq!(scene.asked(), 2);
+    scene.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_in_a_fetch_is_told_to_all_and_holds_up_nobody_after_it() {
+    let scene = Scene::set().await;
+    let service = scene.server.service.clone();
+    scene.let_it_end();
+    scene.delays(Duration::from_millis(300));
+    let asking: Vec<_> = (0..3)
+        .map(|_| {
+            let (service, resource) = (service.clone(), scene.resource);
+            tokio::spawn(async move { service.issue_token(&Caller::server("test"), resource, Duration::ZERO).await })
+        })
+        .collect();
+    until(async || scene.asked() == 2).await;
+    // The next to look at the clock is the fetch, which gets its token now.
+    scene.setup.clock.break_once();
+    for asking in asking {
+        assert!(matches!(asking.await.unwrap(), Err(ServiceError::Interrupted)));
+    }
+    scene.delays(Duration::ZERO);
+    assert_eq!(scene.token(&service).await, "tok-3");
+    assert_eq!(scene.asked(), 3);
     scene.server.stop().await;
 }

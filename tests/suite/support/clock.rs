@@ -1,18 +1,22 @@
 //! A clock that stands still until a test moves it.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
 use keytile::domain::time::{Clock, Timestamp};
 
 /// Stands at 2025-06-01T12:00:00Z at first.
-pub(crate) struct TestClock(AtomicI64);
+pub(crate) struct TestClock {
+    millis: AtomicI64,
+    /// Whoever asks next panics.
+    breaks: AtomicBool,
+}
 
 impl TestClock {
     pub(crate) fn new() -> Self {
-        Self(AtomicI64::new(1_748_779_200_000))
+        Self { millis: AtomicI64::new(1_748_779_200_000), breaks: AtomicBool::new(false) }
     }
 
     /// Moves it on.
@@ -22,12 +26,18 @@ impl TestClock {
 
     /// Sets it so many milliseconds forwards, or back.
     pub(crate) fn jump(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Has whoever asks next panic, once.
+    pub(crate) fn break_once(&self) {
+        self.breaks.store(true, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        assert!(!self.breaks.swap(false, Ordering::SeqCst), "the clock of this test breaks once");
+        Timestamp::from_millis(self.millis.load(Ordering::SeqCst))
     }
 }
