@@ -31,7 +31,7 @@ fn program_figures() -> Outcome<()> {
     let stay = Duration::from_secs(3_600);
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_keep_alive(stay).enable_all().build()?;
     println!("| figure | measured | limit |\n| --- | --- | --- |");
-    row("release binary", &format!("{:.1} MB", fs::metadata(running::program())?.len() as f64 / 1e6), "25 MB");
+    row("binary that is handed out", &format!("{:.1} MB", fs::metadata(running::program())?.len() as f64 / 1e6), "25 MB");
     let few = runtime.block_on(filled::fill(1_000))?;
     let many = runtime.block_on(filled::fill(100_000))?;
     start_figures(&few)?;

@@ -55,7 +55,7 @@ impl Default for ServingLimits {
             receiving: 256,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
-            rest: Duration::from_secs(1),
+            rest: Duration::from_millis(400),
             body_piece: Duration::from_secs(10),
             body_whole: Duration::from_secs(30),
             write: Duration::from_secs(30),
