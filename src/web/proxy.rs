@@ -133,11 +133,11 @@ impl Proxy {
         begun: Instant,
         id: &RequestId,
     ) -> (Result<Sent, Problem>, Duration) {
-        let admitted = match self.admit(head, client, visit, begun, id).await {
+        let mut admitted = match self.admit(head, client, visit, begun, id).await {
             Ok(admitted) => admitted,
             Err(problem) => return (Err(problem), begun.elapsed()),
         };
-        let result = self.pass(&admitted, head, body, visit, id).await;
+        let result = self.pass(&mut admitted, head, body, client, visit, id).await;
         let (token, outcome) = match &result {
             Ok(sent) => (sent.token, UseOutcome::Answered(sent.response.status().as_u16())),
             Err(problem) => (TokenSource::None, UseOutcome::Refused { status: problem.status().as_u16(), code: problem.code() }),
@@ -187,9 +187,10 @@ impl Proxy {
     /// Sends a request by its route.
     async fn pass(
         &self,
-        admitted: &Admitted,
+        admitted: &mut Admitted,
         head: &mut Parts,
         body: Incoming,
+        client: ClientAddress,
         visit: &Visit,
         id: &RequestId,
     ) -> Result<Sent, Problem> {
@@ -202,11 +203,17 @@ impl Proxy {
         let path = self.service.check_request(route, head.method.as_str(), split(head.uri.path()).1, length);
         let path = path.map_err(|refused| not_allowed(route, &refused))?;
         let body = match length {
-            Some(length) if length <= KEPT_MAX => ProxyBody::Kept(self.whole(body).await?),
+            Some(length) if length <= KEPT_MAX && body.is_end_stream() => ProxyBody::Kept(Bytes::new()),
+            Some(length) if length <= KEPT_MAX => {
+                let whole = self.whole(body).await?;
+                // What was allowed when the head came may not be any more.
+                *admitted = self.admit(head, client, visit, Instant::now(), id).await?;
+                ProxyBody::Kept(whole)
+            }
             _ => ProxyBody::Streaming(body),
         };
         head.headers.insert(&REQUEST_ID, id.value());
-        let mut call = self.service.trace_call(route.resource(), &mut head.headers);
+        let mut call = self.service.trace_call(admitted.route.resource(), &mut head.headers);
         let (method, query, headers) = (&head.method, head.uri.query(), &head.headers);
         let request = ProxyRequest { method, path, query, headers, body, early: visit.early() };
         let sent = match &call {
@@ -221,9 +228,6 @@ impl Proxy {
 
     /// A small body, all of it.
     async fn whole(&self, body: Incoming) -> Result<Bytes, Problem> {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
         // Small as it is, it comes in a few pieces, so that one time for all of it does.
         match Box::pin(timeout(self.patience, axum::body::to_bytes(Body::new(body), usize::MAX))).await {
             Ok(Ok(body)) => Ok(body),

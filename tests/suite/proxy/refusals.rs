@@ -188,3 +188,31 @@ async fn a_body_that_does_not_come_ends_the_request() {
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_incomplete"), "{length}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn what_is_taken_back_while_a_body_is_waited_for_is_refused() {
+    let scene = Scene::set(ok).await;
+    let (service, caller) = (&scene.server.service, Caller::server("test"));
+    let head = format!(
+        "POST /proxy/{}/contacts HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+        scene.destination, scene.server.listening, scene.key
+    );
+    let before = scene.service.seen().len();
+    // Each is asked for its body once it may be sent.
+    let mut waiting = [Raw::with(scene.server.listening, &head).await, Raw::with(scene.server.listening, &head).await];
+    for waiting in &mut waiting {
+        waiting.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    }
+    let [mut first, mut second] = waiting;
+    let deleted = scene.server.browser().post(&format!("/destinations/{}/delete", scene.destination), &[]).await;
+    assert_eq!(deleted.status, 303, "{}", deleted.text);
+    first.write("body").await;
+    let refused = first.until("resource_not_found").await;
+    assert!(refused.starts_with("HTTP/1.1 404 "), "{refused}");
+    let keys = service.api_keys(&caller, None).await.unwrap().keys;
+    assert!(service.revoke_api_key(&caller, keys[0].id).await.unwrap());
+    second.write("body").await;
+    let refused = second.until("key_rejected").await;
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    assert_eq!(scene.service.seen().len(), before, "neither was sent");
+}
