@@ -1,6 +1,6 @@
 //! One fetch however many ask, and none that is not needed.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use keytile::service::{ServiceError, caller::Caller};
 use secrecy::ExposeSecret;
@@ -136,7 +136,7 @@ async fn a_panic_in_a_fetch_is_told_to_all_and_holds_up_nobody_after_it() {
         .collect();
     until(async || scene.asked() == 2).await;
     // The next to look at the clock is the fetch, which gets its token now.
-    scene.setup.clock.break_once();
+    scene.setup.clock.breaks.store(true, Ordering::SeqCst);
     for asking in asking {
         assert!(matches!(asking.await.unwrap(), Err(ServiceError::Interrupted)));
     }

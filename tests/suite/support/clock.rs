@@ -10,8 +10,8 @@ use keytile::domain::time::{Clock, Timestamp};
 /// Stands at 2025-06-01T12:00:00Z at first.
 pub(crate) struct TestClock {
     millis: AtomicI64,
-    /// Whoever asks next panics.
-    breaks: AtomicBool,
+    /// Whoever asks next panics, once.
+    pub(crate) breaks: AtomicBool,
 }
 
 impl TestClock {
@@ -27,11 +27,6 @@ impl TestClock {
     /// Sets it so many milliseconds forwards, or back.
     pub(crate) fn jump(&self, millis: i64) {
         self.millis.fetch_add(millis, Ordering::SeqCst);
-    }
-
-    /// Has whoever asks next panic, once.
-    pub(crate) fn break_once(&self) {
-        self.breaks.store(true, Ordering::SeqCst);
     }
 }
 
