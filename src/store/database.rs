@@ -5,6 +5,8 @@
 
 use sqlx::{PgPool, SqlitePool};
 
+use super::readers::Readers;
+
 /// The connections to a database.
 #[derive(Clone)]
 pub(super) enum Db {
@@ -12,7 +14,7 @@ pub(super) enum Db {
     /// `SQLITE_BUSY`; the others read beside it (WAL).
     Sqlite {
         /// Connections that cannot write.
-        read: SqlitePool,
+        read: Readers,
         /// The one connection that can.
         write: SqlitePool,
     },
@@ -20,11 +22,17 @@ pub(super) enum Db {
     Postgres(PgPool),
 }
 
-/// Evaluates an expression with a pool to read from.
+/// Evaluates an expression with something to read from, which it uses for one statement.
 macro_rules! reading {
     ($store:expr, $pool:ident => $body:expr) => {
         match &$store.database {
-            $crate::store::database::Db::Sqlite { read: $pool, .. } => $body,
+            $crate::store::database::Db::Sqlite { read, .. } => {
+                let mut reader = read.take().await?;
+                let $pool = &mut *reader;
+                let found = $body;
+                reader.keep();
+                found
+            }
             $crate::store::database::Db::Postgres($pool) => $body,
         }
     };

@@ -24,6 +24,7 @@ pub mod migrations;
 mod opening;
 mod password_links;
 mod people;
+mod readers;
 mod readiness;
 mod resources;
 mod second_factor;

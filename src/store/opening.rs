@@ -18,7 +18,7 @@ use sqlx::{
 };
 use url::Url;
 
-use super::{Store, StoreError, database::Db, migrations};
+use super::{Store, StoreError, database::Db, migrations, readers::Readers};
 
 /// How long SQLite waits for another process that holds its lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -145,7 +145,7 @@ async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
         return Err(error);
     }
     let read = pool.max_connections(SQLITE_READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(Db::Sqlite { read, write })
+    Ok(Db::Sqlite { read: Readers::new(read), write })
 }
 
 /// Brings the tables up to date in one transaction: sqlx takes no lock of its own on SQLite, and two

@@ -29,7 +29,10 @@ impl Store {
     /// How many connections there are.
     pub fn connections(&self) -> Vec<Connections> {
         match &self.database {
-            Db::Sqlite { read, write } => vec![connections("read", read), connections("write", write)],
+            Db::Sqlite { read, write } => {
+                let [in_use, idle, most] = read.counts();
+                vec![Connections { purpose: "read", in_use, idle, most }, connections("write", write)]
+            }
             Db::Postgres(pool) => vec![connections("all", pool)],
         }
     }

@@ -168,11 +168,10 @@ async fn the_settings_are_those_that_keep_data() {
         ("SELECT CAST(secure_delete AS TEXT) FROM pragma_secure_delete", "1"),
         ("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout", "5000"),
     ] {
-        for pool in [read, write] {
-            let value: String = sqlx::query_scalar(statement).fetch_one(pool).await.unwrap();
-            assert_eq!(value, expected, "{statement}");
-        }
+        let of_reader: String = sqlx::query_scalar(statement).fetch_one(&mut *read.take().await.unwrap()).await.unwrap();
+        let of_writer: String = sqlx::query_scalar(statement).fetch_one(write).await.unwrap();
+        assert_eq!([&*of_reader, &*of_writer], [expected, expected], "{statement}");
     }
-    let refused = read.execute("DELETE FROM sessions").await.unwrap_err();
+    let refused = read.take().await.unwrap().execute("DELETE FROM sessions").await.unwrap_err();
     assert!(refused.to_string().contains("readonly"), "{refused}");
 }
