@@ -10,6 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use tokio::sync::Semaphore;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
@@ -41,7 +42,8 @@ pub fn router(state: WebState) -> Router {
     let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.loopback));
     let room = Arc::new(Semaphore::new(state.settings.limits.in_flight));
     let bodies = Arc::new(Receiving::new(&state.settings.limits));
-    // The first layer that is added is the innermost: a request passes them from the last to the first.
+    // What lies around a handler is stacked at once: each `layer` of a router would put what is inside it into one more
+    // box, which is made anew for each request.
     let signed = Router::new()
         .route("/", get(home::show))
         .route("/connectors", get(connectors::catalogue))
@@ -108,30 +110,38 @@ pub fn router(state: WebState) -> Router {
         .merge(open)
         // Named, so that the layers below lie around it too: without it an unknown address is an empty answer.
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn_with_state(state.clone(), forgery))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(bodies.clone(), receiving))
-        .layer(from_fn_with_state(state.clone(), identify))
-        .layer(from_fn_with_state(own.clone(), guard))
-        .layer(from_fn_with_state(room.clone(), in_flight))
-        .layer(from_fn_with_state(state.clone(), error::error_pages));
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(state.clone(), error::error_pages))
+                .layer(from_fn_with_state(room.clone(), in_flight))
+                .layer(from_fn_with_state(own.clone(), guard))
+                .layer(from_fn_with_state(state.clone(), identify))
+                .layer(from_fn_with_state(bodies.clone(), receiving))
+                .layer(DefaultBodyLimit::max(BODY_MAX))
+                .layer(from_fn_with_state(state.clone(), forgery))
+                .layer(CatchPanicLayer::custom(error::panicked)),
+        );
     // Programs send no forms and have no sessions: each request has its key with it, so that no other site can have
     // caused it. All limits are the same.
-    let api = api::routes()
-        .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(bodies, receiving))
-        .layer(from_fn_with_state(own, guard))
-        .layer(from_fn_with_state(room, in_flight))
-        .layer(from_fn(api::problems));
+    let api = api::routes().layer(
+        ServiceBuilder::new()
+            .layer(from_fn(api::problems))
+            .layer(from_fn_with_state(room, in_flight))
+            .layer(from_fn_with_state(own, guard))
+            .layer(from_fn_with_state(bodies, receiving))
+            .layer(DefaultBodyLimit::max(BODY_MAX))
+            .layer(CatchPanicLayer::custom(error::panicked)),
+    );
     // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.
     let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
     pages
         .merge(api)
         .merge(health)
-        .layer(from_fn_with_state(Https(is_secure(&state)), headers))
-        .layer(from_fn_with_state(state.clone(), measured))
-        .layer(from_fn(request_id))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn(request_id))
+                .layer(from_fn_with_state(state.clone(), measured))
+                .layer(from_fn_with_state(Https(is_secure(&state)), headers)),
+        )
         .with_state(state)
 }
