@@ -9,6 +9,7 @@ mod broker;
 mod clients;
 mod large;
 mod nginx;
+mod relay;
 mod scene;
 mod services;
 mod small;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::{Outcome, cpu_time, spread},
     Pace,
-    scene::Scene,
+    scene::{Scene, Side},
     wrk::Load,
 };
 
@@ -102,15 +102,26 @@ fn compare(scene: &Scene, pace: Pace, connections: usize, tls: bool, limit: &str
 
 /// What it costs to read one credential through the API.
 pub(super) fn api_figures(scene: &Scene, pace: Pace) -> Outcome<()> {
-    let keytile = &scene.keytile;
-    let path = format!("/api/v1/credentials/{}", keytile.filled.credential);
-    let load = Load { address: keytile.address()?, path: &path, authorization: &keytile.filled.key, connections: 4, script: None };
-    let contender = Contender { name: "Keytile", process: keytile.running.id().to_string(), load };
-    contender.measure(Duration::from_secs(1))?;
-    let mut micros = Vec::new();
-    for _ in 0..pace.rounds {
-        micros.push(contender.measure(pace.each)?.micros);
+    let what = "one credential read through the API";
+    let path = |side: &Side| format!("/api/v1/credentials/{}", side.filled.credential);
+    let sides: Vec<_> = [Some(&scene.keytile), scene.other.as_ref()].into_iter().flatten().map(|side| (side, path(side))).collect();
+    let mut all = Vec::new();
+    for (side, path) in &sides {
+        let load = Load { address: side.address()?, path, authorization: &side.filled.key, connections: 4, script: None };
+        all.push((Contender { name: what, process: side.running.id().to_string(), load }, Vec::new()));
     }
-    spread("**one credential read through the API**, CPU time", &mut micros, 0, " µs", "140 µs");
+    for round in 0..=pace.rounds {
+        for (contender, micros) in &mut all {
+            let measured = contender.measure(pace.each)?;
+            // The first round only warms up.
+            if round > 0 {
+                micros.push(measured.micros);
+            }
+        }
+    }
+    spread(&format!("**{what}**, CPU time"), &mut all[0].1, 0, " µs", "140 µs");
+    if let Some((_, micros)) = all.get_mut(1) {
+        spread(&format!("{what}, the other build: CPU time"), micros, 0, " µs", "");
+    }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! A connection as bytes: what is still to be written, and what was read ahead.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
 };
@@ -23,6 +25,15 @@ const READ_MAX: usize = 64 * 1024;
 const READ_MORE_MAX: usize = 256 * 1024;
 /// More than the system takes at once for somebody who does not read, in bytes.
 const MUCH: usize = 1536 * 1024;
+
+/// How many pieces of memory for large answers a thread keeps for the next ones. Anew from the system, each page of it
+/// costs a fault.
+const SPARE_MAX: usize = 4;
+
+thread_local! {
+    /// Memory for large answers that no connection of this thread uses now, unless a client has not taken all of it yet.
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A connection as bytes.
 pub(super) struct Line {
@@ -99,16 +110,35 @@ impl Line {
 
     /// Reads more of what comes; 0 at the end of the connection.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // Takes the same memory again where nobody holds on to what was in it.
-        self.came.reserve(self.at_once);
+        self.make_room();
         let room = self.came.capacity() - self.came.len();
         let read = ready!(poll_read_buf(Pin::new(&mut self.link), cx, &mut self.came))?;
         self.of_answer += read;
         if read == room {
-            let most = if self.of_answer > MUCH { READ_MORE_MAX } else { READ_MAX };
-            self.at_once = (self.at_once * 2).min(most);
+            self.at_once = match self.at_once {
+                READ_MAX.. if self.of_answer > MUCH => READ_MORE_MAX,
+                READ_MAX.. => READ_MAX,
+                less => less * 2,
+            };
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// Makes room for what is read next.
+    fn make_room(&mut self) {
+        // The same memory where nobody holds on to what was in it, and what is left of it where that is not little.
+        if self.came.try_reclaim(self.at_once) || self.came.capacity() - self.came.len() >= self.at_once / 4 {
+            return;
+        }
+        if self.at_once == READ_MORE_MAX
+            && let Some(mut spare) = SPARE.with_borrow_mut(Vec::pop)
+            && spare.try_reclaim(READ_MORE_MAX + self.came.len())
+        {
+            spare.extend_from_slice(&self.came);
+            self.came = spare;
+            return;
+        }
+        self.came.reserve(self.at_once);
     }
 
     /// Whether nothing has come since the last answer ended, not even the end of the connection.
@@ -123,8 +153,15 @@ impl Line {
     pub(super) fn rest(&mut self) {
         self.of_answer = 0;
         if self.at_once > READ_FIRST {
+            let came = mem::take(&mut self.came);
+            if self.at_once == READ_MORE_MAX {
+                SPARE.with_borrow_mut(|spare| {
+                    if spare.len() < SPARE_MAX {
+                        spare.push(came)
+                    }
+                });
+            }
             self.at_once = READ_FIRST;
-            self.came = BytesMut::new();
         }
     }
 }

@@ -304,6 +304,38 @@ async fn a_slow_reader_makes_the_service_wait() {
     drop(answer);
 }
 
+/// A body of 5 MiB, no part of which is in that of another number.
+fn numbered(number: u32) -> Bytes {
+    let block = |place: u32| [number.to_le_bytes(), place.to_le_bytes()].concat().repeat(512);
+    (0..1_280).map(block).collect::<Vec<_>>().concat().into()
+}
+
+#[tokio::test]
+async fn large_answers_stay_apart_and_whole_however_fast_they_are_taken() {
+    let number = |path: &str| path.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or_default();
+    let scene = Scene::set(move |request: Request<Incoming>| {
+        let body = Body::from(numbered(number(request.uri().path())));
+        async { Response::new(body) }
+    })
+    .await;
+    // Somebody who stops in the middle has a part in memory that the others must not get.
+    let mut stopped = scene.get("/large/100").send().await.unwrap();
+    let mut taken = stopped.chunk().await.unwrap().unwrap().to_vec();
+    for round in 0..3 {
+        let answers = (1..=6).map(|place| {
+            let (number, ask) = (round * 10 + place, scene.get(&format!("/large/{}", round * 10 + place)));
+            async move { (number, ask.send().await.unwrap().bytes().await.unwrap()) }
+        });
+        for (number, body) in futures_util::future::join_all(answers).await {
+            assert!(body == numbered(number), "{number} is another one: {} bytes", body.len());
+        }
+    }
+    while let Some(more) = stopped.chunk().await.unwrap() {
+        taken.extend_from_slice(&more);
+    }
+    assert!(taken == numbered(100), "{} bytes", taken.len());
+}
+
 #[tokio::test]
 async fn an_answer_may_come_before_the_body_is_sent() {
     let release = Arc::new(Notify::new());
