@@ -62,6 +62,15 @@ pub struct Proxy {
     patience: Duration,
 }
 
+/// Who asks, and since when.
+struct Asker<'a> {
+    client: ClientAddress,
+    /// What is remembered of the connection.
+    visit: &'a Visit,
+    id: RequestId,
+    begun: Instant,
+}
+
 impl Proxy {
     /// Answers for what the state holds.
     pub fn new(state: &WebState) -> Self {
@@ -77,16 +86,15 @@ impl Proxy {
 
     /// Answers a request.
     pub(super) async fn answer(&self, head: &mut Parts, body: Incoming, client: ClientAddress, visit: &Visit) -> Response<Content> {
-        let begun = Instant::now();
-        let id = RequestId::of(&head.headers);
+        let asker = Asker { client, visit, id: RequestId::of(&head.headers), begun: Instant::now() };
         let under_way = self.service.metrics().proxy.begun();
-        let mut span = if self.service.is_traced() { self.begin_span(head, &id) } else { None };
-        let answered = match &span {
-            None => self.forward(head, body, client, visit, begun, &id).await,
+        let mut span = if self.service.is_traced() { self.begin_span(head, &asker.id) } else { None };
+        let (answered, took) = match &span {
+            None => self.forward(head, body, &asker).await,
             // In a box, so that a request that is not traced has no room for it.
-            Some(span) => Box::pin(span.around(self.forward(head, body, client, visit, begun, &id))).await,
+            Some(span) => Box::pin(span.around(self.forward(head, body, &asker))).await,
         };
-        let (answered, took) = answered;
+        let id = asker.id;
         under_way.answered();
         if let Some(span) = &mut span {
             end_span(span, &answered);
@@ -124,38 +132,23 @@ impl Proxy {
     }
 
     /// The answer of the service, or the problem in its place, and how long that took.
-    async fn forward(
-        &self,
-        head: &mut Parts,
-        body: Incoming,
-        client: ClientAddress,
-        visit: &Visit,
-        begun: Instant,
-        id: &RequestId,
-    ) -> (Result<Sent, Problem>, Duration) {
-        let mut admitted = match self.admit(head, client, visit, begun, id).await {
+    async fn forward(&self, head: &mut Parts, body: Incoming, asker: &Asker<'_>) -> (Result<Sent, Problem>, Duration) {
+        let mut admitted = match self.admit(head, asker, asker.begun).await {
             Ok(admitted) => admitted,
-            Err(problem) => return (Err(problem), begun.elapsed()),
+            Err(problem) => return (Err(problem), asker.begun.elapsed()),
         };
-        let result = self.pass(&mut admitted, head, body, client, visit, id).await;
+        let result = self.pass(&mut admitted, head, body, asker).await;
         let (token, outcome) = match &result {
             Ok(sent) => (sent.token, UseOutcome::Answered(sent.response.status().as_u16())),
             Err(problem) => (TokenSource::None, UseOutcome::Refused { status: problem.status().as_u16(), code: problem.code() }),
         };
-        let took = begun.elapsed();
+        let took = asker.begun.elapsed();
         self.service.count_request(&admitted, token, outcome, took);
         (result, took)
     }
 
-    /// Whether a request may be sent at all, and where it goes.
-    async fn admit(
-        &self,
-        head: &Parts,
-        client: ClientAddress,
-        visit: &Visit,
-        begun: Instant,
-        id: &RequestId,
-    ) -> Result<Admitted, Problem> {
+    /// Whether a request may be sent at all at this moment, and where it goes.
+    async fn admit(&self, head: &Parts, asker: &Asker<'_>, now: Instant) -> Result<Admitted, Problem> {
         let authority = head.uri.authority().map(|authority| authority.as_str());
         self.guard.check(&head.method, authority, &head.headers).map_err(|_| {
             let detail = "This host name, or the page that caused the request, is none of Keytile's. Ask it under its own address.";
@@ -166,8 +159,8 @@ impl Proxy {
             let detail = "Send the header Authorization: Bearer with an API key of Keytile (kt_…) that has the scope proxy.";
             unauthorized("key_missing", detail)
         })?;
-        let origin = || Origin { address: client.to_string(), request: id.as_str().to_owned() };
-        match self.service.admit(visit, key, resource, begun, origin).await.map_err(internal)? {
+        let origin = || Origin { address: asker.client.to_string(), request: asker.id.as_str().to_owned() };
+        match self.service.admit(asker.visit, key, resource, now, origin).await.map_err(internal)? {
             Admission::Admitted(admitted) => Ok(admitted),
             Admission::KeyRejected => {
                 Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."))
@@ -185,15 +178,7 @@ impl Proxy {
     }
 
     /// Sends a request by its route.
-    async fn pass(
-        &self,
-        admitted: &mut Admitted,
-        head: &mut Parts,
-        body: Incoming,
-        client: ClientAddress,
-        visit: &Visit,
-        id: &RequestId,
-    ) -> Result<Sent, Problem> {
+    async fn pass(&self, admitted: &mut Admitted, head: &mut Parts, body: Incoming, asker: &Asker<'_>) -> Result<Sent, Problem> {
         let route = &*admitted.route;
         if head.headers.contains_key(header::UPGRADE) {
             let detail = "The proxy does not change protocols (Upgrade). Send the request without it.";
@@ -207,15 +192,15 @@ impl Proxy {
             Some(length) if length <= KEPT_MAX => {
                 let whole = self.whole(body).await?;
                 // What was allowed when the head came may not be any more.
-                *admitted = self.admit(head, client, visit, Instant::now(), id).await?;
+                *admitted = self.admit(head, asker, Instant::now()).await?;
                 ProxyBody::Kept(whole)
             }
             _ => ProxyBody::Streaming(body),
         };
-        head.headers.insert(&REQUEST_ID, id.value());
+        head.headers.insert(&REQUEST_ID, asker.id.value());
         let mut call = self.service.trace_call(admitted.route.resource(), &mut head.headers);
         let (method, query, headers) = (&head.method, head.uri.query(), &head.headers);
-        let request = ProxyRequest { method, path, query, headers, body, early: visit.early() };
+        let request = ProxyRequest { method, path, query, headers, body, early: asker.visit.early() };
         let sent = match &call {
             None => self.service.send(admitted, request).await,
             Some(call) => Box::pin(call.around(self.service.send(admitted, request))).await,

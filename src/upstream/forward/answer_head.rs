@@ -161,6 +161,7 @@ fn content_length(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn taken(text: &str, of_head: bool) -> io::Result<Option<AnswerHead>> {
         take(&mut BytesMut::from(text), of_head).map(|head| head.map(only_final))
@@ -279,6 +280,46 @@ mod tests {
             }
             assert_eq!(heads, [(103, vec!["link: </a>".to_owned()]), (201, vec!["a: b".to_owned()])], "{cut}");
             assert_eq!(&came[..], b"body");
+        }
+    }
+
+    /// Bytes much like the heads of answers.
+    fn heads_or_not() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            Just("HTTP/1.1 200 OK\r\n".to_owned()),
+            Just("HTTP/1.1 103 Early Hints\r\n".to_owned()),
+            Just("Content-Length: 5\r\n".to_owned()),
+            Just("Transfer-Encoding: chunked\r\n".to_owned()),
+            Just("\r\n".to_owned()),
+            "HTTP/[12]\\.[01] [0-9]{1,4} [a-z]{0,3}\r\n",
+            "[a-zA-Z:, \r\n]{0,8}",
+        ];
+        let bytes = prop_oneof![4 => part.prop_map(String::into_bytes), 1 => prop::collection::vec(any::<u8>(), 0..6)];
+        prop::collection::vec(bytes, 0..8).prop_map(|parts| parts.concat())
+    }
+
+    /// Each head that is taken, in words, until nothing more is there; `None` where it is no HTTP.
+    fn all_taken(came: &[u8], cut: usize) -> Option<(Vec<String>, Vec<u8>)> {
+        let (mut buffer, mut heads) = (BytesMut::new(), Vec::new());
+        for part in [&came[..cut], &came[cut..]] {
+            buffer.extend_from_slice(part);
+            // Behind the final one comes a body.
+            while !heads.last().is_some_and(|last: &String| last.starts_with("final"))
+                && let Some(head) = take(&mut buffer, false).ok()?
+            {
+                heads.push(match head {
+                    Head::Interim(status, headers) => format!("interim {status} {headers:?}"),
+                    Head::Final(head) => format!("final {} {:?} {:?} {}", head.status, head.headers, head.framing, head.keeps),
+                });
+            }
+        }
+        Some((heads, buffer.to_vec()))
+    }
+
+    proptest! {
+        #[test]
+        fn heads_are_read_the_same_wherever_they_are_cut(came in heads_or_not(), at in any::<prop::sample::Index>()) {
+            prop_assert_eq!(all_taken(&came, came.len()), all_taken(&came, at.index(came.len() + 1)));
         }
     }
 }

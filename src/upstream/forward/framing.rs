@@ -182,6 +182,7 @@ pub(super) fn malformed() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// All of a body that comes in two pieces: its data, and its trailers in words.
     fn read(framing: &mut Framing, came: &[u8], cut: usize) -> io::Result<(Vec<u8>, Option<String>)> {
@@ -260,6 +261,46 @@ mod tests {
             &[b'1'; SIZE_LINE_MAX + 1],
         ] {
             assert!(read(&mut Framing::chunked(), came, came.len()).is_err(), "{came:?}");
+        }
+    }
+
+    /// Bytes much like a chunked body.
+    fn chunks_or_not() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            Just(b"5\r\nhello\r\n".to_vec()),
+            Just(b"0\r\n\r\n".to_vec()),
+            Just(b"0\r\na: b\r\n\r\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            "[0-9a-fA-F]{1,17}".prop_map(String::into_bytes),
+            "[;:= \r\n]{1,3}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..8),
+        ];
+        prop::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_body_is_read_the_same_wherever_it_is_cut(came in chunks_or_not(), at in any::<prop::sample::Index>()) {
+            let (mut whole, mut in_two) = (Framing::chunked(), Framing::chunked());
+            let cut = at.index(came.len() + 1);
+            match (read(&mut whole, &came, came.len()), read(&mut in_two, &came, cut)) {
+                (Ok(one), Ok(other)) => prop_assert_eq!((one, whole), (other, in_two)),
+                (one, other) => prop_assert!(one.is_err() && other.is_err(), "{:?} {:?}", one, other),
+            }
+        }
+
+        #[test]
+        fn what_is_sent_in_chunks_comes_as_it_was(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6), at in any::<prop::sample::Index>()) {
+            let mut sent: Vec<u8> = Vec::new();
+            for piece in &pieces {
+                sent.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                sent.extend_from_slice(piece);
+                sent.extend_from_slice(b"\r\n");
+            }
+            sent.extend_from_slice(b"0\r\n\r\n");
+            let mut framing = Framing::chunked();
+            prop_assert_eq!(read(&mut framing, &sent, at.index(sent.len() + 1)).unwrap(), (pieces.concat(), None));
+            prop_assert!(framing.is_over());
         }
     }
 }
