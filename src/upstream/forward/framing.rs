@@ -290,7 +290,10 @@ mod tests {
         }
 
         #[test]
-        fn what_is_sent_in_chunks_comes_as_it_was(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6), at in any::<prop::sample::Index>()) {
+        fn what_is_sent_in_chunks_comes_as_it_was(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
+            at in any::<prop::sample::Index>(),
+        ) {
             let mut sent: Vec<u8> = Vec::new();
             for piece in &pieces {
                 sent.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());

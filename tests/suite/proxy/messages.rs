@@ -322,8 +322,8 @@ async fn large_answers_stay_apart_and_whole_however_fast_they_are_taken() {
     let mut stopped = scene.get("/large/100").send().await.unwrap();
     let mut taken = stopped.chunk().await.unwrap().unwrap().to_vec();
     for round in 0..3 {
-        let answers = (1..=6).map(|place| {
-            let (number, ask) = (round * 10 + place, scene.get(&format!("/large/{}", round * 10 + place)));
+        let answers = (1..=6).map(|place| round * 10 + place).map(|number| {
+            let ask = scene.get(&format!("/large/{number}"));
             async move { (number, ask.send().await.unwrap().bytes().await.unwrap()) }
         });
         for (number, body) in futures_util::future::join_all(answers).await {
