@@ -1,9 +1,7 @@
 //! A connection as bytes: what is still to be written, and what was read ahead.
 
 use std::{
-    cell::RefCell,
     io::{self, IoSlice},
-    mem,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
 };
@@ -14,36 +12,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 use zeroize::Zeroizing;
 
-use super::connect::Link;
-
-/// How much is read at once at first, in bytes: most answers are smaller.
-const READ_FIRST: usize = 4 * 1024;
-/// How much is read at once at most of the first [`MUCH`] of an answer. Also about what one slow reader costs: to many of
-/// them, more does not get.
-const READ_MAX: usize = 64 * 1024;
-/// How much is read at once at most behind that. Large answers get through faster.
-const READ_MORE_MAX: usize = 256 * 1024;
-/// More than the system takes at once for somebody who does not read, in bytes.
-const MUCH: usize = 1536 * 1024;
-
-/// How many pieces of memory for large answers a thread keeps for the next ones. Anew from the system, each page of it
-/// costs a fault.
-const SPARE_MAX: usize = 4;
-
-thread_local! {
-    /// Memory for large answers that no connection of this thread uses now, unless a client has not taken all of it yet.
-    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
-}
+use super::{connect::Link, room::Room};
 
 /// A connection as bytes.
 pub(super) struct Line {
     link: Link,
     /// What has come and nobody has taken yet.
     pub(super) came: BytesMut,
-    /// How much is read at once: more where more comes.
-    at_once: usize,
-    /// How much of the answer has come, in bytes.
-    of_answer: usize,
+    room: Room,
     pub(super) leaving: Leaving,
 }
 
@@ -86,7 +62,7 @@ impl Leaving {
 
 impl Line {
     pub(super) fn new(link: Link) -> Self {
-        Self { link, came: BytesMut::new(), at_once: READ_FIRST, of_answer: 0, leaving: Leaving::default() }
+        Self { link, came: BytesMut::new(), room: Room::default(), leaving: Leaving::default() }
     }
 
     /// Writes what is to be written; tells how much of it has gone.
@@ -110,35 +86,11 @@ impl Line {
 
     /// Reads more of what comes; 0 at the end of the connection.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.make_room();
+        self.room.make(&mut self.came);
         let room = self.came.capacity() - self.came.len();
         let read = ready!(poll_read_buf(Pin::new(&mut self.link), cx, &mut self.came))?;
-        self.of_answer += read;
-        if read == room {
-            self.at_once = match self.at_once {
-                READ_MAX.. if self.of_answer > MUCH => READ_MORE_MAX,
-                READ_MAX.. => READ_MAX,
-                less => less * 2,
-            };
-        }
+        self.room.has_read(read, room);
         Poll::Ready(Ok(read))
-    }
-
-    /// Makes room for what is read next.
-    fn make_room(&mut self) {
-        // The same memory where nobody holds on to what was in it, and what is left of it where that is not little.
-        if self.came.try_reclaim(self.at_once) || self.came.capacity() - self.came.len() >= self.at_once / 4 {
-            return;
-        }
-        if self.at_once == READ_MORE_MAX
-            && let Some(mut spare) = SPARE.with_borrow_mut(Vec::pop)
-            && spare.try_reclaim(READ_MORE_MAX + self.came.len())
-        {
-            spare.extend_from_slice(&self.came);
-            self.came = spare;
-            return;
-        }
-        self.came.reserve(self.at_once);
     }
 
     /// Whether nothing has come since the last answer ended, not even the end of the connection.
@@ -151,18 +103,7 @@ impl Line {
 
     /// Nobody needs it for a while: lets go of the memory that large bodies took.
     pub(super) fn rest(&mut self) {
-        self.of_answer = 0;
-        if self.at_once > READ_FIRST {
-            let came = mem::take(&mut self.came);
-            if self.at_once == READ_MORE_MAX {
-                SPARE.with_borrow_mut(|spare| {
-                    if spare.len() < SPARE_MAX {
-                        spare.push(came)
-                    }
-                });
-            }
-            self.at_once = READ_FIRST;
-        }
+        self.room.rest(&mut self.came);
     }
 }
 

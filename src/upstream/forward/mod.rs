@@ -15,6 +15,7 @@ mod framing;
 mod headers;
 mod line;
 mod pool;
+mod room;
 
 use std::{
     collections::HashMap,
