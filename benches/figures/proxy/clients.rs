@@ -137,7 +137,8 @@ async fn idle(scene: &Scene) -> Outcome<()> {
 pub(super) async fn latency(scene: &Scene, pace: Pace) -> Outcome<()> {
     let (keytile, running) = (&scene.keytile, &scene.keytile.running);
     let (path, address) = (keytile.path(keytile.filled.clear, "/small"), keytile.address()?);
-    let load = Load { address, path: &path, authorization: &keytile.filled.key, connections: STEADY, script: None };
+    let authorization = keytile.filled.key.clone();
+    let load = Load { address, path, authorization, threads: 2, connections: STEADY, script: None };
     load.run(Duration::from_secs(1))?;
     let most = load.run(pace.each)?.each_second;
     let request = get(scene, running, "/small");

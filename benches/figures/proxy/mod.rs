@@ -7,6 +7,7 @@
 
 mod broker;
 mod clients;
+mod contest;
 mod large;
 mod nginx;
 mod relay;

@@ -66,7 +66,7 @@ pub(super) fn free_address() -> Outcome<SocketAddr> {
 /// The service: `/small` is 1 KiB, `/large` 10 MiB, `/huge` as much as goes through at once; 401 to whoever has not the
 /// right authorization. The files are beside it, with certificate and key of its TLS.
 pub(super) struct Service {
-    pub(super) nginx: Nginx,
+    _nginx: Nginx,
     pub(super) clear: SocketAddr,
     pub(super) tls: SocketAddr,
 }
@@ -86,7 +86,7 @@ impl Service {
              }}",
             root = folder.join("files").display()
         );
-        Ok(Self { nginx: Nginx::start(folder, &http, clear)?, clear, tls })
+        Ok(Self { _nginx: Nginx::start(folder, &http, clear)?, clear, tls })
     }
 }
 

@@ -1,17 +1,20 @@
 //! wrk, which asks as fast as it is answered.
 
-use std::{io::ErrorKind, net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use super::super::Outcome;
 
 /// What wrk asks for.
-pub(super) struct Load<'a> {
+pub(super) struct Load {
     pub(super) address: SocketAddr,
-    pub(super) path: &'a str,
-    pub(super) authorization: &'a str,
+    pub(super) path: String,
+    pub(super) authorization: String,
+    /// How many threads ask. Each keeps a core busy.
+    pub(super) threads: usize,
+    /// Of all threads together.
     pub(super) connections: usize,
     /// A script that says what else is sent.
-    pub(super) script: Option<&'a Path>,
+    pub(super) script: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -20,12 +23,18 @@ pub(super) struct Answered {
     pub(super) each_second: f64,
 }
 
-impl Load<'_> {
+impl Load {
     /// Asks for a while. Whatever is not answered as it should be is an error.
     pub(super) fn run(&self, time: Duration) -> Outcome<Answered> {
-        let Self { address, path, authorization, connections, script } = self;
+        let Self { address, path, authorization, threads, connections, script } = self;
         let mut command = Command::new("wrk");
-        command.args(["-t2", &format!("-c{connections}"), &format!("-d{}s", time.as_secs().max(1)), "--timeout", "30s"]);
+        command.args([
+            &format!("-t{threads}"),
+            &format!("-c{connections}"),
+            &format!("-d{}s", time.as_secs().max(1)),
+            "--timeout",
+            "30s",
+        ]);
         command.args(["-H", &format!("Authorization: {authorization}")]);
         if let Some(script) = script {
             command.arg("-s").arg(script);

@@ -1,0 +1,116 @@
+//! Sides that are asked for the same in turn, and what they did.
+
+use super::{
+    super::{Outcome, cpu_time, spread},
+    Pace,
+    scene::{Scene, Side},
+    wrk::Load,
+};
+
+/// The build that the figures are about.
+pub(super) const KEYTILE: &str = "Keytile";
+/// The one beside it, where there is one.
+pub(super) const OTHER: &str = "the other build";
+
+/// A side, and how it is asked.
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    /// Whose CPU time is counted.
+    pub(super) process: Option<u32>,
+    pub(super) load: Load,
+}
+
+/// What a side did in a round.
+pub(super) struct Measured {
+    pub(super) each_second: f64,
+    /// CPU time for each answer, in seconds.
+    pub(super) cpu: f64,
+}
+
+impl Contender {
+    fn measure(&self, pace: Pace) -> Outcome<Measured> {
+        let cpu = || self.process.map_or(Ok(0.0), |process| cpu_time(&process.to_string()).map(|time| time.as_secs_f64()));
+        let before = cpu()?;
+        let answered = self.load.run(pace.each)?;
+        Ok(Measured { each_second: answered.each_second, cpu: (cpu()? - before) / answered.requests })
+    }
+}
+
+/// A figure of what was measured: how it is called, what it is, and how it is written.
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    pub(super) value: fn(&Measured) -> f64,
+    pub(super) digits: usize,
+    pub(super) unit: &'static str,
+}
+
+/// What all sides did in all rounds.
+pub(super) struct Contest {
+    what: String,
+    sides: Vec<(&'static str, bool)>,
+    rounds: Vec<Vec<Measured>>,
+}
+
+impl Contest {
+    /// Asks all of them in turn. A first round only warms up.
+    pub(super) fn hold(what: String, contenders: &[Contender], pace: Pace) -> Outcome<Self> {
+        let mut rounds = Vec::new();
+        for round in 0..=pace.rounds {
+            let mut measured: Vec<Option<Measured>> = contenders.iter().map(|_| None).collect();
+            // Nobody is always the first.
+            for turn in 0..contenders.len() {
+                let index = (turn + round) % contenders.len();
+                measured[index] = Some(contenders[index].measure(pace)?);
+            }
+            rounds.push(measured.into_iter().flatten().collect());
+        }
+        rounds.remove(0);
+        let sides = contenders.iter().map(|contender| (contender.name, contender.process.is_some())).collect();
+        Ok(Self { what, sides, rounds })
+    }
+
+    /// Prints what each side did, and what it took of the CPU where that is counted.
+    pub(super) fn tell_each(&self, speed: &Figure, cpu: &Figure) {
+        for (side, counted) in &self.sides {
+            self.tell(speed, side, "");
+            if *counted {
+                self.tell(cpu, side, "");
+            }
+        }
+    }
+
+    /// Prints a figure of one side. Says nothing of who did not take part, here and below.
+    pub(super) fn tell(&self, figure: &Figure, side: &str, limit: &str) {
+        let Some(index) = self.index(side) else { return };
+        let label = self.label(&format!("{side}, {}", figure.name), limit);
+        let mut values: Vec<f64> = self.rounds.iter().map(|round| (figure.value)(&round[index])).collect();
+        spread(&label, &mut values, figure.digits, figure.unit, limit);
+    }
+
+    /// Prints how one side compares with another, round by round.
+    pub(super) fn tell_ratio(&self, figure: &Figure, one: &str, to: &str, limit: &str) {
+        let Some((one_index, to_index)) = self.index(one).zip(self.index(to)) else { return };
+        let label = self.label(&format!("{}, {one} / {to}", figure.name), limit);
+        let ratio = |round: &Vec<Measured>| (figure.value)(&round[one_index]) / (figure.value)(&round[to_index]);
+        spread(&label, &mut self.rounds.iter().map(ratio).collect::<Vec<_>>(), 2, "", limit);
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        self.sides.iter().position(|(side, _)| *side == name)
+    }
+
+    /// Bold where there is a limit.
+    fn label(&self, figure: &str, limit: &str) -> String {
+        let bold = if limit.is_empty() { "" } else { "**" };
+        format!("{bold}{}: {figure}{bold}", self.what)
+    }
+}
+
+/// The builds of Keytile that take part, each asked as `load` says.
+pub(super) fn builds(scene: &Scene, load: impl Fn(&Side) -> Outcome<Load>) -> Outcome<Vec<Contender>> {
+    [(KEYTILE, Some(&scene.keytile)), (OTHER, scene.other.as_ref())]
+        .into_iter()
+        .filter_map(|(name, side)| Some((name, side?)))
+        .map(|(name, side)| Ok(Contender { name, process: Some(side.running.id()), load: load(side)? }))
+        .collect()
+}
