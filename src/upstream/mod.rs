@@ -41,7 +41,7 @@ pub use self::{
     pin::EgressPin,
     single_sign_on::{CallbackAnswer, ExternalIdentity, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault},
     tls::read_ca_file,
-    token_answer::IssuedToken,
+    token_answer::{IssuedToken, retry_after},
     traces::{SpanCounts, SpanExporter, SpanSink},
 };
 use self::{

@@ -84,7 +84,7 @@ fn lifetime(expires_in: Option<&Value>, default: u64) -> Duration {
 
 /// For how many seconds the service asks to be left alone (RFC 9110 section 10.2.3), in either form. More
 /// than 30 days count as 30 days.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if value.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than fit are a very long time.

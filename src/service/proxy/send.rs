@@ -9,14 +9,13 @@ use std::{
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::RETRY_AFTER,
 };
 
 use super::{Admitted, Route, Service, ServiceError};
 use crate::{
     domain::{history::TokenSource, request_path::RequestPath, verification::Diagnosis},
     service::broker::{HeldToken, NoToken, TokenRefusal},
-    upstream::{AnswerBody, ApiHeaders, Early, Forward, ForwardBody, ForwardFault, is_worth_retrying},
+    upstream::{AnswerBody, ApiHeaders, Early, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
 };
 
 /// The longest pause before a retry. Who asks for a longer one is passed on instead.
@@ -149,7 +148,7 @@ impl Service {
                 }
             }
             if method.is_idempotent() && pauses < route.contract.retries && is_worth_retrying(status) {
-                let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                let asked = retry_after(response.headers(), self.now());
                 let pause = asked.map_or(PAUSE_FIRST * (1 << pauses), Duration::from_secs);
                 if pause <= PAUSE_MAX {
                     pauses += 1;

@@ -55,6 +55,50 @@ async fn a_changed_contract_holds_at_once() {
 }
 
 #[tokio::test]
+async fn a_request_is_retried_only_where_that_is_allowed_harmless_and_in_time() {
+    // The path says with which status, and what comes with it.
+    let scene = Scene::set(|request: axum::http::Request<hyper::body::Incoming>| async move {
+        let mut parts = request.uri().path().split('/').skip(1);
+        let status = parts.next().and_then(|status| status.parse::<u16>().ok()).unwrap_or(200);
+        let answer = Response::builder().status(status);
+        let answer = match parts.next() {
+            Some("now") => answer.header("retry-after", "0"),
+            Some("later") => answer.header("retry-after", "3600"),
+            Some("past") => answer.header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some("date") => answer.header("retry-after", "Fri, 06 Nov 2093 08:49:37 GMT"),
+            _ => answer,
+        };
+        answer.body(Body::from("of the service")).unwrap()
+    })
+    .await;
+    let tries = async |method: &Method, path: &str| {
+        let before = scene.service.seen().len();
+        let answer = scene.ask(method.clone(), &scene.source, path).send().await.unwrap();
+        assert_eq!(answer.headers()["x-keytile-upstream"], "1", "what comes back is the last answer of the service");
+        scene.service.seen().len() - before
+    };
+    assert_eq!(tries(&Method::GET, "/503/now").await, 1, "off until somebody says otherwise");
+
+    let mut browser = scene.server.browser();
+    let typed = [("method", "GET"), ("method", "POST"), ("prefixes", "/"), ("body_mib", "1"), ("per_minute", ""), ("retries", "2")];
+    let changed = change(&mut browser, &format!("/sources/{}/contract", scene.source), &typed).await;
+    assert_eq!(changed.status, 303, "{}", changed.text);
+    for (path, expected) in [
+        ("/429/now", 3),
+        ("/502/now", 3),
+        ("/503/past", 3),
+        ("/504", 3),
+        ("/500/now", 1),
+        ("/200/now", 1),
+        ("/429/later", 1),
+        ("/503/date", 1),
+    ] {
+        assert_eq!(tries(&Method::GET, path).await, expected, "{path}");
+        assert_eq!(tries(&Method::POST, path).await, 1, "{path}: sent twice it might be done twice");
+    }
+}
+
+#[tokio::test]
 async fn a_contract_that_somebody_else_changed_is_not_overwritten() {
     let scene = Scene::set(ok).await;
     let mut browser = scene.server.browser();

@@ -62,8 +62,9 @@ impl Scene {
         let server = setup.start().await;
         let mut browser = server.browser();
         let credential = browser.add_credential("Support").await;
-        let source = add_resource(&mut browser, "sources", &credential, "Agents", "GET", "/users").await;
-        let destination = add_resource(&mut browser, "destinations", &credential, "Contacts", "POST", "/contacts").await;
+        let source = add_resource(&mut browser, "sources/new/talkdesk", &credential, "Agents", "GET", "/users").await;
+        let destination =
+            add_resource(&mut browser, "destinations/new/talkdesk", &credential, "Contacts", "POST", "/contacts").await;
         let key = make_key(&server, &["proxy"], &[]).await;
         Self { setup, server, service, client: plain_client(), credential, source, destination, key }
     }
@@ -79,16 +80,16 @@ impl Scene {
     }
 }
 
-/// Creates a resource with an endpoint of its own; its id.
+/// Creates a resource with an endpoint of its own, on the pages of a kind and a connector; its id.
 pub(crate) async fn add_resource(
     browser: &mut crate::support::server::Browser,
-    kind: &str,
+    pages: &str,
     credential: &str,
     name: &str,
     method: &str,
     path: &str,
 ) -> String {
-    let address = format!("/{kind}/new/talkdesk/configure?credential={credential}");
+    let address = format!("/{pages}/configure?credential={credential}");
     let form = browser.get(&address).await.value("form");
     let typed =
         [("form", form.as_str()), ("name", name), ("endpoint", ""), ("method", method), ("path", path), ("action", "create")];

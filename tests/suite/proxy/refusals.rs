@@ -60,7 +60,7 @@ async fn a_key_reaches_its_resources_and_those_of_its_owner_only() {
     // Somebody else's resource, whose credential is not shared.
     let mut ben = scene.server.browser_as("ben@example.com", Role::Editor).await;
     let theirs = ben.add_credential("Private").await;
-    let private = add_resource(&mut ben, "sources", &theirs, "Private", "GET", "/users").await;
+    let private = add_resource(&mut ben, "sources/new/talkdesk", &theirs, "Private", "GET", "/users").await;
     let answer = scene.ask(Method::GET, &private, "/users").send().await.unwrap();
     assert_eq!(problem(answer).await, (404, "resource_not_found".into()));
 }

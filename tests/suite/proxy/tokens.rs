@@ -14,8 +14,14 @@ use hyper::body::Incoming;
 use reqwest::Method;
 use serde_json::json;
 
-use super::Scene;
-use crate::{support::api_server::with_json, web::sessions::until};
+use super::{Scene, add_resource};
+use crate::{
+    support::{
+        api_server::with_json,
+        server::{OVERLAY, Setup, credential_in, good_values, replaced},
+    },
+    web::sessions::until,
+};
 
 async fn echo(request: Request<Incoming>) -> Response<Body> {
     let body = axum::body::to_bytes(Body::new(request.into_body()), usize::MAX).await.unwrap_or_default();
@@ -39,6 +45,37 @@ async fn a_token_that_is_refused_is_replaced_once_for_all() {
         assert_eq!((status, text), (200, body), "sent again whole, with the new token");
     }
     assert_eq!(scene.service.issued(), 2);
+}
+
+#[tokio::test]
+async fn a_connector_may_say_that_403_refuses_a_token_too() {
+    let setup = Setup::new();
+    let folder = setup.folder.path().join("connectors");
+    std::fs::create_dir(&folder).unwrap();
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/connectors/talkdesk");
+    let text = std::fs::read_to_string(format!("{built_in}.toml")).unwrap();
+    let text = text.replace("id = \"talkdesk\"", "id = \"strict\"").replace("[api]", "[api]\ntoken_refused = [401, 403]");
+    std::fs::write(folder.join("strict.toml"), text).unwrap();
+    std::fs::copy(format!("{built_in}.md"), folder.join("talkdesk.md")).unwrap();
+    let setup = setup.with(format!("--connectors={}", folder.display()));
+    // A service that forbids what comes with the first token of each credential.
+    let scene = Scene::set_with(setup, |request: Request<Incoming>| async move {
+        let old = ["Basic tok-1", "Basic tok-2"].iter().any(|old| request.headers()["authorization"] == *old);
+        Response::builder().status(if old && request.uri() != "/account" { 403 } else { 200 }).body(Body::empty()).unwrap()
+    })
+    .await;
+    let mut browser = scene.server.browser();
+    let overlay = OVERLAY.replace("talkdesk", "strict");
+    let draft = browser.get(&overlay).await.value("draft");
+    let saved = browser.post(&overlay, &replaced(good_values("Strict", &draft), &[])).await;
+    let credential = credential_in(&saved.location.unwrap());
+    let strict = add_resource(&mut browser, "sources/new/strict", &credential, "Strict", "GET", "/users").await;
+    assert_eq!(scene.service.issued(), 2);
+
+    let answer = scene.get("/users").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), scene.service.issued()), (403, 2), "403 is about the request, unless somebody says more");
+    let answer = scene.ask(Method::GET, &strict, "/users").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), scene.service.issued()), (200, 3));
 }
 
 #[tokio::test]
