@@ -15,8 +15,8 @@ use super::{
     Upstream,
     diagnosis::{InputFault, NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
     exchange::{Answer, BodyLimit, Outgoing},
+    pauses::{retry_after, wait_in_words},
     progress::Progress,
-    token_answer::{retry_after, wait_in_words},
     token_request::{add_headers, header_value, own_headers, refuse_user_information},
     words::Redactor,
 };

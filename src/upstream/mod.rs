@@ -15,6 +15,7 @@ mod forward;
 mod guard;
 mod hosts;
 mod names;
+mod pauses;
 mod pin;
 mod progress;
 mod search;
@@ -36,12 +37,13 @@ use tokio::time::Instant as Deadline;
 
 pub use self::{
     api::{ApiAnswer, ApiRequest, ProbeOutcome, authorization},
-    forward::{AnswerBody, ApiHeaders, ApiTarget, Early, Forward, ForwardBody, ForwardFault, is_worth_retrying},
+    forward::{AnswerBody, ApiHeaders, ApiTarget, Early, Forward, ForwardBody, ForwardFault},
     names::Nameserver,
+    pauses::{is_worth_retrying, retry_after},
     pin::EgressPin,
     single_sign_on::{CallbackAnswer, ExternalIdentity, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault},
     tls::read_ca_file,
-    token_answer::{IssuedToken, retry_after},
+    token_answer::IssuedToken,
     traces::{SpanCounts, SpanExporter, SpanSink},
 };
 use self::{

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{
     diagnosis::{NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
     exchange::Answer,
+    pauses::{retry_after, wait_in_words},
     words::{Redactor, content_type},
 };
 use crate::domain::{
@@ -21,9 +21,6 @@ use crate::domain::{
 
 /// No token is taken to live longer: a number far beyond is more likely a mistake than a promise.
 const LIFETIME_MAX: Duration = Duration::from_secs(30 * 86_400);
-
-/// No service is taken to ask for a longer pause, in seconds.
-const WAIT_MAX: u64 = 30 * 86_400;
 
 /// An access token that the service has issued.
 #[derive(Debug)]
@@ -79,32 +76,6 @@ fn lifetime(expires_in: Option<&Value>, default: u64) -> Duration {
         // At least one second: less would be no lifetime at all.
         Some(seconds) if seconds > 0.0 => Duration::from_secs_f64(seconds.clamp(1.0, LIFETIME_MAX.as_secs_f64())),
         _ => Duration::from_secs(default),
-    }
-}
-
-/// For how many seconds the service asks to be left alone (RFC 9110 section 10.2.3), in either form. More
-/// than 30 days count as 30 days.
-pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than fit are a very long time.
-        return (!value.is_empty()).then(|| value.parse().unwrap_or(WAIT_MAX).min(WAIT_MAX));
-    }
-    let date = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    let millis = i64::try_from(date.as_millis()).ok()?;
-    let wait = Timestamp::from_millis(millis).since(now);
-    // A part of a second is waited for as a whole one.
-    Some((wait.as_secs() + u64::from(wait.subsec_millis() > 0)).min(WAIT_MAX))
-}
-
-/// A wait as people say it.
-pub(super) fn wait_in_words(seconds: u64) -> String {
-    match seconds {
-        0 | 1 => "a moment".into(),
-        2..=119 => format!("{seconds} seconds"),
-        120..=7_199 => format!("{} minutes", seconds.div_ceil(60)),
-        7_200..=172_799 => format!("{} hours", seconds.div_ceil(3_600)),
-        _ => format!("{} days", seconds.div_ceil(86_400)),
     }
 }
 
@@ -281,40 +252,6 @@ mod tests {
         for absurd in [json!(1e300), json!(u64::MAX), json!("99999999999999999999"), json!("inf")] {
             assert_eq!(seconds(absurd.clone()), 30 * 86_400, "{absurd}");
         }
-    }
-
-    #[test]
-    fn both_forms_of_retry_after_are_read() {
-        let now = Timestamp::from_millis(784_111_777_500); // Sun, 06 Nov 1994 08:49:37.5 GMT
-        let wait = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers, now)
-        };
-        assert_eq!(wait("30"), Some(30));
-        assert_eq!(wait(" 0 "), Some(0));
-        assert_eq!(wait("99999999999999999999999"), Some(30 * 86_400));
-        assert_eq!(wait("2592001"), Some(30 * 86_400));
-        assert_eq!(wait("Fri, 06 Nov 2093 08:50:37 GMT"), Some(30 * 86_400));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
-        assert_eq!(wait("Sunday, 06-Nov-94 08:50:37 GMT"), Some(60));
-        assert_eq!(wait("Sun Nov  6 08:50:37 1994"), Some(60));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
-        for wrong in ["", "soon", "-1", "1.5", "Sun, 99 Nov 1994 08:50:37 GMT"] {
-            assert_eq!(wait(wrong), None, "{wrong}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
-    }
-
-    #[test]
-    fn waits_are_said_in_round_words() {
-        assert_eq!(wait_in_words(1), "a moment");
-        assert_eq!(wait_in_words(30), "30 seconds");
-        assert_eq!(wait_in_words(121), "3 minutes");
-        assert_eq!(wait_in_words(10_000), "3 hours");
-        assert_eq!(wait_in_words(86_400), "24 hours");
-        assert_eq!(wait_in_words(172_800), "2 days");
-        assert_eq!(wait_in_words(WAIT_MAX), "30 days");
     }
 
     proptest! {

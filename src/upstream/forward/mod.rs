@@ -288,14 +288,6 @@ enum Unanswered {
     TimedOut,
 }
 
-/// Whether an answer says that trying again may help: the service was not able to, or asked for a pause.
-pub fn is_worth_retrying(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-    )
-}
-
 fn port_of(url: &Url) -> u16 {
     url.port().unwrap_or(443)
 }

@@ -20,7 +20,7 @@ use crate::{
         api_server::with_json,
         server::{OVERLAY, Setup, credential_in, good_values, replaced},
     },
-    web::sessions::until,
+    web::{damaged::with_copied_connector, sessions::until},
 };
 
 async fn echo(request: Request<Incoming>) -> Response<Body> {
@@ -49,15 +49,7 @@ async fn a_token_that_is_refused_is_replaced_once_for_all() {
 
 #[tokio::test]
 async fn a_connector_may_say_that_403_refuses_a_token_too() {
-    let setup = Setup::new();
-    let folder = setup.folder.path().join("connectors");
-    std::fs::create_dir(&folder).unwrap();
-    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/connectors/talkdesk");
-    let text = std::fs::read_to_string(format!("{built_in}.toml")).unwrap();
-    let text = text.replace("id = \"talkdesk\"", "id = \"strict\"").replace("[api]", "[api]\ntoken_refused = [401, 403]");
-    std::fs::write(folder.join("strict.toml"), text).unwrap();
-    std::fs::copy(format!("{built_in}.md"), folder.join("talkdesk.md")).unwrap();
-    let setup = setup.with(format!("--connectors={}", folder.display()));
+    let setup = with_copied_connector(Setup::new(), "strict", "[api]", "[api]\ntoken_refused = [401, 403]");
     // A service that forbids what comes with the first token of each credential.
     let scene = Scene::set_with(setup, |request: Request<Incoming>| async move {
         let old = ["Basic tok-1", "Basic tok-2"].iter().any(|old| request.headers()["authorization"] == *old);

@@ -129,17 +129,21 @@ async fn a_damaged_endpoint_says_so_and_can_be_deleted() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn a_credential_whose_connector_was_taken_away_says_so() {
-    let setup = Setup::sandbox();
+/// A Keytile with a folder of connectors, in which a copy of TalkDesk's is under another id, with something else in it.
+pub(crate) fn with_copied_connector(setup: Setup, id: &str, from: &str, to: &str) -> Setup {
     let folder = setup.folder.path().join("connectors");
     std::fs::create_dir(&folder).unwrap();
     let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/connectors/talkdesk");
     let text = std::fs::read_to_string(format!("{built_in}.toml")).unwrap();
-    let text = text.replace("id = \"talkdesk\"", "id = \"desk-copy\"").replace("name = \"TalkDesk\"", "name = \"Desk Copy\"");
-    std::fs::write(folder.join("desk-copy.toml"), text).unwrap();
+    let text = text.replace("id = \"talkdesk\"", &format!("id = \"{id}\"")).replace(from, to);
+    std::fs::write(folder.join(format!("{id}.toml")), text).unwrap();
     std::fs::copy(format!("{built_in}.md"), folder.join("talkdesk.md")).unwrap();
-    let mut setup = setup.with(format!("--connectors={}", folder.display()));
+    setup.with(format!("--connectors={}", folder.display()))
+}
+
+#[tokio::test]
+async fn a_credential_whose_connector_was_taken_away_says_so() {
+    let mut setup = with_copied_connector(Setup::sandbox(), "desk-copy", "name = \"TalkDesk\"", "name = \"Desk Copy\"");
     let server = setup.start().await;
     let mut browser = server.browser();
     let overlay = OVERLAY.replace("talkdesk", "desk-copy");

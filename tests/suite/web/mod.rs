@@ -3,7 +3,7 @@
 mod audit;
 mod canary;
 mod crowd;
-mod damaged;
+pub(crate) mod damaged;
 mod drafts;
 mod edit;
 mod framing;
