@@ -36,7 +36,8 @@ thread_local! {
 
 /// How a connection reads at present: more at once where more comes.
 pub(super) struct Room {
-    at_once: usize,
+    /// How much is read at once without a large piece.
+    small: usize,
     /// When the last piece came, of those who may read as much as anybody.
     last: Option<Instant>,
     large: Option<SemaphorePermit<'static>>,
@@ -52,7 +53,7 @@ impl Default for Room {
 
 impl Room {
     fn among(few: &'static Semaphore) -> Self {
-        Self { at_once: FIRST, last: None, large: None, few }
+        Self { small: FIRST, last: None, large: None, few }
     }
 
     /// Makes room for what is read next.
@@ -61,10 +62,11 @@ impl Room {
             self.be_small(came);
         }
         // The same memory where nobody holds on to what was in it, and what is left of it where that is not little.
-        if came.try_reclaim(self.at_once) || came.capacity() - came.len() >= self.at_once / 4 {
+        let at_once = self.at_once();
+        if came.try_reclaim(at_once) || came.capacity() - came.len() >= at_once / 4 {
             return;
         }
-        let size = self.at_once + came.len();
+        let size = at_once + came.len();
         let mut more = self.large.as_ref().and_then(|_| SPARE.with_borrow_mut(Vec::pop)).unwrap_or_default();
         if !more.try_reclaim(size) {
             more = BytesMut::with_capacity(size);
@@ -76,30 +78,31 @@ impl Room {
     /// So much was read into the room that there was.
     pub(super) fn has_read(&mut self, read: usize, room: usize) {
         let full = read == room;
-        if self.at_once < EACH_MAX {
+        if self.small < EACH_MAX {
             if full {
-                self.at_once *= 4;
+                self.small *= 4;
             }
             return;
         }
         if full && self.large.is_none() && !self.is_slow() {
             self.large = self.few.try_acquire().ok();
-            if self.large.is_some() {
-                self.at_once = LARGE;
-            }
         }
         self.last = Some(Instant::now());
     }
 
     /// Nobody needs the connection for a while: lets go of the memory that a large answer took.
     pub(super) fn rest(&mut self, came: &mut BytesMut) {
-        if self.large.is_some() {
-            self.be_small(came);
-        }
-        if self.at_once > FIRST {
-            *came = BytesMut::new();
+        if self.small > FIRST {
+            let memory = mem::take(came);
+            if self.large.is_some() {
+                keep(memory);
+            }
         }
         *self = Self::among(self.few);
+    }
+
+    fn at_once(&self) -> usize {
+        if self.large.is_some() { LARGE } else { self.small }
     }
 
     fn is_slow(&self) -> bool {
@@ -108,17 +111,20 @@ impl Room {
 
     /// From now on reads no more than anybody may.
     fn be_small(&mut self, came: &mut BytesMut) {
-        self.at_once = EACH_MAX;
         self.large = None;
         let small = BytesMut::from(&came[..]);
-        let mut large = mem::replace(came, small);
-        large.clear();
-        SPARE.with_borrow_mut(|spare| {
-            if spare.len() < SPARE_MAX {
-                spare.push(large);
-            }
-        });
+        keep(mem::replace(came, small));
     }
+}
+
+/// Keeps large memory for the next answers, without what is in it.
+fn keep(mut memory: BytesMut) {
+    memory.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < SPARE_MAX {
+            spare.push(memory);
+        }
+    });
 }
 
 #[cfg(test)]
