@@ -47,56 +47,63 @@ pub(super) struct Figure {
 /// What all sides did in all rounds.
 pub(super) struct Contest {
     what: String,
-    sides: Vec<(&'static str, bool)>,
-    rounds: Vec<Vec<Measured>>,
+    sides: Vec<Done>,
+}
+
+/// What one side did.
+struct Done {
+    name: &'static str,
+    /// Whether its CPU time was counted.
+    counted: bool,
+    rounds: Vec<Measured>,
 }
 
 impl Contest {
     /// Asks all of them in turn. A first round only warms up.
     pub(super) fn hold(what: String, contenders: &[Contender], pace: Pace) -> Outcome<Self> {
-        let mut rounds = Vec::new();
+        let done = |side: &Contender| Done { name: side.name, counted: side.process.is_some(), rounds: Vec::new() };
+        let mut sides: Vec<Done> = contenders.iter().map(done).collect();
         for round in 0..=pace.rounds {
-            let mut measured: Vec<Option<Measured>> = contenders.iter().map(|_| None).collect();
             // Nobody is always the first.
             for turn in 0..contenders.len() {
                 let index = (turn + round) % contenders.len();
-                measured[index] = Some(contenders[index].measure(pace)?);
+                let measured = contenders[index].measure(pace)?;
+                if round > 0 {
+                    sides[index].rounds.push(measured);
+                }
             }
-            rounds.push(measured.into_iter().flatten().collect());
         }
-        rounds.remove(0);
-        let sides = contenders.iter().map(|contender| (contender.name, contender.process.is_some())).collect();
-        Ok(Self { what, sides, rounds })
+        Ok(Self { what, sides })
     }
 
     /// Prints what each side did, and what it took of the CPU where that is counted.
     pub(super) fn tell_each(&self, speed: &Figure, cpu: &Figure) {
-        for (side, counted) in &self.sides {
-            self.tell(speed, side, "");
-            if *counted {
-                self.tell(cpu, side, "");
+        for side in &self.sides {
+            self.tell(speed, side.name, "");
+            if side.counted {
+                self.tell(cpu, side.name, "");
             }
         }
     }
 
     /// Prints a figure of one side. Says nothing of who did not take part, here and below.
     pub(super) fn tell(&self, figure: &Figure, side: &str, limit: &str) {
-        let Some(index) = self.index(side) else { return };
+        let Some(rounds) = self.rounds(side) else { return };
         let label = self.label(&format!("{side}, {}", figure.name), limit);
-        let mut values: Vec<f64> = self.rounds.iter().map(|round| (figure.value)(&round[index])).collect();
+        let mut values: Vec<f64> = rounds.iter().map(figure.value).collect();
         spread(&label, &mut values, figure.digits, figure.unit, limit);
     }
 
     /// Prints how one side compares with another, round by round.
     pub(super) fn tell_ratio(&self, figure: &Figure, one: &str, to: &str, limit: &str) {
-        let Some((one_index, to_index)) = self.index(one).zip(self.index(to)) else { return };
+        let Some((rounds, others)) = self.rounds(one).zip(self.rounds(to)) else { return };
         let label = self.label(&format!("{}, {one} / {to}", figure.name), limit);
-        let ratio = |round: &Vec<Measured>| (figure.value)(&round[one_index]) / (figure.value)(&round[to_index]);
-        spread(&label, &mut self.rounds.iter().map(ratio).collect::<Vec<_>>(), 2, "", limit);
+        let mut ratios: Vec<f64> = rounds.iter().zip(others).map(|(one, to)| (figure.value)(one) / (figure.value)(to)).collect();
+        spread(&label, &mut ratios, 3, "", limit);
     }
 
-    fn index(&self, name: &str) -> Option<usize> {
-        self.sides.iter().position(|(side, _)| *side == name)
+    fn rounds(&self, name: &str) -> Option<&[Measured]> {
+        self.sides.iter().find(|side| side.name == name).map(|side| &side.rounds[..])
     }
 
     /// Bold where there is a limit.

@@ -44,6 +44,7 @@ fn compare(scene: &Scene, pace: Pace, connections: usize, tls: bool, limit: &str
     contest.tell_ratio(&CPU, KEYTILE, "nginx", limit);
     contest.tell_ratio(&REQUESTS, KEYTILE, "nginx", if tls { "" } else { "at least 0.8" });
     contest.tell_ratio(&CPU, KEYTILE, OTHER, "");
+    contest.tell_ratio(&CPU, OTHER, "nginx", "");
     Ok(())
 }
 
