@@ -18,7 +18,7 @@ use super::{Scene, add_resource};
 use crate::{
     support::{
         api_server::with_json,
-        server::{OVERLAY, Setup, credential_in, good_values, replaced},
+        server::{OVERLAY, Setup},
     },
     web::{damaged::with_copied_connector, sessions::until},
 };
@@ -57,10 +57,7 @@ async fn a_connector_may_say_that_403_refuses_a_token_too() {
     })
     .await;
     let mut browser = scene.server.browser();
-    let overlay = OVERLAY.replace("talkdesk", "strict");
-    let draft = browser.get(&overlay).await.value("draft");
-    let saved = browser.post(&overlay, &replaced(good_values("Strict", &draft), &[])).await;
-    let credential = credential_in(&saved.location.unwrap());
+    let credential = browser.add_credential_in(&OVERLAY.replace("talkdesk", "strict"), "Strict").await;
     let strict = add_resource(&mut browser, "sources/new/strict", &credential, "Strict", "GET", "/users").await;
     assert_eq!(scene.service.issued(), 2);
 

@@ -362,9 +362,13 @@ pub(crate) const OVERLAY: &str = "/sources/new/talkdesk/credentials/new";
 impl Browser {
     /// Adds a credential of the sandbox in the overlay and returns its id.
     pub(crate) async fn add_credential(&mut self, name: &str) -> String {
-        let overlay = self.get(OVERLAY).await;
-        let draft = overlay.value("draft");
-        let saved = self.post(OVERLAY, &good_values(name, &draft)).await;
+        self.add_credential_in(OVERLAY, name).await
+    }
+
+    /// The same in the overlay of another connector.
+    pub(crate) async fn add_credential_in(&mut self, overlay: &str, name: &str) -> String {
+        let draft = self.get(overlay).await.value("draft");
+        let saved = self.post(overlay, &good_values(name, &draft)).await;
         assert_eq!(saved.status, 303, "{}", saved.text);
         credential_in(&saved.location.unwrap())
     }

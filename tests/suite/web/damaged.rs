@@ -1,7 +1,7 @@
 //! What is gone or damaged: its page says so, what was typed beside it is kept, and it can be deleted.
 
 use super::drafts::tamper;
-use crate::support::server::{Browser, OVERLAY, Page, Setup, good_values, replaced};
+use crate::support::server::{Browser, OVERLAY, Page, Setup};
 
 const CONFIGURE: &str = "/sources/new/talkdesk/configure";
 const FORM: &str = "01890a5d-ac96-774b-bcce-000000000001";
@@ -146,11 +146,7 @@ async fn a_credential_whose_connector_was_taken_away_says_so() {
     let mut setup = with_copied_connector(Setup::sandbox(), "desk-copy", "name = \"TalkDesk\"", "name = \"Desk Copy\"");
     let server = setup.start().await;
     let mut browser = server.browser();
-    let overlay = OVERLAY.replace("talkdesk", "desk-copy");
-    let draft = browser.get(&overlay).await.value("draft");
-    let saved = browser.post(&overlay, &replaced(good_values("Orphan", &draft), &[])).await;
-    assert_eq!(saved.status, 303, "{}", saved.text);
-    let id = crate::support::server::credential_in(&saved.location.unwrap());
+    let id = browser.add_credential_in(&OVERLAY.replace("talkdesk", "desk-copy"), "Orphan").await;
     let address = format!("/credentials/{id}");
     browser.get(&address).await.says("Test again");
     server.stop().await;
