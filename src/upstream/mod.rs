@@ -37,7 +37,7 @@ use tokio::time::Instant as Deadline;
 
 pub use self::{
     api::{ApiAnswer, ApiRequest, ProbeOutcome, authorization},
-    forward::{AnswerBody, ApiHeaders, ApiTarget, Early, Forward, ForwardBody, ForwardFault},
+    forward::{Answer, AnswerBody, ApiHeaders, ApiTarget, Early, Forward, ForwardBody, ForwardFault},
     names::Nameserver,
     pauses::{is_worth_retrying, retry_after},
     pin::EgressPin,

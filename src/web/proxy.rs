@@ -16,7 +16,10 @@ use uuid::Uuid;
 use super::{
     client_address::ClientAddress,
     content::Content,
-    middleware::{guard::Guard, request_id::RequestId},
+    middleware::{
+        guard::Guard,
+        request_id::{REQUEST_ID, RequestId},
+    },
     problem::{Problem, ProblemDiagnosis},
     state::WebState,
     trace,
@@ -34,10 +37,10 @@ use crate::{
         Service,
         broker::TokenRefusal,
         caller::Origin,
-        proxy::{Admission, Admitted, ProxyBody, ProxyFault, ProxyRequest, Refused, Route, Sent, Visit},
+        proxy::{Admission, Admitted, ProxyBody, ProxyFault, Refused, Route, Sent, Visit},
         traces::OpenSpan,
     },
-    upstream::ForwardFault,
+    upstream::{Forward, ForwardFault},
 };
 
 /// What all addresses of the proxy begin with.
@@ -47,7 +50,6 @@ const PATTERN: &str = "/proxy/{resource}/{path}";
 /// The largest body that is taken whole, in bytes.
 const KEPT_MAX: u64 = 64 * 1024;
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The id that the service gave the request, where it gave one.
 static UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 /// Marks what the service has answered, and not Keytile.
@@ -88,10 +90,10 @@ impl Proxy {
     pub(super) async fn answer(&self, head: &mut Parts, body: Incoming, client: ClientAddress, visit: &Visit) -> Response<Content> {
         let asker = Asker { client, visit, id: RequestId::of(&head.headers), begun: Instant::now() };
         let under_way = self.service.metrics().proxy.begun();
-        let mut span = if self.service.is_traced() { self.begin_span(head, &asker.id) } else { None };
+        // In a box, as all that only a request has which is traced: the others have no room for it.
+        let mut span = if self.service.is_traced() { self.begin_span(head, &asker.id).map(Box::new) } else { None };
         let (answered, took) = match &span {
             None => self.forward(head, body, &asker).await,
-            // In a box, so that a request that is not traced has no room for it.
             Some(span) => Box::pin(span.around(self.forward(head, body, &asker))).await,
         };
         let id = asker.id;
@@ -100,13 +102,13 @@ impl Proxy {
             end_span(span, &answered);
         }
         match answered {
-            Ok(Sent { response, tries, .. }) => {
-                let status = response.status().as_u16();
+            Ok(Sent { answer, tries, .. }) => {
+                let status = answer.status().as_u16();
                 self.service.metrics().proxy.forwarded(status, tries, took);
                 tracing::debug!(request = id.as_str(), method = %head.method, status, tries, "forwarded");
-                let mut response = response.map(Content::Forwarded);
+                let mut response = answer.into_response().map(Content::Forwarded);
                 let headers = response.headers_mut();
-                if let Some(of_service) = headers.insert(&REQUEST_ID, id.value()) {
+                if let Some(of_service) = headers.insert(&REQUEST_ID, id.into_value()) {
                     headers.insert(&UPSTREAM_REQUEST_ID, of_service);
                 }
                 headers.insert(&UPSTREAM, HeaderValue::from_static("1"));
@@ -116,7 +118,7 @@ impl Proxy {
                 self.service.metrics().proxy.refused(problem.code());
                 tracing::debug!(request = id.as_str(), method = %head.method, status = problem.status().as_u16(), code = problem.code(), "refused");
                 let mut response = problem.write(id.as_str());
-                response.headers_mut().insert(&REQUEST_ID, id.value());
+                response.headers_mut().insert(&REQUEST_ID, id.into_value());
                 response.map(Content::Page)
             }
         }
@@ -139,7 +141,7 @@ impl Proxy {
         };
         let result = self.pass(&mut admitted, head, body, asker).await;
         let (token, outcome) = match &result {
-            Ok(sent) => (sent.token, UseOutcome::Answered(sent.response.status().as_u16())),
+            Ok(sent) => (sent.token, UseOutcome::Answered(sent.answer.status().as_u16())),
             Err(problem) => (TokenSource::None, UseOutcome::Refused { status: problem.status().as_u16(), code: problem.code() }),
         };
         let took = asker.begun.elapsed();
@@ -197,16 +199,14 @@ impl Proxy {
             }
             _ => ProxyBody::Streaming(body),
         };
-        head.headers.insert(&REQUEST_ID, asker.id.value());
-        let mut call = self.service.trace_call(admitted.route.resource(), &mut head.headers);
-        let (method, query, headers) = (&head.method, head.uri.query(), &head.headers);
-        let request = ProxyRequest { method, path, query, headers, body, early: asker.visit.early() };
+        let mut call = self.service.trace_call(admitted.route.resource(), &mut head.headers).map(Box::new);
+        let forward = Forward { came: head, path: &path, id: asker.id.value(), early: asker.visit.early() };
         let sent = match &call {
-            None => self.service.send(admitted, request).await,
-            Some(call) => Box::pin(call.around(self.service.send(admitted, request))).await,
+            None => self.service.send(admitted, &forward, body).await,
+            Some(call) => Box::pin(call.around(self.service.send(admitted, &forward, body))).await,
         };
         if let Some(call) = &mut call {
-            call.failed_if(!sent.as_ref().is_ok_and(|sent| sent.response.status().as_u16() < 500));
+            call.failed_if(!sent.as_ref().is_ok_and(|sent| sent.answer.status().as_u16() < 500));
         }
         sent.map_err(failed)
     }
@@ -225,7 +225,7 @@ fn end_span(span: &mut OpenSpan, answered: &Result<Sent, Problem>) {
     let status = match answered {
         Ok(sent) => {
             span.say("keytile.tries", SpanValue::Number(sent.tries.into()));
-            sent.response.status()
+            sent.answer.status()
         }
         Err(problem) => {
             span.say("keytile.outcome", SpanValue::Word(problem.code()));
@@ -345,10 +345,6 @@ fn failed(fault: ProxyFault) -> Problem {
                 too_large(most).with_header(header::CONNECTION, HeaderValue::from_static("close"))
             }
             ForwardFault::BodyIncomplete => incomplete(),
-            ForwardFault::Address => {
-                let detail = "Path and query make no address that could be sent.";
-                Problem::new(StatusCode::BAD_REQUEST, "path_invalid", detail)
-            }
         },
     }
 }

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasher, RandomState},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,13 +21,12 @@ const ENTRIES_MAX: usize = 2_000;
 /// Uses that are not written yet.
 pub(super) struct Pending {
     maps: [Mutex<HashMap<UseKey, Tally>>; MAPS],
-    hashing: RandomState,
     left_out: AtomicU64,
 }
 
 impl Pending {
     pub(super) fn new() -> Self {
-        Self { maps: Default::default(), hashing: RandomState::new(), left_out: AtomicU64::new(0) }
+        Self { maps: Default::default(), left_out: AtomicU64::new(0) }
     }
 
     /// Counts a use.
@@ -38,9 +36,10 @@ impl Pending {
 
     /// Adds uses that were counted together.
     pub(super) fn add(&self, key: UseKey, tally: &Tally) {
-        // By the resource, so that the uses of one are together and those of several do not wait for each other.
-        let hash = self.hashing.hash_one((key.credential, key.resource));
-        let map = &self.maps[usize::try_from(hash % MAPS as u64).unwrap_or_default()];
+        // By the resource, so that the uses of one are together and those of several do not wait for each other. The
+        // last bits of an id are random (RFC 9562 section 5.7).
+        let place = key.resource.unwrap_or(key.credential).as_u128() % MAPS as u128;
+        let map = &self.maps[usize::try_from(place).unwrap_or_default()];
         // What is changed under the lock is changed at once, so a panic leaves nothing half done.
         let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = map.len() >= ENTRIES_MAX;

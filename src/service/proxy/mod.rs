@@ -15,7 +15,7 @@ use std::{
 
 use self::{rate::Rates, send::Authorized};
 pub use self::{
-    send::{ProxyBody, ProxyFault, ProxyRequest, Sent},
+    send::{ProxyBody, ProxyFault, Sent},
     visit::Visit,
 };
 use super::{

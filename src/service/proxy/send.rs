@@ -7,15 +7,15 @@ use std::{
 };
 
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    StatusCode,
     body::{Bytes, Incoming},
 };
 
 use super::{Admitted, Route, Service, ServiceError};
 use crate::{
-    domain::{history::TokenSource, request_path::RequestPath, verification::Diagnosis},
+    domain::{history::TokenSource, verification::Diagnosis},
     service::broker::{HeldToken, NoToken, TokenRefusal},
-    upstream::{AnswerBody, ApiHeaders, Early, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
+    upstream::{Answer, ApiHeaders, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
 };
 
 /// The longest pause before a retry. Who asks for a longer one is passed on instead.
@@ -24,22 +24,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// How often a credential may be changed while one request is under way.
 const RENEWALS: usize = 3;
-
-/// A request that was checked, and what of it can be sent again.
-pub struct ProxyRequest<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The settled path.
-    pub path: RequestPath<'a>,
-    /// The query as it came.
-    pub query: Option<&'a str>,
-    /// The headers as they came.
-    pub headers: &'a HeaderMap,
-    /// The body.
-    pub body: ProxyBody,
-    /// Is told what the service says before its answer.
-    pub early: &'a Early,
-}
 
 /// The body of a request.
 pub enum ProxyBody {
@@ -52,7 +36,7 @@ pub enum ProxyBody {
 /// An answer of the service, and how often it was asked.
 pub struct Sent {
     /// The answer.
-    pub response: Response<AnswerBody>,
+    pub answer: Answer,
     /// How often the request was sent.
     pub tries: u8,
     /// Where the token came from that it was sent with at last.
@@ -110,56 +94,55 @@ impl Service {
         self.token_in(admitted.slot.as_ref()?, &admitted.route.credential, admitted.at)
     }
 
-    /// Sends a request of a route. Its answer streams.
-    pub async fn send(&self, admitted: &Admitted, request: ProxyRequest<'_>) -> Result<Sent, ProxyFault> {
-        let ProxyRequest { method, path, query, headers, body, early } = request;
+    /// Sends a request of a route, which was checked. Its answer streams.
+    pub async fn send(&self, admitted: &Admitted, forward: &Forward<'_>, body: ProxyBody) -> Result<Sent, ProxyFault> {
         let mut route = Arc::clone(&admitted.route);
         let (mut token, mut source) = match self.token_at_once(admitted) {
             Some(token) => (token, TokenSource::Memory),
             None => self.current_token(&mut route).await?,
         };
-        let forward = |body: ForwardBody| Forward { method, path: &path, query, headers, body, early };
         let kept = match body {
             ProxyBody::Kept(body) => body,
             ProxyBody::Streaming(body) => {
                 let body = ForwardBody::Streaming { body, most: route.contract.body_max };
-                let response = self.forward(&route, &token, forward(body)).await?;
-                if refused(&route, response.status()) {
+                let answer = self.forward(&route, &token, forward, body).await?;
+                if refused(&route, answer.status()) {
                     // It cannot be sent again, but the next one shall not meet the same refusal.
                     self.replace_behind(&route, &token);
                 }
-                return Ok(Sent { response, tries: 1, token: source });
+                return Ok(Sent { answer, tries: 1, token: source });
             }
         };
         let (mut tries, mut replaced, mut pauses) = (0_u8, false, 0_u8);
         loop {
             tries = tries.saturating_add(1);
-            let response = self.forward(&route, &token, forward(ForwardBody::Whole(kept.clone()))).await?;
-            let status = response.status();
+            let answer = self.forward(&route, &token, forward, ForwardBody::Whole(kept.clone())).await?;
+            let status = answer.status();
             if refused(&route, status) && !replaced {
                 replaced = true;
                 match Box::pin(self.token_or_renewed(&mut route, Some(&token))).await {
                     Ok((new, from)) if !Arc::ptr_eq(&new, &token) => {
                         (token, source) = (new, from);
+                        answer.give_up();
                         continue;
                     }
                     // There is no other one, or was just now: what the service said of the request is the better answer.
-                    Ok(_) | Err(_) => return Ok(Sent { response, tries, token: source }),
+                    Ok(_) | Err(_) => return Ok(Sent { answer, tries, token: source }),
                 }
             }
-            if method.is_idempotent() && pauses < route.contract.retries && is_worth_retrying(status) {
-                let asked = retry_after(response.headers(), self.now());
+            if forward.came.method.is_idempotent() && pauses < route.contract.retries && is_worth_retrying(status) {
+                let asked = retry_after(answer.headers(), self.now());
                 let pause = asked.map_or(PAUSE_FIRST * (1 << pauses), Duration::from_secs);
                 if pause <= PAUSE_MAX {
                     pauses += 1;
-                    drop(response);
+                    answer.give_up();
                     Box::pin(tokio::time::sleep(pause)).await;
                     // It may have been replaced meanwhile.
                     (token, source) = self.current_token(&mut route).await?;
                     continue;
                 }
             }
-            return Ok(Sent { response, tries, token: source });
+            return Ok(Sent { answer, tries, token: source });
         }
     }
 
@@ -167,10 +150,11 @@ impl Service {
         &self,
         route: &Route,
         token: &Arc<HeldToken>,
-        forward: Forward<'_>,
-    ) -> Result<Response<AnswerBody>, ProxyFault> {
+        forward: &Forward<'_>,
+        body: ForwardBody,
+    ) -> Result<Answer, ProxyFault> {
         let authorized = route.headers_for(self, token)?;
-        Ok(self.0.upstream.forward(&route.credential.connector, &route.target, &authorized, forward).await?)
+        Ok(self.0.upstream.forward(&route.credential.connector, &route.target, &authorized, forward, body).await?)
     }
 
     /// The token to use now. Where the credential was changed at this moment, the route is renewed.

@@ -23,6 +23,7 @@ const FIELDS_MAX: usize = 100;
 const HEAD_MAX: usize = 64 * 1024;
 
 /// The head of an answer.
+#[derive(Default)]
 pub(super) struct AnswerHead {
     pub(super) status: StatusCode,
     /// Without what ends here.

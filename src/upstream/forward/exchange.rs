@@ -6,6 +6,7 @@
 use std::{
     future::poll_fn,
     io,
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,13 +15,12 @@ use hyper::{
     Method,
     body::{Bytes, Frame},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::{
-    Early, Unanswered,
+    Early, Limits, Unanswered,
     answer_head::{self, AnswerHead, Head},
     body::{Outbound, Streaming, Watch},
-    framing::Framing,
     headers::{RequestHead, Told, write_trailers},
     pool::Lease,
 };
@@ -28,9 +28,13 @@ use super::{
 /// The most interim answers to one request.
 const INTERIM_MAX: u32 = 32;
 
-/// A request under way.
+/// A request under way, and its answer as far as it has come. In a box, because it is handed on often.
 pub(super) struct Exchange {
     lease: Lease,
+    begun: Instant,
+    /// How long the head of the answer is waited for, and each piece of its body.
+    first_byte: Duration,
+    idle: Duration,
     /// What of the body nobody has taken yet.
     body: Option<Box<Streaming>>,
     is_chunked: bool,
@@ -41,8 +45,8 @@ pub(super) struct Exchange {
     /// How many bytes of the request have gone.
     gone: u64,
     sending: Sending,
-    /// Whether the service keeps the connection.
-    keeps: bool,
+    /// Of the answer: as long as none has come, nothing.
+    pub(super) head: AnswerHead,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,8 +59,8 @@ enum Sending {
 }
 
 impl Exchange {
-    /// Begins to send a request.
-    pub(super) fn new(mut lease: Lease, head: &RequestHead<'_>, body: Outbound) -> Self {
+    /// A request to be sent from now on, which is `begun`.
+    pub(super) fn begin(mut lease: Lease, begun: Instant, limits: &Limits, head: &RequestHead<'_>, body: Outbound) -> Box<Self> {
         let leaving = &mut lease.line().leaving;
         head.write(&mut leaving.before);
         let body = match body {
@@ -66,15 +70,28 @@ impl Exchange {
             }
             Outbound::Streaming(body) => Some(body),
         };
-        let (is_chunked, of_head) = (head.told == Told::Chunked, *head.method == Method::HEAD);
-        Self { lease, body, is_chunked, of_head, interim: 0, gone: 0, sending: Sending::UnderWay, keeps: false }
+        let Limits { first_byte, idle, .. } = *limits;
+        Box::new(Self {
+            lease,
+            begun,
+            first_byte,
+            idle,
+            body,
+            is_chunked: head.told == Told::Chunked,
+            of_head: head.forward.came.method == Method::HEAD,
+            interim: 0,
+            gone: 0,
+            sending: Sending::UnderWay,
+            head: AnswerHead::default(),
+        })
     }
 
-    /// Waits for the head of the answer, for `limit` at most. That begins anew as long as the client's body moves: most
-    /// services answer only when they have all of it. What comes before is told to `early`.
-    pub(super) async fn answer(&mut self, limit: Duration, watch: &Watch, early: &Early) -> Result<AnswerHead, Unanswered> {
+    /// Waits for the head of the answer. How long begins anew as long as the client's body moves: most services answer
+    /// only when they have all of it. What comes before is told to `early`.
+    pub(super) async fn answer(&mut self, watch: &Watch, early: &Early) -> Result<(), Unanswered> {
         let mut seen = watch.moved();
-        self.lease.alarm().reset(Instant::now() + limit);
+        let first = self.begun + self.first_byte;
+        self.lease.alarm().reset(first);
         poll_fn(|cx| {
             if let Poll::Ready(answered) = self.poll_head(cx, early) {
                 return Poll::Ready(answered);
@@ -85,14 +102,15 @@ impl Exchange {
                     return Poll::Ready(Err(Unanswered::TimedOut));
                 }
                 seen = now;
-                self.lease.alarm().reset(Instant::now() + limit);
+                let next = Instant::now() + self.first_byte;
+                self.lease.alarm().reset(next);
             }
             Poll::Pending
         })
         .await
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>, early: &Early) -> Poll<Result<AnswerHead, Unanswered>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>, early: &Early) -> Poll<Result<(), Unanswered>> {
         self.send(cx);
         if self.body.as_ref().is_some_and(|body| body.has_broken_off()) {
             return Poll::Ready(Err(Unanswered::Broken));
@@ -100,8 +118,8 @@ impl Exchange {
         loop {
             match answer_head::take(&mut self.lease.line().came, self.of_head) {
                 Ok(Some(Head::Final(head))) => {
-                    self.keeps = head.keeps;
-                    return Poll::Ready(Ok(head));
+                    self.head = head;
+                    return Poll::Ready(Ok(()));
                 }
                 Ok(Some(Head::Interim(status, headers))) if self.interim < INTERIM_MAX => {
                     self.interim += 1;
@@ -172,9 +190,9 @@ impl Exchange {
     }
 
     /// The next piece of the answer's body, and what of the request is still to be sent.
-    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>, framing: &mut Framing) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.send(cx);
-        let line = self.lease.line();
+        let (line, framing) = (self.lease.line(), &mut self.head.framing);
         loop {
             match framing.take(&mut line.came) {
                 Ok(None) if framing.is_over() => return Poll::Ready(None),
@@ -193,14 +211,20 @@ impl Exchange {
         }
     }
 
-    pub(super) fn lease(&mut self) -> &mut Lease {
-        &mut self.lease
+    /// How long a piece of the body is waited for.
+    pub(super) fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// The alarm of whoever waits for the next piece.
+    pub(super) fn alarm(&mut self) -> Pin<&mut Sleep> {
+        self.lease.alarm()
     }
 
     /// Ends it. The connection is kept if nothing is left on it that could be taken for the next answer.
     pub(super) fn end(mut self) {
-        if self.keeps && self.sending == Sending::Done && self.lease.line().came.is_empty() {
-            self.lease.give_back();
+        if self.head.keeps && self.sending == Sending::Done && self.lease.line().came.is_empty() {
+            self.lease.give_back(self.begun);
         }
     }
 }

@@ -40,6 +40,13 @@ pub(super) enum Chunk {
     Over,
 }
 
+impl Default for Framing {
+    /// The framing of no body.
+    fn default() -> Self {
+        Self::Length(0)
+    }
+}
+
 impl Framing {
     /// The framing of an answer in chunks of which nothing has come.
     pub(super) fn chunked() -> Self {

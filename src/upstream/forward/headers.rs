@@ -1,12 +1,10 @@
 //! Which headers go on and which end here, and the head of a request as it is sent.
 
-use hyper::{
-    Method,
-    header::{self, HeaderMap, HeaderName, HeaderValue},
-    http::uri::PathAndQuery,
-};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::ApiHeaders;
+use super::{ApiHeaders, Forward, Target};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers of one connection (RFC 9110 section 7.6.1) and of Keytile's own, what says who the client is, what Keytile
 /// decides and writes itself, and what asks some servers for another method or path than those that were checked: none of them is
@@ -34,6 +32,7 @@ fn ends_here(name: &HeaderName) -> bool {
         | "x-http-method-override"
         | "x-http-method"
         | "x-method-override"
+        | "x-request-id"
         | "x-original-url"
         | "x-rewrite-url" => true,
         name => name.starts_with("x-forwarded-") || name.starts_with("x-keytile-") || name.starts_with("sec-fetch-"),
@@ -74,12 +73,8 @@ pub(super) enum Told {
 
 /// The head of a request that is to be sent.
 pub(super) struct RequestHead<'a> {
-    pub(super) method: &'a Method,
-    /// Path and query.
-    pub(super) address: &'a PathAndQuery,
-    /// The headers as they came.
-    pub(super) came: &'a HeaderMap,
-    pub(super) host: &'a HeaderValue,
+    pub(super) forward: &'a Forward<'a>,
+    pub(super) target: &'a Target,
     pub(super) authorized: &'a ApiHeaders,
     pub(super) told: Told,
 }
@@ -87,18 +82,23 @@ pub(super) struct RequestHead<'a> {
 impl RequestHead<'_> {
     /// Writes it, without what ends here, and with what every request to the API carries.
     pub(super) fn write(&self, into: &mut Vec<u8>) {
-        let Self { method, address, came, host, authorized, told } = self;
-        for part in [method.as_str(), " ", address.as_str(), " HTTP/1.1"] {
+        let Self { forward: Forward { came, path, id, .. }, target, authorized, told } = self;
+        for part in [came.method.as_str(), " ", &target.base, path.as_str()] {
             into.extend_from_slice(part.as_bytes());
         }
-        into.extend_from_slice(b"\r\nhost: ");
-        into.extend_from_slice(host.as_bytes());
-        into.extend_from_slice(b"\r\n");
+        write_query([target.query.as_deref(), came.uri.query()], into);
+        into.extend_from_slice(b" HTTP/1.1\r\n");
+        write_field(into, &header::HOST, target.host.as_bytes());
+        let came = &came.headers;
         let named = named_by_connection(came.get_all(header::CONNECTION).iter());
-        for (name, value) in *came {
-            if !ends_here(name) && !authorized.names.contains(name) && !named.contains(name) {
+        let is_taken = |name| authorized.names.contains(name) || named.contains(name);
+        for (name, value) in came {
+            if !ends_here(name) && !is_taken(name) {
                 write_field(into, name, value.as_bytes());
             }
+        }
+        if !is_taken(&REQUEST_ID) {
+            write_field(into, &REQUEST_ID, id.as_bytes());
         }
         if came.get_all(header::TE).iter().any(|value| names(value, "trailers")) {
             into.extend_from_slice(b"te: trailers\r\n");
@@ -110,6 +110,16 @@ impl RequestHead<'_> {
             Told::Chunked => into.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
         into.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes the parameters of the base URL, and behind them those of the request.
+fn write_query(queries: [Option<&str>; 2], into: &mut Vec<u8>) {
+    let mut before = b'?';
+    for query in queries.into_iter().flatten().filter(|query| !query.is_empty()) {
+        into.push(before);
+        into.extend_from_slice(query.as_bytes());
+        before = b'&';
     }
 }
 
@@ -154,7 +164,10 @@ pub(super) fn drop_named_by_connection<'a>(lists: impl Iterator<Item = &'a Heade
 
 #[cfg(test)]
 mod tests {
+    use hyper::{Method, Request, http::request::Parts};
+
     use super::*;
+    use crate::{domain::request_path::RequestPath, upstream::forward::pool::HostPool};
 
     fn map(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -164,22 +177,51 @@ mod tests {
         headers
     }
 
-    /// The first line of a request, and its headers in their order.
-    fn written(came: &HeaderMap, authorized: &HeaderMap, told: Told) -> Vec<String> {
-        let head = RequestHead {
-            method: &Method::GET,
-            address: &PathAndQuery::from_static("/users?page=2"),
-            came,
-            host: &HeaderValue::from_static("api.example"),
-            authorized: &ApiHeaders::new(authorized),
-            told,
+    /// The head of a request as it came.
+    fn request(method: Method, address: &str, headers: &HeaderMap) -> Parts {
+        let mut request = Request::builder().method(method).uri(address).body(()).unwrap();
+        *request.headers_mut() = headers.clone();
+        request.into_parts().0
+    }
+
+    /// The lines of a head as it is written towards a base URL of `https://api.example` with this path and query.
+    fn lines(came: &Parts, base: &str, query: Option<&str>, authorized: &HeaderMap, told: Told) -> Vec<String> {
+        let path = RequestPath::settle(came.uri.path()).unwrap();
+        let forward = Forward { came, path: &path, id: &HeaderValue::from_static("run-17"), early: &|_, _| {} };
+        let target = Target {
+            host: HeaderValue::from_static("api.example"),
+            base: base.into(),
+            query: query.map(str::to_owned),
+            pool: HostPool::new("api.example".into(), 443).into(),
         };
         let mut into = Vec::new();
-        head.write(&mut into);
+        RequestHead { forward: &forward, target: &target, authorized: &ApiHeaders::new(authorized), told }.write(&mut into);
         let text = String::from_utf8(into).unwrap();
-        let mut lines: Vec<String> = text.strip_suffix("\r\n\r\n").unwrap().split("\r\n").map(str::to_owned).collect();
+        text.strip_suffix("\r\n\r\n").unwrap().split("\r\n").map(str::to_owned).collect()
+    }
+
+    /// The first line of a request, and its headers in their order.
+    fn written(came: &HeaderMap, authorized: &HeaderMap, told: Told) -> Vec<String> {
+        let mut lines = lines(&request(Method::GET, "/users?page=2", came), "", None, authorized, told);
         lines[1..].sort();
         lines
+    }
+
+    #[test]
+    fn path_and_query_stand_behind_those_of_the_base_url() {
+        for (base, of_base, address, sent) in [
+            ("", None, "/users", "/users"),
+            ("", None, "/users?", "/users"),
+            ("", None, "/users?page=2&q=a?b", "/users?page=2&q=a?b"),
+            ("/v1", None, "/users?page=2", "/v1/users?page=2"),
+            ("/v1", Some("key=1"), "/users", "/v1/users?key=1"),
+            ("/v1", Some("key=1"), "/users?page=2", "/v1/users?key=1&page=2"),
+            ("", Some(""), "/%7euser", "/~user"),
+        ] {
+            let came = request(Method::DELETE, address, &HeaderMap::new());
+            let first = &lines(&came, base, of_base, &HeaderMap::new(), Told::Nothing)[0];
+            assert_eq!(*first, format!("DELETE {sent} HTTP/1.1"), "{base} {of_base:?} {address}");
+        }
     }
 
     #[test]
@@ -203,6 +245,7 @@ mod tests {
             ("x-http-method-override", "DELETE"),
             ("x-method-override", "DELETE"),
             ("x-http-method", "DELETE"),
+            ("x-request-id", "of the client"),
             ("x-original-url", "/admin"),
             ("x-rewrite-url", "/admin"),
             ("x-api-version", "of the client"),
@@ -229,6 +272,7 @@ mod tests {
                 "te: trailers",
                 "user-agent: pipeline/1",
                 "x-api-version: 7",
+                "x-request-id: run-17",
             ]
         );
     }
@@ -237,8 +281,15 @@ mod tests {
     fn connection_cannot_name_what_tells_of_the_body() {
         let came = map(&[("connection", "content-length, content-type"), ("content-length", "9"), ("content-type", "a/b")]);
         let headers = written(&came, &HeaderMap::new(), Told::Chunked);
-        assert_eq!(headers[1..], ["content-type: a/b", "host: api.example", "transfer-encoding: chunked"]);
-        assert_eq!(written(&came, &HeaderMap::new(), Told::Nothing)[1..], ["content-type: a/b", "host: api.example"]);
+        assert_eq!(headers[1..4], ["content-type: a/b", "host: api.example", "transfer-encoding: chunked"]);
+        let headers = written(&came, &HeaderMap::new(), Told::Nothing);
+        assert_eq!(headers[1..], ["content-type: a/b", "host: api.example", "x-request-id: run-17"]);
+    }
+
+    #[test]
+    fn a_connector_may_have_the_id_of_a_request_for_itself() {
+        let headers = written(&HeaderMap::new(), &map(&[("x-request-id", "of the connector")]), Told::Nothing);
+        assert_eq!(headers[1..], ["host: api.example", "x-request-id: of the connector"]);
     }
 
     #[test]

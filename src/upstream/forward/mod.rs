@@ -23,25 +23,27 @@ use std::{
 };
 
 use hyper::{
-    Method, Response, StatusCode,
+    StatusCode,
     header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
-    http::uri::PathAndQuery,
+    http::request::Parts,
 };
 use secrecy::SecretString;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-pub use self::{answer::AnswerBody, body::ForwardBody};
+pub use self::{
+    answer::{Answer, AnswerBody},
+    body::ForwardBody,
+};
 use self::{
-    answer_head::AnswerHead,
-    body::{Outbound, Streaming, Watch},
+    body::{Outbound, Streaming},
     exchange::Exchange,
     headers::RequestHead,
     pool::{HostPool, Lease},
 };
 use super::{
-    Upstream,
+    Limits, Upstream,
     api::authorization_headers,
     diagnosis::{InputFault, Subject},
     fault::Fault,
@@ -87,18 +89,14 @@ impl ApiHeaders {
     }
 }
 
-/// A request to be forwarded.
+/// A request to be forwarded, but for its body.
 pub struct Forward<'a> {
-    /// The method.
-    pub method: &'a Method,
+    /// Method, query and headers, as they came.
+    pub came: &'a Parts,
     /// The settled path, below the base URL.
     pub path: &'a RequestPath<'a>,
-    /// The query as it came.
-    pub query: Option<&'a str>,
-    /// The headers as they came.
-    pub headers: &'a HeaderMap,
-    /// The body.
-    pub body: ForwardBody,
+    /// The id of the request, which the API is told in `X-Request-Id`.
+    pub id: &'a HeaderValue,
     /// Is told what the API says before its answer.
     pub early: &'a Early,
 }
@@ -125,8 +123,6 @@ pub enum ForwardFault {
     },
     /// The client's body ended too early, or came too slowly.
     BodyIncomplete,
-    /// Path and query make no address.
-    Address,
 }
 
 /// What all forwarding shares.
@@ -200,23 +196,26 @@ impl Upstream {
         connector: &Connector,
         target: &ApiTarget,
         authorized: &ApiHeaders,
-        forward: Forward<'_>,
-    ) -> Result<Response<AnswerBody>, ForwardFault> {
+        forward: &Forward<'_>,
+        body: ForwardBody,
+    ) -> Result<Answer, ForwardFault> {
         let target = &*target.0;
-        let Forward { method, path, query, headers, body, early } = forward;
+        let Forward { came, early, .. } = *forward;
         let kept = body.kept();
         let (outbound, watch) = body.into_outbound(self.limits.idle);
-        let address = address(target, path, query).ok_or(ForwardFault::Address)?;
-        let told = outbound.told(method, headers.contains_key(CONTENT_LENGTH));
-        let head = RequestHead { method, address: &address, came: headers, host: &target.host, authorized, told };
-        let (lease, reused) = match target.pool.take() {
+        let told = outbound.told(&came.method, came.headers.contains_key(CONTENT_LENGTH));
+        let head = RequestHead { forward, target, authorized, told };
+        let now = Instant::now();
+        let (lease, reused) = match target.pool.take(now) {
             Some(lease) => (lease, true),
             // What is rare is boxed, so that the future of each request has no room for it: it is moved.
             None => (Box::pin(self.connect(connector, &target.pool)).await?, false),
         };
-        let outbound = match self.exchange(lease, &head, outbound, &watch, early).await {
+        let begun = if reused { now } else { Instant::now() };
+        let mut exchange = Exchange::begin(lease, begun, &self.limits, &head, outbound);
+        let outbound = match exchange.answer(&watch, early).await {
             // An answer to a body that was broken off is of no interest.
-            Ok(answer) => return watch.fault().map_or(Ok(answer), Err),
+            Ok(()) => return watch.fault().map_or(Ok(Answer::new(exchange)), Err),
             // The connection was closed before anything was sent.
             Err(Unanswered::Unsent(streaming)) => match (streaming, kept) {
                 (Some(streaming), _) => Outbound::Streaming(streaming),
@@ -225,32 +224,18 @@ impl Upstream {
             },
             // It may have been closed at the same moment.
             Err(Unanswered::Broken) => match kept {
-                Some(body) if reused && method.is_idempotent() => Outbound::Whole(body),
+                Some(body) if reused && came.method.is_idempotent() => Outbound::Whole(body),
                 _ => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
             },
             Err(Unanswered::TimedOut) => return Err(ForwardFault::TimedOut),
         };
         let lease = Box::pin(self.connect(connector, &target.pool)).await?;
-        match Box::pin(self.exchange(lease, &head, outbound, &watch, early)).await {
-            Ok(answer) => Ok(answer),
+        let mut exchange = Exchange::begin(lease, Instant::now(), &self.limits, &head, outbound);
+        match Box::pin(exchange.answer(&watch, early)).await {
+            Ok(()) => Ok(Answer::new(exchange)),
             Err(Unanswered::TimedOut) => Err(ForwardFault::TimedOut),
             Err(_) => Err(watch.fault().unwrap_or(ForwardFault::Broken)),
         }
-    }
-
-    async fn exchange(
-        &self,
-        lease: Lease,
-        head: &RequestHead<'_>,
-        body: Outbound,
-        watch: &Watch,
-        early: &Early,
-    ) -> Result<Response<AnswerBody>, Unanswered> {
-        let mut exchange = Exchange::new(lease, head, body);
-        let AnswerHead { status, headers, framing, .. } = exchange.answer(self.limits.first_byte, watch, early).await?;
-        let mut answer = Response::new(AnswerBody::new(exchange, framing, self.limits.idle));
-        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
-        Ok(answer)
     }
 
     async fn connect(&self, connector: &Connector, pool: &Arc<HostPool>) -> Result<Lease, ForwardFault> {
@@ -290,17 +275,4 @@ enum Unanswered {
 
 fn port_of(url: &Url) -> u16 {
     url.port().unwrap_or(443)
-}
-
-/// Path and query below the base URL, whose own parameters come first.
-fn address(target: &Target, path: &RequestPath<'_>, query: Option<&str>) -> Option<PathAndQuery> {
-    let mut text = String::with_capacity(target.base.len() + path.as_str().len() + query.map_or(0, str::len) + 1);
-    text.push_str(&target.base);
-    text.push_str(path.as_str());
-    let queries = [target.query.as_deref(), query].into_iter().flatten().filter(|query| !query.is_empty());
-    for (index, query) in queries.enumerate() {
-        text.push(if index == 0 { '?' } else { '&' });
-        text.push_str(query);
-    }
-    PathAndQuery::try_from(text).ok()
 }

@@ -24,7 +24,8 @@ use super::{connect::Link, line::Line};
 const CONNECTIONS_MAX: usize = 1_024;
 /// The most of them that wait for a request.
 const IDLE_MAX: usize = 256;
-/// How long one waits for a request. Servers close theirs after 60 s and more; whoever closes first is not surprised.
+/// How long one waits for a request, from the beginning of the last one. Servers close theirs after 60 s and more;
+/// whoever closes first is not surprised.
 const IDLE: Duration = Duration::from_secs(50);
 /// Kept connections are spread over so many lists. Each of the first so many threads has one to itself.
 const LISTS: usize = 64;
@@ -39,6 +40,7 @@ pub(super) struct HostPool {
 
 struct Idle {
     connection: Box<Connection>,
+    /// When its last request began: to ask for the time once more when that ended would cost something, and tell little.
     since: Instant,
 }
 
@@ -83,19 +85,19 @@ impl HostPool {
 
     /// A connection that was kept, if there is one that can be used: the one that was used last, so that those which
     /// are not needed grow old.
-    pub(super) fn take(self: &Arc<Self>) -> Option<Lease> {
+    pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<Lease> {
         let own = own_list();
-        self.take_from(own).or_else(|| match self.room.available_permits() {
-            0 => (0..LISTS).filter(|list| *list != own).find_map(|list| self.take_from(list)),
+        self.take_from(own, now).or_else(|| match self.room.available_permits() {
+            0 => (0..LISTS).filter(|list| *list != own).find_map(|list| self.take_from(list, now)),
             _ => None,
         })
     }
 
-    fn take_from(self: &Arc<Self>, list: usize) -> Option<Lease> {
+    fn take_from(self: &Arc<Self>, list: usize, now: Instant) -> Option<Lease> {
         loop {
             let Idle { mut connection, since } = self.idle(list).pop_back()?;
             // Nobody has looked since its last answer ended: the other side may have closed it.
-            if since.elapsed() < IDLE && connection.line.is_quiet() {
+            if now.saturating_duration_since(since) < IDLE && connection.line.is_quiet() {
                 return Some(Lease { connection, list, pool: Arc::clone(self) });
             }
         }
@@ -152,14 +154,14 @@ impl Lease {
         self.connection.alarm.as_mut()
     }
 
-    /// Gives the connection back, on which nothing is under way.
-    pub(super) fn give_back(self) {
+    /// Gives the connection back, on which nothing is under way. The last request on it began at `since`.
+    pub(super) fn give_back(self, since: Instant) {
         let Self { mut connection, list, pool } = self;
         connection.line.rest();
         let mut idle = pool.idle(list);
         if idle.len() >= IDLE_MAX {
             idle.pop_front();
         }
-        idle.push_back(Idle { connection, since: Instant::now() });
+        idle.push_back(Idle { connection, since });
     }
 }

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::crypto::random;
 
-static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that a request's id comes and goes in.
+pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request; among its extensions.
 #[derive(Debug, Clone)]
@@ -29,13 +30,18 @@ impl RequestId {
 impl RequestId {
     /// The id that the client gave, if it cannot disturb anything, or a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(&HEADER).filter(|id| is_plain(id)).cloned();
+        let given = headers.get(&REQUEST_ID).filter(|id| is_plain(id)).cloned();
         Self(given.unwrap_or_else(made))
     }
 
     /// The id as a header has it.
-    pub(crate) fn value(&self) -> HeaderValue {
-        self.0.clone()
+    pub(crate) fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// The id as a header has it.
+    pub(crate) fn into_value(self) -> HeaderValue {
+        self.0
     }
 }
 
@@ -56,7 +62,7 @@ pub(crate) async fn request_id(mut request: Request, next: Next) -> Response {
         let mut response = next.run(request).await;
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), millis, "answered");
-        response.headers_mut().insert(&HEADER, id.0);
+        response.headers_mut().insert(&REQUEST_ID, id.0);
         response
     }
     .instrument(span)
