@@ -49,9 +49,13 @@ fn row(figure: &str, measured: &str, limit: &str) {
 
 /// A figure of several rounds: the middle one, the least and the most.
 fn spread(figure: &str, values: &mut [f64], digits: usize, unit: &str, limit: &str) {
+    row(figure, &middle_and_range(values, digits, unit), limit);
+}
+
+fn middle_and_range(values: &mut [f64], digits: usize, unit: &str) -> String {
     values.sort_by(f64::total_cmp);
     let [middle, least, most] = [values.len() / 2, 0, values.len() - 1].map(|index| format!("{:.digits$}", values[index]));
-    row(figure, &format!("{middle}{unit} ({least} to {most})"), limit);
+    format!("{middle}{unit} ({least} to {most})")
 }
 
 /// CPU time of all threads of a process that live.

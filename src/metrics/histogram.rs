@@ -14,6 +14,9 @@ use prometheus_client::{
     metrics::{MetricType, TypedMetric},
 };
 
+use super::spread::PARTS;
+use crate::domain::thread_number::thread_number;
+
 /// The bounds for what takes from less than a millisecond to some seconds, in nanoseconds.
 pub(super) const REQUEST: &[u64] = &[
     250_000,
@@ -57,6 +60,12 @@ pub struct Histogram(Arc<Counts>);
 struct Counts {
     /// In nanoseconds, each included in its bucket.
     bounds: &'static [u64],
+    /// What the threads have counted, each in a part of its own.
+    parts: [Part; PARTS],
+}
+
+#[derive(Debug)]
+struct Part {
     /// One for each bound, and one for what is beyond the last.
     buckets: Box<[AtomicU64]>,
     /// Of all durations, in nanoseconds: enough for five centuries.
@@ -66,15 +75,16 @@ struct Counts {
 impl Histogram {
     /// Nothing yet.
     pub(super) fn new(bounds: &'static [u64]) -> Self {
-        let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self(Arc::new(Counts { bounds, buckets, sum: AtomicU64::new(0) }))
+        let part = |_| Part { buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(), sum: AtomicU64::new(0) };
+        Self(Arc::new(Counts { bounds, parts: std::array::from_fn(part) }))
     }
 
     /// One that took so long.
     pub fn observe(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let Counts { bounds, buckets, sum } = &*self.0;
+        let Counts { bounds, parts } = &*self.0;
         let bucket = bounds.partition_point(|bound| *bound < nanos);
+        let Part { buckets, sum } = &parts[thread_number() % PARTS];
         buckets[bucket].fetch_add(1, Ordering::Relaxed);
         sum.fetch_add(nanos, Ordering::Relaxed);
     }
@@ -86,12 +96,14 @@ impl TypedMetric for Histogram {
 
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
-        let Counts { bounds, buckets, sum } = &*self.0;
+        let Counts { bounds, parts } = &*self.0;
+        let together = |number: &dyn Fn(&Part) -> &AtomicU64| parts.iter().map(|part| number(part).load(Ordering::Relaxed)).sum();
         let upper = bounds.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
-        let counted: Vec<(f64, u64)> = upper.zip(buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed))).collect();
+        let counted: Vec<(f64, u64)> =
+            upper.enumerate().map(|(bucket, upper)| (upper, together(&|part| &part.buckets[bucket]))).collect();
         // From the same numbers, so that the last bucket and the count are equal whatever is added meanwhile.
         let count = counted.iter().map(|(_, count)| count).sum();
-        encoder.encode_histogram::<NoLabelSet>(seconds(sum.load(Ordering::Relaxed)), count, &counted, None)
+        encoder.encode_histogram::<NoLabelSet>(seconds(together(&|part| &part.sum)), count, &counted, None)
     }
 
     fn metric_type(&self) -> MetricType {

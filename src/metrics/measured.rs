@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Counters, Words};
+use super::Words;
 
 /// What was looked up.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +84,7 @@ pub(super) struct MeasuredMetrics {
 
 impl MeasuredMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let spans = Counters::<1>::default();
+        let spans = Family::<Words<1>, Counter>::default();
         let made = Self {
             spans: ["exported", "dropped", "failed"].map(|result| spans.get_or_create(&[("result", result)]).clone()),
             ready: Family::default(),

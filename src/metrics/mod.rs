@@ -8,18 +8,20 @@
 mod histogram;
 mod measured;
 mod process;
+mod spread;
 mod web;
 mod work;
 
 use prometheus_client::{
     encoding::{prometheus_text, text},
-    metrics::{counter::Counter, family::Family},
+    metrics::family::Family,
     registry::Registry,
 };
 
 pub use self::{
     histogram::Histogram,
     measured::{Measured, Pool, SpanTotals, TokenCounts},
+    spread::Counter,
     web::{ProxyMetrics, RouteMetrics, UnderWay, known_method},
     work::{BrokerMetrics, CacheMetrics, FetchOutcome, VerificationMetrics},
 };

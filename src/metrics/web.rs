@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
-};
+use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, registry::Registry};
 
 use super::{
-    Counters, Histogram,
+    Counter, Counters, Histogram,
     histogram::{CALL, REQUEST},
 };
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use prometheus_client::registry::Registry;
 
-use super::{Counters, Histogram, web::call_histogram};
+use super::{Counter, Counters, Histogram, web::call_histogram};
 use crate::domain::{
     credential::CredentialStatus,
     token_failure::FailureClass,

@@ -181,7 +181,7 @@ impl Proxy {
 
     /// Sends a request by its route.
     async fn pass(&self, admitted: &mut Admitted, head: &mut Parts, body: Incoming, asker: &Asker<'_>) -> Result<Sent, Problem> {
-        let route = &*admitted.route;
+        let route = admitted.route();
         if head.headers.contains_key(header::UPGRADE) {
             let detail = "The proxy does not change protocols (Upgrade). Send the request without it.";
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade_refused", detail));
@@ -199,7 +199,7 @@ impl Proxy {
             }
             _ => ProxyBody::Streaming(body),
         };
-        let mut call = self.service.trace_call(admitted.route.resource(), &mut head.headers).map(Box::new);
+        let mut call = self.service.trace_call(admitted.route().resource(), &mut head.headers).map(Box::new);
         let forward = Forward { came: head, path: &path, id: asker.id.value(), early: asker.visit.early() };
         let sent = match &call {
             None => self.service.send(admitted, &forward, body).await,

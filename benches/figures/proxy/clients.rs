@@ -20,7 +20,7 @@ use super::{
     Pace,
     scene::Scene,
     services::RIGHT,
-    wrk::Load,
+    wrk::Crowd,
 };
 
 const IDLE: usize = 10_000;
@@ -138,7 +138,7 @@ pub(super) async fn latency(scene: &Scene, pace: Pace) -> Outcome<()> {
     let (keytile, running) = (&scene.keytile, &scene.keytile.running);
     let (path, address) = (keytile.path(keytile.filled.clear, "/small"), keytile.address()?);
     let authorization = keytile.filled.key.clone();
-    let load = Load { address, path, authorization, threads: 2, connections: STEADY, script: None };
+    let load = Crowd::of(2, STEADY).asking(address, &path, &authorization);
     load.run(Duration::from_secs(1))?;
     let most = load.run(pace.each)?.each_second;
     let request = get(scene, running, "/small");

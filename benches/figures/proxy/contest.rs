@@ -1,7 +1,7 @@
 //! Sides that are asked for the same in turn, and what they did.
 
 use super::{
-    super::{Outcome, cpu_time, spread},
+    super::{Outcome, cpu_time, middle_and_range, row, spread},
     Pace,
     scene::{Scene, Side},
     wrk::Load,
@@ -94,12 +94,16 @@ impl Contest {
         spread(&label, &mut values, figure.digits, figure.unit, limit);
     }
 
-    /// Prints how one side compares with another, round by round.
+    /// Prints how one side compares with another, round by round: the middle ratio, the least and the most, and the mean
+    /// with its standard error, which says what the number of rounds can tell.
     pub(super) fn tell_ratio(&self, figure: &Figure, one: &str, to: &str, limit: &str) {
         let Some((rounds, others)) = self.rounds(one).zip(self.rounds(to)) else { return };
         let label = self.label(&format!("{}, {one} / {to}", figure.name), limit);
         let mut ratios: Vec<f64> = rounds.iter().zip(others).map(|(one, to)| (figure.value)(one) / (figure.value)(to)).collect();
-        spread(&label, &mut ratios, 3, "", limit);
+        let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+        let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
+        let error = (squares / (ratios.len() as f64 - 1.0).max(1.0) / ratios.len() as f64).sqrt();
+        row(&label, &format!("{}; mean {mean:.3} ± {error:.3}", middle_and_range(&mut ratios, 3, "")), limit);
     }
 
     fn rounds(&self, name: &str) -> Option<&[Measured]> {

@@ -15,7 +15,7 @@ use super::{
     relay,
     scene::{Filled, Scene},
     services::RIGHT,
-    wrk::Load,
+    wrk::Crowd,
 };
 
 /// The size of a body, in MB.
@@ -71,23 +71,16 @@ struct Way<'a> {
 
 impl Way<'_> {
     fn compare(&self, scene: &Scene, pace: Pace, threads: usize, connections: usize) -> Outcome<()> {
-        let load = |address, path: &str, authorization: &str| Load {
-            address,
-            path: path.to_owned(),
-            authorization: authorization.to_owned(),
-            threads,
-            connections,
-            script: self.script.map(PathBuf::from),
-        };
+        let crowd = Crowd { script: self.script.map(PathBuf::from), ..Crowd::of(threads, connections) };
         let nginx = Some(scene.peer.nginx.id());
         let mut all = vec![
-            Contender { name: "direct", process: None, load: load(self.service, self.path, RIGHT) },
-            Contender { name: "nginx", process: nginx, load: load(self.peer, self.path, RIGHT) },
-            Contender { name: "a bare relay", process: None, load: load(relay::start(self.service)?, self.path, RIGHT) },
+            Contender { name: "direct", process: None, load: crowd.asking(self.service, self.path, RIGHT) },
+            Contender { name: "nginx", process: nginx, load: crowd.asking(self.peer, self.path, RIGHT) },
+            Contender { name: "a bare relay", process: None, load: crowd.asking(relay::start(self.service)?, self.path, RIGHT) },
         ];
         all.extend(builds(scene, |side| {
             let path = side.path((self.resource)(&side.filled), self.path);
-            Ok(load(side.address()?, &path, &side.filled.key))
+            Ok(crowd.asking(side.address()?, &path, &side.filled.key))
         })?);
         let what = format!("{}, {connections} connections of {threads} thread{}", self.what, if threads == 1 { "" } else { "s" });
         let contest = Contest::hold(what, &all, pace)?;

@@ -2,8 +2,8 @@
 //! a service that answers only to the right authorization, nginx as its reverse proxy, and Keytile with all its checks.
 //! All sides are measured in turn, and what is compared is of one round.
 //!
-//! Run it with `scripts/bench proxy`, which sees to nginx and wrk. `--quick` takes few and short rounds, `--whole` sends
-//! 10 GiB where it is 1 GiB otherwise.
+//! Run it with `scripts/bench proxy`, which sees to nginx and wrk. `--quick` takes few and short rounds, `--rounds` so many
+//! as are named, `--whole` sends 10 GiB where it is 1 GiB otherwise.
 
 mod broker;
 mod clients;
@@ -35,14 +35,18 @@ struct Pace {
 pub(super) fn figures(words: &[String]) -> Outcome<()> {
     let mut pace = Pace { rounds: 7, each: Duration::from_secs(3), much: 1 << 30 };
     let mut parts = Vec::new();
-    for word in words {
+    let mut rounds = None;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => (pace.rounds, pace.each) = (3, Duration::from_secs(1)),
+            "--rounds" => rounds = Some(words.next().and_then(|count| count.parse().ok()).ok_or("--rounds wants a number")?),
             "--whole" => pace.much = 10 << 30,
             part if !part.starts_with('-') => parts.push(part),
             other => return Err(format!("there is no {other}").into()),
         }
     }
+    pace.rounds = rounds.unwrap_or(pace.rounds);
     let asked = |part: &str| parts.is_empty() || parts.contains(&part);
     rlimit::increase_nofile_limit(u64::MAX)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -6,7 +6,7 @@ use super::{
     contest::{Contender, Contest, Figure, KEYTILE, OTHER, builds},
     scene::Scene,
     services::RIGHT,
-    wrk::Load,
+    wrk::Crowd,
 };
 
 const REQUESTS: Figure = Figure { name: "requests a second", value: |measured| measured.each_second, digits: 0, unit: "" };
@@ -21,23 +21,16 @@ pub(super) fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
 
 fn compare(scene: &Scene, pace: Pace, connections: usize, tls: bool, limit: &str) -> Outcome<()> {
     let what = format!("1 KiB, {connections} connections{}", if tls { ", TLS to the service" } else { "" });
-    let load = |address, path: &str, authorization: &str| Load {
-        address,
-        path: path.to_owned(),
-        authorization: authorization.to_owned(),
-        threads: 2,
-        connections,
-        script: None,
-    };
+    let crowd = Crowd::of(2, connections);
     let peer = if tls { scene.peer.tls } else { scene.peer.clear };
     let nginx = Some(scene.peer.nginx.id());
     let mut all = vec![
-        Contender { name: "nginx", process: nginx, load: load(peer, "/small", "Bearer of-the-client") },
-        Contender { name: "direct", process: None, load: load(scene.service.clear, "/small", RIGHT) },
+        Contender { name: "nginx", process: nginx, load: crowd.asking(peer, "/small", "Bearer of-the-client") },
+        Contender { name: "direct", process: None, load: crowd.asking(scene.service.clear, "/small", RIGHT) },
     ];
     all.extend(builds(scene, |side| {
         let path = side.path(if tls { side.filled.tls } else { side.filled.clear }, "/small");
-        Ok(load(side.address()?, &path, &side.filled.key))
+        Ok(crowd.asking(side.address()?, &path, &side.filled.key))
     })?);
     let contest = Contest::hold(what, &all, pace)?;
     contest.tell_each(&REQUESTS, &CPU);
@@ -51,14 +44,8 @@ fn compare(scene: &Scene, pace: Pace, connections: usize, tls: bool, limit: &str
 /// What it costs to read one credential through the API.
 pub(super) fn api_figures(scene: &Scene, pace: Pace) -> Outcome<()> {
     let all = builds(scene, |side| {
-        Ok(Load {
-            address: side.address()?,
-            path: format!("/api/v1/credentials/{}", side.filled.credential),
-            authorization: side.filled.key.clone(),
-            threads: 2,
-            connections: 4,
-            script: None,
-        })
+        let path = format!("/api/v1/credentials/{}", side.filled.credential);
+        Ok(Crowd::of(2, 4).asking(side.address()?, &path, &side.filled.key))
     })?;
     let contest = Contest::hold("one credential read through the API".to_owned(), &all, pace)?;
     contest.tell(&CPU, KEYTILE, "140 µs");

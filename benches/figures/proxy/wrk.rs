@@ -4,11 +4,9 @@ use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, process::Command, time:
 
 use super::super::Outcome;
 
-/// What wrk asks for.
-pub(super) struct Load {
-    pub(super) address: SocketAddr,
-    pub(super) path: String,
-    pub(super) authorization: String,
+/// Who asks.
+#[derive(Clone)]
+pub(super) struct Crowd {
     /// How many threads ask. Each keeps a core busy.
     pub(super) threads: usize,
     /// Of all threads together.
@@ -17,16 +15,36 @@ pub(super) struct Load {
     pub(super) script: Option<PathBuf>,
 }
 
+/// What wrk asks for.
+pub(super) struct Load {
+    crowd: Crowd,
+    address: SocketAddr,
+    path: String,
+    authorization: String,
+}
+
 /// What came of it.
 pub(super) struct Answered {
     pub(super) requests: f64,
     pub(super) each_second: f64,
 }
 
+impl Crowd {
+    /// So many, who send nothing but the request.
+    pub(super) fn of(threads: usize, connections: usize) -> Self {
+        Self { threads, connections, script: None }
+    }
+
+    /// What they ask for.
+    pub(super) fn asking(&self, address: SocketAddr, path: &str, authorization: &str) -> Load {
+        Load { crowd: self.clone(), address, path: path.to_owned(), authorization: authorization.to_owned() }
+    }
+}
+
 impl Load {
     /// Asks for a while. Whatever is not answered as it should be is an error.
     pub(super) fn run(&self, time: Duration) -> Outcome<Answered> {
-        let Self { address, path, authorization, threads, connections, script } = self;
+        let Self { crowd: Crowd { threads, connections, script }, address, path, authorization } = self;
         let mut command = Command::new("wrk");
         command.args([
             &format!("-t{threads}"),

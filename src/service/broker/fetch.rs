@@ -1,7 +1,7 @@
 //! One fetch of a token: what the database has counts first, then one instance of all asks the service.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -245,7 +245,7 @@ impl Service {
             }
         };
         let (fetched_at, expires_at, took) = (row.fetched_at, row.expires_at, Duration::ZERO);
-        let held = HeldToken { token, origin: TokenOrigin::Adopted, fetched_at, expires_at, took, times };
+        let held = HeldToken { token, origin: TokenOrigin::Adopted, fetched_at, expires_at, took, times, headers: OnceLock::new() };
         let is_refused = refused.is_some_and(|refused| refused.is(&held));
         let is_present = present.is_some_and(|(present, _)| present.is(&held));
         if !is_refused && !is_present {

@@ -8,7 +8,7 @@ mod fetch;
 mod slot;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -32,7 +32,7 @@ use crate::{
     },
     metrics::TokenCounts,
     store::{CredentialRow, NewAccessToken},
-    upstream::IssuedToken,
+    upstream::{ApiHeaders, IssuedToken, Upstream},
 };
 
 /// Of how many credentials tokens are held in memory. One that is pushed out costs a look into the database.
@@ -71,9 +71,20 @@ pub(super) struct HeldToken {
     /// How long the fetch took; zero for one that was adopted.
     pub(super) took: Duration,
     times: TokenTimes,
+    /// What requests carry that are sent with it; made for the first of them.
+    headers: OnceLock<ApiHeaders>,
 }
 
 impl HeldToken {
+    /// What requests carry that are sent with it, where it is one of this credential.
+    pub(super) fn headers(&self, upstream: &Upstream, credential: &Brokered) -> Result<&ApiHeaders, Box<Diagnosis>> {
+        if let Some(made) = self.headers.get() {
+            return Ok(made);
+        }
+        let made = upstream.api_headers(&credential.connector, &credential.values, &self.token)?;
+        Ok(self.headers.get_or_init(|| made))
+    }
+
     /// How long it lives from now on.
     pub(super) fn left(&self, now: Moment) -> Duration {
         self.times.end.left(now)
@@ -323,5 +334,13 @@ impl Service {
 
 fn held_token(now: Moment, token: &IssuedToken, origin: TokenOrigin, took: Duration) -> HeldToken {
     let times = TokenTimes::issued(now, token.lifetime);
-    HeldToken { token: token.access_token.clone(), origin, fetched_at: now.wall, expires_at: times.end.wall, took, times }
+    HeldToken {
+        token: token.access_token.clone(),
+        origin,
+        fetched_at: now.wall,
+        expires_at: times.end.wall,
+        took,
+        times,
+        headers: OnceLock::new(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Uses that are not written yet, counted in memory.
 //!
-//! Counting one costs a look into a small map behind a lock that is rarely waited for: uses are spread over several
-//! maps. How much is held is bounded; what is beyond is counted as left out, and said in the log.
+//! Counting one costs a look into a small map behind a lock that is rarely waited for: each thread has a map of its own,
+//! as far as there are enough. How much is held is bounded; what is beyond is counted as left out, and said in the log.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,9 +11,12 @@ use std::{
     },
 };
 
-use crate::domain::history::{Tally, Use, UseKey};
+use crate::domain::{
+    history::{Tally, Use, UseKey},
+    thread_number::thread_number,
+};
 
-/// Over how many maps uses are spread.
+/// How many maps there are.
 const MAPS: usize = 8;
 /// The most entries of one map.
 const ENTRIES_MAX: usize = 2_000;
@@ -36,10 +39,7 @@ impl Pending {
 
     /// Adds uses that were counted together.
     pub(super) fn add(&self, key: UseKey, tally: &Tally) {
-        // By the resource, so that the uses of one are together and those of several do not wait for each other. The
-        // last bits of an id are random (RFC 9562 section 5.7).
-        let place = key.resource.unwrap_or(key.credential).as_u128() % MAPS as u128;
-        let map = &self.maps[usize::try_from(place).unwrap_or_default()];
+        let map = &self.maps[thread_number() % MAPS];
         // What is changed under the lock is changed at once, so a panic leaves nothing half done.
         let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = map.len() >= ENTRIES_MAX;
@@ -59,6 +59,13 @@ impl Pending {
         let taken = self.maps.iter().map(|map| std::mem::take(&mut *map.lock().unwrap_or_else(PoisonError::into_inner)));
         let mut all: Vec<(UseKey, Tally)> = taken.flatten().collect();
         all.sort_unstable_by_key(|(key, _)| *key);
+        all.dedup_by(|(key, tally), (same, sum)| {
+            let is_same = key == same;
+            if is_same {
+                sum.add(tally);
+            }
+            is_same
+        });
         all
     }
 
@@ -70,7 +77,7 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{thread, time::Duration};
 
     use uuid::Uuid;
 
@@ -105,6 +112,20 @@ mod tests {
         assert_eq!(seen, [(0, 2, 59_999), (0, 1, 0), (60_000, 1, 60_000)]);
         assert_eq!((taken[0].1.micros, taken[0].1.longest), (40_000, 20_000));
         assert!(pending.take().is_empty());
+    }
+
+    #[test]
+    fn what_several_threads_count_is_counted_together() {
+        let pending = Pending::new();
+        thread::scope(|scope| {
+            for at in 0..2 * i64::try_from(MAPS).unwrap() {
+                let pending = &pending;
+                scope.spawn(move || [1, 2].map(|key| pending.count(&one(key, at))));
+            }
+        });
+        let taken = pending.take();
+        let seen: Vec<(u64, i64)> = taken.iter().map(|(_, tally)| (tally.uses, tally.last_at.as_millis())).collect();
+        assert_eq!(seen, [(2 * MAPS as u64, 2 * MAPS as i64 - 1); 2]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{rate::Rates, send::Authorized};
+use self::{rate::Rates, visit::Known};
 pub use self::{
     send::{ProxyBody, ProxyFault, Sent},
     visit::Visit,
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     domain::{
         account::UserId,
-        api_key::{ApiKeyId, Scope},
+        api_key::Scope,
         egress::{Breach, EgressContract},
         history::{Asker, TokenSource, Use, UseAction, UseOutcome},
         request_path::{PathFault, RequestPath},
@@ -64,7 +64,6 @@ pub struct Route {
     contract: EgressContract,
     credential: Arc<Brokered>,
     target: ApiTarget,
-    authorized: Authorized,
 }
 
 impl Route {
@@ -107,25 +106,34 @@ pub enum Admission {
 
 /// A program that may send a request of a resource.
 pub struct Admitted {
-    /// Where it goes.
-    pub route: Arc<Route>,
-    /// Where the token of its credential is held; `None` where it is not held yet.
-    slot: Option<Arc<Slot>>,
-    /// By which key.
-    key: ApiKeyId,
-    /// When it came.
+    /// What was found of it. Shared with its connection only: what all connections share is counted by all threads.
+    known: Arc<Known>,
+    /// When the request came.
     at: Moment,
+}
+
+impl Admitted {
+    /// Where it goes.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.known.route
+    }
+
+    /// Where the token of its credential is held; `None` where it was not held yet.
+    fn slot(&self) -> Option<&Arc<Slot>> {
+        self.known.slot.as_ref()
+    }
 }
 
 impl Service {
     /// Counts how a request ended that was admitted, and how long it took: in the history of its resource.
     pub fn count_request(&self, admitted: &Admitted, token: TokenSource, outcome: UseOutcome, took: Duration) {
-        let Admitted { route, key, at, .. } = admitted;
+        let Admitted { known, at } = admitted;
+        let route = &known.route;
         self.count_use(&Use {
             at: at.wall,
             credential: route.credential.id,
             resource: Some(route.resource),
-            asker: Asker::Key(*key),
+            asker: Asker::Key(known.key.identity.id),
             action: UseAction::Request,
             token,
             outcome,
@@ -179,9 +187,9 @@ impl Service {
         Ok(match found {
             Found::Route(route) => {
                 let slot = self.slot_at_hand(&route.credential);
-                let admitted = Admitted { route, slot, key: identity.id, at };
-                self.remember(visit, presented, key, &admitted, reading);
-                Admission::Admitted(admitted)
+                let known = Arc::new(Known { key, route, slot });
+                visit.remember(presented, &known, reading);
+                Admission::Admitted(Admitted { known, at })
             }
             Found::Nothing => Admission::NoSuchResource,
             Found::Unusable => Admission::Unusable,
@@ -225,8 +233,7 @@ impl Service {
                 return Ok(Found::Unusable);
             }
         };
-        let route =
-            Arc::new(Route { resource, owner, kind: row.kind, contract, credential, target, authorized: Authorized::default() });
+        let route = Arc::new(Route { resource, owner, kind: row.kind, contract, credential, target });
         self.0.proxying.routes.put((owner, resource), epoch, Arc::clone(&route));
         Ok(Found::Route(route))
     }

@@ -1,10 +1,7 @@
 //! Sends a request that was admitted: with the token that is held, again with a new one where the service does not
 //! take it, and again after a pause where the contract says so.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use hyper::{
     StatusCode,
@@ -15,7 +12,7 @@ use super::{Admitted, Route, Service, ServiceError};
 use crate::{
     domain::{history::TokenSource, verification::Diagnosis},
     service::broker::{HeldToken, NoToken, TokenRefusal},
-    upstream::{Answer, ApiHeaders, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
+    upstream::{Answer, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
 };
 
 /// The longest pause before a retry. Who asks for a longer one is passed on instead.
@@ -64,26 +61,6 @@ impl From<ForwardFault> for ProxyFault {
     }
 }
 
-/// The headers that were made for the token in use, so that they are made once for each token.
-#[derive(Default)]
-pub(super) struct Authorized(Mutex<Option<(Arc<HeldToken>, Arc<ApiHeaders>)>>);
-
-impl Route {
-    fn headers_for(&self, service: &Service, token: &Arc<HeldToken>) -> Result<Arc<ApiHeaders>, ProxyFault> {
-        let mut made = self.authorized.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, headers)) = &*made
-            && Arc::ptr_eq(of, token)
-        {
-            return Ok(Arc::clone(headers));
-        }
-        let Self { credential, .. } = self;
-        let headers = service.0.upstream.api_headers(&credential.connector, &credential.values, &token.token);
-        let headers = Arc::new(headers.map_err(ProxyFault::Unusable)?);
-        *made = Some((Arc::clone(token), Arc::clone(&headers)));
-        Ok(headers)
-    }
-}
-
 impl Service {
     /// Whether the token of an admitted request is at hand, looked up as sending it does: to measure what that costs.
     pub fn has_token(&self, admitted: &Admitted) -> bool {
@@ -91,12 +68,12 @@ impl Service {
     }
 
     fn token_at_once(&self, admitted: &Admitted) -> Option<Arc<HeldToken>> {
-        self.token_in(admitted.slot.as_ref()?, &admitted.route.credential, admitted.at)
+        self.token_in(admitted.slot()?, &admitted.route().credential, admitted.at)
     }
 
     /// Sends a request of a route, which was checked. Its answer streams.
     pub async fn send(&self, admitted: &Admitted, forward: &Forward<'_>, body: ProxyBody) -> Result<Sent, ProxyFault> {
-        let mut route = Arc::clone(&admitted.route);
+        let mut route = Cow::Borrowed(admitted.route());
         let (mut token, mut source) = match self.token_at_once(admitted) {
             Some(token) => (token, TokenSource::Memory),
             None => self.current_token(&mut route).await?,
@@ -149,16 +126,17 @@ impl Service {
     async fn forward(
         &self,
         route: &Route,
-        token: &Arc<HeldToken>,
+        token: &HeldToken,
         forward: &Forward<'_>,
         body: ForwardBody,
     ) -> Result<Answer, ProxyFault> {
-        let authorized = route.headers_for(self, token)?;
-        Ok(self.0.upstream.forward(&route.credential.connector, &route.target, &authorized, forward, body).await?)
+        let (upstream, credential) = (&self.0.upstream, &route.credential);
+        let authorized = token.headers(upstream, credential).map_err(ProxyFault::Unusable)?;
+        Ok(upstream.forward(&credential.connector, &route.target, authorized, forward, body).await?)
     }
 
     /// The token to use now. Where the credential was changed at this moment, the route is renewed.
-    async fn current_token(&self, route: &mut Arc<Route>) -> Result<(Arc<HeldToken>, TokenSource), ProxyFault> {
+    async fn current_token(&self, route: &mut Cow<'_, Arc<Route>>) -> Result<(Arc<HeldToken>, TokenSource), ProxyFault> {
         match self.token_now(&route.credential) {
             Some(token) => Ok((token, TokenSource::Memory)),
             None => Box::pin(self.token_or_renewed(route, None)).await,
@@ -167,7 +145,7 @@ impl Service {
 
     async fn token_or_renewed(
         &self,
-        route: &mut Arc<Route>,
+        route: &mut Cow<'_, Arc<Route>>,
         mut refused: Option<&Arc<HeldToken>>,
     ) -> Result<(Arc<HeldToken>, TokenSource), ProxyFault> {
         for _ in 0..RENEWALS {
@@ -177,7 +155,7 @@ impl Service {
                 Err(NoToken::Failed(error)) => return Err(ProxyFault::Service(error)),
                 Err(NoToken::Gone) => {
                     let renewed = self.renewed(route).await.map_err(ProxyFault::Service)?;
-                    *route = renewed.ok_or(ProxyFault::Gone)?;
+                    *route = Cow::Owned(renewed.ok_or(ProxyFault::Gone)?);
                     // That token was of another version.
                     refused = None;
                 }

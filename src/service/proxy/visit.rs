@@ -20,53 +20,56 @@ use crate::{
 
 /// What is remembered for one connection, and how its client is told what comes before an answer.
 pub struct Visit {
-    known: Mutex<Option<Known>>,
+    last: Mutex<Option<Last>>,
     early: Box<Early>,
 }
 
 impl Visit {
     /// A connection of which nothing is known yet.
     pub fn new(early: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
-        Self { known: Mutex::new(None), early: Box::new(early) }
+        Self { last: Mutex::new(None), early: Box::new(early) }
     }
 
     /// Tells its client what comes before an answer.
     pub fn early(&self) -> &Early {
         &*self.early
     }
+
+    /// Remembers what was found in an epoch for who presents this key.
+    pub(super) fn remember(&self, presented: &str, known: &Arc<Known>, reading: Reading) {
+        let Some(presented) = ApiKeyText::parse(presented) else { return };
+        let last = Last { presented, known: Arc::clone(known), reading };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+}
+
+/// The last request: by which key, and what was found for it.
+struct Last {
+    presented: ApiKeyText,
+    known: Arc<Known>,
+    reading: Reading,
 }
 
 /// What was found for a request.
-struct Known {
-    presented: ApiKeyText,
-    key: Arc<KnownKey>,
-    resource: ResourceId,
-    route: Arc<Route>,
-    slot: Option<Arc<Slot>>,
-    reading: Reading,
+pub(super) struct Known {
+    pub(super) key: Arc<KnownKey>,
+    pub(super) route: Arc<Route>,
+    /// Where the token of its credential is held; `None` where it was not held yet.
+    pub(super) slot: Option<Arc<Slot>>,
 }
 
 impl Service {
     /// The same answer as for the last request of a connection, if that may be given.
     pub(super) fn recall(&self, visit: &Visit, key: &str, resource: ResourceId, since: Instant, at: Moment) -> Option<Admitted> {
-        let known = visit.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.as_ref().filter(|known| known.resource == resource)?;
-        let is_same = known.presented.expose().as_bytes().ct_eq(key.as_bytes());
-        if !bool::from(is_same) || !self.0.epoch.believes(&known.reading, since) || known.key.rejection(at.wall).is_some() {
+        let last = visit.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Last { presented, known, reading } = last.as_ref().filter(|last| last.known.route.resource == resource)?;
+        let is_same = presented.expose().as_bytes().ct_eq(key.as_bytes());
+        if !bool::from(is_same) || !self.0.epoch.believes(reading, since) || known.key.rejection(at.wall).is_some() {
             return None;
         }
         self.0.metrics.keys.found.inc();
         self.0.metrics.resources.found.inc();
         self.note_use(&known.key, at.wall);
-        let Known { key, route, slot, .. } = known;
-        Some(Admitted { route: Arc::clone(route), slot: slot.clone(), key: key.identity.id, at })
-    }
-
-    /// Remembers what was found in an epoch for the next request of a connection.
-    pub(super) fn remember(&self, visit: &Visit, presented: &str, key: Arc<KnownKey>, admitted: &Admitted, reading: Reading) {
-        let Some(presented) = ApiKeyText::parse(presented) else { return };
-        let Admitted { route, slot, .. } = admitted;
-        let known = Known { presented, key, resource: route.resource, route: Arc::clone(route), slot: slot.clone(), reading };
-        *visit.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Some(Admitted { known: Arc::clone(known), at })
     }
 }

@@ -6,10 +6,7 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,6 +16,7 @@ use tokio::{
 };
 
 use super::{connect::Link, line::Line};
+use crate::domain::thread_number::thread_number;
 
 /// The most connections to one host at once.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -62,11 +60,7 @@ pub(super) struct Lease {
 
 /// The list of this thread.
 fn own_list() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LISTS;
-    }
-    NUMBER.with(|number| *number)
+    thread_number() % LISTS
 }
 
 impl HostPool {

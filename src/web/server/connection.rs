@@ -122,8 +122,8 @@ impl Connections {
         // The times are watched here: hyper's own limit for a head would also be that of an idle connection.
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
         let told = progress.clone();
-        let visit = Arc::new(Visit::new(move |status, headers| told.say_early(status, headers)));
-        let requests = Requests { all: self.clone(), progress: progress.clone(), peer, visit };
+        let visit = Visit::new(move |status, headers| told.say_early(status, headers));
+        let requests = Requests(Arc::new(Conversation { all: self.clone(), progress: progress.clone(), peer, visit }));
         let mut http = builder.serve_connection(wire, requests);
         let end = self.drive(&mut http, &progress, may_rest).await;
         let mut stream = http.into_parts().io.into_inner();
@@ -209,12 +209,16 @@ async fn drain<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<(
 }
 
 /// The requests of one connection.
-struct Requests {
+struct Requests(Arc<Conversation>);
+
+/// What the requests of one connection have in common. They share this, and not what all connections share: each time
+/// that is handed on is counted in one place, where the threads would wait for each other.
+struct Conversation {
     all: Arc<Connections>,
     progress: Progress,
     peer: IpAddr,
     /// What the proxy remembers of who is at the other end.
-    visit: Arc<Visit>,
+    visit: Visit,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -223,8 +227,9 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = io::Result<Answer>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let begun = self.progress.begin_answer(request.body().size_hint().exact(), request.version() == Version::HTTP_11);
-        let end = EndOfAnswer(self.progress.clone());
+        let Conversation { all, progress, peer, .. } = &*self.0;
+        let begun = progress.begin_answer(request.body().size_hint().exact(), request.version() == Version::HTTP_11);
+        let end = EndOfAnswer(progress.clone());
         let malformed = match begun {
             Ok(()) => !has_plain_frame(request.headers()),
             Err(Refused::BareLineFeed) => true,
@@ -241,14 +246,13 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             return Box::pin(async { Ok(response) });
         }
-        let client = self.all.trusted.client(self.peer, request.headers());
-        let progress = self.progress.clone();
+        let client = all.trusted.client(*peer, request.headers());
+        let conversation = Arc::clone(&self.0);
         if Proxy::takes(&request) {
-            let (all, visit) = (Arc::clone(&self.all), Arc::clone(&self.visit));
             let (mut head, body) = request.into_parts();
             return Box::pin(async move {
-                let mut response = all.proxy.answer(&mut head, body, client, &visit).await;
-                if progress.is_last() {
+                let mut response = conversation.all.proxy.answer(&mut head, body, client, &conversation.visit).await;
+                if conversation.progress.is_last() {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok(response.map(|body| Holding::new(body, end)))
@@ -257,12 +261,11 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         request.extensions_mut().insert(client);
         // What programs ask is small, and to change threads twice would cost as much as the answer.
         let is_of_program = request.uri().path().starts_with("/api/v1/");
-        let answering = self.all.router.clone().call(request.map(Body::new));
-        let answering =
-            if is_of_program { Answering::Here(answering) } else { Answering::Elsewhere(self.all.main.spawn(answering)) };
+        let answering = all.router.clone().call(request.map(Body::new));
+        let answering = if is_of_program { Answering::Here(answering) } else { Answering::Elsewhere(all.main.spawn(answering)) };
         Box::pin(async move {
             let Ok(mut response): Result<_, Infallible> = answering.await?;
-            if progress.is_last() {
+            if conversation.progress.is_last() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| Holding::new(Content::Page(body), end)))

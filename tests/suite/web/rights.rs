@@ -74,7 +74,8 @@ fn routes() -> BTreeSet<String> {
 
 fn routes_in(source: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for part in source.split(".route(").skip(1) {
+    // `.route()` is somebody's accessor.
+    for part in source.split(".route(").skip(1).filter(|part| !part.starts_with(')')) {
         let (path, rest) = part.trim_start().strip_prefix('"').unwrap().split_once('"').unwrap();
         // To the parenthesis that ends `.route(`.
         let mut depth = 1;
