@@ -177,6 +177,30 @@ async fn a_keyring_that_is_gone_wrong_or_open_to_others_is_refused() {
 }
 
 #[tokio::test]
+async fn whoever_asked_before_the_signal_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path());
+    for _ in 0..10 {
+        let mut asked = Vec::new();
+        for _ in 0..100 {
+            let mut stream = TcpStream::connect(&program.address).await.unwrap();
+            let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", program.address);
+            stream.write_all(request.as_bytes()).await.unwrap();
+            asked.push(stream);
+        }
+        program.signal("TERM");
+        for mut stream in asked {
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        assert_eq!(program.child.wait().unwrap().code(), Some(0));
+        program = Program::start(folder.path());
+    }
+}
+
+#[tokio::test]
 async fn sigterm_finishes_requests_in_flight_and_exits_0() {
     for signal in ["TERM", "INT"] {
         let folder = tempfile::tempdir().unwrap();

@@ -79,8 +79,12 @@ impl Connections {
             // A connection on which nothing is asked is kept as small as can be: neither TLS nor hyper is there for it.
             // `readable` would not do: a new connection counts as readable until somebody has tried.
             let mut first = [0];
-            let spoken = self.stopping.unless_given(timeout_at(deadline, stream.peek(&mut first))).await;
-            if !matches!(spoken, Some(Ok(Ok(1)))) {
+            let spoken = match self.stopping.unless_given(timeout_at(deadline, stream.peek(&mut first))).await {
+                Some(spoken) => spoken,
+                // What was sent before Keytile stops is answered. It takes a moment until that is seen.
+                None => timeout(self.limits.last_call, stream.peek(&mut first)).await,
+            };
+            if !matches!(spoken, Ok(Ok(1))) {
                 return;
             }
             let Some((rests, since)) = Arc::clone(&self).spoken(stream, peer, begun).await else { return };
@@ -157,19 +161,23 @@ impl Connections {
         let mut alarm = pin!(sleep_until(Instant::now() + self.limits.head));
         let mut closing = false;
         poll_fn(|cx| {
-            let ask_to_stop = !closing && stop.as_mut().poll(cx).is_ready();
-            if ask_to_stop && progress.phase().0 == Phase::Head {
-                return Poll::Ready(End::Stopped);
-            }
-            if !closing && (ask_to_stop || progress.closes_now()) {
+            loop {
+                // First, so that a request is answered that has come before the end.
+                if let Poll::Ready(result) = Pin::new(&mut *http).poll(cx) {
+                    if let Err(error) = result {
+                        tracing::debug!(%error, "a connection ended with an error");
+                    }
+                    return Poll::Ready(End::Finished);
+                }
+                let ask_to_stop = !closing && stop.as_mut().poll(cx).is_ready();
+                if ask_to_stop && progress.phase().0 == Phase::Head {
+                    return Poll::Ready(End::Stopped);
+                }
+                if closing || !(ask_to_stop || progress.closes_now()) {
+                    break;
+                }
                 closing = true;
                 Pin::new(&mut *http).graceful_shutdown();
-            }
-            if let Poll::Ready(result) = Pin::new(&mut *http).poll(cx) {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "a connection ended with an error");
-                }
-                return Poll::Ready(End::Finished);
             }
             // Everything that changes the phase happens while hyper is polled, so that it is up to date here.
             let (phase, since) = progress.phase();

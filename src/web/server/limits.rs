@@ -34,6 +34,8 @@ pub struct ServingLimits {
     /// How long what still comes in is thrown away before a connection is closed. To close it at once would reset it,
     /// and the client could lose the answer that says why.
     pub linger: Duration,
+    /// From the signal to stop to the moment from which on what comes over a connection is too late.
+    pub last_call: Duration,
     /// From the signal to stop to the end of the last answer. A Save or a Test takes as long as the service lets it,
     /// most often less than this.
     pub stopping: Duration,
@@ -60,6 +62,7 @@ impl Default for ServingLimits {
             body_whole: Duration::from_secs(30),
             write: Duration::from_secs(30),
             linger: Duration::from_secs(2),
+            last_call: Duration::from_millis(100),
             stopping: Duration::from_secs(30),
             certificate_interval: Duration::from_secs(5),
         }

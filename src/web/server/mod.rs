@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::AbortHandle,
+    task::{AbortHandle, yield_now},
     time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,8 @@ use super::{client_address::TrustedProxies, proxy::Proxy};
 /// How long to wait after an accept that failed for want of something, such as file descriptors. Without the pause
 /// the loop would spin until somebody lets go of one.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How many connections are still taken that wait in the system's queue when Keytile stops: as many as it holds.
+const QUEUE_MAX: usize = 4_096;
 
 /// A listener with what serves its connections.
 pub struct Server {
@@ -50,8 +52,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves until `stop` is ready. Then takes no more connections, ends those on which nothing is asked, and waits
-    /// for the answers that are under way, as long as the limits allow.
+    /// Serves until `stop` is ready. Then takes no more connections but those that were made before, ends those on which
+    /// nothing is asked, and waits for the answers that are under way, as long as the limits allow.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let tracker = TaskTracker::new();
         let (stopping, cut_off) = (Signal::default(), Signal::default());
@@ -66,23 +68,28 @@ impl Server {
             stopping: stopping.clone(),
             main: Handle::current(),
         });
-        let accepting = async {
-            loop {
-                let (stream, peer, permit) = next(&self.listener, &room).await;
-                // From the runtime that has taken it to the one that serves it.
-                let Ok(stream) = stream.into_std() else { continue };
-                let (connections, cut_off) = (connections.clone(), cut_off.clone());
-                self.workers.spawn(tracker.track_future(async move {
-                    if let Ok(stream) = TcpStream::from_std(stream) {
-                        cut_off.unless_given(connections.serve(stream, peer)).await;
-                    }
-                    drop(permit);
-                }));
-            }
+        let take_next = async || {
+            let (stream, peer, permit) = next(&self.listener, &room).await;
+            // From the runtime that has taken it to the one that serves it.
+            let Ok(stream) = stream.into_std() else { return };
+            let (connections, cut_off) = (connections.clone(), cut_off.clone());
+            self.workers.spawn(tracker.track_future(async move {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    cut_off.unless_given(connections.serve(stream, peer)).await;
+                }
+                drop(permit);
+            }));
         };
         tokio::select! {
             () = stop => {}
-            () = accepting => {}
+            () = async { loop { take_next().await } } => {}
+        }
+        // Those that still wait in the system's queue: their clients have sent what they ask.
+        for _ in 0..QUEUE_MAX {
+            if timeout(Duration::ZERO, take_next()).await.is_err() {
+                break;
+            }
+            yield_now().await;
         }
         drop(self.listener);
         drop(reloading);

@@ -43,15 +43,16 @@ impl Signal {
         Waiting { signal: self.clone(), wakes: None }
     }
 
-    /// The result of some work, or `None` where the signal comes first.
+    /// The result of some work, or `None` where it is not done when the signal is given. Work that needs no waiting is
+    /// done all the same.
     pub(super) async fn unless_given<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut given = self.given();
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|cx| {
-            if Pin::new(&mut given).poll(cx).is_ready() {
-                return Poll::Ready(None);
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
             }
-            work.as_mut().poll(cx).map(Some)
+            Pin::new(&mut given).poll(cx).map(|()| None)
         })
         .await
     }
@@ -92,7 +93,8 @@ mod tests {
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), None);
         }
-        assert_eq!(signal.unless_given(async { 7 }).await, None);
+        assert_eq!(signal.unless_given(std::future::pending::<()>()).await, None);
+        assert_eq!(signal.unless_given(async { 7 }).await, Some(7));
         signal.given().await;
     }
 }
