@@ -6,6 +6,7 @@
 //! - [`app`]: builds an app from a config and a clock, and serves it
 //! - [`cli`]: the command line, a file a command
 //! - [`client`]: Keytile's own API, as the command line asks it
+//! - [`threads`]: which thread this is, for what each has its own of
 //! - [`domain`]: types and rules; no input or output, no clock of their own
 //! - [`metrics`]: what is counted, as Prometheus reads it
 //! - [`crypto`]: the only place with keys and ciphers
@@ -28,5 +29,6 @@ pub mod metrics;
 pub mod sandbox;
 pub mod service;
 pub mod store;
+pub mod threads;
 pub mod upstream;
 pub mod web;

@@ -25,7 +25,6 @@ pub mod session;
 pub mod setting;
 pub mod sign_in_limit;
 pub mod span;
-pub mod thread_number;
 pub mod time;
 pub mod token_failure;
 pub mod token_state;

@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 
 use super::spread::PARTS;
-use crate::domain::thread_number::thread_number;
+use crate::threads::thread_number;
 
 /// The bounds for what takes from less than a millisecond to some seconds, in nanoseconds.
 pub(super) const REQUEST: &[u64] = &[

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::metrics::counter::{self, Atomic};
 
-use crate::domain::thread_number::thread_number;
+use crate::threads::thread_number;
 
 /// How many parts there are. Further threads share those of the first.
 pub(super) const PARTS: usize = 8;

@@ -11,16 +11,17 @@ use std::{
 use self::source::Source;
 
 /// A module of the crate and the modules that it may name. Each may name itself.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
+    ("threads", &[]),
     ("domain", &[]),
-    ("metrics", &["domain"]),
+    ("metrics", &["domain", "threads"]),
     ("crypto", &["domain"]),
     ("store", &["domain", "crypto"]),
-    ("upstream", &["domain", "crypto"]),
+    ("upstream", &["domain", "threads", "crypto"]),
     ("sandbox", &["domain", "crypto"]),
     // Asks whichever server its user names, without a guard: nothing that serves may name it.
     ("client", &["domain"]),
-    ("service", &["domain", "metrics", "crypto", "store", "upstream"]),
+    ("service", &["domain", "threads", "metrics", "crypto", "store", "upstream"]),
     ("web", &["domain", "metrics", "crypto", "store", "upstream", "service"]),
     ("config", &["domain", "upstream"]),
     ("app", &["domain", "crypto", "store", "upstream", "sandbox", "service", "web", "config"]),

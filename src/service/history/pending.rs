@@ -11,9 +11,9 @@ use std::{
     },
 };
 
-use crate::domain::{
-    history::{Tally, Use, UseKey},
-    thread_number::thread_number,
+use crate::{
+    domain::history::{Tally, Use, UseKey},
+    threads::thread_number,
 };
 
 /// How many maps there are.

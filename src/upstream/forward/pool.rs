@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{connect::Link, line::Line};
-use crate::domain::thread_number::thread_number;
+use crate::threads::thread_number;
 
 /// The most connections to one host at once.
 const CONNECTIONS_MAX: usize = 1_024;
