@@ -135,7 +135,7 @@ impl MeasuredMetrics {
         }
         let SpanTotals { exported, dropped, failed } = measured.spans;
         for (counter, total) in self.spans.iter().zip([exported, dropped, failed]) {
-            // They are counted where they are sent; here they only grow too.
+            // They are counted where they are sent, so that these need no parts; here they only grow too.
             counter.inner().fetch_max(total, Ordering::Relaxed);
         }
         match &measured.failing {

@@ -179,8 +179,8 @@ async fn a_keyring_that_is_gone_wrong_or_open_to_others_is_refused() {
 #[tokio::test]
 async fn whoever_asked_before_the_signal_is_answered() {
     let folder = tempfile::tempdir().unwrap();
-    let mut program = Program::start(folder.path());
     for _ in 0..10 {
+        let mut program = Program::start(folder.path());
         let mut asked = Vec::new();
         for _ in 0..100 {
             let mut stream = TcpStream::connect(&program.address).await.unwrap();
@@ -196,7 +196,6 @@ async fn whoever_asked_before_the_signal_is_answered() {
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
         assert_eq!(program.child.wait().unwrap().code(), Some(0));
-        program = Program::start(folder.path());
     }
 }
 

@@ -206,12 +206,11 @@ impl Upstream {
         let told = outbound.told(&came.method, came.headers.contains_key(CONTENT_LENGTH));
         let head = RequestHead { forward, target, authorized, told };
         let now = Instant::now();
-        let (lease, reused) = match target.pool.take(now) {
-            Some(lease) => (lease, true),
+        let (lease, begun, reused) = match target.pool.take(now) {
+            Some(lease) => (lease, now, true),
             // What is rare is boxed, so that the future of each request has no room for it: it is moved.
-            None => (Box::pin(self.connect(connector, &target.pool)).await?, false),
+            None => (Box::pin(self.connect(connector, &target.pool)).await?, Instant::now(), false),
         };
-        let begun = if reused { now } else { Instant::now() };
         let mut exchange = Exchange::begin(lease, begun, &self.limits, &head, outbound);
         let outbound = match exchange.answer(&watch, early).await {
             // An answer to a body that was broken off is of no interest.
