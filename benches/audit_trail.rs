@@ -9,7 +9,7 @@ use keytile::{
     app::open_service,
     config::StorageConfig,
     domain::{
-        audit::AuditAction,
+        audit::event::AuditAction,
         time::{SystemClock, Timestamp},
     },
     service::{Service, audit_trail::AuditFilter, caller::Caller},

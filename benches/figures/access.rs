@@ -7,7 +7,7 @@ use keytile::{
     app::{App, Overrides},
     crypto::{hash, random},
     domain::{
-        api_key::ApiKeyText,
+        api_keys::ApiKeyText,
         time::{Clock, SystemClock},
     },
     service::{Service, caller::Origin, key_check::KeyCheck, sessions::SessionState},

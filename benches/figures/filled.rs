@@ -8,9 +8,9 @@ use keytile::{
     config::Config,
     crypto::{envelope::Place, keyring::Keyring, random},
     domain::{
-        connector::{ConnectorId, FieldId},
+        connectors::{ConnectorId, FieldId},
+        credentials::values::{FieldValue, FieldValues},
         time::{Clock, SystemClock},
-        values::{FieldValue, FieldValues},
     },
     service::{
         Service,

@@ -12,10 +12,12 @@ use keytile::{
     app::{App, Overrides},
     crypto::random,
     domain::{
-        connector::FieldId,
-        form::RawForm,
+        connectors::FieldId,
+        credentials::{
+            form::RawForm,
+            verification::{StageObserver, StageReport},
+        },
         time::{Clock, SystemClock},
-        verification::{StageObserver, StageReport},
     },
     service::save::SaveOutcome,
 };

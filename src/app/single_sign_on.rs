@@ -8,7 +8,7 @@ use url::Url;
 use super::StartError;
 use crate::{
     config::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig},
-    domain::group_role::RoleRules,
+    domain::access::group_role::RoleRules,
     service::single_sign_on::SingleSignOn,
     upstream::SingleSignOnSettings,
     web,

@@ -15,7 +15,7 @@ use crate::{
     app::existing_service,
     config::StorageConfig,
     domain::{
-        api_key::Scope,
+        api_keys::Scope,
         time::{SystemClock, Timestamp},
     },
     service::{

@@ -13,7 +13,7 @@ use crate::{
     app::open_service,
     config::StorageConfig,
     domain::{
-        audit_chain::ChainPoint,
+        audit::chain::ChainPoint,
         time::{SystemClock, Timestamp},
     },
     service::{Service, ServiceError, audit_trail::AuditFilter, caller::Caller},

@@ -19,9 +19,9 @@ use crate::{
     app::existing_service,
     config::{self, StorageConfig},
     domain::{
-        account::{Role, UserState},
-        form::FieldError,
+        credentials::form::FieldError,
         time::{SystemClock, Timestamp},
+        users::{Role, UserState},
     },
     service::{
         Service,

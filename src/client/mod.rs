@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::domain::api_key::ApiKeyText;
+use crate::domain::api_keys::ApiKeyText;
 
 pub use self::{
     address::ServerAddress,

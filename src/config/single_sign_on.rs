@@ -8,10 +8,10 @@ use url::Url;
 
 use super::listed;
 use crate::domain::{
-    account::Role,
-    group_role::{GroupRole, role_of_word},
+    access::group_role::{GroupRole, role_of_word},
     naming::Name,
     setting::Setting,
+    users::Role,
 };
 
 /// The variable that holds the secret of Keytile's client. It has no flag, because what stands on a command

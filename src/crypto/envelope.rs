@@ -15,7 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{keyring::Keyring, random};
-use crate::domain::{account::UserId, connector::ConnectorId, credential::CredentialId, resource::ResourceId};
+use crate::domain::{connectors::ConnectorId, credentials::CredentialId, resources::ResourceId, users::UserId};
 
 /// Bytes of a nonce (NIST SP 800-38D, section 5.2.1.1).
 const NONCE: usize = 12;

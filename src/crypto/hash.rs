@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::domain::{api_key::ApiKeyText, audit::AuditChain};
+use crate::domain::{api_keys::ApiKeyText, audit::AuditChain};
 
 /// What is stored of a session: the SHA-256 of its token. The token has 256 random bits (see
 /// [`super::random::url_token`]), so that no salt or slow hash is needed.

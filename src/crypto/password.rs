@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::random;
-use crate::domain::password::Password;
+use crate::domain::users::password::Password;
 
 /// Bytes of a salt: 128 bits, as RFC 9106 section 4 recommends.
 const SALT_LENGTH: usize = 16;

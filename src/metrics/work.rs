@@ -6,10 +6,11 @@ use prometheus_client::registry::Registry;
 
 use super::{Counter, Counters, Histogram, web::call_histogram};
 use crate::domain::{
-    credential::CredentialStatus,
-    token_failure::FailureClass,
-    token_state::FetchReason,
-    verification::{Stage, Verification},
+    credentials::{
+        CredentialStatus,
+        verification::{Stage, Verification},
+    },
+    tokens::{failure::FailureClass, state::FetchReason},
 };
 
 /// How a fetch of a token ended.

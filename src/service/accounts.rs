@@ -17,13 +17,17 @@ use crate::{
         password::{self, PasswordCost},
     },
     domain::{
-        account::{Email, Role},
-        audit::{AuditAction, TargetKind},
-        audit_chain::hex,
-        form::FieldError,
+        audit::{
+            chain::hex,
+            event::{AuditAction, TargetKind},
+        },
+        credentials::form::FieldError,
         naming::Name,
-        password::NewPassword,
-        session::{SessionStage, SignInMethod},
+        users::{
+            Email, Role,
+            password::NewPassword,
+            session::{SessionStage, SignInMethod},
+        },
     },
     store::{FIRST_VERSION, NewUser, RestsOn, UserInsert},
 };

@@ -14,14 +14,14 @@ use super::{
 use crate::{
     crypto::{hash, random},
     domain::{
-        account::{UserState, email_key},
-        api_key::{ApiKeyId, ApiKeyText, Scope, Scopes, parse_expiry},
-        audit::{AuditAction, TargetKind},
-        form::FieldError,
+        access::permission::Permission,
+        api_keys::{ApiKeyId, ApiKeyText, Scope, Scopes, parse_expiry},
+        audit::event::{AuditAction, TargetKind},
+        credentials::form::FieldError,
         naming::Name,
-        permission::Permission,
-        resource::{ResourceId, ResourceKind},
+        resources::{ResourceId, ResourceKind},
         time::Timestamp,
+        users::{UserState, email_key},
     },
     store::{ApiKeyInsert, ApiKeyResource, ApiKeyRow, NewApiKey},
 };

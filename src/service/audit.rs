@@ -5,9 +5,12 @@ use super::{
     caller::{Caller, Who},
 };
 use crate::domain::{
-    account::{Role, UserId},
-    audit::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditTarget, TargetKind},
-    permission::Permission,
+    access::permission::Permission,
+    audit::{
+        Audit, AuditEvent, AuditTarget,
+        event::{AuditAction, AuditOutcome, TargetKind},
+    },
+    users::{Role, UserId},
 };
 
 /// What something was done to.

@@ -15,13 +15,16 @@ use super::{
 };
 use crate::{
     domain::{
-        account::{UserId, email_key},
-        audit::{AuditAction, AuditOutcome, AuditRecord},
-        audit_chain::{ChainBreak, ChainPoint, ChainWalk, hex},
+        access::permission::Permission,
+        audit::{
+            AuditRecord,
+            chain::{ChainBreak, ChainPoint, ChainWalk, hex},
+            event::{AuditAction, AuditOutcome},
+        },
         naming::name_key,
-        permission::Permission,
-        resource::ResourceKind,
+        resources::ResourceKind,
         time::Timestamp,
+        users::{UserId, email_key},
     },
     store::{AuditCredential, AuditOrder, AuditRow, AuditSelection},
 };

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    account::{Role, UserId},
-    api_key::{ApiKeyId, Scopes},
-    audit::{ActorKind, AuditActor},
-    permission::Permission,
-    resource::ResourceId,
+    access::permission::Permission,
+    api_keys::{ApiKeyId, Scopes},
+    audit::{AuditActor, event::ActorKind},
+    resources::ResourceId,
+    users::{Role, UserId},
 };
 
 /// Somebody with an account.

@@ -9,11 +9,11 @@ use std::{
 use include_dir::{Dir, include_dir};
 
 use crate::domain::{
-    connector::{
+    connectors::{
         Connector,
         file::{self, ConnectorFileError},
     },
-    resource::ResourceKind,
+    resources::ResourceKind,
 };
 
 /// The connectors that are built into the binary.

@@ -9,10 +9,12 @@ use super::{
 use crate::{
     crypto::envelope::Place,
     domain::{
-        audit::{AuditAction, AuditOutcome, TargetKind},
-        egress::{EgressContract, RawContract},
-        form::FieldError,
-        resource::{ResourceId, ResourceKind},
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        credentials::form::FieldError,
+        resources::{
+            ResourceId, ResourceKind,
+            egress_policy::{EgressContract, RawContract},
+        },
     },
     store::ResourceChange,
 };

@@ -10,11 +10,13 @@ use super::{
 };
 use crate::{
     domain::{
-        connector::{Connector, FieldId},
-        credential::CredentialId,
-        permission::Access,
+        access::permission::Access,
+        connectors::{Connector, FieldId},
+        credentials::{
+            CredentialId,
+            values::{FieldValue, FieldValues},
+        },
         time::Timestamp,
-        values::{FieldValue, FieldValues},
     },
     store::CredentialRow,
 };

@@ -14,16 +14,18 @@ use super::{
 };
 use crate::{
     domain::{
-        account::UserId,
-        audit::{AuditAction, TargetKind},
-        connector::{Connector, ConnectorId},
-        credential::{CredentialId, CredentialStatus},
+        access::permission::{Access, Permission, Sharing},
+        audit::event::{AuditAction, TargetKind},
+        connectors::{Connector, ConnectorId},
+        credentials::{
+            CredentialId, CredentialStatus,
+            values::{FieldValue, FieldValues},
+            verification::{Diagnosis, PastVerification},
+        },
         naming::name_key,
-        permission::{Access, Permission, Sharing},
-        resource::ResourceId,
+        resources::ResourceId,
         time::Timestamp,
-        values::{FieldValue, FieldValues},
-        verification::{Diagnosis, PastVerification},
+        users::UserId,
     },
     store::{CredentialDelete, CredentialQuery, CredentialRow, Owner},
 };

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Service;
 use crate::{
     crypto::{hash::equal_in_constant_time, random},
-    domain::account::UserId,
+    domain::users::UserId,
 };
 
 /// Bytes of the random number.

@@ -13,13 +13,15 @@ use super::{Service, ServiceError, caller::Caller};
 use crate::{
     crypto::envelope::Place,
     domain::{
-        account::UserId,
-        connector::{Connector, ConnectorId, FieldId},
-        credential::CredentialId,
-        form::{Kept, RawForm},
-        permission::Permission,
+        access::permission::Permission,
+        connectors::{Connector, ConnectorId, FieldId},
+        credentials::{
+            CredentialId,
+            form::{Kept, RawForm},
+            values::{FieldValue, FieldValues},
+        },
         time::Timestamp,
-        values::{FieldValue, FieldValues},
+        users::UserId,
     },
     store::{DraftRow, DraftState, NewDraft},
 };

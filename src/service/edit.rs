@@ -7,15 +7,16 @@ use super::{Service, ServiceError, audit::target, caller::Caller, verify::Verifi
 use crate::{
     crypto::envelope::Place,
     domain::{
-        account::UserId,
-        audit::{AuditAction, AuditOutcome, TargetKind},
-        connector::{Connector, Field},
-        credential::{CredentialId, CredentialSummary},
-        edit_form,
-        form::{CredentialInput, FieldError, FieldFault, Kept, RawForm},
-        permission::Permission,
-        values::FieldValues,
-        verification::{StageObserver, Verification},
+        access::permission::Permission,
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        connectors::{Connector, Field},
+        credentials::{
+            CredentialId, CredentialSummary, edit_form,
+            form::{CredentialInput, FieldError, FieldFault, Kept, RawForm},
+            values::FieldValues,
+            verification::{StageObserver, Verification},
+        },
+        users::UserId,
     },
     store::{CredentialChange, CredentialChanged, CredentialRow, NewValues},
 };

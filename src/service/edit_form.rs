@@ -11,11 +11,12 @@ use super::{
     edit::{CredentialUpdate, Opened},
 };
 use crate::domain::{
-    connector::{Connector, ConnectorId},
-    credential::CredentialId,
-    edit_form,
-    form::{self, Kept, RawForm},
-    verification::StageObserver,
+    connectors::{Connector, ConnectorId},
+    credentials::{
+        CredentialId, edit_form,
+        form::{self, Kept, RawForm},
+        verification::StageObserver,
+    },
 };
 
 /// The form in which a credential is edited. Holds no secret.

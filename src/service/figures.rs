@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{Service, readiness::PartState};
 use crate::{
-    domain::credential::CredentialStatus,
+    domain::credentials::CredentialStatus,
     metrics::{Format, Measured, Metrics, Pool},
 };
 

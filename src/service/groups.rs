@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     domain::{
-        account::{Email, UserId},
-        audit::{AuditAction, TargetKind},
-        form::FieldError,
+        access::permission::Permission,
+        audit::event::{AuditAction, TargetKind},
+        credentials::form::FieldError,
         naming::Name,
-        permission::Permission,
+        users::{Email, UserId},
     },
     store::{GroupChange, GroupMember, GroupRow, GroupShare},
 };

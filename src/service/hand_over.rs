@@ -3,10 +3,10 @@
 use super::{Service, ServiceError, audit::target, caller::Caller};
 use crate::{
     domain::{
-        account::{Email, Role, UserId},
-        audit::{AuditAction, TargetKind},
-        form::FieldError,
-        permission::Permission,
+        access::permission::Permission,
+        audit::event::{AuditAction, TargetKind},
+        credentials::form::FieldError,
+        users::{Email, Role, UserId},
     },
     store::{HandOver, HandOverResult, HandedOver, Owned},
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Service, ServiceError, caller::Caller};
-use crate::domain::account::UserId;
+use crate::domain::users::UserId;
 
 /// The most calls of one person at once. A person at a browser needs one or two.
 const EACH: usize = 8;

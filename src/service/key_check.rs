@@ -23,10 +23,13 @@ use super::{
 use crate::{
     crypto::hash,
     domain::{
-        account::UserState,
-        api_key::ApiKeyText,
-        audit::{AuditAction, AuditOutcome, AuditTarget, TargetKind},
+        api_keys::ApiKeyText,
+        audit::{
+            AuditTarget,
+            event::{AuditAction, AuditOutcome, TargetKind},
+        },
         time::Timestamp,
+        users::UserState,
     },
     store::ApiKeyOwner,
 };
@@ -305,8 +308,8 @@ mod tests {
     #[test]
     fn a_use_is_noted_once_a_minute() {
         let owner =
-            Person { id: uuid::Uuid::nil(), email: String::new(), name: String::new(), role: crate::domain::account::Role::Viewer };
-        let scopes = crate::domain::api_key::Scopes::parse("proxy").unwrap();
+            Person { id: uuid::Uuid::nil(), email: String::new(), name: String::new(), role: crate::domain::users::Role::Viewer };
+        let scopes = crate::domain::api_keys::Scopes::parse("proxy").unwrap();
         let identity = KeyIdentity { id: uuid::Uuid::nil(), name: String::new(), owner, scopes, resources: None };
         let key = KnownKey {
             identity: Arc::new(identity),

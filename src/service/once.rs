@@ -10,7 +10,7 @@ use uuid::{Builder, Uuid, Variant, Version};
 use super::{Service, ServiceError, caller::Caller};
 use crate::{
     crypto::envelope::Place,
-    domain::{account::UserId, connector::ConnectorId, credential::CredentialId, resource::ResourceId},
+    domain::{connectors::ConnectorId, credentials::CredentialId, resources::ResourceId, users::UserId},
     store::{DraftRow, DraftState, NewDraft},
 };
 

@@ -15,10 +15,13 @@ use super::{
     sign_in_limits::{Counted, Tried, account},
 };
 use crate::domain::{
-    audit::{Audit, AuditAction, TargetKind},
-    form::FieldError,
+    audit::{
+        Audit,
+        event::{AuditAction, TargetKind},
+    },
+    credentials::form::FieldError,
     naming::Name,
-    session::SessionStage,
+    users::session::SessionStage,
 };
 
 /// What the page of one's own account shows.

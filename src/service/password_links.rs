@@ -16,11 +16,13 @@ use super::{
 use crate::{
     crypto::random,
     domain::{
-        account::{UserId, UserState},
-        audit::{AuditAction, TargetKind},
-        form::FieldError,
-        session::{SessionStage, SignInMethod},
+        audit::event::{AuditAction, TargetKind},
+        credentials::form::FieldError,
         time::Timestamp,
+        users::{
+            UserId, UserState,
+            session::{SessionStage, SignInMethod},
+        },
     },
     store::{NewPasswordLink, RestsOn, UserRow},
 };

@@ -13,12 +13,15 @@ use super::{
 };
 use crate::{
     domain::{
-        account::{Email, Role, UserId},
-        audit::{AuditAction, AuditTarget, TargetKind},
-        form::FieldError,
+        access::permission::Permission,
+        audit::{
+            AuditTarget,
+            event::{AuditAction, TargetKind},
+        },
+        credentials::form::FieldError,
         naming::{Name, name_key},
-        permission::Permission,
         time::Timestamp,
+        users::{Email, Role, UserId},
     },
     store::{NewUser, Owned, StateChange, UserChange, UserChanged, UserInsert, UserRow},
 };

@@ -10,16 +10,18 @@ use serde_json::Value;
 use super::{Service, ServiceError, audit::target, broker::NoToken, caller::Caller, history::asker_of};
 use crate::{
     domain::{
-        audit::{AuditAction, AuditOutcome, TargetKind},
-        connector::{Connector, template::Context},
-        credential::CredentialId,
-        history::{TokenSource, Use, UseAction, UseOutcome},
+        access::permission::{Access, Permission},
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        connectors::{Connector, template::Context},
+        credentials::{
+            CredentialId,
+            values::FieldValues,
+            verification::{Blame, Diagnosis},
+        },
         naming::is_unseen,
-        permission::{Access, Permission},
-        resource::{Endpoint, Resource},
-        token_failure::FailureClass,
-        values::FieldValues,
-        verification::{Blame, Diagnosis},
+        resources::{Endpoint, Resource},
+        tokens::failure::FailureClass,
+        usage::{TokenSource, Use, UseAction, UseOutcome},
     },
     upstream::{ApiAnswer, ApiRequest},
 };
@@ -203,7 +205,7 @@ fn request_line(seen: Option<(&Connector, &FieldValues)>, endpoint: &Endpoint) -
 fn authorization(connector: &Connector, values: &FieldValues) -> String {
     let mut shown = FieldValues::default();
     for (field, value) in values.iter() {
-        if let crate::domain::values::FieldValue::Plain(_) = value {
+        if let crate::domain::credentials::values::FieldValue::Plain(_) = value {
             shown.insert(field.clone(), value.clone());
         }
     }

@@ -13,12 +13,14 @@ use super::{
 };
 use crate::{
     domain::{
-        connector::{Connector, Field, FieldId},
-        credential::CredentialId,
-        edit_form::without_masked,
-        form::{self, FieldError, FieldFault, RawForm},
-        permission::Permission,
-        verification::{StageObserver, Unobserved, Verification},
+        access::permission::Permission,
+        connectors::{Connector, Field, FieldId},
+        credentials::{
+            CredentialId,
+            edit_form::without_masked,
+            form::{self, FieldError, FieldFault, RawForm},
+            verification::{StageObserver, Unobserved, Verification},
+        },
     },
     store::DraftKey,
 };

@@ -11,14 +11,18 @@ use super::{
 use crate::{
     crypto::envelope::Place,
     domain::{
-        audit::{AuditAction, AuditOutcome, TargetKind},
-        connector::Connector,
-        credential::CredentialId,
-        egress::{EgressContract, RawContract},
-        form::{FieldError, FieldFault},
+        access::permission::Permission,
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        connectors::Connector,
+        credentials::{
+            CredentialId,
+            form::{FieldError, FieldFault},
+        },
         naming::{Description, Name},
-        permission::Permission,
-        resource::{Endpoint, ResourceId, ResourceKind},
+        resources::{
+            Endpoint, ResourceId, ResourceKind,
+            egress_policy::{EgressContract, RawContract},
+        },
     },
     store::{ResourceChange, ResourceRow, ResourceUpdate},
 };
@@ -197,7 +201,7 @@ impl Service {
             Some(patch) => {
                 // What is wrong with the endpoint is told in any case, and with the other fields.
                 let method = self.parse_endpoint(&connector, kind, &raw).ok().map(|endpoint| endpoint.method);
-                let before = EgressContract::of_kind(kind, method.unwrap_or(crate::domain::resource::Method::Get));
+                let before = EgressContract::of_kind(kind, method.unwrap_or(crate::domain::resources::Method::Get));
                 match changed_contract(&before, patch) {
                     Ok(contract) => Some(contract),
                     Err(errors) => return Ok(ProgramCreation::Invalid(errors)),

@@ -14,14 +14,15 @@ use super::{
 use crate::{
     crypto::envelope::Place,
     domain::{
-        audit::{AuditAction, TargetKind},
-        connector::{Connector, ConnectorId},
-        credential::{CredentialId, CredentialStatus},
-        egress::EgressContract,
-        form::{FieldError, FieldFault},
+        access::permission::Permission,
+        audit::event::{AuditAction, TargetKind},
+        connectors::{Connector, ConnectorId},
+        credentials::{
+            CredentialId, CredentialStatus,
+            form::{FieldError, FieldFault},
+        },
         naming::{Description, Name},
-        permission::Permission,
-        resource::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind},
+        resources::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind, egress_policy::EgressContract},
         time::Timestamp,
     },
     store::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow},

@@ -9,11 +9,14 @@ use uuid::Uuid;
 use super::{Service, ServiceError, audit::target, caller::Caller};
 use crate::{
     domain::{
-        account::UserId,
-        audit::{AuditAction, AuditOutcome, AuditTarget, TargetKind},
-        credential::CredentialId,
-        permission::{Access, Permission},
-        resource::{ResourceId, ResourceKind},
+        access::permission::{Access, Permission},
+        audit::{
+            AuditTarget,
+            event::{AuditAction, AuditOutcome, TargetKind},
+        },
+        credentials::CredentialId,
+        resources::{ResourceId, ResourceKind},
+        users::UserId,
     },
     store::{CredentialRow, ResourceRow},
 };

@@ -15,15 +15,17 @@ use super::{
 use crate::{
     crypto::envelope::Place,
     domain::{
-        account::UserId,
-        audit::{AuditAction, AuditOutcome, TargetKind},
-        connector::Connector,
-        credential::CredentialId,
-        form::{self, CredentialInput, FieldError, FieldFault, Kept, RawForm},
+        access::permission::Permission,
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        connectors::Connector,
+        credentials::{
+            CredentialId,
+            form::{self, CredentialInput, FieldError, FieldFault, Kept, RawForm},
+            values::FieldValues,
+            verification::{StageObserver, Verification},
+        },
         naming::name_key,
-        permission::Permission,
-        values::FieldValues,
-        verification::{StageObserver, Verification},
+        users::UserId,
     },
     store::{CredentialInsert, DraftKey, NewCredential},
 };

@@ -22,9 +22,9 @@ use crate::{
         second_factor::{TotpSecret, recovery_codes, recovery_hash},
     },
     domain::{
-        audit::{AuditAction, TargetKind},
-        form::FieldError,
-        session::SessionStage,
+        audit::event::{AuditAction, TargetKind},
+        credentials::form::FieldError,
+        users::session::SessionStage,
     },
     store::SecondFactorRow,
 };

@@ -16,10 +16,12 @@ use super::{
 use crate::{
     crypto::{hash, random},
     domain::{
-        account::{UserId, UserState},
-        audit::{AuditAction, TargetKind},
-        session::{SessionStage, SignInMethod},
-        sign_in_limit::COUNTED,
+        audit::event::{AuditAction, TargetKind},
+        users::{
+            UserId, UserState,
+            session::{SessionStage, SignInMethod},
+            sign_in_throttle::COUNTED,
+        },
     },
     store::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow},
 };

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::{Service, ServiceError, caller::Caller};
 use crate::{
     domain::{
-        audit::{AuditAction, AuditOutcome},
+        audit::event::{AuditAction, AuditOutcome},
         setting::Setting,
     },
     store::{AuditOrder, AuditSelection},

@@ -6,11 +6,14 @@ use uuid::Uuid;
 use super::{Service, ServiceError, audit::target, caller::Caller, credentials::Tile};
 use crate::{
     domain::{
-        account::email_key,
-        audit::{AuditAction, AuditOutcome, AuditTarget, TargetKind},
-        credential::CredentialId,
+        access::permission::{Access, Sharing},
+        audit::{
+            AuditTarget,
+            event::{AuditAction, AuditOutcome, TargetKind},
+        },
+        credentials::CredentialId,
         naming::name_key,
-        permission::{Access, Sharing},
+        users::email_key,
     },
     store::{CredentialRow, NewShare, ShareChange, ShareWith, Sharee},
 };

@@ -20,10 +20,12 @@ use super::{
 use crate::{
     crypto::password,
     domain::{
-        account::{EMAIL_MAX, UserState, email_key},
-        audit::AuditAction,
-        password::Password,
-        session::{SessionStage, SignInMethod},
+        audit::event::AuditAction,
+        users::{
+            EMAIL_MAX, UserState, email_key,
+            password::Password,
+            session::{SessionStage, SignInMethod},
+        },
     },
     store::{RestsOn, UserToSignIn},
 };

@@ -10,9 +10,12 @@ use uuid::Uuid;
 use super::{Service, ServiceError, audit::target, caller::Caller, devices::Device};
 use crate::{
     domain::{
-        account::UserId,
-        audit::{Audit, AuditAction, AuditOutcome, AuditTarget, TargetKind},
+        audit::{
+            Audit, AuditTarget,
+            event::{AuditAction, AuditOutcome, TargetKind},
+        },
         time::Timestamp,
+        users::UserId,
     },
     store::{CountedAttempt, Reservation, SignInBucket},
 };

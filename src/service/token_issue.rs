@@ -21,14 +21,14 @@ use super::{
 };
 use crate::{
     domain::{
-        account::UserId,
-        api_key::{ApiKeyId, Scope},
-        audit::{AuditAction, AuditOutcome, TargetKind},
-        history::{TokenSource, Use, UseAction, UseOutcome},
-        permission::Access,
-        resource::ResourceId,
-        token_failure::FailureClass,
-        verification::Diagnosis,
+        access::permission::Access,
+        api_keys::{ApiKeyId, Scope},
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        credentials::verification::Diagnosis,
+        resources::ResourceId,
+        tokens::failure::FailureClass,
+        usage::{TokenSource, Use, UseAction, UseOutcome},
+        users::UserId,
     },
     upstream,
 };

@@ -16,9 +16,11 @@ use super::Service;
 use crate::{
     crypto::random,
     domain::{
-        resource::ResourceId,
-        span::{Span, SpanKind, SpanValue},
-        trace_context::{SpanId, TraceContext},
+        resources::ResourceId,
+        telemetry::{
+            span::{Span, SpanKind, SpanValue},
+            trace_context::{SpanId, TraceContext},
+        },
     },
     metrics::SpanTotals,
     upstream::SpanSink,

@@ -10,14 +10,16 @@ use super::{Service, ServiceError, audit::target, caller::Caller, paging::cut_to
 use crate::{
     crypto::envelope::Place,
     domain::{
-        audit::{AuditAction, AuditOutcome, TargetKind},
-        connector::{CLIENT_ID, Connector, FieldId},
-        credential::CredentialId,
-        form::{self, FieldError},
-        permission::Permission,
-        span::{SpanKind, SpanValue},
-        values::FieldValues,
-        verification::{PastVerification, StageObserver, Verification},
+        access::permission::Permission,
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        connectors::{CLIENT_ID, Connector, FieldId},
+        credentials::{
+            CredentialId,
+            form::{self, FieldError},
+            values::FieldValues,
+            verification::{PastVerification, StageObserver, Verification},
+        },
+        telemetry::span::{SpanKind, SpanValue},
     },
     store::NewVerification,
     upstream::IssuedToken,
@@ -97,10 +99,11 @@ impl Service {
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()) else { return Ok(None) };
         let values = self.open_values(&row.summary, &row.secret)?;
         let _call = self.begin_call(caller)?;
-        let (verification, token) = match self.verify(connector, &values, &crate::domain::verification::Unobserved).await {
-            Ok(verified) => (verified.verification, Some(verified.token)),
-            Err(verification) => (verification, None),
-        };
+        let (verification, token) =
+            match self.verify(connector, &values, &crate::domain::credentials::verification::Unobserved).await {
+                Ok(verified) => (verified.verification, Some(verified.token)),
+                Err(verification) => (verification, None),
+            };
         let outcome = if verification.failure.is_none() { AuditOutcome::Done } else { AuditOutcome::Failed };
         let detail = match &verification.failure {
             Some(failure) => format!("failed at {}", failure.stage.as_str()),
@@ -144,7 +147,7 @@ impl Service {
         let (service, caller) = (self.clone(), caller.clone());
         let work = async move {
             let _call = service.begin_call(&caller)?;
-            let verified = service.verify(&connector, &input.values, &crate::domain::verification::Unobserved).await;
+            let verified = service.verify(&connector, &input.values, &crate::domain::credentials::verification::Unobserved).await;
             let verification = verified.map_or_else(|found| found, |verified| verified.verification);
             let (outcome, ended) = match &verification.failure {
                 None => (AuditOutcome::Done, "passed".to_owned()),

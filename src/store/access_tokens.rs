@@ -10,9 +10,9 @@ use super::{
     lookups,
 };
 use crate::domain::{
-    credential::{CredentialId, CredentialStatus},
+    credentials::{CredentialId, CredentialStatus},
     time::Timestamp,
-    token_failure::FailureClass,
+    tokens::failure::FailureClass,
 };
 
 /// An access token to be stored.

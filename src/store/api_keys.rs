@@ -11,12 +11,15 @@ use super::{
     lookups,
 };
 use crate::domain::{
-    account::{Role, UserId, UserState},
-    api_key::{ApiKeyId, Scopes},
-    audit::{Audit, AuditAction, AuditTarget, TargetKind},
+    api_keys::{ApiKeyId, Scopes},
+    audit::{
+        Audit, AuditTarget,
+        event::{AuditAction, TargetKind},
+    },
     naming::Name,
-    resource::{ResourceId, ResourceKind},
+    resources::{ResourceId, ResourceKind},
     time::Timestamp,
+    users::{Role, UserId, UserState},
 };
 
 /// A key to be stored.
@@ -219,7 +222,7 @@ impl Store {
         })
     }
 
-    /// The active account of an e-mail address, by the key of [`Email::key`](crate::domain::account::Email::key).
+    /// The active account of an e-mail address, by the key of [`Email::key`](crate::domain::users::Email::key).
     pub async fn api_key_owner(&self, email_key: &str) -> Result<Option<ApiKeyOwner>, StoreError> {
         let row: Option<OwnerRow> =
             reading!(self, pool => sqlx::query_as(lookups::API_KEY_OWNER).bind(email_key).fetch_optional(pool).await?);

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, database::reading, lookups};
 use crate::domain::{
-    account::UserId,
-    audit::{AuditAction, AuditRecord},
-    connector::ConnectorId,
-    credential::CredentialId,
+    audit::{AuditRecord, event::AuditAction},
+    connectors::ConnectorId,
+    credentials::CredentialId,
     time::Timestamp,
+    users::UserId,
 };
 
 /// Which events are read.

@@ -9,11 +9,11 @@ use super::{
 use crate::{
     crypto::envelope::Sealed,
     domain::{
-        account::UserId,
         audit::Audit,
-        credential::CredentialSummary,
+        credentials::CredentialSummary,
         naming::{Description, Name, name_key},
         time::Timestamp,
+        users::UserId,
     },
 };
 

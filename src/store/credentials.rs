@@ -8,20 +8,19 @@ use super::{
     access_epoch::bump_access_epoch,
     audit::append_audit,
     database::{reading, transaction},
-    lookups,
-    lookups::access,
+    lookups::{self, access},
     verifications::insert_verification,
 };
 use crate::{
     crypto::envelope::Sealed,
     domain::{
-        account::UserId,
+        access::permission::{Access, Sharing},
         audit::Audit,
-        connector::ConnectorId,
-        credential::{CredentialId, CredentialStatus, CredentialSummary},
+        connectors::ConnectorId,
+        credentials::{CredentialId, CredentialStatus, CredentialSummary},
         naming::{Description, Name, name_key},
-        permission::{Access, Sharing},
         time::Timestamp,
+        users::UserId,
     },
 };
 

@@ -9,7 +9,7 @@ use super::{
     database::{reading, writing},
     lookups,
 };
-use crate::domain::{account::UserId, connector::ConnectorId, credential::CredentialId, time::Timestamp};
+use crate::domain::{connectors::ConnectorId, credentials::CredentialId, time::Timestamp, users::UserId};
 
 /// A draft to be stored.
 #[derive(Debug, Clone)]

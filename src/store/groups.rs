@@ -11,11 +11,11 @@ use super::{
     lookups,
 };
 use crate::domain::{
-    account::{UserId, UserState},
+    access::permission::Access,
     audit::Audit,
     naming::Name,
-    permission::Access,
     time::Timestamp,
+    users::{UserId, UserState},
 };
 
 /// A stored group.

@@ -15,11 +15,14 @@ use super::{
     lookups,
 };
 use crate::domain::{
-    account::{Role, UserId, UserState},
-    audit::{Audit, AuditAction, AuditTarget, TargetKind},
-    hand_over::told_apart,
+    access::transfer::told_apart,
+    audit::{
+        Audit, AuditTarget,
+        event::{AuditAction, TargetKind},
+    },
     naming::name_key,
     time::Timestamp,
+    users::{Role, UserId, UserState},
 };
 
 /// How often it is tried again when one of the two makes something at the same moment.

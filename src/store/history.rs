@@ -9,11 +9,11 @@ use super::{
     lookups,
 };
 use crate::domain::{
-    account::UserId,
-    credential::CredentialId,
-    history::{Asker, HourCounts, Latencies, Success, Tally, TokenSource, UseAction, UseKey},
-    resource::{ResourceId, ResourceKind},
+    credentials::CredentialId,
+    resources::{ResourceId, ResourceKind},
     time::Timestamp,
+    usage::{Asker, HourCounts, Latencies, Success, Tally, TokenSource, UseAction, UseKey},
+    users::UserId,
 };
 
 /// Counts of an hour that are to be added.

@@ -8,7 +8,7 @@ use super::{
     lookups,
     users::{Row, insert_user},
 };
-use crate::domain::{account::UserId, audit::Audit};
+use crate::domain::{audit::Audit, users::UserId};
 
 /// Somebody at a provider. Both together never change and are never given to somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

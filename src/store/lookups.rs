@@ -6,7 +6,7 @@
 
 mod history;
 
-pub use history::{
+pub use self::history::{
     HISTORY_OF_CREDENTIAL, HISTORY_OF_RESOURCE, HOURS_OF_CREDENTIAL, HOURS_OF_RESOURCE, PROBLEMS_OF_CREDENTIAL,
     PROBLEMS_OF_RESOURCE,
 };

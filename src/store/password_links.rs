@@ -13,9 +13,9 @@ use super::{
     users::insert_user,
 };
 use crate::domain::{
-    account::{Role, UserId},
     audit::Audit,
     time::Timestamp,
+    users::{Role, UserId},
 };
 
 /// A link to be stored, in place of the one before it.

@@ -14,10 +14,10 @@ use super::{
     users::{Row, search_key},
 };
 use crate::domain::{
-    account::{Email, Role, UserId},
     audit::Audit,
     naming::Name,
     time::Timestamp,
+    users::{Email, Role, UserId},
 };
 
 /// What an account is to be like from now on.

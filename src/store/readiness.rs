@@ -7,7 +7,7 @@ use super::{
     database::{Db, reading, transaction},
     lookups,
 };
-use crate::domain::{credential::CredentialStatus, time::Timestamp};
+use crate::domain::{credentials::CredentialStatus, time::Timestamp};
 
 /// Stands in the table of sign-in limits for the moment of the trial. Buckets of people are hashes, which are longer.
 const TRIAL: &[u8] = b"readiness";

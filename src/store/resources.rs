@@ -11,18 +11,17 @@ use super::{
     audit::append_audit,
     credentials::access_of,
     database::{reading, transaction, writing},
-    lookups,
-    lookups::access,
+    lookups::{self, access},
 };
 use crate::domain::{
-    account::UserId,
+    access::permission::Access,
     audit::Audit,
-    connector::ConnectorId,
-    credential::{CredentialId, CredentialStatus},
+    connectors::ConnectorId,
+    credentials::{CredentialId, CredentialStatus},
     naming::{Description, Name},
-    permission::Access,
-    resource::{ResourceId, ResourceKind},
+    resources::{ResourceId, ResourceKind},
     time::Timestamp,
+    users::UserId,
 };
 
 /// A resource to be stored.

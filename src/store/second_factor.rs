@@ -10,7 +10,7 @@ use super::{
     lookups,
     sessions::insert_session,
 };
-use crate::domain::{account::UserId, audit::Audit};
+use crate::domain::{audit::Audit, users::UserId};
 
 /// The second factor of an account.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]

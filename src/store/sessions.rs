@@ -11,10 +11,12 @@ use super::{
     lookups,
 };
 use crate::domain::{
-    account::{Role, UserId, UserState},
     audit::Audit,
-    session::{SessionStage, SignInMethod},
     time::Timestamp,
+    users::{
+        Role, UserId, UserState,
+        session::{SessionStage, SignInMethod},
+    },
 };
 
 /// A session to be stored.

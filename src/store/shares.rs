@@ -11,14 +11,13 @@ use super::{
     access_epoch::bump_access_epoch,
     audit::append_audit,
     database::{reading, transaction},
-    lookups,
-    lookups::access,
+    lookups::{self, access},
 };
 use crate::domain::{
-    account::UserId,
+    access::permission::{Access, Sharing},
     audit::Audit,
-    credential::CredentialId,
-    permission::{Access, Sharing},
+    credentials::CredentialId,
+    users::UserId,
 };
 
 /// Whom something is shared with.

@@ -12,7 +12,7 @@ use super::{
     database::{reading, transaction},
     lookups,
 };
-use crate::domain::{audit::Audit, sign_in_limit::Failures, time::Timestamp};
+use crate::domain::{audit::Audit, time::Timestamp, users::sign_in_throttle::Failures};
 
 /// Where an attempt is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,13 +10,15 @@ use super::{database::Db, *};
 use crate::{
     crypto::{envelope::Sealed, random},
     domain::{
-        account::{Email, Role, UserId},
-        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
-        connector::ConnectorId,
-        credential::CredentialStatus,
+        audit::{
+            Audit, AuditActor, AuditChain, AuditEvent,
+            event::{ActorKind, AuditAction, AuditOutcome},
+        },
+        connectors::ConnectorId,
+        credentials::{CredentialStatus, verification::Stage},
         naming::{Description, Name},
         time::Timestamp,
-        verification::Stage,
+        users::{Email, Role, UserId},
     },
 };
 

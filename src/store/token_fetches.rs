@@ -10,7 +10,7 @@ use super::{
     access_tokens::put_token,
     database::{transaction, writing},
 };
-use crate::domain::{credential::CredentialId, time::Timestamp};
+use crate::domain::{credentials::CredentialId, time::Timestamp};
 
 /// A lease that is to be taken.
 #[derive(Debug, Clone, Copy)]

@@ -12,10 +12,10 @@ use super::{
     sessions::insert_session,
 };
 use crate::domain::{
-    account::{Email, Role, UserId, UserState},
     audit::Audit,
     naming::Name,
     time::Timestamp,
+    users::{Email, Role, UserId, UserState},
 };
 
 /// An account to be stored. It is active.

@@ -11,9 +11,8 @@ use super::{
 };
 use crate::domain::{
     audit::Audit,
-    credential::{CredentialId, CredentialStatus},
+    credentials::{CredentialId, CredentialStatus, verification::Stage},
     time::Timestamp,
-    verification::Stage,
 };
 
 /// How many verifications of a credential are kept.

@@ -21,10 +21,12 @@ use super::{
     words::Redactor,
 };
 use crate::domain::{
-    connector::{CLIENT_ID, Connector, FieldId, template::Context},
-    resource::{ApiPath, Endpoint, Method as ApiMethod},
-    values::{FieldValue, FieldValues},
-    verification::{Blame, Diagnosis, FaultCode, Stage, StageOutcome, StageReport, Unobserved},
+    connectors::{CLIENT_ID, Connector, FieldId, template::Context},
+    credentials::{
+        values::{FieldValue, FieldValues},
+        verification::{Blame, Diagnosis, FaultCode, Stage, StageOutcome, StageReport, Unobserved},
+    },
+    resources::{ApiPath, Endpoint, Method as ApiMethod},
 };
 
 /// All but the unreserved characters of RFC 3986 section 2.3: every server decodes that alike, which

@@ -8,11 +8,11 @@ use super::{
     names::NameFault,
 };
 use crate::domain::{
-    connector::{
+    connectors::{
         Connector, FieldId,
         url_template::{RenderError, UrlTemplate},
     },
-    verification::{Blame, Diagnosis, FaultCode, ServiceWords, Stage},
+    credentials::verification::{Blame, Diagnosis, FaultCode, ServiceWords, Stage},
 };
 
 /// What to do when it is the service's turn to get well.

@@ -30,7 +30,7 @@ use super::{
     progress::Progress,
     tls,
 };
-use crate::domain::verification::Stage;
+use crate::domain::credentials::verification::Stage;
 
 /// A request that is ready to be sent.
 pub(super) struct Outgoing {

@@ -6,7 +6,7 @@ use std::{error::Error, io};
 use rustls::CertificateError;
 
 use super::names::NameFault;
-use crate::domain::verification::Stage;
+use crate::domain::credentials::verification::Stage;
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -58,10 +58,12 @@ use self::{
     single_sign_on::Providers,
 };
 use crate::domain::{
-    connector::Connector,
+    connectors::Connector,
+    credentials::{
+        values::FieldValues,
+        verification::{Diagnosis, Stage, StageObserver, StageReport},
+    },
     time::Clock,
-    values::FieldValues,
-    verification::{Diagnosis, Stage, StageObserver, StageReport},
 };
 
 /// Where calls may go, whom they trust and how long they may take.

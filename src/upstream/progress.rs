@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::domain::verification::{Stage, StageObserver, StageOutcome, StageReport};
+use crate::domain::credentials::verification::{Stage, StageObserver, StageOutcome, StageReport};
 
 /// The stages that fetching a token goes through.
 const STAGES: [Stage; 7] = [Stage::Input, Stage::Address, Stage::Connection, Stage::Tls, Stage::Http, Stage::Oauth, Stage::Token];
@@ -64,7 +64,7 @@ mod tests {
     use std::{sync::Mutex, time::Duration};
 
     use super::*;
-    use crate::domain::verification::Unobserved;
+    use crate::domain::credentials::verification::Unobserved;
 
     #[derive(Default)]
     struct Seen(Mutex<Vec<StageReport>>);

@@ -13,10 +13,12 @@ use super::{
     words::{Redactor, content_type},
 };
 use crate::domain::{
-    connector::{CLIENT_ID, CLIENT_SECRET, FieldId},
+    connectors::{CLIENT_ID, CLIENT_SECRET, FieldId},
+    credentials::{
+        values::FieldValues,
+        verification::{Blame, Diagnosis, FaultCode, Stage},
+    },
     time::Timestamp,
-    values::FieldValues,
-    verification::{Blame, Diagnosis, FaultCode, Stage},
 };
 
 /// No token is taken to live longer: a number far beyond is more likely a mistake than a promise.

@@ -14,11 +14,11 @@ use super::{
     forms::{form_pair, raw_pair},
 };
 use crate::domain::{
-    connector::{
+    connectors::{
         BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, FieldId, RequestFormat,
         template::{Context, Template},
     },
-    values::FieldValues,
+    credentials::values::FieldValues,
 };
 
 /// How Keytile names itself to services.

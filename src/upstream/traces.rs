@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Upstream, names::Names};
 use crate::domain::{
-    span::{Span, SpanKind, SpanValue},
+    telemetry::span::{Span, SpanKind, SpanValue},
     time::{Clock, Timestamp},
 };
 

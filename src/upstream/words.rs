@@ -11,10 +11,12 @@ use super::{
     search::Search,
 };
 use crate::domain::{
-    connector::{CLIENT_ID, CLIENT_SECRET, Connector},
+    connectors::{CLIENT_ID, CLIENT_SECRET, Connector},
+    credentials::{
+        values::FieldValues,
+        verification::{SERVICE_WORDS_MAX, ServiceWords},
+    },
     naming::is_unseen,
-    values::FieldValues,
-    verification::{SERVICE_WORDS_MAX, ServiceWords},
 };
 
 /// The longest media type that is kept.

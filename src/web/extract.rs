@@ -9,7 +9,7 @@ use axum::{
 use uuid::Uuid;
 
 use super::{error::PageError, middleware::forgery::CheckedForm, state::WebState};
-use crate::domain::{connector::Connector, resource::ResourceKind};
+use crate::domain::{connectors::Connector, resources::ResourceKind};
 
 /// The kind of resource that `{kind}` of an address stands for; any other word is a page that does not exist.
 #[derive(Debug, Clone, Copy)]

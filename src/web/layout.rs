@@ -14,7 +14,7 @@ use super::{
     session::{SignedIn, Visitor},
     state::WebState,
 };
-use crate::{domain::permission::Permission, service::caller::Person};
+use crate::{domain::access::permission::Permission, service::caller::Person};
 
 /// The part of the navigation that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

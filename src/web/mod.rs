@@ -27,8 +27,8 @@ mod state;
 mod trace;
 mod views;
 
-pub use client_address::TrustedProxies;
-pub use pages::single_sign_on::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
-pub use proxy::Proxy;
-pub use router::router;
-pub use state::{SandboxHints, WebSettings, WebState};
+pub use self::client_address::TrustedProxies;
+pub use self::pages::single_sign_on::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
+pub use self::proxy::Proxy;
+pub use self::router::router;
+pub use self::state::{SandboxHints, WebSettings, WebState};

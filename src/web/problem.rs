@@ -10,7 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::api::VerificationBody;
-use crate::domain::verification::{FaultCode, Stage};
+use crate::domain::credentials::verification::{FaultCode, Stage};
 
 /// An error of Keytile's own. `type` is left out, so that it is `about:blank`: what it means is told by `code`.
 #[derive(Debug, Clone, PartialEq, Eq)]

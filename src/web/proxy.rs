@@ -26,11 +26,11 @@ use super::{
 };
 use crate::{
     domain::{
-        egress::Breach,
-        history::{TokenSource, UseOutcome},
-        span::SpanValue,
-        token_failure::FailureClass,
-        verification::Diagnosis,
+        credentials::verification::Diagnosis,
+        resources::egress_policy::Breach,
+        telemetry::span::SpanValue,
+        tokens::failure::FailureClass,
+        usage::{TokenSource, UseOutcome},
     },
     metrics::known_method,
     service::{

@@ -3,7 +3,7 @@
 use axum::http::HeaderMap;
 
 use crate::{
-    domain::trace_context::TraceContext,
+    domain::telemetry::trace_context::TraceContext,
     service::traces::{TRACEPARENT, TRACESTATE},
 };
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 use crate::{
     every_page::Visitor,

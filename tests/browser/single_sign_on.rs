@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 use serde_json::json;
 
 use crate::{

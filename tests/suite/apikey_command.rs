@@ -9,7 +9,7 @@ use std::{
 };
 
 use keytile::{
-    domain::permission::Permission,
+    domain::access::permission::Permission,
     service::{
         api_keys::{KeyCreation, RawApiKey},
         caller::{Caller, Origin},

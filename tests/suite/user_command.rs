@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use keytile::{crypto::keyring::Keyring, domain::account::Role};
+use keytile::{crypto::keyring::Keyring, domain::users::Role};
 
 use crate::support::{
     database::TestDatabase,

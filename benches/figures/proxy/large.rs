@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keytile::domain::resource::ResourceId;
+use keytile::domain::resources::ResourceId;
 
 use super::{
     super::Outcome,

@@ -10,13 +10,10 @@ use std::{
 use keytile::{
     app::{App, Overrides},
     domain::{
-        connector::FieldId,
-        credential::CredentialId,
-        egress::RawContract,
-        form::RawForm,
-        resource::{ResourceId, ResourceKind},
+        connectors::FieldId,
+        credentials::{CredentialId, form::RawForm, verification::Unobserved},
+        resources::{ResourceId, ResourceKind, egress_policy::RawContract},
         time::SystemClock,
-        verification::Unobserved,
     },
     service::{
         Service as Keytile,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     client::{Client, ClientError, ServerAddress},
-    domain::api_key::ApiKeyText,
+    domain::api_keys::ApiKeyText,
     upstream::read_ca_file,
 };
 

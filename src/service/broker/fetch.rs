@@ -16,13 +16,17 @@ use super::{
 use crate::{
     crypto::{envelope::Place, random},
     domain::{
-        credential::CredentialStatus,
-        history::UseOutcome,
-        span::{SpanKind, SpanValue},
+        credentials::{
+            CredentialStatus,
+            verification::{Diagnosis, StageReport, Unobserved, Verification},
+        },
+        telemetry::span::{SpanKind, SpanValue},
         time::Timestamp,
-        token_failure::FailureClass,
-        token_state::{Failing, FetchReason, Moment, TokenTimes},
-        verification::{Diagnosis, StageReport, Unobserved, Verification},
+        tokens::{
+            failure::FailureClass,
+            state::{Failing, FetchReason, Moment, TokenTimes},
+        },
+        usage::UseOutcome,
     },
     metrics::FetchOutcome,
     service::{Service, ServiceError, traces::carried},

@@ -21,14 +21,14 @@ use super::{Service, ServiceError};
 use crate::{
     crypto::envelope::Place,
     domain::{
-        connector::Connector,
-        credential::CredentialId,
-        history::TokenSource,
+        connectors::Connector,
+        credentials::{CredentialId, values::FieldValues, verification::Diagnosis},
         time::Timestamp,
-        token_failure::FailureClass,
-        token_state::{FetchReason, Moment, TokenTimes},
-        values::FieldValues,
-        verification::Diagnosis,
+        tokens::{
+            failure::FailureClass,
+            state::{FetchReason, Moment, TokenTimes},
+        },
+        usage::TokenSource,
     },
     metrics::TokenCounts,
     store::{CredentialRow, NewAccessToken},

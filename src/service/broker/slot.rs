@@ -10,10 +10,12 @@ use tokio::sync::watch;
 use super::{HeldToken, TokenOrigin, TokenRefusal};
 use crate::{
     domain::{
+        credentials::verification::Diagnosis,
         time::Timestamp,
-        token_failure::FailureClass,
-        token_state::{Decision, Failing, FetchReason, Moment, TokenState},
-        verification::Diagnosis,
+        tokens::{
+            failure::FailureClass,
+            state::{Decision, Failing, FetchReason, Moment, TokenState},
+        },
     },
     metrics::TokenCounts,
     service::ServiceError,

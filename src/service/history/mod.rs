@@ -16,15 +16,13 @@ use super::{
 };
 use crate::{
     domain::{
-        account::UserId,
-        credential::CredentialId,
-        history::{Asker, HOUR, HourCounts, TokenSource, Use, UseAction, UseKey, UseOutcome},
-        permission::Access,
-        resource::{ResourceId, ResourceKind},
+        access::permission::Access,
+        credentials::{CredentialId, verification::Verification},
+        resources::{ResourceId, ResourceKind},
         time::Timestamp,
-        token_failure::FailureClass,
-        token_state::FetchReason,
-        verification::Verification,
+        tokens::{failure::FailureClass, state::FetchReason},
+        usage::{Asker, HOUR, HourCounts, TokenSource, Use, UseAction, UseKey, UseOutcome},
+        users::UserId,
     },
     store::{HistoryOf, HistoryQuery, HistoryRow, NewHour},
 };
@@ -196,7 +194,7 @@ fn shown_to(caller: &Caller, manages: bool) -> ShownAccounts {
 }
 
 /// The hours that uses make, in the order of their keys.
-fn hours_of(uses: &[(UseKey, crate::domain::history::Tally)]) -> Vec<NewHour> {
+fn hours_of(uses: &[(UseKey, crate::domain::usage::Tally)]) -> Vec<NewHour> {
     let mut hours: BTreeMap<(CredentialId, i64, Option<ResourceId>), HourCounts> = BTreeMap::new();
     for (key, tally) in uses {
         let hour = key.minute.div_euclid(HOUR) * HOUR;
@@ -217,7 +215,7 @@ fn cut_at_minute(uses: &mut Vec<HistoryRow>, page: usize) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::history::Success;
+    use crate::domain::usage::Success;
 
     fn row(minute: i64) -> HistoryRow {
         HistoryRow {

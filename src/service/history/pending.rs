@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    domain::history::{Tally, Use, UseKey},
+    domain::usage::{Tally, Use, UseKey},
     threads::thread_number,
 };
 
@@ -83,8 +83,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        history::{Asker, TokenSource, UseAction, UseOutcome},
         time::Timestamp,
+        usage::{Asker, TokenSource, UseAction, UseOutcome},
     };
 
     fn one(key: u128, at: i64) -> Use {

@@ -27,13 +27,15 @@ use super::{
 };
 use crate::{
     domain::{
-        account::UserId,
-        api_key::Scope,
-        egress::{Breach, EgressContract},
-        history::{Asker, TokenSource, Use, UseAction, UseOutcome},
-        request_path::{PathFault, RequestPath},
-        resource::{ResourceId, ResourceKind},
-        token_state::Moment,
+        api_keys::Scope,
+        resources::{
+            ResourceId, ResourceKind,
+            egress_policy::{Breach, EgressContract},
+            request_path::{PathFault, RequestPath},
+        },
+        tokens::state::Moment,
+        usage::{Asker, TokenSource, Use, UseAction, UseOutcome},
+        users::UserId,
     },
     upstream::ApiTarget,
 };

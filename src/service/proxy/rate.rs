@@ -10,7 +10,7 @@ use std::{
 
 use moka::sync::Cache;
 
-use crate::domain::resource::ResourceId;
+use crate::domain::resources::ResourceId;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long a bucket is remembered that nobody asks for: by then it is full again.

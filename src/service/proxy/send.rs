@@ -10,7 +10,7 @@ use hyper::{
 
 use super::{Admitted, Route, Service, ServiceError};
 use crate::{
-    domain::{history::TokenSource, verification::Diagnosis},
+    domain::{credentials::verification::Diagnosis, usage::TokenSource},
     service::broker::{HeldToken, NoToken, TokenRefusal},
     upstream::{Answer, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
 };

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::{Admitted, Route};
 use crate::{
-    domain::{api_key::ApiKeyText, resource::ResourceId, token_state::Moment},
+    domain::{api_keys::ApiKeyText, resources::ResourceId, tokens::state::Moment},
     service::{Service, broker::Slot, key_check::KnownKey, remembered::Reading},
     upstream::Early,
 };

@@ -6,11 +6,13 @@
 
 use crate::{
     domain::{
-        account::{Email, Role, UserId, UserState},
-        audit::{Audit, AuditAction, AuditOutcome, TargetKind},
-        group_role::RoleRules,
+        access::{group_role::RoleRules, permission::Permission},
+        audit::{
+            Audit,
+            event::{AuditAction, AuditOutcome, TargetKind},
+        },
         naming::{NAME_MAX, Name},
-        permission::Permission,
+        users::{Email, Role, UserId, UserState},
     },
     service::{
         Service, ServiceError,

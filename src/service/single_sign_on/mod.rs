@@ -18,9 +18,9 @@ use self::{begun::Begun, brakes::Brakes};
 use super::{Service, ServiceError, caller::Caller, sessions::Session};
 use crate::{
     domain::{
-        audit::{AuditAction, AuditOutcome},
-        group_role::RoleRules,
-        session::{SessionStage, SignInMethod},
+        access::group_role::RoleRules,
+        audit::event::{AuditAction, AuditOutcome},
+        users::session::{SessionStage, SignInMethod},
     },
     store::RestsOn,
     upstream::{CallbackAnswer, SingleSignOnError, SingleSignOnSettings},

@@ -11,7 +11,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
-    domain::verification::Stage,
+    domain::credentials::verification::Stage,
     upstream::{
         fault::{Fault, FaultKind},
         names::Names,

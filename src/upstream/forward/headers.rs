@@ -167,7 +167,7 @@ mod tests {
     use hyper::{Method, Request, http::request::Parts};
 
     use super::*;
-    use crate::{domain::request_path::RequestPath, upstream::forward::pool::HostPool};
+    use crate::{domain::resources::request_path::RequestPath, upstream::forward::pool::HostPool};
 
     fn map(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

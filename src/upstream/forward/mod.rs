@@ -51,10 +51,9 @@ use super::{
     token_request::refuse_user_information,
 };
 use crate::domain::{
-    connector::{Connector, template::Context},
-    request_path::RequestPath,
-    values::FieldValues,
-    verification::Diagnosis,
+    connectors::{Connector, template::Context},
+    credentials::{values::FieldValues, verification::Diagnosis},
+    resources::request_path::RequestPath,
 };
 
 /// The API of one credential: where requests go. Cheap to clone.

@@ -14,7 +14,7 @@ use tokio::time::Instant as Deadline;
 
 use super::SingleSignOnError;
 use crate::{
-    domain::verification::{Stage, Unobserved},
+    domain::credentials::verification::{Stage, Unobserved},
     upstream::{
         exchange::{BodyLimit, Exchanger, Outgoing},
         fault::{Fault, FaultKind},

@@ -5,7 +5,7 @@
 
 use super::{CallbackAnswer, PendingSignIn, SingleSignOnSettings};
 use crate::{
-    domain::verification::SERVICE_WORDS_MAX,
+    domain::credentials::verification::SERVICE_WORDS_MAX,
     upstream::{
         forms::{form_pair, raw_pair},
         words::Redactor,

@@ -1,10 +1,13 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{super::search::REDACTED, *};
-use crate::domain::{
-    connector::{FieldId, file},
-    values::FieldValue,
+use super::*;
+use crate::{
+    domain::{
+        connectors::{FieldId, file},
+        credentials::values::FieldValue,
+    },
+    upstream::search::REDACTED,
 };
 
 fn redactor(id: &str, secret: &str, token: Option<&str>) -> Redactor {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::{AuditAction, AuditRecord},
+        audit::{AuditRecord, event::AuditAction},
         time::Timestamp,
     },
     service::audit_trail::AuditFilter,

@@ -15,7 +15,7 @@ use super::{
     resource_bodies::{KindWord, MethodWord, ParameterBody},
 };
 use crate::{
-    domain::connector::{Connector, EndpointOffer},
+    domain::connectors::{Connector, EndpointOffer},
     web::{problem::Problem, state::WebState},
 };
 

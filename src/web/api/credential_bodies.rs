@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::body::{Hidden, Members};
 use crate::{
     domain::{
-        permission::{Access, Sharing},
-        verification::{self, PastVerification},
+        access::permission::{Access, Sharing},
+        credentials::verification::{self, PastVerification},
     },
     service::credential_record::CredentialRecord,
 };

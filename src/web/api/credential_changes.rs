@@ -21,7 +21,10 @@ use super::{
     query::{ApiId, wrong},
 };
 use crate::{
-    domain::{connector::Connector, credential::CredentialId, verification::Unobserved},
+    domain::{
+        connectors::Connector,
+        credentials::{CredentialId, verification::Unobserved},
+    },
     service::{
         caller::Caller,
         credentials::CredentialDeletion,
@@ -182,7 +185,7 @@ pub(super) fn unusable() -> Problem {
     Problem::new(StatusCode::CONFLICT, "credential_unusable", detail)
 }
 
-fn refused(found: crate::domain::verification::Verification) -> Problem {
+fn refused(found: crate::domain::credentials::verification::Verification) -> Problem {
     let body = VerificationBody::from(found.clone()).into_value();
     rejected(&found, body)
 }

@@ -17,7 +17,7 @@ use super::{
     query::{ApiId, ApiQuery, cursor, limit, wrong},
 };
 use crate::{
-    domain::connector::ConnectorId,
+    domain::connectors::ConnectorId,
     service::{credential_record::CredentialRecord, credentials::TileQuery},
     web::{problem::Problem, state::WebState},
 };

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::connector::{Connector, Field, format::FieldFormat};
+use crate::domain::connectors::{Connector, Field, format::FieldFormat};
 
 /// Text on one line.
 const LINE: &str = r"^[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069\uFEFF]*$";
@@ -84,7 +84,7 @@ const REQUIRED_LINE: &str = r"^[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::connector::file;
+    use crate::domain::connectors::file;
 
     #[test]
     fn every_field_is_in_it_as_the_form_takes_it() {

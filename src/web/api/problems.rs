@@ -9,11 +9,13 @@ use axum::{
 
 use crate::{
     domain::{
-        account::Role,
-        api_key::Scope,
-        form::FieldError,
-        permission::Permission,
-        verification::{Blame, Verification},
+        access::permission::Permission,
+        api_keys::Scope,
+        credentials::{
+            form::FieldError,
+            verification::{Blame, Verification},
+        },
+        users::Role,
     },
     service::ServiceError,
     web::{

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::body::nullable;
 use crate::{
-    domain::resource::{Method, ResourceKind},
+    domain::resources::{Method, ResourceKind},
     service::resource_change::{ContractPatch, EndpointPatch, ResourceRecord},
 };
 

@@ -18,7 +18,7 @@ use super::{
     resources::shown,
 };
 use crate::{
-    domain::resource::ResourceId,
+    domain::resources::ResourceId,
     service::{
         caller::Caller,
         resource_change::{ProgramCreation, ProgramResource, ResourcePatch, ResourcePatched},

@@ -17,7 +17,7 @@ use super::{
     resource_bodies::{KindWord, ResourceBody, ResourceList},
 };
 use crate::{
-    domain::resource::ResourceKind,
+    domain::resources::ResourceKind,
     service::resource_change::ResourceRecord,
     web::{problem::Problem, state::WebState},
 };

@@ -8,11 +8,12 @@ use axum::{
     response::Response,
 };
 
+use super::request_id::RequestId;
 use crate::{
-    domain::span::SpanValue,
+    domain::telemetry::span::SpanValue,
     metrics::known_method,
     service::traces::OpenSpan,
-    web::{middleware::request_id::RequestId, state::WebState, trace},
+    web::{state::WebState, trace},
 };
 
 /// What stands for the route of a request that no route answers: the address itself is up to whoever asks.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{audit::AuditAction, form::FieldError, time::Timestamp},
+    domain::{audit::event::AuditAction, credentials::form::FieldError, time::Timestamp},
     service::audit_trail::{AuditExport, AuditFilter},
     store::AuditCredential,
     web::{

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{permission::Permission, time::Timestamp, verification::Diagnosis},
+    domain::{access::permission::Permission, credentials::verification::Diagnosis, time::Timestamp},
     service::credentials::{TilePage, TileQuery},
     web::{
         error::PageError,
@@ -194,9 +194,9 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            connector::ConnectorId,
-            credential::CredentialStatus,
-            permission::{Access, Sharing},
+            access::permission::{Access, Sharing},
+            connectors::ConnectorId,
+            credentials::CredentialStatus,
         },
         service::credentials::Tile,
         store::Owner,

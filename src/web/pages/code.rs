@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::sign_in::{Refusal, Wanted, signed_in};
 use crate::{
-    domain::form::FieldError,
+    domain::credentials::form::FieldError,
     service::{
         sessions::{Session, SessionState},
         sign_in::{Browser, SignInOutcome},

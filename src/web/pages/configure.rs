@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::authenticate;
 use crate::{
     domain::{
-        connector::{Connector, EndpointOffer},
-        form::FieldError,
-        permission::Permission,
-        resource::{Method, ResourceKind},
+        access::permission::Permission,
+        connectors::{Connector, EndpointOffer},
+        credentials::form::FieldError,
+        resources::{Method, ResourceKind},
     },
     service::{
         credentials::{Tile, TileQuery},
@@ -355,7 +355,7 @@ fn respond(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::connector::file;
+    use crate::domain::connectors::file;
 
     fn connector() -> Connector {
         let text = include_str!("../../../connectors/oauth2-client-credentials.toml");

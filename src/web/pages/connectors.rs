@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 
 use crate::{
-    domain::{connector::Connector, permission::Permission, resource::ResourceKind},
+    domain::{access::permission::Permission, connectors::Connector, resources::ResourceKind},
     web::{
         error::PageError,
         extract::Kind,

@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        egress::{RETRIES_MAX, RawContract},
-        form::FieldError,
-        resource::{Method, ResourceKind},
+        credentials::form::FieldError,
+        resources::{
+            Method, ResourceKind,
+            egress_policy::{RETRIES_MAX, RawContract},
+        },
     },
     service::{contracts::ContractChange, resources::ResourceDetail},
     web::{

@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    domain::{permission::Access, verification::Verification},
+    domain::{access::permission::Access, credentials::verification::Verification},
     service::credentials::CredentialDetail,
     web::{
         age::Age,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::permission::Permission,
+    domain::access::permission::Permission,
     service::credentials::TileQuery,
     web::{
         error::PageError,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::save::{Line, SaveForm, as_lines, is_by_script, signed_out};
 use crate::{
-    domain::{form::RawForm, verification::Unobserved},
+    domain::credentials::{form::RawForm, verification::Unobserved},
     service::{
         ServiceError,
         edit::CredentialUpdate,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{account::UserState, form::FieldError, permission::Access},
+    domain::{access::permission::Access, credentials::form::FieldError, users::UserState},
     service::groups::{GroupDetail, GroupOutcome, GroupShares},
     store::{GroupMember, GroupRow, GroupShare},
     web::{

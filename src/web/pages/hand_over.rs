@@ -5,15 +5,15 @@ use std::slice;
 use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
 
+use super::people::ADDRESS;
 use crate::{
-    domain::{audit::TargetKind, form::FieldError},
+    domain::{audit::event::TargetKind, credentials::form::FieldError},
     service::{hand_over::HandOverOutcome, people::PersonDetail},
     store::{HandedOver, Renamed},
     web::{
         error::PageError,
         extract::{Fields, Form, FromFields, Id},
         layout::{self, Layout, Section},
-        pages::people::ADDRESS,
         session::SignedIn,
         state::WebState,
         views::{account_field::AccountField, settings::SettingsNav},

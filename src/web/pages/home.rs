@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    domain::{permission::Permission, resource::ResourceKind, time::Timestamp},
+    domain::{access::permission::Permission, resources::ResourceKind, time::Timestamp},
     service::{OVERVIEW_LIMIT, catalogue::Catalogue, resources::ResourceSummary},
     web::{
         error::PageError,

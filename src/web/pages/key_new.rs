@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::keys::{self, Shown};
 use crate::{
-    domain::{api_key::Scope, form::FieldError, resource::ResourceKind},
+    domain::{api_keys::Scope, credentials::form::FieldError, resources::ResourceKind},
     service::{
         api_keys::{KeyCreation, OFFERED_MAX, RawApiKey},
         caller::Person,

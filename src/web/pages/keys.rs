@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::api_key::{ApiKeyId, ApiKeyText},
+    domain::api_keys::{ApiKeyId, ApiKeyText},
     service::api_keys::KeyDetail,
     web::{
         error::PageError,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::sign_in::Refusal;
 use crate::{
-    domain::form::FieldError,
+    domain::credentials::form::FieldError,
     service::own_account::{OwnAccount, OwnChange},
     web::{
         error::PageError,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     crypto::hash,
-    domain::form::FieldError,
+    domain::credentials::form::FieldError,
     service::{own_account::OwnChange, second_factor::SecondFactorOffer},
     web::{
         error::PageError,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::session::SignInMethod,
+    domain::users::session::SignInMethod,
     web::{
         age::Age,
         error::PageError,

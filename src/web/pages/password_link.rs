@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    domain::form::FieldError,
+    domain::credentials::form::FieldError,
     service::password_links::PasswordChoice,
     web::{
         device::device_cookie,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::form::FieldError,
+    domain::credentials::form::FieldError,
     service::{
         password_links::PasswordLink,
         people::{PersonAdded, RawPerson},

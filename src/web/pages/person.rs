@@ -9,8 +9,9 @@ use axum::{
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::people::{ADDRESS, person_of, show_link};
 use crate::{
-    domain::{account::Role, form::FieldError, permission::Permission},
+    domain::{access::permission::Permission, credentials::form::FieldError, users::Role},
     service::{
         password_links::PasswordReset,
         people::{PersonChanged, PersonDetail, PersonState, RawPerson},
@@ -19,7 +20,6 @@ use crate::{
         error::PageError,
         extract::{Fields, Form, FromFields, Id},
         layout::{self, Layout, Section},
-        pages::people::{ADDRESS, person_of, show_link},
         session::SignedIn,
         state::WebState,
         views::{

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::resource::{Resource, ResourceKind},
+    domain::resources::{Resource, ResourceKind},
     service::{
         ServiceError,
         preview::Preview,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{permission::Permission, resource::ResourceKind},
+    domain::{access::permission::Permission, resources::ResourceKind},
     web::{
         error::PageError,
         extract::{Kind, id_of},

@@ -23,10 +23,12 @@ use uuid::Uuid;
 use super::overlay;
 use crate::{
     domain::{
-        connector::{Connector, FieldId},
-        credential::CredentialId,
-        form::RawForm,
-        verification::{StageObserver, StageReport, Unobserved},
+        connectors::{Connector, FieldId},
+        credentials::{
+            CredentialId,
+            form::RawForm,
+            verification::{StageObserver, StageReport, Unobserved},
+        },
     },
     service::{ServiceError, save::SaveOutcome},
     web::{
@@ -260,7 +262,7 @@ fn lines<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::verification::{Stage, StageOutcome};
+    use crate::domain::credentials::verification::{Stage, StageOutcome};
     use futures_util::StreamExt;
 
     fn report(stage: Stage) -> StageReport {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::sign_in;
 use crate::{
     crypto::random,
-    domain::form::FieldError,
+    domain::credentials::form::FieldError,
     service::accounts::{RawSetUp, SetUpOutcome},
     web::{
         error::PageError,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::permission::{Access, Sharing},
+    domain::access::permission::{Access, Sharing},
     service::sharing::{Share, SharingDetail, SharingOutcome},
     web::{
         error::PageError,

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    domain::form::FieldError,
+    domain::credentials::form::FieldError,
     service::{
         sessions::SessionState,
         sign_in::{Browser, RawSignIn, SignInOutcome, SignedInCookies},

@@ -1,6 +1,6 @@
 //! A field of a form about an account: a label, an input, what to type, and what is wrong with it.
 
-use crate::domain::form::FieldError;
+use crate::domain::credentials::form::FieldError;
 
 /// What a new password has to be.
 pub(crate) const PASSWORD_HELP: &str = "12 to 256 characters. A few words that do not belong together are good.";

@@ -6,7 +6,10 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        audit::{ActorKind, AuditAction, AuditOutcome, AuditRecord, TargetKind},
+        audit::{
+            AuditRecord,
+            event::{ActorKind, AuditAction, AuditOutcome, TargetKind},
+        },
         time::Timestamp,
     },
     service::audit_trail::AuditPlace,
@@ -163,7 +166,7 @@ pub(crate) const fn label(action: AuditAction) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::resource::ResourceKind;
+    use crate::domain::resources::ResourceKind;
 
     fn record() -> AuditRecord {
         AuditRecord {

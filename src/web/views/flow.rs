@@ -1,7 +1,7 @@
 //! The making of a resource as its pages see it: words, addresses, and the badge of the connector.
 
 use crate::{
-    domain::{connector::Connector, resource::ResourceKind},
+    domain::{connectors::Connector, resources::ResourceKind},
     web::extract::Flow,
 };
 

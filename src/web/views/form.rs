@@ -8,15 +8,17 @@ use super::{
 };
 use crate::{
     domain::{
-        connector::{
+        connectors::{
             Connector, Field, FieldId,
             format::FieldFormat,
             template::{Context, Reference},
         },
-        form::FieldError,
+        credentials::{
+            form::FieldError,
+            values::{FieldValue, FieldValues},
+            verification::Verification,
+        },
         time::Timestamp,
-        values::{FieldValue, FieldValues},
-        verification::Verification,
     },
     service::drafts::FormState,
     web::{age::Age, extract::Flow, state::SandboxHints},
@@ -341,7 +343,7 @@ fn hosts(field: &Field) -> String {
 }
 
 fn options<'a>(field: &'a Field, chosen: &str) -> Vec<OptionView<'a>> {
-    let view = |option: &'a crate::domain::connector::FieldOption| {
+    let view = |option: &'a crate::domain::connectors::FieldOption| {
         let attributes: serde_json::Map<String, serde_json::Value> =
             option.attributes.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         OptionView {

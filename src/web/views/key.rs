@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    domain::{account::Role, api_key::Scope, permission::Permission, time::Timestamp},
+    domain::{access::permission::Permission, api_keys::Scope, time::Timestamp, users::Role},
     service::api_keys::{KeyState, KeySummary},
     web::age::Age,
 };

@@ -1,14 +1,15 @@
 //! People as Settings shows them: a row of the list, and the roles to choose from.
 
+use super::account_field::AccountField;
 use crate::{
     domain::{
-        account::{Role, UserState},
-        form::FieldError,
+        credentials::form::FieldError,
         time::Timestamp,
+        users::{Role, UserState},
     },
     service::people::RawPerson,
     store::UserRow,
-    web::{age::Age, views::account_field::AccountField},
+    web::age::Age,
 };
 
 /// One person of a list.

@@ -1,6 +1,6 @@
 //! The pages of Settings, and which of them somebody may open.
 
-use crate::{domain::permission::Permission, web::session::SignedIn};
+use crate::{domain::access::permission::Permission, web::session::SignedIn};
 
 /// The pages: address, label, and who may open them.
 const PAGES: [(&str, &str, Permission); 5] = [

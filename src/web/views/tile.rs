@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::flow::Badge;
 use crate::{
-    domain::{connector::ConnectorId, credential::CredentialStatus, permission::Sharing, time::Timestamp},
+    domain::{access::permission::Sharing, connectors::ConnectorId, credentials::CredentialStatus, time::Timestamp},
     service::{catalogue::Catalogue, credentials::Tile, resources::ResourceSummary},
     web::age::Age,
 };

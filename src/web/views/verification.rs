@@ -1,6 +1,6 @@
 //! A verification for reading: its stages as a line, and what a failure says.
 
-use crate::domain::verification::{Blame, Diagnosis, Stage, StageOutcome, StageReport, Verification};
+use crate::domain::credentials::verification::{Blame, Diagnosis, Stage, StageOutcome, StageReport, Verification};
 
 /// One stage of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl<'a> DiagnosisView<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::verification::{FaultCode, ServiceWords};
+    use crate::domain::credentials::verification::{FaultCode, ServiceWords};
 
     fn rejected() -> Verification {
         let report = |stage, outcome, micros| StageReport { stage, outcome, micros };

@@ -16,7 +16,7 @@ use crate::{
     support::server::{ADMINISTRATOR, Server, Setup},
     web::rights::{blob, execute, source},
 };
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 /// The columns of the table: keys with one scope, and one with `admin` for another resource, which ask for what is their
 /// account's own; and a key with `admin` that asks for other things.

@@ -9,8 +9,8 @@ use std::sync::{
 
 use keytile::{
     domain::{
-        connector::{Connector, FieldId, format::FieldFormat, template::Reference, url_template::UrlTemplate},
-        values::{FieldValue, FieldValues},
+        connectors::{Connector, FieldId, format::FieldFormat, template::Reference, url_template::UrlTemplate},
+        credentials::values::{FieldValue, FieldValues},
     },
     service::catalogue::Catalogue,
     upstream::Nameserver,
@@ -49,7 +49,7 @@ fn address(connector: &Connector, url: &UrlTemplate) -> Url {
     for (field, value) in good(connector) {
         values.insert(FieldId::new(&field).unwrap(), FieldValue::Plain(value));
     }
-    url.render(&keytile::domain::connector::template::Context::new(connector, &values)).unwrap()
+    url.render(&keytile::domain::connectors::template::Context::new(connector, &values)).unwrap()
 }
 
 /// The fields that stand in an address of the connector, and whether in that of its API.

@@ -1,6 +1,6 @@
 //! Forged and replayed forms, and methods that no page uses, on every route.
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 use reqwest::{Method, RequestBuilder, header};
 
 use super::{form_paths, routes};

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use keytile::domain::verification::SERVICE_WORDS_MAX;
+use keytile::domain::credentials::verification::SERVICE_WORDS_MAX;
 use serde_json::json;
 
 use super::script::harmless;

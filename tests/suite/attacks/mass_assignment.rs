@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 use crate::{
     support::server::{ADMINISTRATOR, Browser, PASSWORD, Server, Setup},

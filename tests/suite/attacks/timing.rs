@@ -8,7 +8,7 @@ use std::{
 
 use keytile::{
     crypto::{keyring::Keyring, random},
-    domain::api_key::ApiKeyText,
+    domain::api_keys::ApiKeyText,
     service::{
         Service,
         api_keys::{KeyCreation, RawApiKey},
@@ -47,7 +47,7 @@ impl Statements {
 }
 
 /// Makes a key that ends as it is said; answers its text.
-async fn key(service: &Service, name: &str, expires: &str) -> (keytile::domain::api_key::ApiKeyId, String) {
+async fn key(service: &Service, name: &str, expires: &str) -> (keytile::domain::api_keys::ApiKeyId, String) {
     let raw = RawApiKey {
         owner: ADMINISTRATOR.into(),
         name: name.into(),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use keytile::{
-    domain::{account::Role, api_key::Scopes},
+    domain::{api_keys::Scopes, users::Role},
     service::{
         caller::{Caller, KeyIdentity, Origin, Person},
         token_issue::TokenIssue,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keytile::domain::token_failure::FailureClass;
+use keytile::domain::tokens::failure::FailureClass;
 use serde_json::json;
 
 use super::{SECOND, Says, Scene, issued, refusal};

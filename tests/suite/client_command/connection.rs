@@ -3,7 +3,7 @@
 use std::{fs, io::Write, net::TcpListener, os::unix::fs::PermissionsExt, thread};
 
 use keytile::{
-    domain::account::Role,
+    domain::users::Role,
     service::{
         caller::Caller,
         people::{PersonAdded, RawPerson},

@@ -2,10 +2,10 @@
 
 use keytile::{
     domain::{
-        account::UserState,
-        api_key::{ApiKeyId, Scopes},
-        resource::{ResourceId, ResourceKind},
+        api_keys::{ApiKeyId, Scopes},
+        resources::{ResourceId, ResourceKind},
         time::Timestamp,
+        users::UserState,
     },
     store::{ApiKeyInsert, NewApiKey, ResourceDelete, Store},
 };

@@ -2,7 +2,10 @@
 
 use keytile::{
     domain::{
-        audit::{ActorKind, Audit, AuditAction, AuditTarget, TargetKind},
+        audit::{
+            Audit, AuditTarget,
+            event::{ActorKind, AuditAction, TargetKind},
+        },
         time::Timestamp,
     },
     store::{AuditOrder, AuditRow, AuditSelection, Store},

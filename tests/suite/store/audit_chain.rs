@@ -14,7 +14,7 @@ use keytile::{
     config::StorageConfig,
     crypto::keyring::Keyring,
     domain::{
-        audit_chain::{ChainBreak, ChainPoint},
+        audit::chain::{ChainBreak, ChainPoint},
         time::SystemClock,
     },
     service::{Service, caller::Caller},

@@ -2,11 +2,11 @@
 
 use keytile::{
     domain::{
-        account::{Role, UserId, UserState},
-        audit::{Audit, AuditAction},
-        credential::{CredentialId, CredentialStatus, CredentialSummary},
+        access::permission::Access,
+        audit::{Audit, event::AuditAction},
+        credentials::{CredentialId, CredentialStatus, CredentialSummary},
         naming::{Description, name_key},
-        permission::Access,
+        users::{Role, UserId, UserState},
     },
     store::{
         CredentialChange, CredentialChanged, CredentialDelete, CredentialQuery, CredentialRow, NewShare, NewValues, ShareChange,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keytile::{
     domain::{
-        credential::{CredentialStatus, CredentialSummary},
+        credentials::{CredentialStatus, CredentialSummary},
         naming::name_key,
     },
     store::{CredentialDelete, CredentialInsert, CredentialQuery, ResourceDelete},
@@ -215,7 +215,7 @@ async fn a_credential_in_use_stays(database: TestDatabase) {
     assert!(store.latest_verification(id).await.unwrap().is_some());
     for resource in made {
         assert_eq!(
-            store.delete_resource(OWNER, resource, keytile::domain::resource::ResourceKind::Source, None, &audit()).await.unwrap(),
+            store.delete_resource(OWNER, resource, keytile::domain::resources::ResourceKind::Source, None, &audit()).await.unwrap(),
             ResourceDelete::Deleted
         );
     }

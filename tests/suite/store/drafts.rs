@@ -1,10 +1,7 @@
 //! Sessions and drafts: who may see a draft, until when, and what clearing away takes with it.
 
 use keytile::{
-    domain::{
-        account::{Role, UserState},
-        session::SessionStage,
-    },
+    domain::users::{Role, UserState, session::SessionStage},
     store::{CredentialInsert, DraftState, ExpiredSessions, NewDraft},
 };
 

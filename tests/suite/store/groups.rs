@@ -1,7 +1,7 @@
 //! Groups and their members.
 
 use keytile::{
-    domain::{account::UserState, permission::Access},
+    domain::{access::permission::Access, users::UserState},
     store::{GroupChange, GroupShare},
 };
 use uuid::Uuid;

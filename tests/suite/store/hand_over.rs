@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use keytile::{
     domain::{
-        account::{Email, Role, UserId},
-        audit::TargetKind,
+        audit::event::TargetKind,
+        users::{Email, Role, UserId},
     },
     store::{CredentialInsert, HandOver, HandOverResult, HandedOver, NewUser, Owned, Renamed, Store, UserInsert},
 };

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use keytile::{
     domain::{
-        history::{Asker, HourCounts, Success, Tally, TokenSource, Use, UseAction, UseKey, UseOutcome},
-        resource::ResourceKind,
+        resources::ResourceKind,
         time::Timestamp,
+        usage::{Asker, HourCounts, Success, Tally, TokenSource, Use, UseAction, UseKey, UseOutcome},
     },
     store::{HistoryOf, HistoryQuery, HistoryRow, NewHour, Store},
 };

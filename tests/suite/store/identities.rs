@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use keytile::{
-    domain::account::{Email, Role, UserId},
+    domain::users::{Email, Role, UserId},
     store::{Identity, IdentityLink, IdentityUserInsert, NewUser, Store},
 };
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use keytile::{
     crypto::{hash::api_key_hash, keyring::Keyring, random},
     domain::{
-        api_key::{ApiKeyId, ApiKeyText},
-        audit::{ActorKind, AuditAction},
-        permission::Permission,
+        access::permission::Permission,
+        api_keys::{ApiKeyId, ApiKeyText},
+        audit::event::{ActorKind, AuditAction},
         time::Clock,
     },
     service::{

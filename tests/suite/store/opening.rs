@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use keytile::{
-    domain::resource::ResourceKind,
+    domain::resources::ResourceKind,
     store::{Store, StoreError, migrations::MIGRATIONS},
 };
 use sqlx::{Connection, Executor, Row};

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use keytile::{
     crypto::random,
     domain::{
-        account::{Email, Role, UserId, UserState},
-        session::SessionStage,
         time::Timestamp,
+        users::{Email, Role, UserId, UserState, session::SessionStage},
     },
     store::{
         NewPasswordLink, NewSession, NewUser, RestsOn, SecondFactorRow, StateChange, Store, StoreError, UserChange, UserChanged,

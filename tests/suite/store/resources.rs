@@ -3,7 +3,7 @@
 use keytile::{
     domain::{
         naming::Description,
-        resource::ResourceKind::{Destination, Source},
+        resources::ResourceKind::{Destination, Source},
     },
     store::{ResourceChange, ResourceDelete, ResourceInsert, ResourceUpdate},
 };

@@ -5,15 +5,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use keytile::{
     crypto::{envelope::Sealed, random},
     domain::{
-        account::{Email, Role, UserId},
-        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
-        connector::ConnectorId,
-        credential::{CredentialId, CredentialStatus},
+        audit::{
+            Audit, AuditActor, AuditChain, AuditEvent,
+            event::{ActorKind, AuditAction, AuditOutcome},
+        },
+        connectors::ConnectorId,
+        credentials::{CredentialId, CredentialStatus, verification::Stage},
         naming::{Description, Name},
-        resource::ResourceKind,
-        session::{SessionStage, SignInMethod},
+        resources::ResourceKind,
         time::Timestamp,
-        verification::Stage,
+        users::{
+            Email, Role, UserId,
+            session::{SessionStage, SignInMethod},
+        },
     },
     store::{
         CredentialInsert, CredentialQuery, CredentialRow, DraftKey, NewAccessToken, NewCredential, NewDraft, NewResource,

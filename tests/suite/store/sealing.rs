@@ -7,7 +7,7 @@ use keytile::{
         envelope::{OpenError, Place},
         keyring::Keyring,
     },
-    domain::credential::CredentialStatus,
+    domain::credentials::CredentialStatus,
     store::{CredentialDelete, CredentialInsert, DraftState, NewCredential, NewDraft, NewVerification, ResourceInsert, Store},
 };
 use sqlx::Row;

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use keytile::{
-    domain::account::UserId,
+    domain::users::UserId,
     store::{NewSession, SecondFactorRow},
 };
 

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use keytile::{
     domain::{
-        account::UserId,
-        credential::{CredentialId, CredentialStatus},
-        permission::{
+        access::permission::{
             Access::{self, Manage, Use},
             Sharing,
         },
-        resource::ResourceKind::Source,
+        credentials::{CredentialId, CredentialStatus},
+        resources::ResourceKind::Source,
+        users::UserId,
     },
     store::{
         CredentialDelete, CredentialQuery, NewShare, ResourceChange, ResourceDelete, ResourceInsert, ShareChange, ShareWith,

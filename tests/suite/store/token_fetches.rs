@@ -1,7 +1,7 @@
 //! The lease of a fetch, and what is stored by whoever holds it.
 
 use keytile::{
-    domain::token_failure::FailureClass,
+    domain::tokens::failure::FailureClass,
     store::{FetchStored, NewLease, Store, TokenFailure},
 };
 use uuid::Uuid;
@@ -109,7 +109,7 @@ async fn what_is_gone_or_changed_takes_no_token(database: TestDatabase) {
 }
 
 async fn a_hundred_verifications_are_kept(database: TestDatabase) {
-    use keytile::domain::credential::CredentialStatus::Rejected;
+    use keytile::domain::credentials::CredentialStatus::Rejected;
     let store = database.open().await;
     let id = Sample::new("Support EU").insert(&store).await;
     for number in 1..=105 {

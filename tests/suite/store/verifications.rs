@@ -1,7 +1,7 @@
 //! Verifications, access tokens and the check value of the installation.
 
 use keytile::{
-    domain::credential::CredentialStatus::{Rejected, Unreachable, Verified},
+    domain::credentials::CredentialStatus::{Rejected, Unreachable, Verified},
     store::NewVerification,
 };
 

@@ -3,11 +3,13 @@
 use keytile::{
     crypto::{password, random},
     domain::{
-        account::{Email, Role, UserId},
-        audit::{ActorKind, Audit, AuditAction, AuditActor, AuditChain, AuditEvent, AuditOutcome},
+        audit::{
+            Audit, AuditActor, AuditChain, AuditEvent,
+            event::{ActorKind, AuditAction, AuditOutcome},
+        },
         naming::Name,
-        password::Password,
         time::{Clock, Timestamp},
+        users::{Email, Role, UserId, password::Password},
     },
     store::{NewUser, Store, UserInsert},
 };

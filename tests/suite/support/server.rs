@@ -14,7 +14,7 @@ use keytile::{
     app::{App, Overrides},
     config::Config,
     crypto::{hash::form_token, password::PasswordCost},
-    domain::{account::Role, time::Clock},
+    domain::{time::Clock, users::Role},
     service::{
         Service,
         caller::Caller,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keytile::domain::verification::{Blame, FaultCode, Stage};
+use keytile::domain::credentials::verification::{Blame, FaultCode, Stage};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 

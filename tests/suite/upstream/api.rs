@@ -2,8 +2,8 @@
 
 use keytile::{
     domain::{
-        resource::{ApiPath, Endpoint, Method},
-        verification::{Blame, FaultCode, Stage, StageOutcome},
+        credentials::verification::{Blame, FaultCode, Stage, StageOutcome},
+        resources::{ApiPath, Endpoint, Method},
     },
     upstream::{ApiAnswer, ApiRequest, Limits},
 };

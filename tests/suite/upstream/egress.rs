@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keytile::{
-    domain::verification::{Blame, FaultCode, Stage},
+    domain::credentials::verification::{Blame, FaultCode, Stage},
     upstream::{Nameserver, UpstreamSettings},
 };
 use tokio::{io::AsyncReadExt, net::TcpListener};

@@ -14,10 +14,12 @@ use std::{
 
 use keytile::{
     domain::{
-        connector::{Connector, FieldId, file},
+        connectors::{Connector, FieldId, file},
+        credentials::{
+            values::{FieldValue, FieldValues},
+            verification::{Diagnosis, Stage, StageObserver, StageOutcome, StageReport, Unobserved},
+        },
         time::{Clock, Timestamp},
-        values::{FieldValue, FieldValues},
-        verification::{Diagnosis, Stage, StageObserver, StageOutcome, StageReport, Unobserved},
     },
     upstream::{EgressPin, Limits, TokenAttempt, Upstream, UpstreamSettings},
 };

@@ -1,7 +1,7 @@
 //! What is sent to a token endpoint: a server that decodes finds what was typed.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use keytile::domain::verification::FaultCode;
+use keytile::domain::credentials::verification::FaultCode;
 use serde_json::{Value, json};
 
 use super::*;

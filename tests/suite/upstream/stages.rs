@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hickory_resolver::proto::op::ResponseCode;
 use keytile::{
-    domain::verification::{Blame, FaultCode, Stage, StageOutcome},
+    domain::credentials::verification::{Blame, FaultCode, Stage, StageOutcome},
     upstream::{Limits, Nameserver, UpstreamSettings},
 };
 

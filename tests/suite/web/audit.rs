@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 use crate::support::{
     database::TestDatabase,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 use reqwest::header;
 
 use super::canary::find_none;

@@ -1,6 +1,6 @@
 //! Settings, Groups.
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 use super::{
     over_both_databases,

@@ -1,6 +1,6 @@
 //! Handing over, on the real pages and with real credentials.
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 use super::{over_both_databases, people::page_of};
 use crate::support::{

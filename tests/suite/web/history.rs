@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{body::Body, http::Response};
 use keytile::{
-    domain::account::Role,
+    domain::users::Role,
     service::{caller::Origin, key_check::KeyCheck, token_issue::TokenIssue},
 };
 use reqwest::Method;

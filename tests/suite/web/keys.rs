@@ -3,7 +3,7 @@
 use std::{fs, time::Duration, time::Instant};
 
 use keytile::{
-    domain::account::Role,
+    domain::users::Role,
     service::{
         Service,
         api_keys::{KeyCreation, RawApiKey},

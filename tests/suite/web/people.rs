@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keytile::{
-    domain::account::Role,
+    domain::users::Role,
     service::{
         api_keys::{KeyCreation, RawApiKey},
         caller::{Caller, Origin},

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 use super::sessions::until;
 use crate::support::server::{OVERLAY, Setup, credential_in, good_values, replaced};

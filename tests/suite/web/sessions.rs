@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use keytile::{
     crypto::password::PasswordCost,
-    domain::account::Role,
+    domain::users::Role,
     service::{
         caller::Caller,
         password_links::{PasswordReset, PasswordSet},
@@ -201,7 +201,7 @@ async fn ones_name_is_changed_and_seen_at_once() {
 async fn without_a_password_there_is_none_to_change() {
     let setup = Setup::new();
     let server = setup.start().await;
-    let mut browser = server.browser_as("cleo@example.com", keytile::domain::account::Role::Viewer).await;
+    let mut browser = server.browser_as("cleo@example.com", keytile::domain::users::Role::Viewer).await;
     setup.execute("UPDATE users SET password = NULL WHERE email = 'cleo@example.com'").await;
     let page = browser.get("/settings").await;
     page.says("You sign in with single sign-on");

@@ -1,7 +1,7 @@
 //! Sharing through the pages: what one person shares, another one may use or manage, at once and no further. What is
 //! not shared is not there, wherever one looks.
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 use sqlx::{Connection, Executor, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::support::server::{Browser, OVERLAY, Page, Setup, good_values, replaced};

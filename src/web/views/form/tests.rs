@@ -6,9 +6,9 @@ use askama::Template;
 
 use super::*;
 use crate::domain::{
-    connector::file,
-    resource::ResourceKind,
-    verification::{Blame, Diagnosis, FaultCode, Stage, StageOutcome, StageReport},
+    connectors::file,
+    credentials::verification::{Blame, Diagnosis, FaultCode, Stage, StageOutcome, StageReport},
+    resources::ResourceKind,
 };
 
 #[derive(Template)]

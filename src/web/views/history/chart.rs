@@ -2,7 +2,7 @@
 //! decided here; what they look like is the style sheet's, and every part can be told from the others without colour.
 
 use super::{Period, number};
-use crate::domain::history::{HourCounts, LATENCY_BOUNDS};
+use crate::domain::usage::{HourCounts, LATENCY_BOUNDS};
 
 /// How wide a chart is, in its own units.
 pub(crate) const WIDTH: f64 = 760.0;

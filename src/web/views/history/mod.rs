@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 
 use crate::{
     domain::{
-        history::{Asker, HOUR, HourCounts, LATENCY_BOUNDS, Success, TokenSource, UseAction},
         time::Timestamp,
-        token_state::FetchReason,
+        tokens::state::FetchReason,
+        usage::{Asker, HOUR, HourCounts, LATENCY_BOUNDS, Success, TokenSource, UseAction},
     },
     service::history::{History, ShownAccounts},
     store::HistoryRow,

@@ -1,6 +1,6 @@
 //! Which account somebody gets: a new one, the one of before, that of a verified address, or none.
 
-use keytile::domain::account::Role;
+use keytile::domain::users::Role;
 
 use super::*;
 

@@ -1,0 +1,6 @@
+//! What the audit trail records, and the chain that shows a missing event.
+
+pub mod chain;
+pub mod event;
+
+pub use self::event::{Audit, AuditActor, AuditChain, AuditEvent, AuditRecord, AuditTarget, TEXT_MAX};

@@ -1,0 +1,9 @@
+//! Credentials: the form, the values, and what a verification found.
+
+pub mod credential;
+pub mod edit_form;
+pub mod form;
+pub mod values;
+pub mod verification;
+
+pub use self::credential::{CredentialId, CredentialStatus, CredentialSummary};

@@ -1,0 +1,8 @@
+//! Accounts: roles, passwords, sessions and what slows down guessing.
+
+pub mod password;
+pub mod session;
+pub mod sign_in_throttle;
+pub mod user;
+
+pub use self::user::{EMAIL_MAX, Email, Role, UserId, UserState, email_key};
