@@ -12,8 +12,8 @@ use keytile::{
         audit::event::AuditAction,
         time::{SystemClock, Timestamp},
     },
-    service::{Service, audit_trail::AuditFilter, caller::Caller},
-    store::{Store, lookups},
+    service::{Service, access::caller::Caller, audit::trail::AuditFilter},
+    store::{Store, queries},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -213,14 +213,14 @@ impl Postgres {
         let place = |at: Option<Timestamp>| at.map(|at| (at.as_millis() - 1_700_000_000_000) / 1_000);
         let end = place(filter.until).unwrap_or(i64::MAX).min(before.unwrap_or(i64::MAX));
         let lookup = match (filter.actor, filter.target, filter.action) {
-            (None, None, None) => lookups::AUDIT,
-            (Some(_), None, None) => lookups::AUDIT_OF_ACTOR,
-            (None, Some(_), None) => lookups::AUDIT_OF_TARGET,
-            (None, None, Some(_)) => lookups::AUDIT_OF_ACTION,
-            (Some(_), None, Some(_)) => lookups::AUDIT_OF_ACTOR_AND_ACTION,
-            (None, Some(_), Some(_)) => lookups::AUDIT_OF_TARGET_AND_ACTION,
-            (Some(_), Some(_), None) => lookups::AUDIT_OF_ACTOR_AND_TARGET,
-            (Some(_), Some(_), Some(_)) => lookups::AUDIT_OF_ALL_THREE,
+            (None, None, None) => queries::AUDIT,
+            (Some(_), None, None) => queries::AUDIT_OF_ACTOR,
+            (None, Some(_), None) => queries::AUDIT_OF_TARGET,
+            (None, None, Some(_)) => queries::AUDIT_OF_ACTION,
+            (Some(_), None, Some(_)) => queries::AUDIT_OF_ACTOR_AND_ACTION,
+            (None, Some(_), Some(_)) => queries::AUDIT_OF_TARGET_AND_ACTION,
+            (Some(_), Some(_), None) => queries::AUDIT_OF_ACTOR_AND_TARGET,
+            (Some(_), Some(_), Some(_)) => queries::AUDIT_OF_ALL_THREE,
         };
         let sign = if filter.actor.is_none() && filter.target.is_none() && filter.action.is_none() { 1 } else { -1 };
         let mut micros = Vec::new();

@@ -25,8 +25,8 @@ use crate::{
     sandbox::{self, Sandbox},
     service::{
         InstallationError, Service, ServiceError,
-        catalogue::{Catalogue, CatalogueError},
-        history,
+        connectors::catalogue::{Catalogue, CatalogueError},
+        usage,
     },
     store::{Store, StoreError},
     upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamError, UpstreamSettings},
@@ -299,7 +299,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 /// Writes again and again what was counted. Stopped in between, it is written at the end.
 async fn write_history(service: Service) {
-    let mut ticks = tokio::time::interval(history::WRITTEN_EVERY);
+    let mut ticks = tokio::time::interval(usage::WRITTEN_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -10,8 +10,8 @@ use keytile::{
         api_keys::ApiKeyText,
         time::{Clock, SystemClock},
     },
-    service::{Service, caller::Origin, key_check::KeyCheck, sessions::SessionState},
-    store::lookups,
+    service::{Service, access::caller::Origin, api_keys::authenticate::KeyCheck, auth::sessions::SessionState},
+    store::queries,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
@@ -65,7 +65,7 @@ pub(super) async fn figures() -> Outcome<()> {
         let hashes: Vec<[u8; 32]> = sessions[cold].iter().map(hash::session_hash).collect();
         let began = cpu_time("self")?;
         for hash in &hashes {
-            black_box(sqlx::query(lookups::SESSION).bind(&hash[..]).fetch_one(&pool).await?);
+            black_box(sqlx::query(queries::SESSION).bind(&hash[..]).fetch_one(&pool).await?);
         }
         figures[4].push(since(began, COLD)?);
     }

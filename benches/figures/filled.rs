@@ -14,9 +14,9 @@ use keytile::{
     },
     service::{
         Service,
-        accounts::{RawSetUp, SetUpOutcome},
-        caller::{Caller, Origin},
-        sessions::SessionState,
+        access::caller::{Caller, Origin},
+        auth::sessions::SessionState,
+        users::setup::{RawSetUp, SetUpOutcome},
     },
 };
 use secrecy::{ExposeSecret, SecretString};

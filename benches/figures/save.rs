@@ -19,7 +19,7 @@ use keytile::{
         },
         time::{Clock, SystemClock},
     },
-    service::save::SaveOutcome,
+    service::credentials::create::SaveOutcome,
 };
 
 use super::{

@@ -9,7 +9,7 @@ use super::StartError;
 use crate::{
     config::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig},
     domain::access::group_role::RoleRules,
-    service::single_sign_on::SingleSignOn,
+    service::auth::sso::SingleSignOn,
     upstream::SingleSignOnSettings,
     web,
 };

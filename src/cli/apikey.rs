@@ -20,8 +20,8 @@ use crate::{
     },
     service::{
         Service,
+        access::caller::Caller,
         api_keys::{KeyCreation, KeyState, KeySummary, RawApiKey},
-        caller::Caller,
     },
 };
 

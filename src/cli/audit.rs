@@ -16,7 +16,7 @@ use crate::{
         audit::chain::ChainPoint,
         time::{SystemClock, Timestamp},
     },
-    service::{Service, ServiceError, audit_trail::AuditFilter, caller::Caller},
+    service::{Service, ServiceError, access::caller::Caller, audit::trail::AuditFilter},
 };
 
 /// What to do with the audit trail.

@@ -32,5 +32,5 @@ pub(super) fn run(arguments: &CompletionsArguments) -> ExitCode {
         Shell::Zsh => generate(shells::Zsh, &mut command, name, &mut script),
         Shell::Fish => generate(shells::Fish, &mut command, name, &mut script),
     }
-    client::print_text(&script)
+    client::commands::print_text(&script)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{asked_to_stop, logging};
+use super::{command::asked_to_stop, logging};
 use crate::{
     app::{App, Overrides},
     config::Config,

@@ -25,9 +25,11 @@ use crate::{
     },
     service::{
         Service,
-        caller::Caller,
-        password_links::{PasswordLink, PasswordReset, PasswordSet},
-        people::{PersonAdded, PersonChanged, PersonState, RawPerson},
+        access::caller::Caller,
+        users::{
+            admin::{PersonAdded, PersonChanged, PersonState, RawPerson},
+            password_links::{PasswordLink, PasswordReset, PasswordSet},
+        },
     },
     store::UserRow,
 };

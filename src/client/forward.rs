@@ -13,7 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Client, ClientError, JSON, Problem, fault};
+use super::{Client, ClientError, Problem, fault, keytile::JSON};
 
 /// How much of a file is read at once.
 const PIECE: usize = 64 * 1024;

@@ -14,7 +14,7 @@ use prometheus_client::{
     metrics::{MetricType, TypedMetric},
 };
 
-use super::spread::PARTS;
+use super::sharded_counter::PARTS;
 use crate::threads::thread_number;
 
 /// The bounds for what takes from less than a millisecond to some seconds, in nanoseconds.

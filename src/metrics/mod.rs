@@ -6,109 +6,18 @@
 //! stored, and their number stays the same however much that is.
 
 mod histogram;
-mod measured;
 mod process;
-mod spread;
+pub mod registry;
+mod service;
+mod sharded_counter;
+mod snapshot;
 mod web;
-mod work;
 
-use prometheus_client::{
-    encoding::{prometheus_text, text},
-    metrics::family::Family,
-    registry::Registry,
-};
-
+pub use self::registry::{Format, Metrics};
 pub use self::{
     histogram::Histogram,
-    measured::{Measured, Pool, SpanTotals, TokenCounts},
-    spread::Counter,
+    service::{BrokerMetrics, CacheMetrics, FetchOutcome, VerificationMetrics},
+    sharded_counter::Counter,
+    snapshot::{Measured, Pool, SpanTotals, TokenCounts},
     web::{ProxyMetrics, RouteMetrics, UnderWay, known_method},
-    work::{BrokerMetrics, CacheMetrics, FetchOutcome, VerificationMetrics},
 };
-use self::{measured::MeasuredMetrics, process::ProcessCollector};
-
-/// Labels with words that are known beforehand.
-type Words<const N: usize> = [(&'static str, &'static str); N];
-/// Numbers that only grow, told apart by such labels.
-type Counters<const N: usize> = Family<Words<N>, Counter>;
-
-/// All figures.
-pub struct Metrics {
-    registry: Registry,
-    /// Requests of people and of programs to Keytile itself.
-    pub routes: RouteMetrics,
-    /// Requests of programs to services.
-    pub proxy: ProxyMetrics,
-    /// Access tokens.
-    pub broker: BrokerMetrics,
-    /// Verifications of credentials.
-    pub verifications: VerificationMetrics,
-    /// What is remembered of sessions.
-    pub sessions: CacheMetrics,
-    /// What is remembered of API keys.
-    pub keys: CacheMetrics,
-    /// What is remembered of resources, for the proxy.
-    pub resources: CacheMetrics,
-    measured: MeasuredMetrics,
-}
-
-/// How figures are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-    /// The text format of Prometheus, version 0.0.4.
-    Text,
-}
-
-impl Format {
-    /// The content type of an answer.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
-}
-
-impl Metrics {
-    /// Every figure, at nothing.
-    pub fn new() -> Self {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(ProcessCollector));
-        let version = Family::<Words<1>, prometheus_client::metrics::gauge::Gauge>::default();
-        version.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
-        registry.register("keytile_build_info", "Always 1; the version is a label", version);
-        let lookups = Counters::<2>::default();
-        registry.register("keytile_cache_lookups", "Look-ups in what is remembered for half a second", lookups.clone());
-        Self {
-            routes: RouteMetrics::new(&mut registry),
-            proxy: ProxyMetrics::new(&mut registry),
-            broker: BrokerMetrics::new(&mut registry),
-            verifications: VerificationMetrics::new(&mut registry),
-            sessions: CacheMetrics::new(&lookups, "sessions"),
-            keys: CacheMetrics::new(&lookups, "keys"),
-            resources: CacheMetrics::new(&lookups, "resources"),
-            measured: MeasuredMetrics::new(&mut registry),
-            registry,
-        }
-    }
-
-    /// Every figure as text, with what was measured just now.
-    pub fn write(&self, format: Format, measured: &Measured) -> String {
-        self.measured.set(measured);
-        let mut written = String::with_capacity(32 * 1024);
-        // Writing into a text does not fail.
-        let _ = match format {
-            Format::OpenMetrics => text::encode(&mut written, &self.registry),
-            Format::Text => prometheus_text::encode(&mut written, &self.registry),
-        };
-        written
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}

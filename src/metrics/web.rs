@@ -5,8 +5,9 @@ use std::time::Duration;
 use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, registry::Registry};
 
 use super::{
-    Counter, Counters, Histogram,
+    Counter, Histogram,
     histogram::{CALL, REQUEST},
+    registry::Counters,
 };
 
 /// The classes of status codes.

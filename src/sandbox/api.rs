@@ -22,11 +22,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    State,
     accounts::{self, Behaviour},
     api_error::{self, ApiError},
     hosts::{Host, Region},
     people::{self, Contact, User},
+    stand_in::State,
     token::Claim,
 };
 use crate::domain::time::Timestamp;

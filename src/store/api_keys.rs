@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError,
-    access_epoch::bump_access_epoch,
-    audit::append_audit,
+    access::epoch::bump_access_epoch,
+    audit::append::append_audit,
     database::{reading, transaction, writing},
-    lookups,
+    queries,
 };
 use crate::domain::{
     api_keys::{ApiKeyId, Scopes},
@@ -158,7 +158,7 @@ impl Store {
             Ok(false) => {
                 // Asked of the connections that write: these see what made the insertion give way.
                 let made: Uuid = writing!(self, pool => {
-                    sqlx::query_scalar(lookups::API_KEY_OF_FORM).bind(new.form_id).fetch_one(pool).await?
+                    sqlx::query_scalar(queries::API_KEY_OF_FORM).bind(new.form_id).fetch_one(pool).await?
                 });
                 Ok(ApiKeyInsert::AlreadyMade(made))
             }
@@ -170,13 +170,13 @@ impl Store {
     /// The key of this hash, whether or not it can still be used.
     pub async fn api_key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiKeyRow>, StoreError> {
         let row: Option<Row> =
-            reading!(self, pool => sqlx::query_as(lookups::API_KEY_BY_HASH).bind(&hash[..]).fetch_optional(pool).await?);
+            reading!(self, pool => sqlx::query_as(queries::API_KEY_BY_HASH).bind(&hash[..]).fetch_optional(pool).await?);
         row.map(ApiKeyRow::try_from).transpose()
     }
 
     /// One key.
     pub async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRow>, StoreError> {
-        let row: Option<Row> = reading!(self, pool => sqlx::query_as(lookups::API_KEY).bind(id).fetch_optional(pool).await?);
+        let row: Option<Row> = reading!(self, pool => sqlx::query_as(queries::API_KEY).bind(id).fetch_optional(pool).await?);
         row.map(ApiKeyRow::try_from).transpose()
     }
 
@@ -184,14 +184,14 @@ impl Store {
     pub async fn api_keys_page(&self, after: Option<ApiKeyId>, limit: i64) -> Result<Vec<ApiKeyRow>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
         let rows: Vec<Row> =
-            reading!(self, pool => sqlx::query_as(lookups::API_KEYS).bind(below).bind(limit).fetch_all(pool).await?);
+            reading!(self, pool => sqlx::query_as(queries::API_KEYS).bind(below).bind(limit).fetch_all(pool).await?);
         rows.into_iter().map(ApiKeyRow::try_from).collect()
     }
 
     /// The resources that a key is for, the oldest first. One that was deleted is not among them any more.
     pub async fn resources_of_api_key(&self, id: ApiKeyId) -> Result<Vec<ApiKeyResource>, StoreError> {
         let rows: Vec<(Uuid, String, String)> =
-            reading!(self, pool => sqlx::query_as(lookups::RESOURCES_OF_API_KEY).bind(id).fetch_all(pool).await?);
+            reading!(self, pool => sqlx::query_as(queries::RESOURCES_OF_API_KEY).bind(id).fetch_all(pool).await?);
         let wrong = StoreError::Row { table: "resources", column: "kind" };
         let resources: Option<Vec<ApiKeyResource>> = rows
             .into_iter()
@@ -225,14 +225,14 @@ impl Store {
     /// The active account of an e-mail address, by the key of [`Email::key`](crate::domain::users::Email::key).
     pub async fn api_key_owner(&self, email_key: &str) -> Result<Option<ApiKeyOwner>, StoreError> {
         let row: Option<OwnerRow> =
-            reading!(self, pool => sqlx::query_as(lookups::API_KEY_OWNER).bind(email_key).fetch_optional(pool).await?);
+            reading!(self, pool => sqlx::query_as(queries::API_KEY_OWNER).bind(email_key).fetch_optional(pool).await?);
         row.map(ApiKeyOwner::try_from).transpose()
     }
 
     /// The active accounts in the order of their e-mail addresses, at most `limit`.
     pub async fn api_key_owners(&self, limit: i64) -> Result<Vec<ApiKeyOwner>, StoreError> {
         let rows: Vec<OwnerRow> =
-            reading!(self, pool => sqlx::query_as(lookups::API_KEY_OWNERS).bind("").bind(limit).fetch_all(pool).await?);
+            reading!(self, pool => sqlx::query_as(queries::API_KEY_OWNERS).bind("").bind(limit).fetch_all(pool).await?);
         rows.into_iter().map(ApiKeyOwner::try_from).collect()
     }
 }

@@ -5,7 +5,7 @@
 
 use sqlx::{PgPool, SqlitePool};
 
-use super::readers::Readers;
+use super::sqlite_readers::Readers;
 
 /// The connections to a database.
 #[derive(Clone)]

@@ -145,17 +145,17 @@ async fn a_folder_that_another_program_keeps_locked_is_named() {
     let path = folder.path().join("keytile.db");
     let other = std::fs::File::open(folder.path()).unwrap();
     other.lock().unwrap();
-    let error = opening::lock_folder(&path, Duration::from_millis(60)).await.unwrap_err();
+    let error = open::lock_folder(&path, Duration::from_millis(60)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Opening { folder: named } if named == folder.path()), "{error:?}");
     assert!(error.to_string().contains(&format!("keeps the folder {} locked", folder.path().display())), "{error}");
     // Whoever waits long enough gets its turn.
-    let (waiting, released) = tokio::join!(opening::lock_folder(&path, Duration::from_secs(60)), async { other.unlock() });
+    let (waiting, released) = tokio::join!(open::lock_folder(&path, Duration::from_secs(60)), async { other.unlock() });
     released.unwrap();
     let mine = waiting.unwrap();
     assert!(mine.is_some());
-    assert!(opening::lock_folder(&path, Duration::from_millis(1)).await.is_err(), "and keeps it");
+    assert!(open::lock_folder(&path, Duration::from_millis(1)).await.is_err(), "and keeps it");
     drop(mine);
-    assert!(opening::lock_folder(&path, Duration::from_millis(1)).await.unwrap().is_some());
+    assert!(open::lock_folder(&path, Duration::from_millis(1)).await.unwrap().is_some());
 }
 
 #[tokio::test]

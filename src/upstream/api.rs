@@ -13,12 +13,16 @@ use zeroize::Zeroizing;
 
 use super::{
     Upstream,
-    diagnosis::{InputFault, NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
-    exchange::{Answer, BodyLimit, Outgoing},
-    pauses::{retry_after, wait_in_words},
-    progress::Progress,
-    token_request::{add_headers, header_value, own_headers, refuse_user_information},
-    words::Redactor,
+    client::{
+        exchange::{Answer, BodyLimit, Outgoing},
+        progress::Progress,
+    },
+    diagnosis::{
+        diagnose::{InputFault, NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
+        redactor::Redactor,
+        retry_after::{retry_after, wait_in_words},
+    },
+    oauth::token_request::{add_headers, header_value, own_headers, refuse_user_information},
 };
 use crate::domain::{
     connectors::{CLIENT_ID, Connector, FieldId, template::Context},

@@ -10,11 +10,11 @@ use axum::{
 
 use super::{
     assets::Assets,
-    error::PageError,
+    http::error::PageError,
     session::{SignedIn, Visitor},
     state::WebState,
 };
-use crate::{domain::access::permission::Permission, service::caller::Person};
+use crate::{domain::access::permission::Permission, service::access::caller::Person};
 
 /// The part of the navigation that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,30 +5,22 @@
 //! a secret: what was typed into a secret field goes into a `SecretString` while the form is read and
 //! is not seen again.
 
-mod age;
 mod api;
 mod assets;
-mod client_address;
-mod content;
-mod cookie;
-mod device;
-mod error;
-mod extract;
-mod holding;
+mod http;
 mod layout;
+mod limits;
 mod middleware;
 mod pages;
-mod problem;
 mod proxy;
 mod router;
 pub mod server;
 mod session;
 mod state;
-mod trace;
 mod views;
 
-pub use self::client_address::TrustedProxies;
-pub use self::pages::single_sign_on::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
+pub use self::http::client_address::TrustedProxies;
+pub use self::pages::auth::sso::CALLBACK as SINGLE_SIGN_ON_CALLBACK;
 pub use self::proxy::Proxy;
 pub use self::router::router;
 pub use self::state::{SandboxHints, WebSettings, WebState};

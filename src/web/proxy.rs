@@ -14,15 +14,17 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    client_address::ClientAddress,
-    content::Content,
+    http::{
+        client_address::ClientAddress,
+        problem::{Problem, ProblemDiagnosis},
+        response_body::Content,
+        trace,
+    },
     middleware::{
-        guard::Guard,
+        host_guard::Guard,
         request_id::{REQUEST_ID, RequestId},
     },
-    problem::{Problem, ProblemDiagnosis},
     state::WebState,
-    trace,
 };
 use crate::{
     domain::{
@@ -35,10 +37,10 @@ use crate::{
     metrics::known_method,
     service::{
         Service,
-        broker::TokenRefusal,
-        caller::Origin,
+        access::caller::Origin,
+        operations::tracing::OpenSpan,
         proxy::{Admission, Admitted, ProxyBody, ProxyFault, Refused, Route, Sent, Visit},
-        traces::OpenSpan,
+        tokens::broker::TokenRefusal,
     },
     upstream::{Forward, ForwardFault},
 };

@@ -14,22 +14,19 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    api, assets, error,
+    api, assets,
+    http::error,
     middleware::{
-        forgery::forgery,
-        guard::{Guard, guard},
-        headers::{Https, headers},
-        in_flight::in_flight,
-        measured::measured,
-        passwords::passwords,
-        receiving::{Receiving, receiving},
+        body_limit::{Receiving, receiving},
+        concurrency_limit::in_flight,
+        csrf::forgery,
+        host_guard::{Guard, guard},
+        metrics::measured,
         request_id::request_id,
+        security_headers::{Https, headers},
+        sso_only::passwords,
     },
-    pages::{
-        api_docs, audit, authenticate, code, configure, connectors, contract, credential, credentials, delete, edit, groups,
-        hand_over, health, history, home, key_new, keys, overlay, own_account, own_second_factor, own_sessions, password_link,
-        people, person, resource, resources, save, setup, sharing, sign_in, single_sign_on,
-    },
+    pages::{account, api_docs, api_keys, audit, auth, connectors, credentials, delete, health, home, resources, usage, users},
     session::{identify, is_secure, signed_in},
     state::WebState,
 };
@@ -47,62 +44,62 @@ pub fn router(state: WebState) -> Router {
     let signed = Router::new()
         .route("/", get(home::show))
         .route("/connectors", get(connectors::catalogue))
-        .route("/credentials", get(credentials::show))
-        .route("/credentials/{id}", get(credential::show))
-        .route("/credentials/{id}/edit", get(edit::show).post(edit::save))
-        .route("/credentials/{id}/history", get(history::of_credential))
-        .route("/credentials/{id}/sharing", get(sharing::show).post(sharing::change))
-        .route("/credentials/{id}/test", post(credential::test))
+        .route("/credentials", get(credentials::list::show))
+        .route("/credentials/{id}", get(credentials::show::show))
+        .route("/credentials/{id}/edit", get(credentials::edit::show).post(credentials::edit::save))
+        .route("/credentials/{id}/history", get(usage::of_credential))
+        .route("/credentials/{id}/sharing", get(credentials::sharing::show).post(credentials::sharing::change))
+        .route("/credentials/{id}/test", post(credentials::show::test))
         .route("/credentials/{id}/delete", get(delete::ask_credential).post(delete::credential))
-        .route("/settings/people", get(people::show).post(people::add))
-        .route("/settings/people/{id}", get(person::show).post(person::change))
-        .route("/settings/people/{id}/disable", post(person::disable))
-        .route("/settings/people/{id}/enable", post(person::enable))
-        .route("/settings/people/{id}/reset-password", post(person::reset_password))
-        .route("/settings/people/{id}/remove-second-factor", post(person::remove_second_factor))
-        .route("/settings/people/{id}/end-sessions", post(person::end_sessions))
-        .route("/settings/people/{id}/hand-over", get(hand_over::ask).post(hand_over::hand_over))
-        .route("/settings/groups", get(groups::show).post(groups::add))
-        .route("/settings/groups/{id}", get(groups::show_one).post(groups::rename))
-        .route("/settings/groups/{id}/members", post(groups::add_member))
-        .route("/settings/groups/{id}/members/remove", post(groups::remove_member))
-        .route("/settings/groups/{id}/delete", get(groups::ask_delete).post(groups::delete))
-        .route("/settings", get(own_account::show))
-        .route("/settings/name", post(own_account::change_name))
-        .route("/settings/password", post(own_account::change_password))
-        .route("/settings/second-factor", get(own_second_factor::show).post(own_second_factor::enable))
-        .route("/settings/second-factor/change", post(own_second_factor::change))
-        .route("/settings/sessions", get(own_sessions::show))
-        .route("/settings/sessions/end-others", post(own_sessions::end_others))
-        .route("/settings/sessions/{id}/end", post(own_sessions::end))
-        .route("/settings/keys", get(keys::list))
-        .route("/settings/keys/new", get(key_new::show).post(key_new::create))
-        .route("/settings/keys/{id}", get(keys::show))
-        .route("/settings/keys/{id}/revoke", post(keys::revoke))
+        .route("/settings/people", get(users::list::show).post(users::list::add))
+        .route("/settings/people/{id}", get(users::show::show).post(users::show::change))
+        .route("/settings/people/{id}/disable", post(users::show::disable))
+        .route("/settings/people/{id}/enable", post(users::show::enable))
+        .route("/settings/people/{id}/reset-password", post(users::show::reset_password))
+        .route("/settings/people/{id}/remove-second-factor", post(users::show::remove_second_factor))
+        .route("/settings/people/{id}/end-sessions", post(users::show::end_sessions))
+        .route("/settings/people/{id}/hand-over", get(users::transfer::ask).post(users::transfer::hand_over))
+        .route("/settings/groups", get(users::groups::show).post(users::groups::add))
+        .route("/settings/groups/{id}", get(users::groups::show_one).post(users::groups::rename))
+        .route("/settings/groups/{id}/members", post(users::groups::add_member))
+        .route("/settings/groups/{id}/members/remove", post(users::groups::remove_member))
+        .route("/settings/groups/{id}/delete", get(users::groups::ask_delete).post(users::groups::delete))
+        .route("/settings", get(account::profile::show))
+        .route("/settings/name", post(account::profile::change_name))
+        .route("/settings/password", post(account::profile::change_password))
+        .route("/settings/second-factor", get(account::second_factor::show).post(account::second_factor::enable))
+        .route("/settings/second-factor/change", post(account::second_factor::change))
+        .route("/settings/sessions", get(account::sessions::show))
+        .route("/settings/sessions/end-others", post(account::sessions::end_others))
+        .route("/settings/sessions/{id}/end", post(account::sessions::end))
+        .route("/settings/keys", get(api_keys::list::list))
+        .route("/settings/keys/new", get(api_keys::create::show).post(api_keys::create::create))
+        .route("/settings/keys/{id}", get(api_keys::list::show))
+        .route("/settings/keys/{id}/revoke", post(api_keys::list::revoke))
         .route("/audit", get(audit::show))
         .route("/audit/export", post(audit::export))
-        .route("/{kind}", get(resources::show))
+        .route("/{kind}", get(resources::list::show))
         .route("/{kind}/new", get(connectors::choose))
-        .route("/{kind}/new/{connector}/authenticate", get(authenticate::show))
-        .route("/{kind}/new/{connector}/credentials/new", get(overlay::show).post(save::save))
-        .route("/{kind}/new/{connector}/credentials/discard", post(overlay::discard))
-        .route("/{kind}/new/{connector}/configure", get(configure::show).post(configure::act))
-        .route("/{kind}/{id}", get(resource::show))
-        .route("/{kind}/{id}/preview", post(resource::preview))
-        .route("/{kind}/{id}/contract", get(contract::show).post(contract::change))
-        .route("/{kind}/{id}/history", get(history::of_resource))
-        .route("/{kind}/{id}/credential", post(resource::change_credential))
+        .route("/{kind}/new/{connector}/authenticate", get(resources::authenticate::show))
+        .route("/{kind}/new/{connector}/credentials/new", get(credentials::overlay::show).post(credentials::create::save))
+        .route("/{kind}/new/{connector}/credentials/discard", post(credentials::overlay::discard))
+        .route("/{kind}/new/{connector}/configure", get(resources::configure::show).post(resources::configure::act))
+        .route("/{kind}/{id}", get(resources::show::show))
+        .route("/{kind}/{id}/preview", post(resources::show::preview))
+        .route("/{kind}/{id}/contract", get(resources::egress_policy::show).post(resources::egress_policy::change))
+        .route("/{kind}/{id}/history", get(usage::of_resource))
+        .route("/{kind}/{id}/credential", post(resources::show::change_credential))
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
         .layer(from_fn_with_state(state.clone(), signed_in));
     let open = Router::new()
         .route("/api/docs", get(api_docs::show))
-        .route("/password", get(password_link::show).post(password_link::choose))
-        .route("/setup", get(setup::show).post(setup::set_up))
-        .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
-        .route("/sign-in/code", get(code::show).post(code::sign_in))
-        .route("/sign-in/sso", get(single_sign_on::begin))
-        .route("/sign-in/sso/callback", get(single_sign_on::finish))
-        .route("/sign-out", post(sign_in::sign_out))
+        .route("/password", get(auth::password_link::show).post(auth::password_link::choose))
+        .route("/setup", get(auth::setup::show).post(auth::setup::set_up))
+        .route("/sign-in", get(auth::sign_in::show).post(auth::sign_in::sign_in))
+        .route("/sign-in/code", get(auth::code::show).post(auth::code::sign_in))
+        .route("/sign-in/sso", get(auth::sso::begin))
+        .route("/sign-in/sso/callback", get(auth::sso::finish))
+        .route("/sign-out", post(auth::sign_in::sign_out))
         .route("/static/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
         .layer(from_fn_with_state(state.clone(), passwords));

@@ -14,12 +14,16 @@ use axum::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{client_address::ClientAddress, cookie::Cookie, error::PageError, middleware::request_id::RequestId, state::WebState};
+use super::{
+    http::{client_address::ClientAddress, cookie::Cookie, error::PageError},
+    middleware::request_id::RequestId,
+    state::WebState,
+};
 use crate::{
     crypto::{hash, random},
     service::{
-        caller::{Caller, Origin, Person},
-        sessions::{LIFETIME, Session, SessionState},
+        access::caller::{Caller, Origin, Person},
+        auth::sessions::{LIFETIME, Session, SessionState},
     },
 };
 

@@ -11,9 +11,11 @@ use std::{
 use keytile::{
     domain::access::permission::Permission,
     service::{
-        api_keys::{KeyCreation, RawApiKey},
-        caller::{Caller, Origin},
-        key_check::{KeyCheck, KeyRejection},
+        access::caller::{Caller, Origin},
+        api_keys::{
+            KeyCreation, RawApiKey,
+            authenticate::{KeyCheck, KeyRejection},
+        },
     },
 };
 use tracing_subscriber::filter::LevelFilter;

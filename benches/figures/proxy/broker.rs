@@ -10,10 +10,10 @@ use keytile::{
     domain::time::SystemClock,
     service::{
         Service,
-        caller::{Caller, Origin},
-        key_check::KeyCheck,
+        access::caller::{Caller, Origin},
+        api_keys::authenticate::KeyCheck,
         proxy::{Admission, Visit},
-        token_issue::TokenIssue,
+        tokens::issue::TokenIssue,
     },
 };
 use tokio::task::JoinSet;

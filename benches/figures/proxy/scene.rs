@@ -17,11 +17,10 @@ use keytile::{
     },
     service::{
         Service as Keytile,
+        access::caller::Caller,
         api_keys::{KeyCreation, RawApiKey},
-        caller::Caller,
-        contracts::ContractChange,
-        resources::{RawResource, ResourceCreation},
-        save::SaveOutcome,
+        credentials::create::SaveOutcome,
+        resources::{RawResource, ResourceCreation, egress_policy::ContractChange},
     },
 };
 use tempfile::TempDir;

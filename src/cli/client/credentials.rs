@@ -16,7 +16,7 @@ use super::{
 
 /// The settings of `keytile credentials`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct CredentialsArguments {
+pub(crate) struct CredentialsArguments {
     #[command(subcommand)]
     command: CredentialsCommand,
 

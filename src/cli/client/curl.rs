@@ -17,7 +17,7 @@ use crate::client::{ForwardAnswer, ForwardBody, ForwardRequest};
 
 /// The settings of `keytile curl`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct CurlArguments {
+pub(crate) struct CurlArguments {
     /// The source or destination: its id, or its name where only one has it.
     #[arg(value_name = "RESOURCE")]
     resource: String,

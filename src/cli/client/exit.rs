@@ -36,7 +36,7 @@ pub(in crate::cli) const MEANINGS: [(u8, &str); 10] = [
 ];
 
 /// The table of [`MEANINGS`] for a terminal.
-pub(in crate::cli) fn table() -> String {
+pub(crate) fn table() -> String {
     MEANINGS.iter().map(|(code, meaning)| format!("{code:>5}  {meaning}\n")).collect()
 }
 

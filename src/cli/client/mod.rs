@@ -4,6 +4,7 @@
 //! be read by everybody on a machine.
 
 mod add_credential;
+pub(in crate::cli) mod commands;
 mod connection;
 mod credentials;
 mod curl;
@@ -16,58 +17,7 @@ mod secrets;
 mod terminal;
 mod token;
 
-use std::process::ExitCode;
-
-use self::exit::Failure;
-
-pub(super) use self::{
-    credentials::CredentialsArguments, curl::CurlArguments, exit::table as exit_codes, output::complain,
-    resources::ResourcesArguments, token::TokenArguments,
+pub(in crate::cli) use self::{
+    credentials::CredentialsArguments, curl::CurlArguments, exit::table as exit_codes, resources::ResourcesArguments,
+    token::TokenArguments,
 };
-
-/// `keytile credentials`.
-pub(super) async fn credentials(arguments: &CredentialsArguments) -> ExitCode {
-    finish(arguments.connection.json, credentials::run(arguments)).await
-}
-
-/// `keytile resources`.
-pub(super) async fn resources(arguments: &ResourcesArguments) -> ExitCode {
-    finish(arguments.connection.json, resources::run(arguments)).await
-}
-
-/// `keytile curl`.
-pub(super) async fn curl(arguments: &CurlArguments) -> ExitCode {
-    finish(arguments.connection.json, curl::run(arguments)).await
-}
-
-/// `keytile token`.
-pub(super) async fn token(arguments: &TokenArguments) -> ExitCode {
-    finish(arguments.connection.json, token::run(arguments)).await
-}
-
-/// Prints what is printed as a whole.
-pub(super) fn print_text(text: &[u8]) -> ExitCode {
-    output::print(text).map_or_else(|failure| failure.end(false), |()| ExitCode::SUCCESS)
-}
-
-/// Carries out a command, until Ctrl-C.
-async fn finish(json: bool, command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
-    let ended = tokio::select! {
-        biased;
-        result = command => Some(result),
-        _ = tokio::signal::ctrl_c() => None,
-    };
-    match ended {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(failure)) if failure.exit() == exit::Exit::Interrupted => interrupted().await,
-        Some(Err(failure)) => failure.end(json),
-        None => interrupted().await,
-    }
-}
-
-/// Ends at once: a thread that waits for somebody to type would otherwise be waited for.
-async fn interrupted() -> ExitCode {
-    terminal::restored().await;
-    complain("");
-    std::process::exit(exit::Exit::Interrupted as i32)
-}

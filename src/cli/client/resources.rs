@@ -17,7 +17,7 @@ use super::{
 
 /// The settings of `keytile resources`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct ResourcesArguments {
+pub(crate) struct ResourcesArguments {
     #[command(subcommand)]
     command: ResourcesCommand,
 

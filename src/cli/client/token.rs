@@ -14,7 +14,7 @@ use super::{
 
 /// The settings of `keytile token`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct TokenArguments {
+pub(crate) struct TokenArguments {
     /// The source or destination: its id, or its name where only one has it.
     #[arg(value_name = "RESOURCE")]
     resource: String,

@@ -9,9 +9,9 @@ use super::{
     template::{Context, Template},
     url_template::{RenderError, UrlTemplate},
 };
-use crate::domain::ids::{ConnectorId, FieldId};
 use crate::domain::{
     credentials::values::FieldValues,
+    ids::{ConnectorId, FieldId},
     resources::{ApiPath, Method, ResourceKind},
 };
 

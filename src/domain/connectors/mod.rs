@@ -14,4 +14,4 @@ pub use self::connector::{
     Api, BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, EndpointOffer, Field, FieldOption, Probe,
     RequestFormat, TokenEndpoint,
 };
-pub use crate::domain::ids::{ConnectorId, FieldId};
+pub use super::ids::{ConnectorId, FieldId};

@@ -8,10 +8,13 @@ use hyper::{
     body::{Bytes, Incoming},
 };
 
-use super::{Admitted, Route, Service, ServiceError};
+use super::{Admitted, Route};
 use crate::{
     domain::{credentials::verification::Diagnosis, usage::TokenSource},
-    service::broker::{HeldToken, NoToken, TokenRefusal},
+    service::{
+        Service, ServiceError,
+        tokens::broker::{HeldToken, NoToken, TokenRefusal},
+    },
     upstream::{Answer, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
 };
 

@@ -19,8 +19,8 @@ use crate::{
         audit::{AuditRecord, event::AuditAction},
         time::Timestamp,
     },
-    service::audit_trail::AuditFilter,
-    web::{problem::Problem, state::WebState},
+    service::audit::trail::AuditFilter,
+    web::{http::problem::Problem, state::WebState},
 };
 
 /// Which events are listed.

@@ -16,7 +16,7 @@ use serde::{
 
 use super::problems::invalid_members;
 use crate::web::{
-    problem::{MemberError, Problem},
+    http::problem::{MemberError, Problem},
     state::WebState,
 };
 

@@ -5,13 +5,12 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use super::problems::failed;
 use crate::{
     service::{
-        caller::{Caller, Origin},
-        key_check::KeyCheck,
+        access::caller::{Caller, Origin},
+        api_keys::authenticate::KeyCheck,
     },
     web::{
-        client_address::ClientAddress,
+        http::{client_address::ClientAddress, problem::Problem},
         middleware::request_id::RequestId,
-        problem::Problem,
         proxy::{bearer, unauthorized},
         state::WebState,
     },

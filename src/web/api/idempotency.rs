@@ -3,8 +3,8 @@
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::{
-    service::{Service, caller::Caller, once::Once},
-    web::problem::Problem,
+    service::{Service, access::caller::Caller, api_keys::idempotency::Once},
+    web::http::problem::Problem,
 };
 
 static HEADER: HeaderName = HeaderName::from_static("idempotency-key");

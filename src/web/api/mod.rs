@@ -7,22 +7,15 @@
 mod audit;
 mod body;
 mod caller;
-mod conditions;
 mod connectors;
-mod credential_bodies;
-mod credential_changes;
 mod credentials;
-mod fields_schema;
+mod etag;
 mod idempotency;
 mod openapi;
 mod problems;
 mod query;
-mod resource_bodies;
-mod resource_changes;
 mod resources;
-mod token;
-mod verifications;
-mod verify;
+mod tokens;
 
 use axum::{
     Router,
@@ -30,8 +23,8 @@ use axum::{
     routing::{any, get, post},
 };
 
-pub(crate) use self::{credential_bodies::VerificationBody, openapi::described, problems::problems};
-use super::{problem::Problem, state::WebState};
+pub(crate) use self::{credentials::bodies::VerificationBody, openapi::described, problems::problems};
+use super::{http::problem::Problem, state::WebState};
 
 /// What the addresses of this version begin with.
 const VERSION: &str = "/api/v1";
@@ -39,19 +32,22 @@ const VERSION: &str = "/api/v1";
 /// All routes of the API.
 pub(super) fn routes() -> Router<WebState> {
     Router::new()
-        .route("/api/v1/connectors", get(connectors::list))
-        .route("/api/v1/connectors/{id}", get(connectors::read))
-        .route("/api/v1/credentials", get(credentials::list).post(credential_changes::create))
+        .route("/api/v1/connectors", get(connectors::read::list))
+        .route("/api/v1/connectors/{id}", get(connectors::read::read))
+        .route("/api/v1/credentials", get(credentials::read::list).post(credentials::write::create))
         .route(
             "/api/v1/credentials/{id}",
-            get(credentials::read).patch(credential_changes::update).delete(credential_changes::delete),
+            get(credentials::read::read).patch(credentials::write::update).delete(credentials::write::delete),
         )
-        .route("/api/v1/credentials/{id}/test", post(verifications::test))
-        .route("/api/v1/credentials/{id}/verifications", get(verifications::list))
-        .route("/api/v1/resources", get(resources::list).post(resource_changes::create))
-        .route("/api/v1/resources/{id}", get(resources::read).patch(resource_changes::update).delete(resource_changes::delete))
-        .route("/api/v1/resources/{id}/token", post(token::issue))
-        .route("/api/v1/verify", post(verify::verify))
+        .route("/api/v1/credentials/{id}/test", post(credentials::verifications::test))
+        .route("/api/v1/credentials/{id}/verifications", get(credentials::verifications::list))
+        .route("/api/v1/resources", get(resources::read::list).post(resources::write::create))
+        .route(
+            "/api/v1/resources/{id}",
+            get(resources::read::read).patch(resources::write::update).delete(resources::write::delete),
+        )
+        .route("/api/v1/resources/{id}/token", post(tokens::issue))
+        .route("/api/v1/verify", post(credentials::verify::verify))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/openapi.json", get(openapi::description))
         // Named, so that no page answers for what is not there.

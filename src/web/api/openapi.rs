@@ -16,10 +16,7 @@ use utoipa::{
     },
 };
 
-use super::{
-    audit, connectors, credential_changes, credentials, problems::ProblemBody, resource_changes, resources, token, verifications,
-    verify,
-};
+use super::{audit, connectors, credentials, problems::ProblemBody, resources, tokens};
 
 /// What the derive puts together.
 #[derive(OpenApi)]
@@ -30,11 +27,11 @@ use super::{
         description = "Credentials for data connectors, and the data sources and destinations that use them. Send an API key with each request. No answer ever has the secret of a credential in it.",
     ),
     paths(
-        connectors::list, connectors::read,
-        credentials::list, credential_changes::create, credentials::read, credential_changes::update, credential_changes::delete,
-        verifications::test, verifications::list, verify::verify,
-        resources::list, resource_changes::create, resources::read, resource_changes::update, resource_changes::delete,
-        token::issue, audit::list,
+        connectors::read::list, connectors::read::read,
+        credentials::read::list, credentials::write::create, credentials::read::read, credentials::write::update, credentials::write::delete,
+        credentials::verifications::test, credentials::verifications::list, credentials::verify::verify,
+        resources::read::list, resources::write::create, resources::read::read, resources::write::update, resources::write::delete,
+        tokens::issue, audit::list,
     ),
     components(schemas(ProblemBody)),
     security(("api_key" = [])),

@@ -19,13 +19,15 @@ use crate::{
     },
     service::ServiceError,
     web::{
-        error::PageError,
+        http::{
+            error::PageError,
+            problem::{MemberError, Problem},
+        },
         middleware::request_id::RequestId,
-        problem::{MemberError, Problem},
     },
 };
 
-pub(crate) use crate::web::problem::ProblemBody;
+pub(crate) use crate::web::http::problem::ProblemBody;
 
 /// The middleware. Writes the problem of an answer, and gives one to an error of whatever lies around the handlers.
 pub(crate) async fn problems(request: Request, next: Next) -> Response {

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::problems::invalid_members;
 use crate::{
-    service::paging::{PAGE, PAGE_MAX},
+    service::pagination::{PAGE, PAGE_MAX},
     web::{
-        problem::{MemberError, Problem},
+        http::problem::{MemberError, Problem},
         state::WebState,
     },
 };
@@ -66,7 +66,7 @@ impl FromRequestParts<WebState> for ApiId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Problem> {
-        let id = crate::web::extract::Id::from_request_parts(parts, state).await;
+        let id = crate::web::http::extract::Id::from_request_parts(parts, state).await;
         id.map(|id| Self(id.0)).map_err(|_| super::problems::no_such("thing"))
     }
 }

@@ -1,10 +1,10 @@
 //! What happens to every request before its handler and to every answer after it.
 
-pub(crate) mod forgery;
-pub(crate) mod guard;
-pub(crate) mod headers;
-pub(crate) mod in_flight;
-pub(crate) mod measured;
-pub(crate) mod passwords;
-pub(crate) mod receiving;
+pub(crate) mod body_limit;
+pub(crate) mod concurrency_limit;
+pub(crate) mod csrf;
+pub(crate) mod host_guard;
+pub(crate) mod metrics;
 pub(crate) mod request_id;
+pub(crate) mod security_headers;
+pub(crate) mod sso_only;

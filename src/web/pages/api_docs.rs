@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::web::{
     api,
-    error::PageError,
+    http::error::PageError,
     layout::{self, Layout},
     session::Visitor,
     state::WebState,

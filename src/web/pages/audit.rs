@@ -15,11 +15,13 @@ use uuid::Uuid;
 
 use crate::{
     domain::{audit::event::AuditAction, credentials::form::FieldError, time::Timestamp},
-    service::audit_trail::{AuditExport, AuditFilter},
+    service::audit::trail::{AuditExport, AuditFilter},
     store::AuditCredential,
     web::{
-        error::PageError,
-        extract::{Fields, Form, FromFields},
+        http::{
+            error::PageError,
+            extract::{Fields, Form, FromFields},
+        },
         layout::{self, Layout, Section},
         session::SignedIn,
         state::WebState,

@@ -6,12 +6,11 @@ use axum::{extract::State, response::Response};
 use crate::{
     domain::{access::permission::Permission, connectors::Connector, resources::ResourceKind},
     web::{
-        error::PageError,
-        extract::Kind,
+        http::{error::PageError, extract::Kind},
         layout::{self, Layout, Section},
         session::SignedIn,
         state::WebState,
-        views::flow::{Badge, new_title, noun},
+        views::resources::flow::{Badge, new_title, noun},
     },
 };
 

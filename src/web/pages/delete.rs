@@ -11,12 +11,14 @@ use uuid::Uuid;
 use crate::{
     service::credentials::{CredentialDeletion, CredentialDetail},
     web::{
-        error::PageError,
-        extract::{Id, Kind},
+        http::{
+            error::PageError,
+            extract::{Id, Kind},
+        },
         layout::{self, Layout, Section},
         session::SignedIn,
         state::WebState,
-        views::{flow::noun, tile::ResourceView},
+        views::{credentials::tile::ResourceView, resources::flow::noun},
     },
 };
 

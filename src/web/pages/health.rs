@@ -4,7 +4,7 @@
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    service::readiness::{PartState, Readiness},
+    service::operations::readiness::{PartState, Readiness},
     web::state::WebState,
 };
 

@@ -9,15 +9,15 @@ use serde::Deserialize;
 
 use crate::{
     domain::{access::permission::Permission, resources::ResourceKind, time::Timestamp},
-    service::{OVERVIEW_LIMIT, catalogue::Catalogue, resources::ResourceSummary},
+    service::{OVERVIEW_LIMIT, connectors::catalogue::Catalogue, resources::ResourceSummary},
     web::{
-        error::PageError,
+        http::error::PageError,
         layout::{self, Layout, Section},
         session::SignedIn,
         state::WebState,
         views::{
-            flow::noun,
-            tile::{ResourceView, TileView, badge},
+            credentials::tile::{ResourceView, TileView, badge},
+            resources::flow::noun,
         },
     },
 };

@@ -1,35 +1,16 @@
 //! The pages, a file a page. Each handler makes one call of the service and shows its answer; each
 //! template has the name of its page.
 
+pub(super) mod account;
 pub(crate) mod api_docs;
+pub(super) mod api_keys;
 pub(crate) mod audit;
-pub(crate) mod authenticate;
-pub(crate) mod code;
-pub(crate) mod configure;
+pub(super) mod auth;
 pub(crate) mod connectors;
-pub(crate) mod contract;
-pub(crate) mod credential;
-pub(crate) mod credentials;
+pub(super) mod credentials;
 pub(crate) mod delete;
-pub(crate) mod edit;
-pub(crate) mod groups;
-pub(crate) mod hand_over;
 pub(crate) mod health;
-pub(crate) mod history;
 pub(crate) mod home;
-pub(crate) mod key_new;
-pub(crate) mod keys;
-pub(crate) mod overlay;
-pub(crate) mod own_account;
-pub(crate) mod own_second_factor;
-pub(crate) mod own_sessions;
-pub(crate) mod password_link;
-pub(crate) mod people;
-pub(crate) mod person;
-pub(crate) mod resource;
-pub(crate) mod resources;
-pub(crate) mod save;
-pub(crate) mod setup;
-pub(crate) mod sharing;
-pub(crate) mod sign_in;
-pub(crate) mod single_sign_on;
+pub(super) mod resources;
+pub(crate) mod usage;
+pub(super) mod users;

@@ -31,13 +31,16 @@ use tower::Service as _;
 
 use super::{
     Certificate, ServingLimits,
-    limits::{BUFFER_MAX, HEAD_MAX},
     signal::Signal,
     wire::{Phase, Progress, Refused, Wire},
 };
 use crate::{
     service::proxy::Visit,
-    web::{client_address::TrustedProxies, content::Content, holding::Holding, proxy::Proxy},
+    web::{
+        http::{client_address::TrustedProxies, guarded_body::Holding, response_body::Content},
+        limits::{BUFFER_MAX, HEAD_MAX},
+        proxy::Proxy,
+    },
 };
 
 /// What is said to who sent only half a head. hyper has no word for it, so that it is written as it is.

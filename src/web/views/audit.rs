@@ -12,7 +12,7 @@ use crate::{
         },
         time::Timestamp,
     },
-    service::audit_trail::AuditPlace,
+    service::audit::trail::AuditPlace,
 };
 
 /// An event as a row of the table.

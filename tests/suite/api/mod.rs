@@ -13,8 +13,8 @@ mod tokens;
 mod unrecorded;
 
 use keytile::service::{
+    access::caller::Caller,
     api_keys::{KeyCreation, RawApiKey},
-    caller::Caller,
 };
 use reqwest::{
     Method,

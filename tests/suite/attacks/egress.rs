@@ -12,7 +12,7 @@ use keytile::{
         connectors::{Connector, FieldId, format::FieldFormat, template::Reference, url_template::UrlTemplate},
         credentials::values::{FieldValue, FieldValues},
     },
-    service::catalogue::Catalogue,
+    service::connectors::catalogue::Catalogue,
     upstream::Nameserver,
 };
 use url::Url;

@@ -25,7 +25,7 @@ async fn a_flood_of_guesses_costs_what_the_limits_allow_and_stops_nobody() {
     setup.overrides.password_cost = PasswordCost::new(2 * 1_024, 2, 1).unwrap();
     let server = setup.start().await;
     let mut ana = server.signed_in().await;
-    let at_once = thread::available_parallelism().unwrap().get() + keytile::service::hashing::WAITING + 16;
+    let at_once = thread::available_parallelism().unwrap().get() + keytile::service::auth::password_hashing::WAITING + 16;
     let running = Arc::new(AtomicUsize::new(at_once));
     let hashed_before = server.service.passwords_checked();
     let mut flood = JoinSet::new();

@@ -11,9 +11,11 @@ use keytile::{
     domain::api_keys::ApiKeyText,
     service::{
         Service,
-        api_keys::{KeyCreation, RawApiKey},
-        caller::{Caller, Origin},
-        key_check::{KeyCheck, KeyRejection},
+        access::caller::{Caller, Origin},
+        api_keys::{
+            KeyCreation, RawApiKey,
+            authenticate::{KeyCheck, KeyRejection},
+        },
     },
 };
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt};

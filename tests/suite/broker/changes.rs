@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use keytile::{
     domain::{api_keys::Scopes, users::Role},
     service::{
-        caller::{Caller, KeyIdentity, Origin, Person},
-        token_issue::TokenIssue,
+        access::caller::{Caller, KeyIdentity, Origin, Person},
+        tokens::issue::TokenIssue,
     },
 };
 use uuid::Uuid;

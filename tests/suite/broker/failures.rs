@@ -139,7 +139,7 @@ async fn a_test_that_passes_ends_the_pause_on_every_instance() {
     let asked = scene.asked();
     assert_eq!(scene.token(&scene.server.service).await, "tok-2");
     let begun = std::time::Instant::now();
-    until(async || matches!(scene.ask(&other).await, keytile::service::token_issue::TokenIssue::Issued(_))).await;
+    until(async || matches!(scene.ask(&other).await, keytile::service::tokens::issue::TokenIssue::Issued(_))).await;
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(scene.asked(), asked);
     other.close().await;

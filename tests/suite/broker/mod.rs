@@ -17,8 +17,8 @@ use keytile::{
     crypto::keyring::Keyring,
     service::{
         Service,
-        caller::Caller,
-        token_issue::{IssueRefusal, IssuedAccess, TokenIssue},
+        access::caller::Caller,
+        tokens::issue::{IssueRefusal, IssuedAccess, TokenIssue},
     },
 };
 use secrecy::ExposeSecret;

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use keytile::service::{ServiceError, caller::Caller};
+use keytile::service::{ServiceError, access::caller::Caller};
 use secrecy::ExposeSecret;
 use serde_json::json;
 

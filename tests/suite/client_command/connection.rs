@@ -5,8 +5,8 @@ use std::{fs, io::Write, net::TcpListener, os::unix::fs::PermissionsExt, thread}
 use keytile::{
     domain::users::Role,
     service::{
-        caller::Caller,
-        people::{PersonAdded, RawPerson},
+        access::caller::Caller,
+        users::admin::{PersonAdded, RawPerson},
     },
 };
 

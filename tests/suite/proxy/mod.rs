@@ -13,8 +13,8 @@ use axum::{
 };
 use hyper::body::Incoming;
 use keytile::service::{
+    access::caller::Caller,
     api_keys::{KeyCreation, RawApiKey},
-    caller::Caller,
 };
 use reqwest::{Method, RequestBuilder, header::AUTHORIZATION};
 

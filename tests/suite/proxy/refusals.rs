@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{body::Body, http::Response};
-use keytile::{domain::users::Role, service::caller::Caller};
+use keytile::{domain::users::Role, service::access::caller::Caller};
 use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::json;
 

@@ -17,7 +17,7 @@ use keytile::{
         audit::chain::{ChainBreak, ChainPoint},
         time::SystemClock,
     },
-    service::{Service, caller::Caller},
+    service::{Service, access::caller::Caller},
 };
 
 use super::on_both_databases;

@@ -12,11 +12,13 @@ use keytile::{
     },
     service::{
         Service, ServiceError,
-        accounts::{RawSetUp, SetUpOutcome},
-        api_keys::{KeyCreation, KeyState, RawApiKey},
-        caller::{Caller, Origin, Who},
-        key_check::{KeyCheck, KeyRejection},
-        sessions::SessionState,
+        access::caller::{Caller, Origin, Who},
+        api_keys::{
+            KeyCreation, KeyState, RawApiKey,
+            authenticate::{KeyCheck, KeyRejection},
+        },
+        auth::sessions::SessionState,
+        users::setup::{RawSetUp, SetUpOutcome},
     },
 };
 use secrecy::ExposeSecret;

@@ -1,6 +1,6 @@
 //! How the databases run the statements of each page, with 20,000 credentials: none reads a whole table.
 
-use keytile::store::lookups;
+use keytile::store::queries;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::support::database::TestDatabase;
@@ -49,96 +49,96 @@ const ROWS: &[&str] = &[
 
 /// The statements of pages, with an example of each parameter.
 const STATEMENTS: &[(&str, &[&str])] = &[
-    (lookups::ANY_USER, &["ID(0)"]),
-    (lookups::USER, &["ID(7)"]),
-    (lookups::USER_OF_EMAIL, &["'key 7'"]),
-    (lookups::USER_OF_IDENTITY, &["'https://id.example'", "'subject 7'"]),
-    (lookups::USER_TO_SIGN_IN, &["'key 7'"]),
-    (lookups::PASSWORD, &["ID(7)"]),
-    (lookups::SECOND_FACTOR, &["ID(7)"]),
-    (lookups::RECOVERY_CODES_LEFT, &["ID(7)"]),
-    (lookups::SIGN_IN_LIMIT, &["HASH(7)"]),
-    (lookups::SESSION, &["HASH(7)"]),
-    (lookups::SESSIONS_OF_USER, &["ID(7)", "5", "5"]),
-    (lookups::DRAFT, &["ID(7)", "ID(7)", "5"]),
-    (lookups::LATEST_OPEN_DRAFT, &["ID(7)", "'talkdesk'", "5"]),
-    (lookups::TILES, &["ID(7)", "'talkdesk'", "ID(15000)", "50"]),
-    (lookups::TILES_FOUND, &["ID(7)", "'talkdesk'", "ID(15000)", "50", "'%name%'"]),
-    (lookups::CREDENTIALS, &["ID(7)", "ID(15000)", "50"]),
-    (lookups::CREDENTIALS_FOUND, &["ID(7)", "ID(15000)", "50", "'%name%'"]),
-    (lookups::ATTENTION, &["ID(7)", "10"]),
-    (lookups::FAILING_CREDENTIALS, &["'rejected'"]),
-    (lookups::CREDENTIAL, &["ID(7)", "ID(7)"]),
-    (lookups::CREDENTIAL_NAMED, &["'talkdesk'", "ID(8)", "'name 7'"]),
-    (lookups::FINGERPRINT, &["ID(7)", "'talkdesk'", "HASH(7)", "ID(7)"]),
-    (lookups::VERIFICATIONS, &["ID(7)", "5"]),
-    (lookups::TOKEN, &["ID(7)"]),
-    (lookups::RESOURCE, &["ID(7)", "ID(7)"]),
-    (lookups::RESOURCES, &["ID(7)", "'source'", "ID(15000)", "50"]),
+    (queries::ANY_USER, &["ID(0)"]),
+    (queries::USER, &["ID(7)"]),
+    (queries::USER_OF_EMAIL, &["'key 7'"]),
+    (queries::USER_OF_IDENTITY, &["'https://id.example'", "'subject 7'"]),
+    (queries::USER_TO_SIGN_IN, &["'key 7'"]),
+    (queries::PASSWORD, &["ID(7)"]),
+    (queries::SECOND_FACTOR, &["ID(7)"]),
+    (queries::RECOVERY_CODES_LEFT, &["ID(7)"]),
+    (queries::SIGN_IN_LIMIT, &["HASH(7)"]),
+    (queries::SESSION, &["HASH(7)"]),
+    (queries::SESSIONS_OF_USER, &["ID(7)", "5", "5"]),
+    (queries::DRAFT, &["ID(7)", "ID(7)", "5"]),
+    (queries::LATEST_OPEN_DRAFT, &["ID(7)", "'talkdesk'", "5"]),
+    (queries::TILES, &["ID(7)", "'talkdesk'", "ID(15000)", "50"]),
+    (queries::TILES_FOUND, &["ID(7)", "'talkdesk'", "ID(15000)", "50", "'%name%'"]),
+    (queries::CREDENTIALS, &["ID(7)", "ID(15000)", "50"]),
+    (queries::CREDENTIALS_FOUND, &["ID(7)", "ID(15000)", "50", "'%name%'"]),
+    (queries::ATTENTION, &["ID(7)", "10"]),
+    (queries::FAILING_CREDENTIALS, &["'rejected'"]),
+    (queries::CREDENTIAL, &["ID(7)", "ID(7)"]),
+    (queries::CREDENTIAL_NAMED, &["'talkdesk'", "ID(8)", "'name 7'"]),
+    (queries::FINGERPRINT, &["ID(7)", "'talkdesk'", "HASH(7)", "ID(7)"]),
+    (queries::VERIFICATIONS, &["ID(7)", "5"]),
+    (queries::TOKEN, &["ID(7)"]),
+    (queries::RESOURCE, &["ID(7)", "ID(7)"]),
+    (queries::RESOURCES, &["ID(7)", "'source'", "ID(15000)", "50"]),
 ];
 
 /// More of them.
 const RESOURCE_STATEMENTS: &[(&str, &[&str])] = &[
-    (lookups::RESOURCES_OF_CREDENTIAL, &["ID(7)", "ID(11)", "50"]),
-    (lookups::RESOURCE_COUNT, &["ID(11)"]),
-    (lookups::RESOURCE_NAMED, &["'source'", "ID(8)", "'name 7'"]),
-    (lookups::RESOURCES_OF_FEW, &["ID(7)", "'source'", "ID(15000)", "50", "100"]),
-    (lookups::VISIBLE_COUNT, &["ID(7)", "101"]),
-    (lookups::SHARES, &["ID(7)"]),
-    (lookups::PEOPLE_TO_SHARE_WITH, &["''", "500"]),
-    (lookups::GROUPS_TO_SHARE_WITH, &["''", "500"]),
-    (lookups::PERSON_TO_SHARE_WITH, &["'key 7'"]),
-    (lookups::GROUP_TO_SHARE_WITH, &["'group 7'"]),
-    (lookups::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
-    (lookups::RESOURCE_OF_FORMS, &["ID(7)", "ID(7)"]),
+    (queries::RESOURCES_OF_CREDENTIAL, &["ID(7)", "ID(11)", "50"]),
+    (queries::RESOURCE_COUNT, &["ID(11)"]),
+    (queries::RESOURCE_NAMED, &["'source'", "ID(8)", "'name 7'"]),
+    (queries::RESOURCES_OF_FEW, &["ID(7)", "'source'", "ID(15000)", "50", "100"]),
+    (queries::VISIBLE_COUNT, &["ID(7)", "101"]),
+    (queries::SHARES, &["ID(7)"]),
+    (queries::PEOPLE_TO_SHARE_WITH, &["''", "500"]),
+    (queries::GROUPS_TO_SHARE_WITH, &["''", "500"]),
+    (queries::PERSON_TO_SHARE_WITH, &["'key 7'"]),
+    (queries::GROUP_TO_SHARE_WITH, &["'group 7'"]),
+    (queries::RESOURCE_OF_FORM, &["ID(7)", "ID(8)"]),
+    (queries::RESOURCE_OF_FORMS, &["ID(7)", "ID(7)"]),
 ];
 
 /// Those of people and groups.
 const PEOPLE_STATEMENTS: &[(&str, &[&str])] = &[
-    (lookups::USER_OF_EMAIL, &["'key 7'"]),
-    (lookups::USERS, &["ID(15000)", "50"]),
-    (lookups::USERS_FOUND, &["ID(15000)", "50", "'%key%'"]),
-    (lookups::ADMINISTRATORS, &[]),
-    (lookups::PASSWORD_LINK, &["HASH(7)", "5"]),
-    (lookups::PASSWORD_LINK_OF_USER, &["ID(7)", "5"]),
-    (lookups::OWNED, &["ID(7)"]),
-    (lookups::CREDENTIALS_OF_OWNER, &["ID(7)"]),
-    (lookups::RESOURCES_OF_OWNER, &["ID(7)"]),
-    (lookups::KEYS_OF_OWNER, &["ID(7)"]),
-    (lookups::GROUPS, &["ID(15000)", "50"]),
-    (lookups::GROUP, &["ID(7)"]),
-    (lookups::GROUP_MEMBERS, &["ID(7)", "ID(15000)", "50"]),
-    (lookups::GROUPS_OF_MEMBER, &["ID(7)", "50"]),
-    (lookups::SHARES_OF_GROUP, &["ID(7)", "50"]),
+    (queries::USER_OF_EMAIL, &["'key 7'"]),
+    (queries::USERS, &["ID(15000)", "50"]),
+    (queries::USERS_FOUND, &["ID(15000)", "50", "'%key%'"]),
+    (queries::ADMINISTRATORS, &[]),
+    (queries::PASSWORD_LINK, &["HASH(7)", "5"]),
+    (queries::PASSWORD_LINK_OF_USER, &["ID(7)", "5"]),
+    (queries::OWNED, &["ID(7)"]),
+    (queries::CREDENTIALS_OF_OWNER, &["ID(7)"]),
+    (queries::RESOURCES_OF_OWNER, &["ID(7)"]),
+    (queries::KEYS_OF_OWNER, &["ID(7)"]),
+    (queries::GROUPS, &["ID(15000)", "50"]),
+    (queries::GROUP, &["ID(7)"]),
+    (queries::GROUP_MEMBERS, &["ID(7)", "ID(15000)", "50"]),
+    (queries::GROUPS_OF_MEMBER, &["ID(7)", "50"]),
+    (queries::SHARES_OF_GROUP, &["ID(7)", "50"]),
 ];
 
 /// Those of API keys.
 const KEY_STATEMENTS: &[(&str, &[&str])] = &[
-    (lookups::API_KEY_BY_HASH, &["HASH(7)"]),
-    (lookups::API_KEY, &["ID(7)"]),
-    (lookups::API_KEYS, &["ID(15000)", "50"]),
-    (lookups::API_KEY_OF_FORM, &["ID(7)"]),
-    (lookups::RESOURCES_OF_API_KEY, &["ID(7)"]),
-    (lookups::API_KEY_OWNER, &["'key 7'"]),
-    (lookups::API_KEY_OWNERS, &["''", "500"]),
+    (queries::API_KEY_BY_HASH, &["HASH(7)"]),
+    (queries::API_KEY, &["ID(7)"]),
+    (queries::API_KEYS, &["ID(15000)", "50"]),
+    (queries::API_KEY_OF_FORM, &["ID(7)"]),
+    (queries::RESOURCES_OF_API_KEY, &["ID(7)"]),
+    (queries::API_KEY_OWNER, &["'key 7'"]),
+    (queries::API_KEY_OWNERS, &["''", "500"]),
 ];
 
 /// Those of the audit trail but for its searches.
 const AUDIT_STATEMENTS: &[(&str, &[&str])] = &[
-    (lookups::AUDIT_PLACE_AT, &["15000"]),
-    (lookups::AUDIT_PERSON, &["'key 7'"]),
-    (lookups::AUDIT_PEOPLE, &["''", "200"]),
-    (lookups::AUDIT_CREDENTIALS, &["'name 7'", "20"]),
+    (queries::AUDIT_PLACE_AT, &["15000"]),
+    (queries::AUDIT_PERSON, &["'key 7'"]),
+    (queries::AUDIT_PEOPLE, &["''", "200"]),
+    (queries::AUDIT_CREDENTIALS, &["'name 7'", "20"]),
 ];
 
 /// Those of the history.
 const HISTORY_STATEMENTS: &[(&str, &[&str])] = &[
-    (lookups::HISTORY_OF_CREDENTIAL, &["ID(7)", "9000000000", "101"]),
-    (lookups::PROBLEMS_OF_CREDENTIAL, &["ID(7)", "9000000000", "101"]),
-    (lookups::HISTORY_OF_RESOURCE, &["ID(7)", "9000000000", "101"]),
-    (lookups::PROBLEMS_OF_RESOURCE, &["ID(7)", "9000000000", "101"]),
-    (lookups::HOURS_OF_CREDENTIAL, &["ID(7)", "5"]),
-    (lookups::HOURS_OF_RESOURCE, &["ID(7)", "5"]),
+    (queries::HISTORY_OF_CREDENTIAL, &["ID(7)", "9000000000", "101"]),
+    (queries::PROBLEMS_OF_CREDENTIAL, &["ID(7)", "9000000000", "101"]),
+    (queries::HISTORY_OF_RESOURCE, &["ID(7)", "9000000000", "101"]),
+    (queries::PROBLEMS_OF_RESOURCE, &["ID(7)", "9000000000", "101"]),
+    (queries::HOURS_OF_CREDENTIAL, &["ID(7)", "5"]),
+    (queries::HOURS_OF_RESOURCE, &["ID(7)", "5"]),
 ];
 
 /// The statements that clear away and that other statements cause.
@@ -166,14 +166,14 @@ fn audit_searches() -> [Vec<(String, &'static str)>; 2] {
     let (actor, target) = (["ID(7)", "ID(7000)"], ["ID(8)", "ID(9000)"]);
     let action = ["'session.sign_in'", "'audit.export'"];
     [0, 1].map(|which| {
-        let searches: [(lookups::AuditLookup, &[&str], &str); 7] = [
-            (lookups::AUDIT_OF_ACTOR, &[actor[which]], "audit_by_actor "),
-            (lookups::AUDIT_OF_TARGET, &[target[which]], "audit_by_target "),
-            (lookups::AUDIT_OF_ACTION, &[action[which]], "audit_by_action "),
-            (lookups::AUDIT_OF_ACTOR_AND_ACTION, &[actor[which], action[which]], "audit_by_actor_and_action "),
-            (lookups::AUDIT_OF_TARGET_AND_ACTION, &[target[which], action[which]], "audit_by_target_and_action "),
-            (lookups::AUDIT_OF_ACTOR_AND_TARGET, &[actor[which], target[which]], "audit_by_actor_and_target "),
-            (lookups::AUDIT_OF_ALL_THREE, &[actor[which], target[which], action[which]], "_and_"),
+        let searches: [(queries::AuditLookup, &[&str], &str); 7] = [
+            (queries::AUDIT_OF_ACTOR, &[actor[which]], "audit_by_actor "),
+            (queries::AUDIT_OF_TARGET, &[target[which]], "audit_by_target "),
+            (queries::AUDIT_OF_ACTION, &[action[which]], "audit_by_action "),
+            (queries::AUDIT_OF_ACTOR_AND_ACTION, &[actor[which], action[which]], "audit_by_actor_and_action "),
+            (queries::AUDIT_OF_TARGET_AND_ACTION, &[target[which], action[which]], "audit_by_target_and_action "),
+            (queries::AUDIT_OF_ACTOR_AND_TARGET, &[actor[which], target[which]], "audit_by_actor_and_target "),
+            (queries::AUDIT_OF_ALL_THREE, &[actor[which], target[which], action[which]], "_and_"),
         ];
         let both = searches.iter().flat_map(|(lookup, wanted, index)| {
             let values: Vec<&str> = ["-2", "-15000", "51"].iter().chain(*wanted).copied().collect();
@@ -185,10 +185,10 @@ fn audit_searches() -> [Vec<(String, &'static str)>; 2] {
 
 fn audit_statements() -> Vec<String> {
     let mut filled: Vec<String> = audit_searches().into_iter().flatten().map(|(statement, _)| statement).collect();
-    for statement in [lookups::AUDIT.newest_first, lookups::AUDIT.oldest_first] {
+    for statement in [queries::AUDIT.newest_first, queries::AUDIT.oldest_first] {
         filled.push(fill(statement, &["2", "15000", "51"]));
     }
-    filled.push(fill(lookups::AUDIT_PAGES, &["ID(7)"; lookups::AUDIT_PAGES_OF]));
+    filled.push(fill(queries::AUDIT_PAGES, &["ID(7)"; queries::AUDIT_PAGES_OF]));
     filled
 }
 

@@ -17,8 +17,8 @@ use keytile::{
     domain::{time::Clock, users::Role},
     service::{
         Service,
-        caller::Caller,
-        people::{PersonAdded, RawPerson},
+        access::caller::Caller,
+        users::admin::{PersonAdded, RawPerson},
     },
 };
 use reqwest::{Client, Response, header};

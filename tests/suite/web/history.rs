@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{body::Body, http::Response};
 use keytile::{
     domain::users::Role,
-    service::{caller::Origin, key_check::KeyCheck, token_issue::TokenIssue},
+    service::{access::caller::Origin, api_keys::authenticate::KeyCheck, tokens::issue::TokenIssue},
 };
 use reqwest::Method;
 

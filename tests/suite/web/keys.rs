@@ -6,9 +6,11 @@ use keytile::{
     domain::users::Role,
     service::{
         Service,
-        api_keys::{KeyCreation, RawApiKey},
-        caller::{Caller, Origin},
-        key_check::{KeyCheck, KeyRejection},
+        access::caller::{Caller, Origin},
+        api_keys::{
+            KeyCreation, RawApiKey,
+            authenticate::{KeyCheck, KeyRejection},
+        },
     },
 };
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 use keytile::{
     domain::users::Role,
     service::{
-        api_keys::{KeyCreation, RawApiKey},
-        caller::{Caller, Origin},
-        key_check::KeyCheck,
+        access::caller::{Caller, Origin},
+        api_keys::{KeyCreation, RawApiKey, authenticate::KeyCheck},
     },
 };
 

@@ -6,9 +6,11 @@ use keytile::{
     crypto::password::PasswordCost,
     domain::users::Role,
     service::{
-        caller::Caller,
-        password_links::{PasswordReset, PasswordSet},
-        people::{PersonChanged, PersonState},
+        access::caller::Caller,
+        users::{
+            admin::{PersonChanged, PersonState},
+            password_links::{PasswordReset, PasswordSet},
+        },
     },
 };
 

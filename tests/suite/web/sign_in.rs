@@ -11,8 +11,8 @@ use std::{
 use keytile::{
     crypto::password::PasswordCost,
     service::{
-        caller::{Caller, Origin},
-        sign_in::{Browser as Device, RawSignIn, SignInOutcome},
+        access::caller::{Caller, Origin},
+        auth::sign_in::{Browser as Device, RawSignIn, SignInOutcome},
     },
 };
 
@@ -176,7 +176,7 @@ async fn a_flood_of_sign_ins_is_told_to_come_back_and_not_counted() {
     let server = setup.start().await;
     let (stop, number) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     // More than run and wait on any machine, each for an account and an address of its own.
-    let many = thread::available_parallelism().unwrap().get() + keytile::service::hashing::WAITING + 8;
+    let many = thread::available_parallelism().unwrap().get() + keytile::service::auth::password_hashing::WAITING + 8;
     let flood: Vec<_> = (0..many)
         .map(|_| {
             let (stop, number, service) = (Arc::clone(&stop), Arc::clone(&number), server.service.clone());

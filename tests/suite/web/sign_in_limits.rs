@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keytile::service::{
     Service,
-    caller::{Caller, Origin},
-    sign_in::{Browser as Device, RawSignIn, SignInOutcome},
+    access::caller::{Caller, Origin},
+    auth::sign_in::{Browser as Device, RawSignIn, SignInOutcome},
 };
 
 use super::people::link_in;

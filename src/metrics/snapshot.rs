@@ -1,0 +1,151 @@
+//! Figures that are not counted but looked up when somebody reads.
+
+use std::sync::atomic::Ordering;
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::registry::Words;
+
+/// What was looked up.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// Whether the database does its work.
+    pub database_ok: bool,
+    /// Whether the keyring opens what was sealed in this database.
+    pub keyring_ok: bool,
+    /// The connections to the database, by what they are for.
+    pub database: Vec<(&'static str, Pool)>,
+    /// The connections to the APIs of services.
+    pub upstream: Pool,
+    /// The tokens in memory.
+    pub tokens: TokenCounts,
+    /// How much is remembered, by kind.
+    pub remembered: Vec<(&'static str, u64)>,
+    /// What became of spans.
+    pub spans: SpanTotals,
+    /// How many stored credentials did not pass their last verification, by status; `None` where the database could
+    /// not tell.
+    pub failing: Option<Vec<(&'static str, u64)>>,
+}
+
+/// Connections that are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// In use now.
+    pub in_use: u64,
+    /// Waiting to be used.
+    pub idle: u64,
+    /// The most that there may be.
+    pub most: u64,
+}
+
+/// How the credentials are of which a token is held or was looked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// There is a token that is good for a while.
+    pub fresh: u64,
+    /// There is a token that is due to be replaced.
+    pub due: u64,
+    /// There is none that can be used, and nothing stands against fetching one.
+    pub none: u64,
+    /// The service is left alone after a failure.
+    pub failing: u64,
+    /// Fetches under way.
+    pub fetching: u64,
+}
+
+/// What became of spans since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpanTotals {
+    /// The collector has taken them.
+    pub exported: u64,
+    /// There was no room for them.
+    pub dropped: u64,
+    /// The collector did not take them.
+    pub failed: u64,
+}
+
+type Gauges<const N: usize> = Family<Words<N>, Gauge>;
+
+pub(super) struct MeasuredMetrics {
+    ready: Gauges<1>,
+    database: Gauges<2>,
+    database_most: Gauges<1>,
+    upstream: Gauges<1>,
+    tokens: Gauges<1>,
+    fetching: Gauge,
+    remembered: Gauges<1>,
+    failing: Gauges<1>,
+    spans: [Counter; 3],
+}
+
+impl MeasuredMetrics {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let spans = Family::<Words<1>, Counter>::default();
+        let made = Self {
+            spans: ["exported", "dropped", "failed"].map(|result| spans.get_or_create(&[("result", result)]).clone()),
+            ready: Family::default(),
+            database: Family::default(),
+            database_most: Family::default(),
+            upstream: Family::default(),
+            tokens: Family::default(),
+            fetching: Gauge::default(),
+            remembered: Family::default(),
+            failing: Family::default(),
+        };
+        registry.register("keytile_ready", "1 where this part does its work, as /readyz tells it", made.ready.clone());
+        registry.register("keytile_database_connections", "Connections to the database", made.database.clone());
+        registry.register("keytile_database_connections_max", "The most that there may be", made.database_most.clone());
+        registry.register("keytile_upstream_connections", "Kept connections to the APIs of services", made.upstream.clone());
+        registry.register("keytile_broker_credentials", "Credentials in the memory of the broker, by state", made.tokens.clone());
+        registry.register("keytile_broker_fetches_in_flight", "Fetches of tokens under way", made.fetching.clone());
+        registry.register("keytile_cache_entries", "How much is remembered", made.remembered.clone());
+        registry.register("keytile_trace_spans", "Spans for the collector, by what became of them", spans);
+        registry.register(
+            "keytile_credentials_failing",
+            "Stored credentials whose last verification did not pass; the same on every instance of one database",
+            made.failing.clone(),
+        );
+        made
+    }
+
+    pub(super) fn set(&self, measured: &Measured) {
+        let set = |gauges: &Gauges<1>, key, word, value: u64| {
+            gauges.get_or_create(&[(key, word)]).set(number(value));
+        };
+        set(&self.ready, "part", "database", u64::from(measured.database_ok));
+        set(&self.ready, "part", "keyring", u64::from(measured.keyring_ok));
+        for (pool, Pool { in_use, idle, most }) in &measured.database {
+            self.database.get_or_create(&[("pool", pool), ("state", "in_use")]).set(number(*in_use));
+            self.database.get_or_create(&[("pool", pool), ("state", "idle")]).set(number(*idle));
+            set(&self.database_most, "pool", pool, *most);
+        }
+        set(&self.upstream, "state", "in_use", measured.upstream.in_use);
+        set(&self.upstream, "state", "idle", measured.upstream.idle);
+        let TokenCounts { fresh, due, none, failing, fetching } = measured.tokens;
+        for (state, count) in [("fresh", fresh), ("due", due), ("none", none), ("failing", failing)] {
+            set(&self.tokens, "state", state, count);
+        }
+        self.fetching.set(number(fetching));
+        for (kind, count) in &measured.remembered {
+            set(&self.remembered, "kind", kind, *count);
+        }
+        let SpanTotals { exported, dropped, failed } = measured.spans;
+        for (counter, total) in self.spans.iter().zip([exported, dropped, failed]) {
+            // They are counted where they are sent, so that these need no parts; here they only grow too.
+            counter.inner().fetch_max(total, Ordering::Relaxed);
+        }
+        match &measured.failing {
+            Some(failing) => failing.iter().for_each(|(status, count)| set(&self.failing, "status", status, *count)),
+            // An old number would look like a new one.
+            None => self.failing.clear(),
+        }
+    }
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

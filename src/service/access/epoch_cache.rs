@@ -1,0 +1,206 @@
+//! What is remembered of who may do what, so that a request need not read it again, and for how long.
+//!
+//! The contract: what was revoked on any instance is not answered any more a second later. Every change of who
+//! may do what makes the access epoch grow in its own transaction; an entry is used only in the epoch in which
+//! it was read, and the epoch itself is read again after [`TRUSTED`].
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use moka::sync::Cache;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::store::{Store, StoreError};
+
+/// How long the epoch is believed without asking.
+const TRUSTED: Duration = Duration::from_millis(500);
+/// The most entries of one kind.
+const ENTRIES: u64 = 10_000;
+/// How long an entry is kept that nobody asks for.
+const UNUSED: Duration = Duration::from_secs(600);
+
+/// The access epoch as this instance knows it.
+pub(in crate::service) struct Epoch {
+    /// When the reading began that brought the value. `Instant`, because the clock of a test stands still and
+    /// that of a server may be set.
+    known: Mutex<Option<Reading>>,
+    /// The number of the last reading; 0 where it is not believed any more. Apart from the reading, so that whoever
+    /// needs to know only that waits for nobody.
+    latest: AtomicU64,
+    /// Of many that need it at once, one asks. How often that was done.
+    asking: tokio::sync::Mutex<u64>,
+}
+
+/// The epoch as it was read once.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::service) struct Reading {
+    /// When the reading began.
+    began: Instant,
+    /// The epoch.
+    pub(in crate::service) value: i64,
+    /// Which reading it is: 1 for the first.
+    number: u64,
+}
+
+impl Epoch {
+    pub(in crate::service) fn new() -> Self {
+        Self { known: Mutex::new(None), latest: AtomicU64::new(0), asking: tokio::sync::Mutex::new(0) }
+    }
+
+    /// The epoch, no older than [`TRUSTED`].
+    pub(in crate::service) async fn current(&self, store: &Store) -> Result<i64, StoreError> {
+        Ok(self.reading(store).await?.value)
+    }
+
+    /// The same, as it was read: for who remembers something as long as the reading is believed.
+    pub(in crate::service) async fn reading(&self, store: &Store) -> Result<Reading, StoreError> {
+        match self.trusted() {
+            Some(reading) => Ok(reading),
+            // Boxed, because it is rare and large.
+            None => Box::pin(self.read(store)).await,
+        }
+    }
+
+    async fn read(&self, store: &Store) -> Result<Reading, StoreError> {
+        let mut readings = self.asking.lock().await;
+        if let Some(reading) = self.trusted() {
+            return Ok(reading);
+        }
+        *readings += 1;
+        let number = *readings;
+        let began = Instant::now();
+        let reading = Reading { began, value: store.access_epoch().await?, number };
+        let mut known = self.known();
+        *known = Some(reading);
+        self.latest.store(number, Ordering::Release);
+        Ok(reading)
+    }
+
+    /// Asks again at the next call: this instance has just changed something.
+    pub(in crate::service) fn forget(&self) {
+        let mut known = self.known();
+        *known = None;
+        self.latest.store(0, Ordering::Release);
+    }
+
+    /// Whether a reading is still believed.
+    pub(in crate::service) fn believes(&self, reading: &Reading, now: Instant) -> bool {
+        self.latest.load(Ordering::Acquire) == reading.number && now.saturating_duration_since(reading.began) < TRUSTED
+    }
+
+    fn trusted(&self) -> Option<Reading> {
+        let known = *self.known();
+        known.filter(|reading| reading.began.elapsed() < TRUSTED)
+    }
+
+    /// Held while `latest` is set, so that the two say the same.
+    fn known(&self) -> MutexGuard<'_, Option<Reading>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Entries that were read in an epoch.
+pub(in crate::service) struct Remembered<K, V> {
+    entries: Cache<K, (i64, V)>,
+    /// Entries that are being read.
+    turns: Turns<K>,
+}
+
+/// A lock for each entry that somebody reads or waits for.
+type Turns<K> = Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>;
+
+/// The right to read an entry; nobody else reads it meanwhile.
+pub(in crate::service) struct Turn<'a, K: Hash + Eq> {
+    turns: &'a Turns<K>,
+    key: K,
+    lock: Option<OwnedMutexGuard<()>>,
+}
+
+impl<K: Hash + Eq> Drop for Turn<'_, K> {
+    fn drop(&mut self) {
+        // Given back first, so that only those who wait still hold the lock.
+        self.lock = None;
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            turns.remove(&self.key);
+        }
+    }
+}
+
+impl<K, V> Remembered<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(in crate::service) fn new() -> Self {
+        Self { entries: Cache::builder().max_capacity(ENTRIES).time_to_idle(UNUSED).build(), turns: Mutex::default() }
+    }
+
+    /// Waits until nobody else reads the entry. Of many who miss it at once, one reads it: whoever has waited looks again
+    /// before they do.
+    pub(in crate::service) async fn turn(&self, key: &K) -> Turn<'_, K> {
+        let lock = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(key.clone()).or_default())
+        };
+        // Made first: given up while it waits, it does not leave the lock behind.
+        let mut turn = Turn { turns: &self.turns, key: key.clone(), lock: None };
+        turn.lock = Some(lock.lock_owned().await);
+        turn
+    }
+
+    /// The entry, if it was read in this epoch.
+    pub(in crate::service) fn get(&self, key: &K, epoch: i64) -> Option<V> {
+        self.entries.get(key).filter(|(read_in, _)| *read_in == epoch).map(|(_, value)| value)
+    }
+
+    /// Keeps an entry that was read after `epoch` had been.
+    pub(in crate::service) fn put(&self, key: K, epoch: i64, value: V) {
+        self.entries.insert(key, (epoch, value));
+    }
+
+    /// How many entries there are, those of earlier epochs too, more or less.
+    pub(in crate::service) fn count(&self) -> u64 {
+        self.entries.entry_count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_many_who_miss_an_entry_one_reads_it() {
+        let (remembered, reads) = (Arc::new(Remembered::<u8, u8>::new()), Arc::new(AtomicUsize::new(0)));
+        let asking = (0..100).map(|_| {
+            let (remembered, reads) = (Arc::clone(&remembered), Arc::clone(&reads));
+            tokio::spawn(async move {
+                let _turn = remembered.turn(&1).await;
+                if remembered.get(&1, 7).is_none() {
+                    reads.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                    remembered.put(1, 7, 9);
+                }
+            })
+        });
+        for asking in asking.collect::<Vec<_>>() {
+            asking.await.unwrap();
+        }
+        assert_eq!((reads.load(Ordering::Relaxed), remembered.get(&1, 7), remembered.get(&1, 8)), (1, Some(9), None));
+        // Whoever gives up leaves nothing behind, nor does the last.
+        let held = remembered.turn(&2).await;
+        let other = remembered.turn(&3).await;
+        assert!(futures_util::FutureExt::now_or_never(remembered.turn(&2)).is_none());
+        drop((held, other));
+        assert!(remembered.turns.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,170 @@
+//! Groups: people with whom a credential is shared at once. For administrators.
+
+use uuid::Uuid;
+
+use super::caller::Caller;
+use crate::{
+    domain::{
+        access::permission::Permission,
+        audit::event::{AuditAction, TargetKind},
+        credentials::form::FieldError,
+        naming::Name,
+        users::{Email, UserId},
+    },
+    service::{
+        Service, ServiceError,
+        audit::record::target,
+        pagination::{self, PAGE},
+    },
+    store::{GroupChange, GroupMember, GroupRow, GroupShare},
+};
+
+/// The most shares that are named before a group is deleted.
+const SHARES_MAX: i64 = 100;
+
+/// A page of groups.
+pub struct GroupsPage {
+    /// The groups, newest first.
+    pub groups: Vec<GroupRow>,
+    /// What to go on after, if there are more.
+    pub next: Option<Uuid>,
+}
+
+/// One group and a page of its members.
+pub struct GroupDetail {
+    /// The group.
+    pub group: GroupRow,
+    /// The members, the newest accounts first.
+    pub members: Vec<GroupMember>,
+    /// What to go on after, if there are more.
+    pub next: Option<UserId>,
+}
+
+/// A group and what is shared with it.
+pub struct GroupShares {
+    /// The group.
+    pub group: GroupRow,
+    /// The shares, at most 100.
+    pub shares: Vec<GroupShare>,
+}
+
+/// What came of changing a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupOutcome {
+    /// It is done, to this group.
+    Done(Uuid),
+    /// A field is wrong: `name` or `email`.
+    Invalid(FieldError),
+    /// There is no such group.
+    NotFound,
+}
+
+impl Service {
+    /// A page of groups.
+    pub async fn groups(&self, caller: &Caller, after: Option<Uuid>) -> Result<GroupsPage, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "list groups").await?;
+        let mut groups = self.0.store.groups_page(after, PAGE + 1).await?;
+        Ok(GroupsPage { next: pagination::cut(&mut groups, |group| group.id), groups })
+    }
+
+    /// One group, and a page of its members.
+    pub async fn group(&self, caller: &Caller, id: Uuid, after: Option<UserId>) -> Result<Option<GroupDetail>, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "look at a group").await?;
+        let Some(group) = self.0.store.group(id).await? else { return Ok(None) };
+        let mut members = self.0.store.group_members(id, after, PAGE + 1).await?;
+        let next = pagination::cut(&mut members, |member| member.id);
+        Ok(Some(GroupDetail { group, members, next }))
+    }
+
+    /// One group, and which shares end with it.
+    pub async fn group_shares(&self, caller: &Caller, id: Uuid) -> Result<Option<GroupShares>, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "look at a group").await?;
+        let Some(group) = self.0.store.group(id).await? else { return Ok(None) };
+        Ok(Some(GroupShares { shares: self.0.store.shares_of_group(id, SHARES_MAX).await?, group }))
+    }
+
+    /// Makes a group.
+    pub async fn add_group(&self, caller: &Caller, name: &str) -> Result<GroupOutcome, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "add a group").await?;
+        let name = match Name::parse(name) {
+            Ok(name) => name,
+            Err(message) => return Ok(invalid("name", message)),
+        };
+        let id = self.new_id();
+        let audit = self.done(caller, AuditAction::AddGroup, target(TargetKind::Group, id, name.as_str()));
+        Ok(outcome(self.0.store.insert_group(id, &name, self.now(), &audit).await?, id))
+    }
+
+    /// Gives a group another name.
+    pub async fn rename_group(&self, caller: &Caller, id: Uuid, name: &str) -> Result<GroupOutcome, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "rename a group").await?;
+        let Some(group) = self.0.store.group(id).await? else { return Ok(GroupOutcome::NotFound) };
+        let name = match Name::parse(name) {
+            Ok(name) => name,
+            Err(message) => return Ok(invalid("name", message)),
+        };
+        if group.name == name.as_str() {
+            return Ok(GroupOutcome::Done(id));
+        }
+        let audit = self
+            .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("renamed to {}", name.as_str()));
+        Ok(outcome(self.0.store.rename_group(id, &name, &audit).await?, id))
+    }
+
+    /// Deletes a group, and with it what was shared with it. Who deletes it twice finds the same as who did it once.
+    pub async fn delete_group(&self, caller: &Caller, id: Uuid) -> Result<(), ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "delete a group").await?;
+        let Some(group) = self.0.store.group(id).await? else { return Ok(()) };
+        let audit = self
+            .done(caller, AuditAction::DeleteGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("{} members, {} shares", group.members, group.shares));
+        self.0.store.delete_group(id, &audit).await?;
+        self.0.epoch.forget();
+        Ok(())
+    }
+
+    /// Takes somebody into a group, by e-mail address.
+    pub async fn add_to_group(&self, caller: &Caller, id: Uuid, email: &str) -> Result<GroupOutcome, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "change a group").await?;
+        let Some(group) = self.0.store.group(id).await? else { return Ok(GroupOutcome::NotFound) };
+        let email = match Email::parse(email) {
+            Ok(email) => email,
+            Err(message) => return Ok(invalid("email", message)),
+        };
+        let Some(person) = self.0.store.user_of_email(&email).await? else {
+            return Ok(invalid("email", "Nobody here has this e-mail address.".into()));
+        };
+        let audit = self
+            .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("{} added", person.email));
+        let change = self.0.store.add_to_group(id, person.id, &audit).await?;
+        self.0.epoch.forget();
+        Ok(outcome(change, id))
+    }
+
+    /// Takes somebody out of a group.
+    pub async fn remove_from_group(&self, caller: &Caller, id: Uuid, member: UserId) -> Result<GroupOutcome, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "change a group").await?;
+        let Some(group) = self.0.store.group(id).await? else { return Ok(GroupOutcome::NotFound) };
+        let Some(person) = self.0.store.user(member).await? else { return Ok(GroupOutcome::Done(id)) };
+        let audit = self
+            .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
+            .saying(format!("{} removed", person.email));
+        let change = self.0.store.remove_from_group(id, member, &audit).await?;
+        self.0.epoch.forget();
+        Ok(outcome(change, id))
+    }
+}
+
+fn outcome(change: GroupChange, id: Uuid) -> GroupOutcome {
+    match change {
+        GroupChange::Changed | GroupChange::Unchanged => GroupOutcome::Done(id),
+        GroupChange::NameTaken => invalid("name", "Another group has this name.".into()),
+        GroupChange::NotFound => GroupOutcome::NotFound,
+    }
+}
+
+fn invalid(field: &str, message: String) -> GroupOutcome {
+    GroupOutcome::Invalid(FieldError::new(field, message))
+}

@@ -1,0 +1,8 @@
+//! Who may do what: callers, authorization, groups, sharing, transfers, and the cache that an access epoch ends.
+
+pub(in crate::service) mod authorize;
+pub mod caller;
+pub(in crate::service) mod epoch_cache;
+pub mod groups;
+pub mod sharing;
+pub mod transfer;

@@ -1,0 +1,186 @@
+//! Sharing: who may use or manage a credential beside its owner. Whoever manages a credential says so, one person or
+//! group at a time; each change is recorded and holds at once.
+
+use uuid::Uuid;
+
+use super::caller::Caller;
+use crate::{
+    domain::{
+        access::permission::{Access, Sharing},
+        audit::{
+            AuditTarget,
+            event::{AuditAction, AuditOutcome, TargetKind},
+        },
+        credentials::CredentialId,
+        naming::name_key,
+        users::email_key,
+    },
+    service::{Service, ServiceError, audit::record::target, credentials::Tile},
+    store::{CredentialRow, NewShare, ShareChange, ShareWith, Sharee},
+};
+
+/// How many people and groups are offered to share with; any other can be typed.
+const OFFERS: i64 = 500;
+/// The most people and groups that one credential is shared with: as many as its page lists.
+const SHARES_MAX: usize = 1_000;
+/// What managing a credential's shares is called where it is refused.
+const WANTED: &str = "sharing a credential";
+
+/// Who may use or manage a credential.
+#[derive(Debug, Clone)]
+pub struct SharingDetail {
+    /// Its tile.
+    pub tile: Tile,
+    /// With whom it is shared, by name.
+    pub shares: Vec<Share>,
+    /// E-mail address and name of people whom it could be shared with, at most 500.
+    pub people: Vec<(String, String)>,
+    /// Groups that it could be shared with, at most 500.
+    pub groups: Vec<String>,
+}
+
+/// One person or group that a credential is shared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Its id.
+    pub id: Uuid,
+    /// The name of the person or group.
+    pub name: String,
+    /// The e-mail address of the person; `None` for a group.
+    pub email: Option<String>,
+    /// How far they may go with it.
+    pub access: Access,
+}
+
+/// How a change ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SharingOutcome {
+    /// It holds from now on. What is left to the caller, who may have changed what they themselves may do.
+    Changed(Option<Access>),
+    /// Nobody can be shared with under what was typed; a sentence for the person who typed it.
+    Invalid(String),
+    /// There is no such credential for the caller, or no such share.
+    NotFound,
+}
+
+impl Service {
+    /// Who may use or manage a credential that the caller may manage.
+    pub async fn sharing(&self, caller: &Caller, id: CredentialId) -> Result<Option<SharingDetail>, ServiceError> {
+        let Some((_, row)) = self.managed(caller, id, WANTED).await? else { return Ok(None) };
+        let store = &self.0.store;
+        let (people, groups) = (store.people_to_share_with(OFFERS).await?, store.groups_to_share_with(OFFERS).await?);
+        let shares = self.shares(id).await?;
+        Ok(Some(SharingDetail { tile: self.tile(caller, row, Access::Manage), shares, people, groups }))
+    }
+
+    /// Opens a credential to all for use, or makes it private again; who it is shared with by name stays.
+    pub async fn open_credential(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        sharing: Sharing,
+    ) -> Result<SharingOutcome, ServiceError> {
+        let Some((manager, row)) = self.managed(caller, id, WANTED).await? else { return Ok(SharingOutcome::NotFound) };
+        let detail = match sharing {
+            Sharing::Everyone => "open to all for use",
+            Sharing::Private => "not open to all",
+        };
+        let audit = self.audit(caller, AuditAction::ShareCredential, about(&row), AuditOutcome::Done, detail);
+        let change = self.0.store.set_sharing(manager, id, sharing, &audit).await?;
+        self.shared(caller, id, change).await
+    }
+
+    /// Shares a credential with the person of an e-mail address or with the group of a name.
+    pub async fn share_credential(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        with: &str,
+        access: Access,
+    ) -> Result<SharingOutcome, ServiceError> {
+        let Some((manager, row)) = self.managed(caller, id, WANTED).await? else { return Ok(SharingOutcome::NotFound) };
+        let typed = with.trim();
+        if typed.is_empty() {
+            return Ok(SharingOutcome::Invalid("Enter the e-mail address of a person or the name of a group.".into()));
+        }
+        let nobody = || {
+            let typed: String = typed.chars().take(100).collect();
+            SharingOutcome::Invalid(format!("There is no active account and no group “{typed}”."))
+        };
+        // PostgreSQL takes no text with a NUL; nobody is called so.
+        if typed.contains('\0') {
+            return Ok(nobody());
+        }
+        let (with, name) = match self.0.store.person_to_share_with(&email_key(typed)).await? {
+            Some((person, _)) if row.owner.as_ref().is_some_and(|owner| owner.id == person) => {
+                return Ok(SharingOutcome::Invalid("This is its owner, who manages it anyway.".into()));
+            }
+            Some((person, email)) => (ShareWith::Person(person), email),
+            None => match self.0.store.group_to_share_with(&name_key(typed)).await? {
+                Some((group, name)) => (ShareWith::Group(group), format!("the group {name}")),
+                None => return Ok(nobody()),
+            },
+        };
+        if self.0.store.shares_of(id).await?.len() >= SHARES_MAX {
+            let words = format!("This is shared with {SHARES_MAX} already. Put people into a group and share it with that.");
+            return Ok(SharingOutcome::Invalid(words));
+        }
+        let detail = format!("{} for {name}", access.as_str());
+        let audit = self.audit(caller, AuditAction::ShareCredential, about(&row), AuditOutcome::Done, detail);
+        let new = NewShare { id: self.new_id(), credential: id, with, access };
+        match self.0.store.put_share(manager, &new, &audit).await? {
+            ShareChange::ShareeGone => Ok(nobody()),
+            change => self.shared(caller, id, change).await,
+        }
+    }
+
+    /// Gives a share another access, or takes it away (`None`).
+    pub async fn change_share(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        share: Uuid,
+        access: Option<Access>,
+    ) -> Result<SharingOutcome, ServiceError> {
+        let Some((manager, row)) = self.managed(caller, id, WANTED).await? else { return Ok(SharingOutcome::NotFound) };
+        let Some(known) = self.shares(id).await?.into_iter().find(|known| known.id == share) else {
+            return Ok(SharingOutcome::NotFound);
+        };
+        let name = known.email.unwrap_or_else(|| format!("the group {}", known.name));
+        let detail = match access {
+            Some(access) => format!("{} for {name}", access.as_str()),
+            None => format!("no more for {name}"),
+        };
+        let audit = self.audit(caller, AuditAction::ShareCredential, about(&row), AuditOutcome::Done, detail);
+        let change = self.0.store.change_share(manager, id, share, access, &audit).await?;
+        self.shared(caller, id, change).await
+    }
+
+    async fn shares(&self, id: CredentialId) -> Result<Vec<Share>, ServiceError> {
+        let rows = self.0.store.shares_of(id).await?.into_iter();
+        let mut shares: Vec<_> = rows
+            .map(|row| {
+                let (name, email) = match row.with {
+                    Sharee::Person { name, email, .. } => (name, Some(email)),
+                    Sharee::Group { name, .. } => (name, None),
+                };
+                Share { id: row.id, name, email, access: row.access }
+            })
+            .collect();
+        shares.sort_by_cached_key(|share| (name_key(&share.name), share.email.clone()));
+        Ok(shares)
+    }
+
+    /// What came of a change, and what is left to whoever made it.
+    async fn shared(&self, caller: &Caller, id: CredentialId, change: ShareChange) -> Result<SharingOutcome, ServiceError> {
+        if change != ShareChange::Changed {
+            return Ok(SharingOutcome::NotFound);
+        }
+        self.0.epoch.forget();
+        Ok(SharingOutcome::Changed(self.usable(caller, id).await?.map(|(_, access)| access)))
+    }
+}
+
+fn about(row: &CredentialRow) -> Option<AuditTarget> {
+    target(TargetKind::Credential, row.summary.id, row.summary.name.as_str())
+}

@@ -1,0 +1,91 @@
+//! Handing over all that one person owns to another, in one step: before somebody leaves, for example.
+
+use super::caller::Caller;
+use crate::{
+    domain::{
+        access::permission::Permission,
+        audit::event::{AuditAction, TargetKind},
+        credentials::form::FieldError,
+        users::{Email, Role, UserId},
+    },
+    service::{Service, ServiceError, audit::record::target},
+    store::{HandOver, HandOverResult, HandedOver, Owned},
+};
+
+/// What came of handing over.
+pub enum HandOverOutcome {
+    /// It is done.
+    Done(HandedOver),
+    /// The field `to` is wrong.
+    Invalid(FieldError),
+    /// There is no such person.
+    NotFound,
+}
+
+impl Service {
+    /// Hands over all that a person owns to another, by e-mail address. API keys are revoked.
+    pub async fn hand_over(&self, caller: &Caller, from: UserId, to: &str) -> Result<HandOverOutcome, ServiceError> {
+        self.require(caller, Permission::ManageAccounts, "hand over what a person owns").await?;
+        let Some(giver) = self.0.store.user(from).await? else { return Ok(HandOverOutcome::NotFound) };
+        let wrong = |message: &str| Ok(HandOverOutcome::Invalid(FieldError::new("to", message)));
+        let email = match Email::parse(to) {
+            Ok(email) => email,
+            Err(message) => return wrong(&message),
+        };
+        let Some(receiver) = self.0.store.user_of_email(&email).await? else {
+            return wrong("Nobody here has this e-mail address.");
+        };
+        if receiver.id == giver.id {
+            return wrong("Choose somebody else: this is the person who hands over.");
+        }
+        let order = HandOver {
+            from,
+            from_name: &giver.name,
+            to: receiver.id,
+            to_email: &receiver.email,
+            can_own: |role, owned| lacking(role, owned).is_none(),
+            at: self.now(),
+        };
+        let audit = self.done(caller, AuditAction::HandOver, target(TargetKind::User, from, &giver.email));
+        let result = self.0.store.hand_over(&order, &audit).await?;
+        self.0.epoch.forget();
+        match result {
+            HandOverResult::Done(handed_over) => Ok(HandOverOutcome::Done(handed_over)),
+            HandOverResult::NotActive => wrong("This account is disabled. Choose somebody whose account is active."),
+            HandOverResult::RoleTooLow(owned) => {
+                wrong(lacking(receiver.role, &owned).unwrap_or("The role of this person has just changed. Send it again."))
+            }
+            HandOverResult::Busy => wrong("Something new was made all the while. Send it again."),
+        }
+    }
+}
+
+/// Why somebody of this role cannot own so much; `None` if they can.
+fn lacking(role: Role, owned: &Owned) -> Option<&'static str> {
+    if owned.credentials > 0 && !role.may(Permission::MakeCredentials) {
+        return Some(
+            "Credentials can be owned by an editor or an administrator only. Raise the role of this person, or choose somebody else.",
+        );
+    }
+    if owned.resources > 0 && !role.may(Permission::MakeResources) {
+        return Some(
+            "Sources and destinations can be owned by an operator, an editor or an administrator only. Raise the role of this person, or choose somebody else.",
+        );
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_own_what_follows_from_the_role() {
+        let own = |credentials, resources| Owned { credentials, resources, api_keys: 9 };
+        let can = |role, owned| lacking(role, &owned).is_none();
+        assert_eq!(Role::ALL.map(|role| can(role, own(1, 1))), [true, true, false, false]);
+        assert_eq!(Role::ALL.map(|role| can(role, own(0, 1))), [true, true, true, false]);
+        assert_eq!(Role::ALL.map(|role| can(role, own(0, 0))), [true; 4]);
+        assert!(lacking(Role::Operator, &own(1, 0)).unwrap().contains("an editor or an administrator"));
+    }
+}

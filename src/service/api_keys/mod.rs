@@ -1,0 +1,7 @@
+//! API keys: creating and revoking them, checking one, and idempotency keys.
+
+pub mod authenticate;
+pub mod idempotency;
+pub mod keys;
+
+pub use self::keys::{KeyCreation, KeyDetail, KeyPage, KeyState, KeySummary, OFFERED_MAX, RESOURCES_MAX, RawApiKey};

@@ -1,0 +1,9 @@
+//! Signing in: passwords, sessions, second factors, throttling, single sign-on.
+
+pub(in crate::service) mod devices;
+pub mod password_hashing;
+pub mod second_factor;
+pub mod sessions;
+pub mod sign_in;
+pub mod sso;
+pub(in crate::service) mod throttle;

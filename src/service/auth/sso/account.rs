@@ -1,0 +1,281 @@
+//! Which account somebody has for whom the provider vouches, and whether they come in.
+//!
+//! An account is found by issuer and subject, which never change. By its e-mail address it is found only once, and
+//! only if the provider says that the address is theirs: whoever could enter any address there could otherwise take
+//! over the account of somebody else here.
+
+use crate::{
+    domain::{
+        access::{group_role::RoleRules, permission::Permission},
+        audit::{
+            Audit,
+            event::{AuditAction, AuditOutcome, TargetKind},
+        },
+        naming::{NAME_MAX, Name},
+        users::{Email, Role, UserId, UserState},
+    },
+    service::{
+        Service, ServiceError,
+        access::caller::{Caller, Person},
+        audit::record::target,
+    },
+    store::{Identity, IdentityLink, IdentityUserInsert, NewUser, UserChange, UserChanged, UserRow},
+    upstream::ExternalIdentity,
+};
+
+/// Why somebody does not come in for whom the provider vouches. Each is shown as a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignInRefusal {
+    /// Their groups give them no role.
+    #[error("You are in no group that may use this Keytile. Ask its administrators to let you in.")]
+    NoRole,
+    /// Their account is disabled.
+    #[error("Your account on this Keytile is disabled. Ask its administrators if you need it.")]
+    Disabled,
+    /// Without an e-mail address there is no account.
+    #[error(
+        "The identity provider names no e-mail address for you that Keytile can use. An administrator can let it send one (scope “email”)."
+    )]
+    NoAddress,
+    /// There is an account of this address, and the provider does not say that the address is theirs.
+    #[error(
+        "There is an account of your e-mail address already, and the identity provider does not say that it has checked that the address is yours. Let it check your address, or ask an administrator of this Keytile."
+    )]
+    AddressNotVerified,
+    /// There is an account of this address, of somebody else at the provider.
+    #[error(
+        "The account of your e-mail address belongs to another person at the identity provider. Ask an administrator of this Keytile."
+    )]
+    AddressOfAnother,
+}
+
+impl SignInRefusal {
+    /// The same for the audit trail.
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::NoRole => "in no group that has a role",
+            Self::Disabled => "the account is disabled",
+            Self::NoAddress => "the provider names no e-mail address",
+            Self::AddressNotVerified => "the provider has not verified the e-mail address of an account",
+            Self::AddressOfAnother => "the account of this e-mail address is somebody else at the provider",
+        }
+    }
+}
+
+/// Looking up once more, after somebody else changed the same at the same moment.
+const TRIES: usize = 3;
+
+impl Service {
+    /// The account to sign in and its version, made or brought up to date as the provider says; or why there is none. A
+    /// refusal is recorded.
+    pub(in crate::service) async fn person_of(
+        &self,
+        visitor: &Caller,
+        roles: &RoleRules,
+        identity: &ExternalIdentity,
+    ) -> Result<Result<(Person, i64), SignInRefusal>, ServiceError> {
+        let key = Identity { issuer: &identity.issuer, subject: &identity.subject };
+        let role = roles.role_of(&identity.groups);
+        for _ in 0..TRIES {
+            let user = match self.0.store.user_of_identity(key).await? {
+                Some(user) => user,
+                None => match self.first_time(visitor, roles, role, identity).await? {
+                    First::Come(user) => return Ok(Ok((person(&user), user.version))),
+                    First::LookAgain => continue,
+                    First::Refused(refusal, user) => {
+                        self.0.store.record(&self.refusal(visitor, refusal, user.as_ref(), identity)).await?;
+                        return Ok(Err(refusal));
+                    }
+                },
+            };
+            if user.state == UserState::Disabled {
+                let refusal = SignInRefusal::Disabled;
+                self.0.store.record(&self.refusal(visitor, refusal, Some(&user), identity)).await?;
+                return Ok(Err(refusal));
+            }
+            let role = match (roles.decide(), role) {
+                (false, _) => user.role,
+                (true, Some(role)) => role,
+                (true, None) => {
+                    // Who has lost every group is not to stay in for days.
+                    let refusal = SignInRefusal::NoRole;
+                    let audit = self.refusal(visitor, refusal, Some(&user), identity);
+                    self.0.store.end_sessions_of_refused(user.id, &audit).await?;
+                    self.0.epoch.forget();
+                    return Ok(Err(refusal));
+                }
+            };
+            if let Some(come) = self.bring_up_to_date(visitor, &user, role, identity).await? {
+                return Ok(Ok(come));
+            }
+        }
+        Err(ServiceError::Interrupted)
+    }
+
+    /// Somebody whom the provider has never sent before: their account is linked by its address, or made.
+    async fn first_time(
+        &self,
+        visitor: &Caller,
+        roles: &RoleRules,
+        role: Option<Role>,
+        identity: &ExternalIdentity,
+    ) -> Result<First, ServiceError> {
+        let refused = |refusal, user| Ok(First::Refused(refusal, user));
+        let Some(email) = identity.email.as_deref().and_then(|email| Email::parse(email).ok()) else {
+            return refused(SignInRefusal::NoAddress, None);
+        };
+        let key = Identity { issuer: &identity.issuer, subject: &identity.subject };
+        match self.0.store.user_of_email(&email).await? {
+            // Told before anything else is: whoever is at the provider under an address of their choice learns nothing
+            // of the account, but that there is one, which they have to know to get help.
+            Some(_) if !identity.email_verified => refused(SignInRefusal::AddressNotVerified, None),
+            // Two addresses that count as one here can be of two people: `straße.example` and `strasse.example` are two domains.
+            Some(user) if !user.email.eq_ignore_ascii_case(email.as_str()) => refused(SignInRefusal::AddressNotVerified, None),
+            Some(user) if user.state == UserState::Disabled => refused(SignInRefusal::Disabled, Some(user)),
+            Some(user) if roles.decide() && role.is_none() => refused(SignInRefusal::NoRole, Some(user)),
+            Some(user) => {
+                let by = Caller::person(person(&user), visitor.origin.clone());
+                let audit = self
+                    .done(&by, AuditAction::LinkIdentity, target(TargetKind::User, user.id, &user.email))
+                    .saying(format!("by verified e-mail address: {identity}"));
+                match self.0.store.link_identity(user.id, user.version, key, &audit).await? {
+                    IdentityLink::Linked | IdentityLink::IdentityTaken | IdentityLink::Outdated => Ok(First::LookAgain),
+                    IdentityLink::OfAnother => refused(SignInRefusal::AddressOfAnother, Some(user)),
+                }
+            }
+            None => {
+                let Some(role) = role else { return refused(SignInRefusal::NoRole, None) };
+                let name = name_of(identity).map_or_else(|| Name::parse(local_part(&email)), Ok);
+                let Ok(name) = name else { return refused(SignInRefusal::NoAddress, None) };
+                let (id, now) = (self.new_id(), self.now());
+                let new = NewUser { id, email: &email, name: &name, role, password: None, created_at: now };
+                let made = Person { id, email: email.as_str().to_owned(), name: name.as_str().to_owned(), role };
+                let by = Caller::person(made, visitor.origin.clone());
+                let verified = if identity.email_verified { "verified" } else { "not verified" };
+                let detail = format!("by single sign-on as {}, e-mail address {verified}: {identity}", role.as_str());
+                let audit = self.done(&by, AuditAction::AddUser, target(TargetKind::User, id, email.as_str())).saying(detail);
+                match self.0.store.insert_user_of_identity(&new, key, &audit).await? {
+                    IdentityUserInsert::Inserted => self.made(id).await,
+                    IdentityUserInsert::EmailTaken | IdentityUserInsert::IdentityTaken => Ok(First::LookAgain),
+                }
+            }
+        }
+    }
+
+    async fn made(&self, id: UserId) -> Result<First, ServiceError> {
+        self.0.epoch.forget();
+        Ok(self.0.store.user(id).await?.map_or(First::LookAgain, First::Come))
+    }
+
+    /// Gives an account the role and the name that the provider says. `None` if it was changed meanwhile.
+    async fn bring_up_to_date(
+        &self,
+        visitor: &Caller,
+        user: &UserRow,
+        role: Role,
+        identity: &ExternalIdentity,
+    ) -> Result<Option<(Person, i64)>, ServiceError> {
+        let (Ok(email), Ok(old_name)) = (Email::parse(&user.email), Name::parse(&user.name)) else {
+            return Ok(Some((person(user), user.version)));
+        };
+        let name = name_of(identity).unwrap_or(old_name);
+        let mut wanted = Person { role, name: name.as_str().to_owned(), ..person(user) };
+        loop {
+            if wanted == person(user) {
+                return Ok(Some((wanted, user.version)));
+            }
+            let by = Caller::person(person(user), visitor.origin.clone());
+            let audit = self.done(&by, AuditAction::ChangeUser, target(TargetKind::User, user.id, &user.email)).saying(
+                match user.role == wanted.role {
+                    true => "by single sign-on: name".into(),
+                    false => format!("by single sign-on: role {} instead of {}", wanted.role.as_str(), user.role.as_str()),
+                },
+            );
+            let change = UserChange {
+                id: user.id,
+                version: user.version,
+                email: &email,
+                name: &name,
+                role: wanted.role,
+                // An id of a session that somebody got hold of is not to be worth more than it was.
+                ends_sessions: rises(user.role, wanted.role),
+            };
+            let changed = self.0.store.change_user(&change, &audit).await?;
+            self.0.epoch.forget();
+            match changed {
+                UserChanged::Changed => return Ok(Some((wanted, user.version + 1))),
+                UserChanged::LastAdministrator => {
+                    tracing::warn!(user = %user.id, "single sign-on gives the last administrator another role; it is kept");
+                    let about = target(TargetKind::User, user.id, &user.email);
+                    let detail = format!("by single sign-on: role {}: this is the last administrator", wanted.role.as_str());
+                    let audit = self.audit(&by, AuditAction::ChangeUser, about, AuditOutcome::Refused, detail);
+                    self.0.store.record(&audit).await?;
+                    wanted.role = user.role;
+                }
+                UserChanged::EmailTaken | UserChanged::Outdated => return Ok(None),
+            }
+        }
+    }
+
+    /// That somebody does not come in, to be recorded.
+    fn refusal(&self, visitor: &Caller, refusal: SignInRefusal, user: Option<&UserRow>, identity: &ExternalIdentity) -> Audit<'_> {
+        let by = Caller::nobody(user.map_or("", |user| user.email.as_str()), visitor.origin.clone());
+        let account = user.and_then(|user| target(TargetKind::User, user.id, &user.email));
+        let detail = format!("single sign-on: {}: {identity}", refusal.detail());
+        self.audit(&by, AuditAction::SignIn, account, AuditOutcome::Refused, detail)
+    }
+}
+
+/// What came of somebody who was never here before.
+enum First {
+    /// They have an account now.
+    Come(UserRow),
+    /// They have, or somebody was quicker.
+    LookAgain,
+    /// They do not come in; the account that it would have been.
+    Refused(SignInRefusal, Option<UserRow>),
+}
+
+fn person(user: &UserRow) -> Person {
+    Person { id: user.id, email: user.email.clone(), name: user.name.clone(), role: user.role }
+}
+
+fn rises(from: Role, to: Role) -> bool {
+    Permission::ALL.into_iter().any(|permission| to.may(permission) && !from.may(permission))
+}
+
+/// The name that the provider says, if it is one here.
+fn name_of(identity: &ExternalIdentity) -> Option<Name> {
+    identity.name.as_deref().and_then(|name| Name::parse(name).ok())
+}
+
+fn local_part(email: &Email) -> &str {
+    let local = email.as_str().rsplit_once('@').map_or("", |(local, _)| local);
+    let end = local.char_indices().nth(NAME_MAX).map_or(local.len(), |(index, _)| index);
+    &local[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_rise_and_fall() {
+        for (from, to, risen) in [
+            (Role::Viewer, Role::Operator, true),
+            (Role::Operator, Role::Administrator, true),
+            (Role::Editor, Role::Editor, false),
+            (Role::Administrator, Role::Viewer, false),
+        ] {
+            assert_eq!(rises(from, to), risen, "{from:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn somebody_without_a_name_is_called_by_their_address() {
+        let long = format!("{}@example.com", "ü".repeat(110));
+        for (email, name) in [("ana.b@example.com", "ana.b".to_owned()), (long.as_str(), "ü".repeat(100))] {
+            assert_eq!(local_part(&Email::parse(email).unwrap()), name);
+        }
+    }
+}

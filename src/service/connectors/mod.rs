@@ -1,0 +1,3 @@
+//! The catalogue of connectors.
+
+pub mod catalogue;

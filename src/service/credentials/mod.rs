@@ -1,0 +1,12 @@
+//! Credentials: forms, drafts, create, edit, verify, show.
+
+pub mod api_form;
+pub mod create;
+pub mod drafts;
+pub mod edit;
+pub mod edit_form;
+pub mod read;
+pub mod record;
+pub mod verify;
+
+pub use self::read::{CredentialDeletion, CredentialDetail, Tile, TilePage, TileQuery};

@@ -1,0 +1,274 @@
+//! The proxy: a request of a program goes to the service of a resource, with the access token in place of the API key.
+//!
+//! Who may send it is decided from memory: the key, the resource with its contract, and the token are remembered, each
+//! no longer than the access epoch in which it was read (see `service::remembered`). What is decided is sent by
+//! [`send`](self) over `upstream::forward`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    connection_cache::{Known, Visit},
+    rate_limit::Rates,
+};
+use crate::{
+    domain::{
+        api_keys::Scope,
+        resources::{
+            ResourceId, ResourceKind,
+            egress_policy::{Breach, EgressContract},
+            request_path::{PathFault, RequestPath},
+        },
+        tokens::state::Moment,
+        usage::{Asker, TokenSource, Use, UseAction, UseOutcome},
+        users::UserId,
+    },
+    service::{
+        Service, ServiceError,
+        access::{caller::Origin, epoch_cache::Remembered},
+        resources::read::OpenedEndpoint,
+        tokens::broker::{Brokered, Slot},
+    },
+    upstream::ApiTarget,
+};
+
+/// What an instance remembers for the proxy.
+pub(in crate::service) struct Proxying {
+    routes: Remembered<(UserId, ResourceId), Arc<Route>>,
+    rates: Rates,
+}
+
+impl Proxying {
+    pub(in crate::service) fn new() -> Self {
+        Self { routes: Remembered::new(), rates: Rates::new() }
+    }
+
+    /// How many routes are remembered.
+    pub(in crate::service) fn count(&self) -> u64 {
+        self.routes.count()
+    }
+}
+
+/// A resource as somebody may use it: where its requests go, and what they may be.
+pub struct Route {
+    pub(super) resource: ResourceId,
+    /// As whom it was found.
+    owner: UserId,
+    kind: ResourceKind,
+    pub(super) contract: EgressContract,
+    pub(super) credential: Arc<Brokered>,
+    pub(super) target: ApiTarget,
+}
+
+impl Route {
+    /// The resource.
+    pub fn resource(&self) -> ResourceId {
+        self.resource
+    }
+
+    /// Source or destination.
+    pub fn kind(&self) -> ResourceKind {
+        self.kind
+    }
+
+    /// What the requests may be.
+    pub fn contract(&self) -> &EgressContract {
+        &self.contract
+    }
+}
+
+/// What was found of a resource.
+enum Found {
+    Route(Arc<Route>),
+    Nothing,
+    Unusable,
+}
+
+/// Whether a program may send a request.
+pub enum Admission {
+    /// It may, by this route.
+    Admitted(Admitted),
+    /// The key is none that may be used now.
+    KeyRejected,
+    /// The key does not have the scope `proxy`.
+    ScopeMissing,
+    /// There is no such resource for the owner of the key, or the key is not for it.
+    NoSuchResource,
+    /// The values of the credential make no address of an API; whoever manages it has to look.
+    Unusable,
+}
+
+/// A program that may send a request of a resource.
+pub struct Admitted {
+    /// What was found of it. Shared with its connection only: what all connections share is counted by all threads.
+    pub(super) known: Arc<Known>,
+    /// When the request came.
+    pub(super) at: Moment,
+}
+
+impl Admitted {
+    /// Where it goes.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.known.route
+    }
+
+    /// Where the token of its credential is held; `None` where it was not held yet.
+    pub(super) fn slot(&self) -> Option<&Arc<Slot>> {
+        self.known.slot.as_ref()
+    }
+}
+
+impl Service {
+    /// Counts how a request ended that was admitted, and how long it took: in the history of its resource.
+    pub fn count_request(&self, admitted: &Admitted, token: TokenSource, outcome: UseOutcome, took: Duration) {
+        let Admitted { known, at } = admitted;
+        let route = &known.route;
+        self.count_use(&Use {
+            at: at.wall,
+            credential: route.credential.id,
+            resource: Some(route.resource),
+            asker: Asker::Key(known.key.identity.id),
+            action: UseAction::Request,
+            token,
+            outcome,
+            took,
+        });
+    }
+
+    /// Whether whoever presents this key may send requests of a resource. `since` is when the request came.
+    pub async fn admit(
+        &self,
+        visit: &Visit,
+        presented: &str,
+        resource: ResourceId,
+        since: Instant,
+        origin: impl FnOnce() -> Origin,
+    ) -> Result<Admission, ServiceError> {
+        let at = self.moment_at(since);
+        if let Some(admitted) = self.recall(visit, presented, resource, since, at) {
+            return Ok(Admission::Admitted(admitted));
+        }
+        // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+        Box::pin(self.look_up(visit, presented, resource, at, origin)).await
+    }
+
+    async fn look_up(
+        &self,
+        visit: &Visit,
+        presented: &str,
+        resource: ResourceId,
+        at: Moment,
+        origin: impl FnOnce() -> Origin,
+    ) -> Result<Admission, ServiceError> {
+        // Before anything that is to be remembered with it.
+        let reading = self.0.epoch.reading(&self.0.store).await?;
+        let key = match self.identify_key(presented, at.wall, origin).await? {
+            Ok(key) => key,
+            Err(_) => return Ok(Admission::KeyRejected),
+        };
+        let identity = &key.identity;
+        if !identity.scopes.allow(Scope::Proxy) {
+            return Ok(Admission::ScopeMissing);
+        }
+        if !identity.reaches(resource) {
+            return Ok(Admission::NoSuchResource);
+        }
+        let whose = (identity.owner.id, resource);
+        let found = match self.0.metrics.resources.counted(self.0.proxying.routes.get(&whose, reading.value)) {
+            Some(route) => Found::Route(route),
+            None => self.find_route(identity.owner.id, resource, reading.value, None).await?,
+        };
+        Ok(match found {
+            Found::Route(route) => {
+                let slot = self.slot_at_hand(&route.credential);
+                let known = Arc::new(Known { key, route, slot });
+                visit.remember(presented, &known, reading);
+                Admission::Admitted(Admitted { known, at })
+            }
+            Found::Nothing => Admission::NoSuchResource,
+            Found::Unusable => Admission::Unusable,
+        })
+    }
+
+    /// The route as it is now, for a request whose credential was changed while it was under way; `None` if there is
+    /// none any more.
+    pub(super) async fn renewed(&self, route: &Route) -> Result<Option<Arc<Route>>, ServiceError> {
+        self.0.epoch.forget();
+        let epoch = self.0.epoch.current(&self.0.store).await?;
+        match self.find_route(route.owner, route.resource, epoch, Some(route)).await? {
+            Found::Route(route) => Ok(Some(route)),
+            Found::Nothing | Found::Unusable => Ok(None),
+        }
+    }
+
+    /// Reads a route. `outdated` is one whose credential has another version by now.
+    async fn find_route(
+        &self,
+        owner: UserId,
+        resource: ResourceId,
+        epoch: i64,
+        outdated: Option<&Route>,
+    ) -> Result<Found, ServiceError> {
+        let _turn = self.0.proxying.routes.turn(&(owner, resource)).await;
+        let is_other = |route: &Arc<Route>| outdated.is_none_or(|old| old.credential.version != route.credential.version);
+        if let Some(route) = self.0.proxying.routes.get(&(owner, resource), epoch).filter(is_other) {
+            return Ok(Found::Route(route));
+        }
+        let Some(row) = self.0.store.resource(owner, resource).await? else { return Ok(Found::Nothing) };
+        let credential = self.0.store.credential(row.credential).await?;
+        let Some(credential) = credential.map(|row| self.brokered(&row)).transpose()?.flatten() else {
+            return Ok(Found::Nothing);
+        };
+        let OpenedEndpoint { contract, .. } = self.open_endpoint(&row)?;
+        let target = match self.0.upstream.api_target(&credential.connector, &credential.values) {
+            Ok(target) => target,
+            Err(diagnosis) => {
+                tracing::warn!(credential = %credential.id, diagnosis.summary, "the address of an API cannot be made");
+                return Ok(Found::Unusable);
+            }
+        };
+        let route = Arc::new(Route { resource, owner, kind: row.kind, contract, credential, target });
+        self.0.proxying.routes.put((owner, resource), epoch, Arc::clone(&route));
+        Ok(Found::Route(route))
+    }
+}
+
+/// Why a request is refused that may be sent by whoever sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The path cannot be settled.
+    Path(PathFault),
+    /// The contract does not allow it.
+    Contract(Breach),
+    /// The body is said to be larger than the contract allows.
+    TooLarge,
+    /// So many requests were sent within a minute; the next may be sent after so many seconds.
+    TooMany {
+        /// Seconds until the next may be sent.
+        retry_after: u64,
+    },
+}
+
+impl Service {
+    /// Settles the path of a request and holds it against the contract of its route. `length` is that of the body, where
+    /// it is known.
+    pub fn check_request<'a>(
+        &self,
+        route: &Route,
+        method: &str,
+        path: &'a str,
+        length: Option<u64>,
+    ) -> Result<RequestPath<'a>, Refused> {
+        let path = RequestPath::settle(path).map_err(Refused::Path)?;
+        route.contract.check(method, &path).map_err(Refused::Contract)?;
+        if length.is_some_and(|length| length > route.contract.body_max) {
+            return Err(Refused::TooLarge);
+        }
+        if let Some(most) = route.contract.per_minute {
+            self.0.proxying.rates.count(route.resource, most).map_err(|retry_after| Refused::TooMany { retry_after })?;
+        }
+        Ok(path)
+    }
+}

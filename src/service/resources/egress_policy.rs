@@ -1,0 +1,72 @@
+//! Changing the egress contract of a resource: what may be sent in its name.
+
+use super::read::{OpenedEndpoint, endpoint_bytes};
+use crate::{
+    crypto::envelope::Place,
+    domain::{
+        audit::event::{AuditAction, AuditOutcome, TargetKind},
+        credentials::form::FieldError,
+        resources::{
+            ResourceId, ResourceKind,
+            egress_policy::{EgressContract, RawContract},
+        },
+    },
+    service::{Service, ServiceError, access::caller::Caller, audit::record::target},
+    store::ResourceChange,
+};
+
+/// How changing a contract ended.
+#[derive(Debug)]
+pub enum ContractChange {
+    /// It holds from now on.
+    Changed,
+    /// Fields are wrong: see [`EgressContract::parse`].
+    Invalid(Vec<FieldError>),
+    /// Somebody else changed the resource since the version that was seen.
+    Outdated,
+    /// There is no such resource for the caller.
+    NotFound,
+}
+
+impl Service {
+    /// Gives a resource another contract, if it still has the version that was seen.
+    pub async fn change_contract(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+        seen: i64,
+        raw: &RawContract,
+    ) -> Result<ContractChange, ServiceError> {
+        let Some((person, row)) = self.changeable(caller, kind, id, "changing what a resource may send").await? else {
+            return Ok(ContractChange::NotFound);
+        };
+        let contract = match EgressContract::parse(raw) {
+            Ok(contract) => contract,
+            Err(errors) => return Ok(ContractChange::Invalid(errors)),
+        };
+        if row.version != seen {
+            return Ok(ContractChange::Outdated);
+        }
+        let OpenedEndpoint { endpoint, .. } = self.open_endpoint(&row)?;
+        let version = row.endpoint_version + 1;
+        let place = Place::resource_endpoint(id, version, &row.connector);
+        let detail = words(&contract);
+        let sealed = self.0.keyring.seal_packed(&place, &endpoint_bytes(&endpoint, Some(contract)));
+        let about = target(TargetKind::Resource, id, row.name);
+        let audit = self.audit(caller, AuditAction::ChangeResource, about, AuditOutcome::Done, detail);
+        let change = self.0.store.set_resource_endpoint(person, id, &sealed, version, seen, &audit).await?;
+        self.0.epoch.forget();
+        Ok(match change {
+            ResourceChange::Changed => ContractChange::Changed,
+            ResourceChange::Outdated => ContractChange::Outdated,
+            ResourceChange::CredentialGone | ResourceChange::NameTaken | ResourceChange::NotFound => ContractChange::NotFound,
+        })
+    }
+}
+
+/// Of what a contract is, only as much as may be read at rest: paths are sealed where they are stored.
+pub(in crate::service) fn words(contract: &EgressContract) -> String {
+    let bound = contract.per_minute.map_or("as many as come".into(), |number| format!("{number} a minute"));
+    format!("may send {}, {bound}, retried {} times", contract.allow(), contract.retries)
+}

@@ -1,0 +1,269 @@
+//! What is in memory of the token of one version of a credential, and the one fetch that may be under way for it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::broker::{HeldToken, TokenOrigin, TokenRefusal};
+use crate::{
+    domain::{
+        credentials::verification::Diagnosis,
+        time::Timestamp,
+        tokens::{
+            failure::FailureClass,
+            state::{Decision, Failing, FetchReason, Moment, TokenState},
+        },
+    },
+    metrics::TokenCounts,
+    service::ServiceError,
+};
+
+/// How often at most the database is looked at while the service is left alone: somebody may have put things right on
+/// another instance.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// For how long no refresh begins in the background after the database failed.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// What a fetch brings to all who wait for it.
+pub(in crate::service) type Landing = Result<Arc<HeldToken>, Lost>;
+
+/// Tells those who wait when a fetch has ended.
+pub(in crate::service) type Landed = watch::Receiver<Option<Landing>>;
+
+/// Why a fetch brought no token.
+#[derive(Clone)]
+pub(in crate::service) enum Lost {
+    Refused(TokenRefusal),
+    Gone,
+    Failed(Arc<ServiceError>),
+    Interrupted,
+}
+
+/// What somebody gets who asks.
+pub(in crate::service) enum Asked {
+    /// A token, and the refresh that is to begin.
+    Token(Arc<HeldToken>, Option<Flight>),
+    Refused(TokenRefusal),
+    Wait(Landed),
+    /// They are the first: the fetch is theirs to begin.
+    Begin(Flight, Landed),
+}
+
+/// The token of one version of a credential.
+pub(in crate::service) struct Slot {
+    pub(in crate::service) version: i64,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: TokenState,
+    token: Option<Arc<HeldToken>>,
+    /// Why fetching fails, while it does.
+    diagnosis: Option<Arc<Diagnosis>>,
+    /// The fetch that is under way.
+    flight: Option<Landed>,
+    /// Until when the service is left alone, as the database has it.
+    retry_at: Option<Timestamp>,
+    /// When the database was last looked at, by the clock that only goes on.
+    looked_at: Option<Duration>,
+    quiet_until: Duration,
+}
+
+impl Slot {
+    pub(in crate::service) fn new(version: i64, edited: bool) -> Self {
+        let state = TokenState::new(edited);
+        let (token, diagnosis, flight, retry_at) = (None, None, None, None);
+        let inner = Inner { state, token, diagnosis, flight, retry_at, looked_at: None, quiet_until: Duration::ZERO };
+        Self { version, inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // What is changed under the lock is changed at once, so a panic leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present token, if it can be used, and the refresh that is to begin.
+    pub(in crate::service) fn present(self: &Arc<Self>, now: Moment) -> Option<(Arc<HeldToken>, Option<Flight>)> {
+        let mut inner = self.lock();
+        match inner.state.decide(now, Duration::ZERO, None) {
+            Decision::Use => Some((inner.token.clone()?, None)),
+            Decision::UseAndRefresh => Some((inner.token.clone()?, self.refresh(&mut inner, now))),
+            Decision::Fetch(_) | Decision::Wait | Decision::Refuse(_) => None,
+        }
+    }
+
+    /// Somebody asks who needs a token that is good for so long and is not the refused one.
+    pub(in crate::service) fn ask(self: &Arc<Self>, now: Moment, min_validity: Duration, refused: Option<&HeldToken>) -> Asked {
+        let mut inner = self.lock();
+        let decision = inner.decide(now, min_validity, refused);
+        match (decision, &inner.token) {
+            (Decision::Use, Some(token)) => return Asked::Token(Arc::clone(token), None),
+            (Decision::UseAndRefresh, Some(token)) => {
+                let token = Arc::clone(token);
+                return Asked::Token(token, self.refresh(&mut inner, now));
+            }
+            (Decision::Refuse(_), _) => {
+                let is_fresh = inner.looked_at.is_some_and(|at| now.steady.saturating_sub(at) < LOOK_AGAIN);
+                if let Some(refusal) = inner.refusal(now).filter(|_| is_fresh) {
+                    return Asked::Refused(refusal);
+                }
+            }
+            _ => {}
+        }
+        match &inner.flight {
+            Some(landed) => Asked::Wait(landed.clone()),
+            None => {
+                let (flight, landed) = self.begin(&mut inner);
+                Asked::Begin(flight, landed)
+            }
+        }
+    }
+
+    fn refresh(self: &Arc<Self>, inner: &mut Inner, now: Moment) -> Option<Flight> {
+        (inner.flight.is_none() && inner.quiet_until <= now.steady).then(|| self.begin(inner).0)
+    }
+
+    fn begin(self: &Arc<Self>, inner: &mut Inner) -> (Flight, Landed) {
+        let (sender, landed) = watch::channel(None);
+        inner.state.begin();
+        inner.flight = Some(landed.clone());
+        (Flight { slot: Arc::clone(self), sender, quiet: None }, landed)
+    }
+
+    /// Takes up a token.
+    pub(in crate::service) fn put(&self, now: Moment, token: Arc<HeldToken>) {
+        let mut inner = self.lock();
+        let reason = match token.origin {
+            TokenOrigin::Fetched(reason) => Some(reason),
+            TokenOrigin::Adopted => None,
+        };
+        inner.state.put(now, token.times, reason);
+        (inner.token, inner.diagnosis) = (Some(token), None);
+    }
+
+    /// Takes up that there was a failure, or that there is none any more.
+    pub(in crate::service) fn set_failing(&self, failing: Option<(Failing, Arc<Diagnosis>, Timestamp)>) {
+        let mut inner = self.lock();
+        inner.state.set_failing(failing.as_ref().map(|(failing, ..)| *failing));
+        inner.retry_at = failing.as_ref().map(|(.., retry_at)| *retry_at);
+        inner.diagnosis = failing.map(|(_, diagnosis, _)| diagnosis);
+    }
+
+    /// Whether this is the failure at hand.
+    pub(in crate::service) fn knows_failure(&self, class: FailureClass, retry_at: Timestamp) -> bool {
+        let inner = self.lock();
+        inner.retry_at == Some(retry_at) && inner.state.failing().is_some_and(|failing| failing.class == class)
+    }
+
+    pub(in crate::service) fn failing(&self) -> Option<Failing> {
+        self.lock().state.failing()
+    }
+
+    /// The token that is held, whether or not it can be used, and whether it can.
+    pub(in crate::service) fn token(&self, now: Moment) -> Option<(Arc<HeldToken>, bool)> {
+        let inner = self.lock();
+        let usable = inner.state.end_of_usable(now).is_some();
+        inner.token.clone().map(|token| (token, usable))
+    }
+
+    /// Adds how it is to the figures.
+    pub(in crate::service) fn count_into(&self, counts: &mut TokenCounts, now: Moment) {
+        let inner = self.lock();
+        *match inner.state.decide(now, Duration::ZERO, None) {
+            Decision::Use => &mut counts.fresh,
+            Decision::UseAndRefresh => &mut counts.due,
+            Decision::Fetch(_) | Decision::Wait => &mut counts.none,
+            Decision::Refuse(_) => &mut counts.failing,
+        } += 1;
+        counts.fetching += u64::from(inner.flight.is_some());
+    }
+
+    pub(in crate::service) fn looked(&self, now: Moment) {
+        self.lock().looked_at = Some(now.steady);
+    }
+
+    /// What a fetch that is under way still has to do, for whoever began it: the error says why a token is to be
+    /// fetched.
+    pub(in crate::service) fn settled(
+        &self,
+        now: Moment,
+        min_validity: Duration,
+        refused: Option<&HeldToken>,
+    ) -> Result<Landing, FetchReason> {
+        let inner = self.lock();
+        let mut alone = inner.state.clone();
+        alone.end();
+        let refused = inner.number_of(refused);
+        match (alone.decide(now, min_validity, refused), &inner.token) {
+            (Decision::Use, Some(token)) => Ok(Ok(Arc::clone(token))),
+            (Decision::UseAndRefresh, _) => Err(FetchReason::Early),
+            (Decision::Refuse(_), _) => match inner.refusal(now) {
+                Some(refusal) => Ok(Err(Lost::Refused(refusal))),
+                None => Err(FetchReason::Expired),
+            },
+            (Decision::Fetch(reason), _) => Err(reason),
+            (Decision::Use | Decision::Wait, _) => Err(FetchReason::First),
+        }
+    }
+}
+
+impl Inner {
+    fn decide(&self, now: Moment, min_validity: Duration, refused: Option<&HeldToken>) -> Decision {
+        self.state.decide(now, min_validity, self.number_of(refused))
+    }
+
+    /// The number of the present token, if it is the one that was refused.
+    fn number_of(&self, refused: Option<&HeldToken>) -> Option<u64> {
+        let is_present = refused.zip(self.token.as_ref()).is_some_and(|(refused, present)| present.is(refused));
+        self.state.number().filter(|_| is_present)
+    }
+
+    fn refusal(&self, now: Moment) -> Option<TokenRefusal> {
+        let failing = self.state.failing()?;
+        let diagnosis = Arc::clone(self.diagnosis.as_ref()?);
+        Some(TokenRefusal { class: failing.class, diagnosis, retry_in: failing.until.left(now) })
+    }
+}
+
+/// The one fetch of a slot. However it ends, those who wait are told.
+pub(in crate::service) struct Flight {
+    slot: Arc<Slot>,
+    sender: watch::Sender<Option<Landing>>,
+    /// Until when no refresh begins in the background, when the database failed.
+    quiet: Option<Duration>,
+}
+
+impl Flight {
+    pub(in crate::service) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Tells those who wait what it brought.
+    pub(in crate::service) fn land(mut self, now: Moment, landing: Landing) {
+        if matches!(landing, Err(Lost::Failed(_))) {
+            self.quiet = Some(now.steady.saturating_add(QUIET));
+        }
+        self.sender.send_replace(Some(landing));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut inner = self.slot.lock();
+        inner.state.end();
+        inner.flight = None;
+        if let Some(until) = self.quiet {
+            inner.quiet_until = until;
+        }
+        drop(inner);
+        // It did not come to its end.
+        self.sender.send_if_modified(|landing| {
+            let interrupted = landing.is_none();
+            landing.get_or_insert(Err(Lost::Interrupted));
+            interrupted
+        });
+    }
+}

@@ -1,0 +1,258 @@
+//! History: what a credential or resource was used for, by whom, and how that went.
+//!
+//! Whoever uses one counts it in memory ([`pending`](self)), and every two seconds what was counted is written in one
+//! transaction. A request waits for nothing. Whoever kills the process loses what was not written yet: two seconds of
+//! it, and the time of one write.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::pending::Pending;
+use crate::{
+    domain::{
+        access::permission::Access,
+        credentials::{CredentialId, verification::Verification},
+        resources::{ResourceId, ResourceKind},
+        time::Timestamp,
+        tokens::{failure::FailureClass, state::FetchReason},
+        usage::{Asker, HOUR, HourCounts, TokenSource, Use, UseAction, UseKey, UseOutcome},
+        users::UserId,
+    },
+    service::{
+        Service, ServiceError,
+        access::{
+            authorize::may_change,
+            caller::{Caller, Who},
+        },
+    },
+    store::{HistoryOf, HistoryQuery, HistoryRow, NewHour},
+};
+
+/// How often what was counted is written.
+pub const WRITTEN_EVERY: Duration = Duration::from_secs(2);
+/// For how long single uses are kept.
+pub const USES_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// For how long the counts of hours are kept.
+pub const HOURS_KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
+/// How many entries a page of uses has; one that begins within a minute has all of that minute.
+const PAGE: usize = 100;
+
+/// What an instance has counted.
+pub(in crate::service) struct Histories(Pending);
+
+impl Histories {
+    pub(in crate::service) fn new() -> Self {
+        Self(Pending::new())
+    }
+}
+
+/// A page of the history of a credential or resource.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Its name.
+    pub name: String,
+    /// The hours that were asked for, oldest first; only those in which something happened.
+    pub hours: Vec<(Timestamp, HourCounts)>,
+    /// Single uses, newest first.
+    pub uses: Vec<HistoryRow>,
+    /// Where the next page begins.
+    pub next: Option<Timestamp>,
+    /// The accounts that are shown: all for who manages the credential, otherwise only one's own.
+    pub shown: ShownAccounts,
+}
+
+/// Whose names somebody may read in a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownAccounts {
+    /// Everybody's.
+    All,
+    /// Only that of this account; the others are somebody else.
+    Only(Option<UserId>),
+}
+
+impl ShownAccounts {
+    /// Whether the name of an account may be read.
+    pub fn shows(self, account: UserId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(own) => own == Some(account),
+        }
+    }
+}
+
+/// What of a history is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryWanted {
+    /// From when on hours are counted.
+    pub from: Timestamp,
+    /// Uses of minutes that began before this; `None` for the newest.
+    pub before: Option<Timestamp>,
+    /// Only uses that were not done.
+    pub only_problems: bool,
+}
+
+impl Service {
+    /// Counts a use. Waits for nothing.
+    pub(in crate::service) fn count_use(&self, one: &Use) {
+        self.0.histories.0.count(one);
+    }
+
+    /// Counts that a token was fetched, or was tried to be.
+    pub(in crate::service) fn count_fetch(
+        &self,
+        credential: CredentialId,
+        reason: FetchReason,
+        took: Duration,
+        outcome: UseOutcome,
+    ) {
+        let (asker, action, token) = (Asker::Keytile, UseAction::Fetch, TokenSource::Fetched(reason));
+        self.count_use(&Use { at: self.now(), credential, resource: None, asker, action, token, outcome, took });
+    }
+
+    /// Counts that somebody verified a stored credential.
+    pub(in crate::service) fn count_verification(&self, caller: &Caller, credential: CredentialId, verification: &Verification) {
+        let outcome =
+            verification.failure.as_ref().map_or(UseOutcome::Issued, |failure| UseOutcome::Failed(FailureClass::of(failure)));
+        let (action, token) = (UseAction::Verification, TokenSource::Fetched(FetchReason::Tested));
+        let (asker, took) = (asker_of(caller), verification.duration());
+        self.count_use(&Use { at: self.now(), credential, resource: None, asker, action, token, outcome, took });
+    }
+
+    /// Writes what was counted. What cannot be written is kept, and written the next time.
+    pub async fn write_history(&self) -> Result<(), ServiceError> {
+        let pending = &self.0.histories.0;
+        let uses = pending.take();
+        if !uses.is_empty() {
+            let hours = hours_of(&uses);
+            if let Err(error) = self.0.store.add_history(&uses, &hours).await {
+                for (key, tally) in uses {
+                    pending.add(key, &tally);
+                }
+                return Err(error.into());
+            }
+        }
+        match pending.take_left_out() {
+            0 => {}
+            left_out => {
+                tracing::warn!(left_out, "uses of credentials were too many to be counted by who made them; they are in no history")
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes history whose time is over.
+    pub(in crate::service) async fn delete_old_history(&self) -> Result<(), ServiceError> {
+        let now = self.now();
+        Ok(self.0.store.delete_history(now.minus(USES_KEPT), now.minus(HOURS_KEPT)).await?)
+    }
+
+    /// The history of a credential, for who may use it.
+    pub async fn credential_history(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        wanted: &HistoryWanted,
+    ) -> Result<Option<History>, ServiceError> {
+        let Some((row, access)) = self.usable(caller, id).await? else { return Ok(None) };
+        let shown = shown_to(caller, access == Access::Manage);
+        Ok(Some(self.read_history(row.summary.name, HistoryOf::Credential(id), wanted, shown).await?))
+    }
+
+    /// The history of a resource, for who may use its credential.
+    pub async fn resource_history(
+        &self,
+        caller: &Caller,
+        kind: ResourceKind,
+        id: ResourceId,
+        wanted: &HistoryWanted,
+    ) -> Result<Option<History>, ServiceError> {
+        let Some(row) = self.seen_resource(caller, kind, id).await? else { return Ok(None) };
+        let shown = shown_to(caller, may_change(caller, &row));
+        Ok(Some(self.read_history(row.name, HistoryOf::Resource(id), wanted, shown).await?))
+    }
+
+    async fn read_history(
+        &self,
+        name: String,
+        of: HistoryOf,
+        wanted: &HistoryWanted,
+        shown: ShownAccounts,
+    ) -> Result<History, ServiceError> {
+        let hours = self.0.store.history_hours(of, wanted.from).await?;
+        let before = wanted.before.unwrap_or(Timestamp::from_millis(i64::MAX));
+        let query = HistoryQuery { of, before, only_problems: wanted.only_problems, limit: PAGE as i64 + 1 };
+        let mut uses = self.0.store.history(&query).await?;
+        let next = cut_at_minute(&mut uses, PAGE);
+        Ok(History { name, hours, uses, next, shown })
+    }
+}
+
+/// Who a caller is to the history.
+pub(in crate::service) fn asker_of(caller: &Caller) -> Asker {
+    match &caller.who {
+        Who::Key(key) => Asker::Key(key.id),
+        Who::Person(person) => Asker::Person(person.id),
+        Who::Server(_) | Who::Nobody(_) => Asker::Keytile,
+    }
+}
+
+fn shown_to(caller: &Caller, manages: bool) -> ShownAccounts {
+    if manages { ShownAccounts::All } else { ShownAccounts::Only(caller.user()) }
+}
+
+/// The hours that uses make, in the order of their keys.
+fn hours_of(uses: &[(UseKey, crate::domain::usage::Tally)]) -> Vec<NewHour> {
+    let mut hours: BTreeMap<(CredentialId, i64, Option<ResourceId>), HourCounts> = BTreeMap::new();
+    for (key, tally) in uses {
+        let hour = key.minute.div_euclid(HOUR) * HOUR;
+        hours.entry((key.credential, hour, key.resource)).or_default().count(key, tally);
+    }
+    hours.into_iter().map(|((credential, hour, resource), counts)| NewHour { credential, hour, resource, counts }).collect()
+}
+
+/// Cuts a page so that no minute is on two of them. Answers where the next one begins.
+fn cut_at_minute(uses: &mut Vec<HistoryRow>, page: usize) -> Option<Timestamp> {
+    let beyond = uses.get(page)?.minute;
+    let whole = uses.partition_point(|row| row.minute > beyond);
+    // A minute that fills more than a page is cut: nobody reads on there.
+    uses.truncate(if whole == 0 { page } else { whole });
+    uses.last().map(|row| row.minute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::usage::Success;
+
+    fn row(minute: i64) -> HistoryRow {
+        HistoryRow {
+            minute: Timestamp::from_millis(minute),
+            resource: None,
+            resource_name: None,
+            asker: Asker::Keytile,
+            key_name: None,
+            account: None,
+            action: UseAction::Fetch,
+            token: TokenSource::None,
+            outcome: "issued".into(),
+            success: Success::Done,
+            uses: 1,
+            micros: 1,
+            longest: 1,
+            last_at: Timestamp::from_millis(minute),
+        }
+    }
+
+    #[test]
+    fn a_page_ends_with_a_whole_minute() {
+        let cut = |minutes: &[i64], page| {
+            let mut rows: Vec<HistoryRow> = minutes.iter().map(|minute| row(*minute)).collect();
+            let next = cut_at_minute(&mut rows, page).map(Timestamp::as_millis);
+            (rows.len(), next)
+        };
+        assert_eq!(cut(&[], 3), (0, None));
+        assert_eq!(cut(&[9, 8, 7], 3), (3, None));
+        assert_eq!(cut(&[9, 8, 7, 6], 3), (3, Some(7)));
+        assert_eq!(cut(&[9, 8, 7, 7], 3), (2, Some(8)));
+        assert_eq!(cut(&[9, 9, 9, 9], 3), (3, Some(9)), "too many of one minute");
+    }
+}

@@ -1,0 +1,189 @@
+//! One's own account: the name, the password, and the proof that it is still the same person who asks.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::setup::NewHash;
+use crate::{
+    domain::{
+        audit::{
+            Audit,
+            event::{AuditAction, TargetKind},
+        },
+        credentials::form::FieldError,
+        naming::Name,
+        users::session::SessionStage,
+    },
+    service::{
+        Service, ServiceError,
+        access::caller::{Caller, Origin},
+        audit::record::target,
+        auth::{
+            second_factor::WRONG_CODE,
+            sessions::Session,
+            sign_in::PasswordAnswer,
+            throttle::{Counted, Tried, account},
+        },
+    },
+};
+
+/// What the page of one's own account shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAccount {
+    /// Whether there is a password; without one, somebody signs in elsewhere.
+    pub has_password: bool,
+    /// How many recovery codes are left, if there is a second factor.
+    pub recovery_codes: Option<i64>,
+}
+
+/// What came of a change of one's own account.
+pub enum OwnChange<T> {
+    /// It is done.
+    Done(T),
+    /// Fields are wrong.
+    Invalid(Vec<FieldError>),
+    /// Nothing is tried for so long, after too many failures.
+    Limited(Duration),
+    /// Too many passwords are being hashed; in a moment it works.
+    Busy,
+    /// The page that asked for it is out of date.
+    Void,
+}
+
+/// Whether somebody proved who they are.
+pub(in crate::service) enum Proof {
+    Given,
+    Wrong(FieldError),
+    Limited(Duration),
+    Busy,
+    Void,
+}
+
+impl Proof {
+    /// What a change comes to for which the proof was not given.
+    pub(in crate::service) fn into_change<T>(self) -> OwnChange<T> {
+        match self {
+            Self::Wrong(error) => OwnChange::Invalid(vec![error]),
+            Self::Limited(wait) => OwnChange::Limited(wait),
+            Self::Busy => OwnChange::Busy,
+            Self::Given | Self::Void => OwnChange::Void,
+        }
+    }
+}
+
+impl Service {
+    /// What there is to see of one's own account, besides what the session says.
+    pub async fn own_account(&self, present: &Session) -> Result<OwnAccount, ServiceError> {
+        let user = present.person.id;
+        let has_password = self.0.store.password(user).await?.is_some();
+        let recovery_codes = match self.0.store.second_factor(user).await? {
+            Some(_) => Some(self.0.store.recovery_codes_left(user).await?),
+            None => None,
+        };
+        Ok(OwnAccount { has_password, recovery_codes })
+    }
+
+    /// Changes one's own name.
+    pub async fn change_own_name(&self, present: &Session, origin: &Origin, typed: &str) -> Result<OwnChange<()>, ServiceError> {
+        let name = match Name::parse(typed) {
+            Ok(name) => name,
+            Err(message) => return Ok(OwnChange::Invalid(vec![FieldError::new("name", message)])),
+        };
+        let audit = self.own_audit(present, origin, AuditAction::ChangeUser).saying("name");
+        self.0.store.rename_user(present.person.id, &name, &audit).await?;
+        self.0.epoch.forget();
+        Ok(OwnChange::Done(()))
+    }
+
+    /// Changes one's own password. Ends all sessions, and answers what the cookie of the one that goes on has to hold.
+    pub async fn change_own_password(
+        &self,
+        present: &Session,
+        origin: &Origin,
+        old: &SecretString,
+        new: &SecretString,
+        agent: &str,
+    ) -> Result<OwnChange<SecretString>, ServiceError> {
+        let action = AuditAction::ChangePassword;
+        let Some(stored) = self.0.store.password(present.person.id).await? else { return Ok(OwnChange::Void) };
+        match self.prove(present, origin, old, None, action).await? {
+            Proof::Given => {}
+            Proof::Wrong(error) => return Ok(OwnChange::Invalid(vec![FieldError::new("old_password", error.message)])),
+            other => return Ok(other.into_change()),
+        }
+        let phc = match self.hash_new_password(new, vec![present.person.email.clone(), present.person.name.clone()]).await? {
+            NewHash::Made(phc) => phc,
+            NewHash::Wrong(message) => return Ok(OwnChange::Invalid(vec![FieldError::new("new_password", message)])),
+            NewHash::Busy => return Ok(OwnChange::Busy),
+        };
+        let (cookie, session) = self.new_session(origin, present.person.id, SessionStage::SignedIn, present.method, agent);
+        let audit = self.own_audit(present, origin, action);
+        let changed = self.0.store.change_password(&stored, &phc, &session, &audit).await?;
+        self.0.epoch.forget();
+        Ok(if changed { OwnChange::Done(cookie) } else { OwnChange::Void })
+    }
+
+    /// Asks somebody who is signed in for the password once more, and for a code where one is given: whoever finds a
+    /// browser open must not be able to take the account over. What is wrong is counted and recorded like a sign-in.
+    pub(in crate::service) async fn prove(
+        &self,
+        present: &Session,
+        origin: &Origin,
+        typed: &SecretString,
+        code: Option<&SecretString>,
+        action: AuditAction,
+    ) -> Result<Proof, ServiceError> {
+        let (service, present, origin, typed, code) = (self.clone(), present.clone(), origin.clone(), typed.clone(), code.cloned());
+        self.to_its_end(async move { service.try_proof(&present, &origin, &typed, code.as_ref(), action).await }).await
+    }
+
+    async fn try_proof(
+        &self,
+        present: &Session,
+        origin: &Origin,
+        typed: &SecretString,
+        code: Option<&SecretString>,
+        action: AuditAction,
+    ) -> Result<Proof, ServiceError> {
+        let person = &present.person;
+        let caller = Caller::person(person.clone(), origin.clone());
+        let Some(stored) = self.0.store.password(person.id).await? else { return Ok(Proof::Void) };
+        let counted = [Counted::OwnPassword(present.id)];
+        if let Some(wait) = self.wait(&counted).await? {
+            return Ok(Proof::Limited(wait));
+        }
+        let Ok(place) = self.0.passwords.pool.admit() else { return Ok(Proof::Busy) };
+        let attempt = match self.attempt(&counted).await? {
+            Ok(attempt) => attempt,
+            Err(wait) => return Ok(Proof::Limited(wait)),
+        };
+        let tried = |detail| Tried { action, target: account(person.id, &person.email), detail };
+        match self.check_password(place, Some(&stored), typed).await? {
+            PasswordAnswer::Right { .. } => {}
+            PasswordAnswer::Wrong => {
+                self.failed(attempt, &caller, tried("wrong password")).await?;
+                return Ok(Proof::Wrong(FieldError::new("password", "This is not your present password.")));
+            }
+            PasswordAnswer::Busy => {
+                self.not_made(attempt).await?;
+                return Ok(Proof::Busy);
+            }
+        }
+        if let Some(code) = code
+            && !self.use_code(&caller, person, code).await?
+        {
+            self.failed(attempt, &caller, tried("wrong or used code")).await?;
+            return Ok(Proof::Wrong(FieldError::new("code", WRONG_CODE)));
+        }
+        self.succeeded(attempt).await?;
+        Ok(Proof::Given)
+    }
+
+    /// A change of one's own account, to be recorded with it.
+    pub(in crate::service) fn own_audit(&self, present: &Session, origin: &Origin, action: AuditAction) -> Audit<'_> {
+        let person = &present.person;
+        let caller = Caller::person(person.clone(), origin.clone());
+        self.done(&caller, action, target(TargetKind::User, person.id, &person.email))
+    }
+}

@@ -1,0 +1,207 @@
+//! Groups of people, with whom credentials are shared.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::epoch::bump_access_epoch;
+use crate::{
+    domain::{
+        access::permission::Access,
+        audit::Audit,
+        naming::Name,
+        time::Timestamp,
+        users::{UserId, UserState},
+    },
+    store::{
+        Store, StoreError,
+        audit::append::append_audit,
+        database::{reading, transaction},
+        queries,
+    },
+};
+
+/// A stored group.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct GroupRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name, unique.
+    pub name: String,
+    /// How many people are in it.
+    pub members: i64,
+    /// How many credentials are shared with it.
+    pub shares: i64,
+}
+
+/// Somebody in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMember {
+    /// The account.
+    pub id: UserId,
+    /// Its e-mail address.
+    pub email: String,
+    /// The name of the person.
+    pub name: String,
+    /// Whether the account can be used.
+    pub state: UserState,
+}
+
+/// A credential that is shared with a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupShare {
+    /// The id of its connector.
+    pub connector: String,
+    /// Its name.
+    pub name: String,
+    /// What the group may do with it.
+    pub access: Access,
+    /// The e-mail address of its owner.
+    pub owner: Option<String>,
+}
+
+/// What came of making or changing a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupChange {
+    /// It is done.
+    Changed,
+    /// It was so before.
+    Unchanged,
+    /// Another group has this name.
+    NameTaken,
+    /// There is no such group.
+    NotFound,
+}
+
+impl Store {
+    /// Stores a group without members.
+    pub async fn insert_group(
+        &self,
+        id: Uuid,
+        name: &Name,
+        created_at: Timestamp,
+        audit: &Audit<'_>,
+    ) -> Result<GroupChange, StoreError> {
+        const INSERT: &str = "INSERT INTO user_groups (id, name, name_key, created_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (name_key) DO NOTHING";
+        transaction!(self, transaction => {
+            let insert = sqlx::query(INSERT).bind(id).bind(name.as_str()).bind(name.key()).bind(created_at.as_millis());
+            if insert.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(GroupChange::NameTaken);
+            }
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(GroupChange::Changed)
+        })
+    }
+
+    /// Gives a group another name.
+    pub async fn rename_group(&self, id: Uuid, name: &Name, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
+        const RENAME: &str = "UPDATE user_groups SET name = $2, name_key = $3 WHERE id = $1";
+        let refused = transaction!(self, transaction => {
+            let update = sqlx::query(RENAME).bind(id).bind(name.as_str()).bind(name.key());
+            match update.execute(&mut *transaction).await.map(|done| done.rows_affected()) {
+                Ok(0) => return Ok(GroupChange::NotFound),
+                Ok(_) => {
+                    append_audit!(transaction, audit);
+                    transaction.commit().await?;
+                    return Ok(GroupChange::Changed);
+                }
+                Err(error) => error,
+            }
+        });
+        match refused {
+            sqlx::Error::Database(error) if error.is_unique_violation() => Ok(GroupChange::NameTaken),
+            error => Err(error.into()),
+        }
+    }
+
+    /// Deletes a group; what was shared with it is not shared with its members any more.
+    pub async fn delete_group(&self, id: Uuid, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
+        const DELETE: &str = "DELETE FROM user_groups WHERE id = $1";
+        transaction!(self, transaction => {
+            if sqlx::query(DELETE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(GroupChange::NotFound);
+            }
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(GroupChange::Changed)
+        })
+    }
+
+    /// Takes somebody into a group.
+    pub async fn add_to_group(&self, group: Uuid, member: UserId, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
+        const ADD: &str = "INSERT INTO group_members (group_id, member) VALUES ($1, $2) ON CONFLICT (group_id, member) DO NOTHING";
+        let refused = transaction!(self, transaction => {
+            match sqlx::query(ADD).bind(group).bind(member).execute(&mut *transaction).await.map(|done| done.rows_affected()) {
+                Ok(0) => return Ok(GroupChange::Unchanged),
+                Ok(_) => {
+                    bump_access_epoch!(transaction);
+                    append_audit!(transaction, audit);
+                    transaction.commit().await?;
+                    return Ok(GroupChange::Changed);
+                }
+                Err(error) => error,
+            }
+        });
+        match refused {
+            sqlx::Error::Database(error) if error.is_foreign_key_violation() => Ok(GroupChange::NotFound),
+            error => Err(error.into()),
+        }
+    }
+
+    /// Takes somebody out of a group.
+    pub async fn remove_from_group(&self, group: Uuid, member: UserId, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
+        const REMOVE: &str = "DELETE FROM group_members WHERE group_id = $1 AND member = $2";
+        transaction!(self, transaction => {
+            if sqlx::query(REMOVE).bind(group).bind(member).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(GroupChange::Unchanged);
+            }
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(GroupChange::Changed)
+        })
+    }
+
+    /// A page of groups, newest first.
+    pub async fn groups_page(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<GroupRow>, StoreError> {
+        let below = after.unwrap_or(Uuid::max());
+        Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS).bind(below).bind(limit).fetch_all(pool).await?))
+    }
+
+    /// One group.
+    pub async fn group(&self, id: Uuid) -> Result<Option<GroupRow>, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_as(queries::GROUP).bind(id).fetch_optional(pool).await?))
+    }
+
+    /// A page of the members of a group, the newest accounts first.
+    pub async fn group_members(&self, group: Uuid, after: Option<UserId>, limit: i64) -> Result<Vec<GroupMember>, StoreError> {
+        let below = after.unwrap_or(Uuid::max());
+        let rows: Vec<(Uuid, String, String, String)> = reading!(self, pool => {
+            sqlx::query_as(queries::GROUP_MEMBERS).bind(group).bind(below).bind(limit).fetch_all(pool).await?
+        });
+        let member = |(id, email, name, state): (Uuid, String, String, String)| {
+            let state = UserState::parse(&state).ok_or(StoreError::Row { table: "users", column: "state" })?;
+            Ok(GroupMember { id, email, name, state })
+        };
+        rows.into_iter().map(member).collect()
+    }
+
+    /// The groups of somebody, with their names, at most `limit`.
+    pub async fn groups_of(&self, member: UserId, limit: i64) -> Result<Vec<(Uuid, String)>, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS_OF_MEMBER).bind(member).bind(limit).fetch_all(pool).await?))
+    }
+
+    /// What is shared with a group, at most `limit`.
+    pub async fn shares_of_group(&self, group: Uuid, limit: i64) -> Result<Vec<GroupShare>, StoreError> {
+        let rows: Vec<(String, String, String, Option<String>)> = reading!(self, pool => {
+            sqlx::query_as(queries::SHARES_OF_GROUP).bind(group).bind(limit).fetch_all(pool).await?
+        });
+        let share = |(connector, name, access, owner): (String, String, String, Option<String>)| {
+            let access = Access::parse(&access).ok_or(StoreError::Row { table: "credential_shares", column: "access" })?;
+            Ok(GroupShare { connector, name, access, owner })
+        };
+        rows.into_iter().map(share).collect()
+    }
+}

@@ -1,0 +1,5 @@
+//! Data sources and destinations in the database.
+
+pub(in crate::store) mod resource;
+
+pub use self::resource::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow, ResourceUpdate};

@@ -1,0 +1,217 @@
+//! Accounts as an administrator sees and changes them: paging, changing, disabling. There is always an active
+//! administrator: a change after which there would be none is not made.
+
+use uuid::Uuid;
+
+use super::user::{Row, search_key};
+use crate::{
+    domain::{
+        audit::Audit,
+        naming::Name,
+        time::Timestamp,
+        users::{Email, Role, UserId},
+    },
+    store::{
+        Store, StoreError, UserRow,
+        access::epoch::bump_access_epoch,
+        api_keys::{REVOKE_KEYS, revoked_keys},
+        audit::append::append_audit,
+        credentials::credential::like_pattern,
+        database::{reading, transaction},
+        queries,
+    },
+};
+
+/// What an account is to be like from now on.
+#[derive(Debug, Clone)]
+pub struct UserChange<'a> {
+    /// The account.
+    pub id: UserId,
+    /// The version that was seen.
+    pub version: i64,
+    /// Its e-mail address, unique.
+    pub email: &'a Email,
+    /// The name of the person.
+    pub name: &'a Name,
+    /// Its role.
+    pub role: Role,
+    /// Whether its sessions end.
+    pub ends_sessions: bool,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserChanged {
+    /// It is made.
+    Changed,
+    /// Another account has this e-mail address.
+    EmailTaken,
+    /// There would be no active administrator any more.
+    LastAdministrator,
+    /// The account was changed since the version that was seen.
+    Outdated,
+}
+
+/// What came of disabling or enabling an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateChange {
+    /// It is done.
+    Changed,
+    /// It was so before, or there is no such account.
+    Unchanged,
+    /// There would be no active administrator any more.
+    LastAdministrator,
+}
+
+/// Whether there is an active administrator, as a transaction leaves things. The access epoch has to have been
+/// raised before: of two transactions that take away an administrator each, the second waits there for the first,
+/// and then sees what it did.
+macro_rules! has_administrator {
+    ($transaction:expr) => {{
+        let administrators: i64 = sqlx::query_scalar(queries::ADMINISTRATORS).fetch_one(&mut *$transaction).await?;
+        administrators > 0
+    }};
+}
+
+/// Ends all sessions of an account within a transaction; answers how many there were.
+macro_rules! end_all_sessions {
+    ($transaction:expr, $owner:expr) => {
+        sqlx::query("DELETE FROM sessions WHERE owner = $1").bind($owner).execute(&mut *$transaction).await?.rows_affected()
+    };
+}
+pub(in crate::store) use end_all_sessions;
+
+impl Store {
+    /// A page of accounts, newest first. `search` is a key, as [`crate::domain::naming::name_key`] makes it.
+    pub async fn users_page(&self, search: Option<&str>, after: Option<UserId>, limit: i64) -> Result<Vec<UserRow>, StoreError> {
+        let below = after.unwrap_or(Uuid::max());
+        let pattern = match search.map(like_pattern) {
+            Some(None) => return Ok(Vec::new()),
+            Some(pattern) => pattern,
+            None => None,
+        };
+        let rows: Vec<Row> = reading!(self, pool => {
+            let page = match &pattern {
+                None => sqlx::query_as(queries::USERS).bind(below).bind(limit),
+                Some(pattern) => sqlx::query_as(queries::USERS_FOUND).bind(below).bind(limit).bind(pattern),
+            };
+            page.fetch_all(pool).await?
+        });
+        rows.into_iter().map(UserRow::try_from).collect()
+    }
+
+    /// The account of an e-mail address.
+    pub async fn user_of_email(&self, email: &Email) -> Result<Option<UserRow>, StoreError> {
+        let row: Option<Row> =
+            reading!(self, pool => sqlx::query_as(queries::USER_OF_EMAIL).bind(email.key()).fetch_optional(pool).await?);
+        row.map(UserRow::try_from).transpose()
+    }
+
+    /// Changes an account, if it is still of the version that was seen.
+    pub async fn change_user(&self, change: &UserChange<'_>, audit: &Audit<'_>) -> Result<UserChanged, StoreError> {
+        const CHANGE: &str = "UPDATE users SET email = $3, email_key = $4, name = $5, search_key = $6, role = $7,
+            version = version + 1 WHERE id = $1 AND version = $2";
+        let refused = transaction!(self, transaction => {
+            let update = sqlx::query(CHANGE)
+                .bind(change.id)
+                .bind(change.version)
+                .bind(change.email.as_str())
+                .bind(change.email.key())
+                .bind(change.name.as_str())
+                .bind(search_key(change.name, change.email))
+                .bind(change.role.as_str());
+            match update.execute(&mut *transaction).await.map(|done| done.rows_affected()) {
+                Ok(0) => return Ok(UserChanged::Outdated),
+                Ok(_) => {
+                    if change.ends_sessions {
+                        end_all_sessions!(transaction, change.id);
+                    }
+                    bump_access_epoch!(transaction);
+                    if !has_administrator!(transaction) {
+                        return Ok(UserChanged::LastAdministrator);
+                    }
+                    append_audit!(transaction, audit);
+                    transaction.commit().await?;
+                    return Ok(UserChanged::Changed);
+                }
+                Err(error) => error,
+            }
+        });
+        match refused {
+            sqlx::Error::Database(error) if error.is_unique_violation() => Ok(UserChanged::EmailTaken),
+            error => Err(error.into()),
+        }
+    }
+
+    /// Disables an account: its sessions end, its link is void and its API keys are revoked, each with an event of its own,
+    /// so that none of them is back when the account is enabled again.
+    pub async fn disable_user(&self, id: UserId, now: Timestamp, audit: &Audit<'_>) -> Result<StateChange, StoreError> {
+        const DISABLE: &str = "UPDATE users SET state = 'disabled', version = version + 1 WHERE id = $1 AND state = 'active'";
+        const LINK: &str = "DELETE FROM password_links WHERE owner = $1";
+        transaction!(self, transaction => {
+            if sqlx::query(DISABLE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(StateChange::Unchanged);
+            }
+            end_all_sessions!(transaction, id);
+            sqlx::query(LINK).bind(id).execute(&mut *transaction).await?;
+            bump_access_epoch!(transaction);
+            if !has_administrator!(transaction) {
+                return Ok(StateChange::LastAdministrator);
+            }
+            let keys: Vec<(Uuid, String)> = sqlx::query_as(queries::KEYS_OF_OWNER).bind(id).fetch_all(&mut *transaction).await?;
+            sqlx::query(REVOKE_KEYS).bind(id).bind(now.as_millis()).execute(&mut *transaction).await?;
+            for revoked in revoked_keys(audit, &keys, "its owner was disabled") {
+                append_audit!(transaction, &revoked);
+            }
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(StateChange::Changed)
+        })
+    }
+
+    /// Enables an account that was disabled.
+    pub async fn enable_user(&self, id: UserId, audit: &Audit<'_>) -> Result<StateChange, StoreError> {
+        const ENABLE: &str = "UPDATE users SET state = 'active', version = version + 1 WHERE id = $1 AND state = 'disabled'";
+        transaction!(self, transaction => {
+            if sqlx::query(ENABLE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(StateChange::Unchanged);
+            }
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(StateChange::Changed)
+        })
+    }
+
+    /// Takes the second factor and the recovery codes away, and with them the sign-ins that wait for a code.
+    /// False if there was none.
+    pub async fn take_second_factor(&self, id: UserId, audit: &Audit<'_>) -> Result<bool, StoreError> {
+        const REMOVE: &str =
+            "UPDATE users SET second_factor = NULL, version = version + 1 WHERE id = $1 AND second_factor IS NOT NULL";
+        const WAITING: &str = "DELETE FROM sessions WHERE owner = $1 AND stage = 'second_factor'";
+        const CODES: &str = "DELETE FROM recovery_codes WHERE owner = $1";
+        transaction!(self, transaction => {
+            if sqlx::query(REMOVE).bind(id).execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            for statement in [WAITING, CODES] {
+                sqlx::query(statement).bind(id).execute(&mut *transaction).await?;
+            }
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(true)
+        })
+    }
+
+    /// Ends all sessions of an account. Answers how many there were.
+    pub async fn end_all_sessions(&self, owner: UserId, audit: &Audit<'_>) -> Result<u64, StoreError> {
+        transaction!(self, transaction => {
+            let ended = end_all_sessions!(transaction, owner);
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(ended)
+        })
+    }
+}

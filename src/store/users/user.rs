@@ -1,0 +1,296 @@
+//! Accounts.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        audit::Audit,
+        naming::Name,
+        time::Timestamp,
+        users::{Email, Role, UserId, UserState},
+    },
+    store::{
+        NewSession, Store, StoreError,
+        access::epoch::bump_access_epoch,
+        audit::append::append_audit,
+        auth::sessions::insert_session,
+        database::{reading, transaction, writing},
+        queries,
+    },
+};
+
+/// An account to be stored. It is active.
+#[derive(Debug, Clone)]
+pub struct NewUser<'a> {
+    /// Its id.
+    pub id: UserId,
+    /// Its e-mail address, unique.
+    pub email: &'a Email,
+    /// The name of the person.
+    pub name: &'a Name,
+    /// Its role.
+    pub role: Role,
+    /// The hash of its password (a PHC string), if it has one already.
+    pub password: Option<&'a str>,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+/// A stored account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// Its id.
+    pub id: UserId,
+    /// Its e-mail address.
+    pub email: String,
+    /// The name of the person.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Whether it can be used.
+    pub state: UserState,
+    /// Whether it has a password.
+    pub has_password: bool,
+    /// Whether it has a second factor.
+    pub has_second_factor: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When somebody last signed in with it.
+    pub signed_in_at: Option<Timestamp>,
+    /// Grows with every change of name, e-mail address, role, state or password.
+    pub version: i64,
+}
+
+/// An account that somebody signs in to.
+#[derive(Clone)]
+pub struct UserToSignIn {
+    /// Its id.
+    pub id: UserId,
+    /// Its e-mail address.
+    pub email: String,
+    /// The name of the person.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Whether it can be used.
+    pub state: UserState,
+    /// The hash of its password (a PHC string), if it has one.
+    pub password: Option<String>,
+    /// Whether it has a second factor.
+    pub has_second_factor: bool,
+    /// Counts its changes.
+    pub version: i64,
+}
+
+/// The version of an account that was just stored.
+pub const FIRST_VERSION: i64 = 1;
+
+/// What came of storing an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserInsert {
+    /// It is stored.
+    Inserted,
+    /// Another account has this e-mail address.
+    EmailTaken,
+    /// It was to be the first, and there is one already.
+    NotTheFirst,
+}
+
+/// Stores an account within a transaction, unless its address is taken; answers how many rows that made.
+macro_rules! insert_user {
+    ($transaction:expr, $new:expr) => {{
+        const INSERT: &str =
+            "INSERT INTO users (id, email, email_key, name, search_key, role, state, password, second_factor_step, created_at,
+                version)
+            VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, 0, $8, 1) ON CONFLICT (email_key) DO NOTHING";
+        let new: &$crate::store::NewUser<'_> = $new;
+        let insert = sqlx::query(INSERT)
+            .bind(new.id)
+            .bind(new.email.as_str())
+            .bind(new.email.key())
+            .bind(new.name.as_str())
+            .bind($crate::store::users::user::search_key(new.name, new.email))
+            .bind(new.role.as_str())
+            .bind(new.password)
+            .bind(new.created_at.as_millis());
+        insert.execute(&mut *$transaction).await?.rows_affected()
+    }};
+}
+pub(in crate::store) use insert_user;
+
+/// What a search for a person looks through.
+pub(in crate::store) fn search_key(name: &Name, email: &Email) -> String {
+    format!("{}\n{}", name.key(), email.key())
+}
+
+impl Store {
+    /// Stores an account.
+    pub async fn insert_user(&self, new: &NewUser<'_>, audit: &Audit<'_>) -> Result<UserInsert, StoreError> {
+        transaction!(self, transaction => {
+            if insert_user!(transaction, new) == 0 {
+                return Ok(UserInsert::EmailTaken);
+            }
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(UserInsert::Inserted)
+        })
+    }
+
+    /// Stores the first account, which takes over what was made before there were accounts. Of two that come
+    /// at the same moment one is the first: both wait for the row of the access epoch.
+    pub async fn insert_first_user(&self, new: &NewUser<'_>, audit: &Audit<'_>) -> Result<UserInsert, StoreError> {
+        const CREDENTIALS: &str = "UPDATE credentials SET owner = $1 WHERE owner IS NULL";
+        const RESOURCES: &str = "UPDATE resources SET owner = $1 WHERE owner IS NULL";
+        transaction!(self, transaction => {
+            bump_access_epoch!(transaction);
+            let first: Option<Uuid> =
+                sqlx::query_scalar(queries::ANY_USER).bind(Uuid::nil()).fetch_optional(&mut *transaction).await?;
+            if first.is_some() {
+                return Ok(UserInsert::NotTheFirst);
+            }
+            insert_user!(transaction, new);
+            for statement in [CREDENTIALS, RESOURCES] {
+                sqlx::query(statement).bind(new.id).execute(&mut *transaction).await?;
+            }
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(UserInsert::Inserted)
+        })
+    }
+
+    /// Whether there is any account.
+    pub async fn has_users(&self) -> Result<bool, StoreError> {
+        let first: Option<Uuid> =
+            reading!(self, pool => sqlx::query_scalar(queries::ANY_USER).bind(Uuid::nil()).fetch_optional(pool).await?);
+        Ok(first.is_some())
+    }
+
+    /// One account.
+    pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
+        let row: Option<Row> = reading!(self, pool => sqlx::query_as(queries::USER).bind(id).fetch_optional(pool).await?);
+        row.map(UserRow::try_from).transpose()
+    }
+
+    /// The account of an e-mail address, by the key of the address, for a sign-in.
+    pub async fn user_to_sign_in(&self, email_key: &str) -> Result<Option<UserToSignIn>, StoreError> {
+        let row: Option<SignInRow> =
+            reading!(self, pool => sqlx::query_as(queries::USER_TO_SIGN_IN).bind(email_key).fetch_optional(pool).await?);
+        row.map(UserToSignIn::try_from).transpose()
+    }
+
+    /// The hash of the password of an account, if it has one.
+    pub async fn password(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_scalar(queries::PASSWORD).bind(user).fetch_optional(pool).await?))
+    }
+
+    /// Puts another hash of the same password in place of one that was made with another cost, if that is still
+    /// there. Nothing is recorded: nobody can do more or less than before.
+    pub async fn renew_password_hash(&self, user: UserId, old: &str, new: &str) -> Result<(), StoreError> {
+        const RENEW: &str = "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
+        writing!(self, pool => { sqlx::query(RENEW).bind(user).bind(old).bind(new).execute(pool).await?; });
+        Ok(())
+    }
+
+    /// Changes a password, if `old` is still the hash of the present one, ends all sessions of the account, makes a
+    /// link with which one could be chosen void, and stores the session that goes on. False if it was changed
+    /// meanwhile.
+    pub async fn change_password(&self, old: &str, new: &str, session: &NewSession, audit: &Audit<'_>) -> Result<bool, StoreError> {
+        const CHANGE: &str = "UPDATE users SET password = $3, version = version + 1
+            WHERE id = $1 AND password = $2 AND state = 'active'";
+        const SESSIONS: &str = "DELETE FROM sessions WHERE owner = $1";
+        const LINKS: &str = "DELETE FROM password_links WHERE owner = $1";
+        transaction!(self, transaction => {
+            let change = sqlx::query(CHANGE).bind(session.owner).bind(old).bind(new);
+            if change.execute(&mut *transaction).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            for statement in [SESSIONS, LINKS] {
+                sqlx::query(statement).bind(session.owner).execute(&mut *transaction).await?;
+            }
+            insert_session!(transaction, session);
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(true)
+        })
+    }
+
+    /// Gives an account another name of the person.
+    pub async fn rename_user(&self, user: UserId, name: &Name, audit: &Audit<'_>) -> Result<(), StoreError> {
+        // See `search_key`.
+        const RENAME: &str = "UPDATE users SET name = $2, search_key = $3 || email_key, version = version + 1 WHERE id = $1";
+        transaction!(self, transaction => {
+            let update = sqlx::query(RENAME).bind(user).bind(name.as_str()).bind(format!("{}\n", name.key()));
+            update.execute(&mut *transaction).await?;
+            bump_access_epoch!(transaction);
+            append_audit!(transaction, audit);
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct SignInRow {
+    id: Uuid,
+    email: String,
+    name: String,
+    role: String,
+    state: String,
+    password: Option<String>,
+    has_second_factor: i64,
+    version: i64,
+}
+
+impl TryFrom<SignInRow> for UserToSignIn {
+    type Error = StoreError;
+
+    fn try_from(row: SignInRow) -> Result<Self, StoreError> {
+        let wrong = |column| StoreError::Row { table: "users", column };
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            name: row.name,
+            role: Role::parse(&row.role).ok_or(wrong("role"))?,
+            state: UserState::parse(&row.state).ok_or(wrong("state"))?,
+            password: row.password,
+            has_second_factor: row.has_second_factor != 0,
+            version: row.version,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(in crate::store) struct Row {
+    id: Uuid,
+    email: String,
+    name: String,
+    role: String,
+    state: String,
+    has_password: i64,
+    has_second_factor: i64,
+    created_at: i64,
+    signed_in_at: Option<i64>,
+    version: i64,
+}
+
+impl TryFrom<Row> for UserRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let wrong = |column| StoreError::Row { table: "users", column };
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            name: row.name,
+            role: Role::parse(&row.role).ok_or(wrong("role"))?,
+            state: UserState::parse(&row.state).ok_or(wrong("state"))?,
+            has_password: row.has_password != 0,
+            has_second_factor: row.has_second_factor != 0,
+            created_at: Timestamp::from_millis(row.created_at),
+            signed_in_at: row.signed_in_at.map(Timestamp::from_millis),
+            version: row.version,
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! Forwarding: a request of a resource goes to the API with the access token, and both bodies stream.
+//!
+//! Connections go where the guard and the pins allow, over TLS unless a pin says otherwise; here they are kept and used
+//! again.
+//! HTTP/1.1 towards an API is spoken here too (`exchange`): a client that is made for any use costs more for each
+//! request than all that Keytile checks. What is decided here is which connection takes a request, whether it may be sent
+//! a second time, and how long anybody is waited for.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use hyper::{
+    StatusCode,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+    http::request::Parts,
+};
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout};
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use super::{
+    exchange::Exchange,
+    headers::RequestHead,
+    pool::{HostPool, Lease},
+    request_body::{ForwardBody, Outbound, Streaming},
+    response::Answer,
+};
+use crate::{
+    domain::{
+        connectors::{Connector, template::Context},
+        credentials::{values::FieldValues, verification::Diagnosis},
+        resources::request_path::RequestPath,
+    },
+    upstream::{
+        Upstream,
+        api::authorization_headers,
+        client::fault::Fault,
+        diagnosis::diagnose::{InputFault, Subject},
+        egress::resolver::Names,
+        oauth::token_request::refuse_user_information,
+    },
+};
+
+/// The API of one credential: where requests go. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiTarget(Arc<Target>);
+
+pub(super) struct Target {
+    /// What stands in the `Host` header.
+    pub(super) host: HeaderValue,
+    /// What paths are appended to: empty, or a path that does not end with `/`.
+    pub(super) base: String,
+    /// Parameters of the base URL itself.
+    pub(super) query: Option<String>,
+    pub(super) pool: Arc<HostPool>,
+}
+
+/// What each request to an API carries: the authorization, and the headers that the connector names.
+pub struct ApiHeaders {
+    /// As they are sent.
+    pub(super) written: Zeroizing<Vec<u8>>,
+    /// Their names: a client's own headers of these names are not passed on.
+    pub(super) names: Vec<HeaderName>,
+}
+
+impl ApiHeaders {
+    pub(super) fn new(headers: &HeaderMap) -> Self {
+        let mut written = Zeroizing::new(Vec::new());
+        for (name, value) in headers {
+            super::headers::write_field(&mut written, name, value.as_bytes());
+        }
+        Self { written, names: headers.keys().cloned().collect() }
+    }
+}
+
+/// A request to be forwarded, but for its body.
+pub struct Forward<'a> {
+    /// Method, query and headers, as they came.
+    pub came: &'a Parts,
+    /// The settled path, below the base URL.
+    pub path: &'a RequestPath<'a>,
+    /// The id of the request, which the API is told in `X-Request-Id`.
+    pub id: &'a HeaderValue,
+    /// Is told what the API says before its answer.
+    pub early: &'a Early,
+}
+
+/// Is told of an interim answer (RFC 9110 section 15.2), such as early hints: its status, and the headers that may be
+/// passed on.
+pub type Early = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
+
+/// Why there is no answer of the API.
+#[derive(Debug)]
+pub enum ForwardFault {
+    /// The API cannot be reached; nothing was sent.
+    Unreachable(Box<Diagnosis>),
+    /// Too many connections to its host are in use.
+    Busy,
+    /// No answer began in time.
+    TimedOut,
+    /// The connection broke before an answer began.
+    Broken,
+    /// The client sent more than the contract allows.
+    BodyTooLarge {
+        /// The most bytes that it allows.
+        most: u64,
+    },
+    /// The client's body ended too early, or came too slowly.
+    BodyIncomplete,
+}
+
+/// What all forwarding shares.
+pub(in crate::upstream) struct Forwarder {
+    names: Arc<Names>,
+    tls: tokio_rustls::TlsConnector,
+    pools: RwLock<HashMap<(String, u16), Arc<HostPool>>>,
+}
+
+impl Forwarder {
+    pub(in crate::upstream) fn new(names: Arc<Names>, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { names, tls: tls.into(), pools: RwLock::default() }
+    }
+
+    fn pool(&self, host: &Host<&str>, port: u16) -> Arc<HostPool> {
+        let key = (host.to_string(), port);
+        if let Some(pool) = self.pools.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(pool);
+        }
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        let (name, port) = key.clone();
+        Arc::clone(pools.entry(key).or_insert_with(|| Arc::new(HostPool::new(name, port))))
+    }
+
+    /// Closes connections that nobody has used for a while, and forgets hosts that nobody calls any more.
+    pub(in crate::upstream) fn close_idle(&self) {
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|_, pool| {
+            pool.close_idle();
+            Arc::strong_count(pool) > 1 || !pool.is_unused()
+        });
+    }
+}
+
+impl Upstream {
+    /// Where the requests of a credential go.
+    pub fn api_target(&self, connector: &Connector, values: &FieldValues) -> Result<ApiTarget, Box<Diagnosis>> {
+        let base = connector.api.base_url.render(&Context::new(connector, values)).map_err(InputFault::from).map_err(boxed)?;
+        refuse_user_information(&base, &connector.api.base_url.host_fields()).map_err(boxed)?;
+        let unusable = || boxed(InputFault { field: None, reason: "This makes no address of an API.".into() });
+        let host = base.host().ok_or_else(unusable)?;
+        let named = base.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
+        let target = Target {
+            host: HeaderValue::from_str(&named).map_err(|_| unusable())?,
+            base: base.path().trim_end_matches('/').to_owned(),
+            query: base.query().map(str::to_owned),
+            pool: self.forwarder.pool(&host, port_of(&base)),
+        };
+        Ok(ApiTarget(Arc::new(target)))
+    }
+
+    /// What each request of a credential carries with this access token.
+    pub fn api_headers(
+        &self,
+        connector: &Connector,
+        values: &FieldValues,
+        token: &SecretString,
+    ) -> Result<ApiHeaders, Box<Diagnosis>> {
+        let context = Context::new(connector, values).with_access_token(token);
+        let mut headers = HeaderMap::new();
+        authorization_headers(&mut headers, connector, &context).map_err(boxed)?;
+        Ok(ApiHeaders::new(&headers))
+    }
+
+    /// Sends a request to the API. Its answer streams: it is given as soon as its head is there.
+    ///
+    /// A request that finds its connection closed is sent again over a new one where that is safe: when nothing of it
+    /// was sent, or when it may be repeated (RFC 9110 section 9.2.2) and its body is at hand.
+    pub async fn forward(
+        &self,
+        connector: &Connector,
+        target: &ApiTarget,
+        authorized: &ApiHeaders,
+        forward: &Forward<'_>,
+        body: ForwardBody,
+    ) -> Result<Answer, ForwardFault> {
+        let target = &*target.0;
+        let Forward { came, early, .. } = *forward;
+        let kept = body.kept();
+        let (outbound, watch) = body.into_outbound(self.limits.idle);
+        let told = outbound.told(&came.method, came.headers.contains_key(CONTENT_LENGTH));
+        let head = RequestHead { forward, target, authorized, told };
+        let now = Instant::now();
+        let (lease, begun, reused) = match target.pool.take(now) {
+            Some(lease) => (lease, now, true),
+            // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+            None => (Box::pin(self.connect(connector, &target.pool)).await?, Instant::now(), false),
+        };
+        let mut exchange = Exchange::begin(lease, begun, &self.limits, &head, outbound);
+        let outbound = match exchange.answer(&watch, early).await {
+            // An answer to a body that was broken off is of no interest.
+            Ok(()) => return watch.fault().map_or(Ok(Answer::new(exchange)), Err),
+            // The connection was closed before anything was sent.
+            Err(Unanswered::Unsent(streaming)) => match (streaming, kept) {
+                (Some(streaming), _) => Outbound::Streaming(streaming),
+                (None, Some(body)) => Outbound::Whole(body),
+                (None, None) => return Err(ForwardFault::Broken),
+            },
+            // It may have been closed at the same moment.
+            Err(Unanswered::Broken) => match kept {
+                Some(body) if reused && came.method.is_idempotent() => Outbound::Whole(body),
+                _ => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
+            },
+            Err(Unanswered::TimedOut) => return Err(ForwardFault::TimedOut),
+        };
+        let lease = Box::pin(self.connect(connector, &target.pool)).await?;
+        let mut exchange = Exchange::begin(lease, Instant::now(), &self.limits, &head, outbound);
+        match Box::pin(exchange.answer(&watch, early)).await {
+            Ok(()) => Ok(Answer::new(exchange)),
+            Err(Unanswered::TimedOut) => Err(ForwardFault::TimedOut),
+            Err(_) => Err(watch.fault().unwrap_or(ForwardFault::Broken)),
+        }
+    }
+
+    async fn connect(&self, connector: &Connector, pool: &Arc<HostPool>) -> Result<Lease, ForwardFault> {
+        let unreachable = |fault: Fault| ForwardFault::Unreachable(Box::new(Subject::api(connector).of_fault(fault)));
+        let Ok(permit) = timeout(self.limits.connect, pool.permit()).await else { return Err(ForwardFault::Busy) };
+        let stream =
+            super::connect::connect(&self.forwarder.names, &self.forwarder.tls, pool.host(), pool.port(), self.limits.connect);
+        Ok(pool.lease(stream.await.map_err(unreachable)?, permit))
+    }
+
+    /// How many connections to APIs are in use, and how many wait to be.
+    pub fn kept_connections(&self) -> (u64, u64) {
+        let pools = self.forwarder.pools.read().unwrap_or_else(PoisonError::into_inner);
+        pools.values().fold((0, 0), |(in_use, idle), pool| {
+            let (open, waiting) = pool.counts();
+            (in_use + open.saturating_sub(waiting), idle + waiting)
+        })
+    }
+
+    /// Closes connections to APIs that nobody has used for a while.
+    pub fn close_idle(&self) {
+        self.forwarder.close_idle();
+    }
+}
+
+fn boxed(fault: InputFault) -> Box<Diagnosis> {
+    Box::new(fault.into())
+}
+
+/// Why a connection brought no answer.
+pub(super) enum Unanswered {
+    /// Nothing was sent; the body, if it streams.
+    Unsent(Option<Box<Streaming>>),
+    /// It broke, or what came was no answer.
+    Broken,
+    TimedOut,
+}
+
+fn port_of(url: &Url) -> u16 {
+    url.port().unwrap_or(443)
+}

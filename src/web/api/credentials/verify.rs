@@ -1,0 +1,41 @@
+//! Verifying values before they are saved, or without ever saving them.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    bodies::{UnsavedValues, VerificationBody},
+    write::{connector, member, secrets},
+};
+use crate::web::{
+    api::{
+        body::JsonBody,
+        caller::ApiCaller,
+        problems::{failed, invalid},
+    },
+    http::problem::Problem,
+    state::WebState,
+};
+
+/// Verifies unsaved values
+///
+/// Asks the service for an access token with these values. Nothing of them is stored.
+#[utoipa::path(
+    post, path = "/api/v1/verify", operation_id = "verify_values", tag = "credentials", request_body = UnsavedValues,
+    security(("api_key" = ["credentials:manage"])),
+    responses((status = 200, description = "What was found, whether it passed or not.", body = VerificationBody)),
+)]
+pub(crate) async fn verify(
+    State(state): State<WebState>,
+    ApiCaller(caller): ApiCaller,
+    JsonBody { value, .. }: JsonBody<UnsavedValues>,
+) -> Result<Response, Problem> {
+    let connector = connector(&state, &value.connector)?;
+    match state.service.verify_values(&caller, connector, secrets(value.fields)).await.map_err(failed)? {
+        Ok(found) => Ok(Json(VerificationBody::from(found)).into_response()),
+        Err(errors) => Err(invalid(errors, member)),
+    }
+}

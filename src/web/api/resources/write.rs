@@ -1,0 +1,164 @@
+//! Creating, changing and deleting sources and destinations.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    bodies::{NewResource, ResourceBody, ResourceChange},
+    read::shown,
+};
+use crate::{
+    domain::resources::ResourceId,
+    service::{
+        access::caller::Caller,
+        resources::update::{ProgramCreation, ProgramResource, ResourcePatch, ResourcePatched},
+    },
+    store::ResourceDelete,
+    web::{
+        api::{
+            VERSION,
+            body::JsonBody,
+            caller::ApiCaller,
+            etag::Expected,
+            idempotency,
+            problems::{failed, invalid, no_such, outdated},
+            query::ApiId,
+        },
+        http::problem::Problem,
+        state::WebState,
+    },
+};
+
+/// Creates a resource
+#[utoipa::path(
+    post, path = "/api/v1/resources", operation_id = "create_resource", tag = "resources", request_body = NewResource,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-~]+$", description = "Sent again with the same key and body, it is created once.")),
+    security(("api_key" = ["admin"])),
+    responses((
+        status = 201, description = "The resource, as it is stored.", body = ResourceBody,
+        headers(("Location" = String, description = "Its address."), ("ETag" = String, description = "Its revision.")),
+    )),
+)]
+pub(crate) async fn create(
+    State(state): State<WebState>,
+    ApiCaller(caller): ApiCaller,
+    headers: HeaderMap,
+    JsonBody { value, bytes }: JsonBody<NewResource>,
+) -> Result<Response, Problem> {
+    let once = idempotency::once(&state.service, &caller, "resources", &headers, &bytes)?;
+    let wanted = ProgramResource {
+        kind: value.kind.into(),
+        name: value.name,
+        description: value.description,
+        credential: value.credential,
+        endpoint: value.endpoint.into(),
+        contract: value.contract.map(Into::into),
+    };
+    match state.service.create_resource_once(&caller, once.as_ref(), wanted).await.map_err(failed)? {
+        ProgramCreation::Created(id) => {
+            let mut response = present(&state, &caller, id).await?;
+            *response.status_mut() = StatusCode::CREATED;
+            if let Ok(location) = HeaderValue::from_str(&format!("{VERSION}/resources/{id}")) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            Ok(response)
+        }
+        ProgramCreation::Invalid(errors) => Err(invalid(errors, member)),
+        ProgramCreation::KeyUsed => Err(idempotency::used()),
+    }
+}
+
+/// Changes a resource
+///
+/// Everything that is sent, in one step; what is left out stays. Another contract holds from the next request on.
+#[utoipa::path(
+    patch, path = "/api/v1/resources/{id}", operation_id = "update_resource", tag = "resources", request_body = ResourceChange,
+    params(
+        ("id" = uuid::Uuid, Path, description = "The resource."),
+        ("If-Match" = String, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with, or `*`."),
+    ),
+    security(("api_key" = ["admin"])),
+    responses((
+        status = 200, description = "The resource, as it is now.", body = ResourceBody,
+        headers(("ETag" = String, description = "Its revision.")),
+    )),
+)]
+pub(crate) async fn update(
+    State(state): State<WebState>,
+    ApiCaller(caller): ApiCaller,
+    ApiId(id): ApiId,
+    headers: HeaderMap,
+    JsonBody { value, .. }: JsonBody<ResourceChange>,
+) -> Result<Response, Problem> {
+    let seen = seen(&state, &caller, id, Expected::required(&headers)?).await?;
+    let patch = ResourcePatch {
+        name: value.name,
+        description: value.description,
+        credential: value.credential,
+        endpoint: value.endpoint.map(Into::into),
+        contract: value.contract.map(Into::into),
+    };
+    match state.service.patch_resource(&caller, id, seen, &patch).await.map_err(failed)? {
+        ResourcePatched::Updated => present(&state, &caller, id).await,
+        ResourcePatched::Invalid(errors) => Err(invalid(errors, member)),
+        ResourcePatched::Outdated => Err(outdated()),
+        ResourcePatched::NotFound => Err(no_such("resource")),
+    }
+}
+
+/// Deletes a resource
+///
+/// Its credential stays.
+#[utoipa::path(
+    delete, path = "/api/v1/resources/{id}", operation_id = "delete_resource", tag = "resources",
+    params(
+        ("id" = uuid::Uuid, Path, description = "The resource."),
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with: it is deleted only if it is still that."),
+    ),
+    security(("api_key" = ["admin"])),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(crate) async fn delete(
+    State(state): State<WebState>,
+    ApiCaller(caller): ApiCaller,
+    ApiId(id): ApiId,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let seen = seen(&state, &caller, id, Expected::of(&headers)?).await?;
+    state.service.may_delete_resources(&caller).await.map_err(failed)?;
+    let kind = state.service.resource_kind(&caller, id).await.map_err(failed)?;
+    let kind = kind.ok_or_else(|| no_such("resource"))?;
+    match state.service.delete_resource(&caller, kind, id, seen).await.map_err(failed)? {
+        ResourceDelete::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
+        ResourceDelete::Outdated => Err(outdated()),
+        ResourceDelete::NotFound => Err(no_such("resource")),
+    }
+}
+
+/// The resource as it is now.
+async fn present(state: &WebState, caller: &Caller, id: ResourceId) -> Result<Response, Problem> {
+    let record = state.service.resource_record(caller, id).await.map_err(failed)?;
+    Ok(shown(record.ok_or_else(|| no_such("resource"))?))
+}
+
+async fn seen(state: &WebState, caller: &Caller, id: ResourceId, expected: Expected) -> Result<Option<i64>, Problem> {
+    let present = match expected.is_choice() {
+        true => state.service.resource_record(caller, id).await.map_err(failed)?.map(|record| record.version.to_string()),
+        false => None,
+    };
+    // No resource has the version 0: a tag that is no version matches none.
+    Ok(expected.revision(present.as_deref()).map(|revision| revision.parse().unwrap_or_default()))
+}
+
+/// Where a field of the form stands in a body.
+fn member(field: &str) -> String {
+    match field {
+        "endpoint" => "endpoint.offer".to_owned(),
+        "method" | "path" | "query" => format!("endpoint.{field}"),
+        "methods" | "prefixes" | "body_mib" | "per_minute" | "retries" => format!("contract.{field}"),
+        field => field.to_owned(),
+    }
+}

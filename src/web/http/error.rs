@@ -1,0 +1,204 @@
+//! What a page answers when there is no page: one mapping of errors to HTTP, and the pages that say so.
+//!
+//! What is unexpected answers only “Internal Server Error” with the request's id, and is logged once
+//! with its cause.
+
+use std::{any::Any, error::Error};
+
+use askama::Template;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    service::ServiceError,
+    web::{
+        layout::{self, Layout},
+        middleware::request_id::RequestId,
+        session::Visitor,
+        state::WebState,
+    },
+};
+
+/// Why a handler has no page to show.
+#[derive(Debug)]
+pub(crate) enum PageError {
+    /// There is nothing of this address.
+    NotFound,
+    /// The request is not one that a page of Keytile makes.
+    BadRequest,
+    /// The body is longer than any form.
+    TooLarge,
+    /// The body did not come in time.
+    TooSlow,
+    /// The body is not a form.
+    NotAForm,
+    /// No page of the session sent this form.
+    ForgedForm,
+    /// The role does not allow it.
+    Forbidden,
+    /// The person has too much under way at once.
+    TooMany,
+    /// Something unexpected, which was logged when this value was made.
+    Internal,
+}
+
+impl PageError {
+    /// Something unexpected: logs it with its causes.
+    pub(crate) fn internal(error: impl Error) -> Self {
+        let mut causes = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push_str(": ");
+            causes.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        tracing::error!(cause = causes, "a request failed");
+        Self::Internal
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ForgedForm | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<ServiceError> for PageError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Refused(_) => Self::Forbidden,
+            ServiceError::TooMany => Self::TooMany,
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    /// The bare status: [`error_pages`] puts the page around it.
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        if matches!(self, Self::TooMany) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response.extensions_mut().insert(Words::of(&self));
+        response
+    }
+}
+
+/// What is answered for a panic in a handler. The panic hook has printed its message; it is not
+/// repeated here, because nobody can say what is in it.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a handler panicked");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+/// Which words a bare status of several meanings gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    OfStatus,
+    ForgedForm,
+    Forbidden,
+}
+
+impl Words {
+    const fn of(error: &PageError) -> Self {
+        match error {
+            PageError::ForgedForm => Self::ForgedForm,
+            PageError::Forbidden => Self::Forbidden,
+            _ => Self::OfStatus,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    layout: Layout,
+    status: u16,
+    title: &'a str,
+    message: &'a str,
+    request_id: Option<&'a str>,
+}
+
+/// The middleware that puts a page around each error that has none.
+pub(crate) async fn error_pages(State(state): State<WebState>, request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let response = next.run(request).await;
+    let status = response.status();
+    let has_page = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !(status.is_client_error() || status.is_server_error()) || has_page {
+        return response;
+    }
+    let (title, message) = match response.extensions().get::<Words>() {
+        Some(Words::ForgedForm) => (
+            "This page is out of date",
+            "The form was not sent by a page of your present session. Go back, reload the page and send it again; if you signed in again meanwhile, that is why.",
+        ),
+        Some(Words::Forbidden) => {
+            ("Not allowed", "Your role does not allow this. Ask an administrator of this Keytile if you need it.")
+        }
+        Some(Words::OfStatus) | None => words(status),
+    };
+    let visitor = response.extensions().get::<Visitor>();
+    let page = ErrorPage {
+        layout: Layout::for_visitor(&state, visitor, title),
+        status: status.as_u16(),
+        title,
+        message,
+        request_id: id.as_ref().filter(|_| status.is_server_error()).map(RequestId::as_str),
+    };
+    match layout::page(status, &page) {
+        Ok(mut page) => {
+            // 405 says what is allowed, 429 and 503 when to come back.
+            for kept in [header::ALLOW, header::RETRY_AFTER] {
+                if let Some(value) = response.headers().get(&kept) {
+                    page.headers_mut().insert(kept, value.clone());
+                }
+            }
+            page
+        }
+        Err(_) => response,
+    }
+}
+
+fn words(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::NOT_FOUND => {
+            ("Page not found", "There is nothing at this address. It may have been deleted, or the link is incomplete.")
+        }
+        StatusCode::FORBIDDEN => {
+            ("Request refused", "This request came from another site. Open the page in Keytile itself and try again there.")
+        }
+        StatusCode::MISDIRECTED_REQUEST => {
+            ("Not this server's name", "Keytile does not answer under this host name. Open it at the address it was started with.")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => ("Not possible here", "This address does not take such a request."),
+        StatusCode::TOO_MANY_REQUESTS => (
+            "Too much at once",
+            "You have several requests to services under way. Wait for them, then try again; what you typed is kept.",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("Too much text", "The form is larger than 256 KiB. Nothing was saved. Go back and shorten it.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("Not a form", "Keytile's pages take forms only."),
+        StatusCode::REQUEST_TIMEOUT => {
+            ("Too slow", "The form did not arrive in time, and nothing was done. Go back and send it again.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Too busy", "Keytile has more requests than it can answer at the moment. Try again in a second.")
+        }
+        status if status.is_server_error() => ("Internal Server Error", ""),
+        _ => ("Request not understood", "A part of this request is missing or malformed. Go back, reload the page and try again."),
+    }
+}

@@ -1,0 +1,175 @@
+//! Errors as programs read them: `application/problem+json` (RFC 9457).
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    domain::credentials::verification::{FaultCode, Stage},
+    web::api::VerificationBody,
+};
+
+/// An error of Keytile's own. `type` is left out, so that it is `about:blank`: what it means is told by `code`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    /// For how many seconds to wait.
+    retry_after: Option<u64>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// What went wrong at the service, where that may be told.
+    diagnosis: Option<ProblemDiagnosis>,
+    /// What is wrong with which member of the request.
+    errors: Vec<MemberError>,
+    /// The verification that did not pass.
+    verification: Option<Box<Value>>,
+}
+
+/// What is wrong with one member of a body, or one parameter of a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct MemberError {
+    /// The path of the member, such as `fields.client_secret`; empty for the whole body.
+    pub(crate) field: String,
+    /// A sentence on what is wrong and what is expected.
+    pub(crate) message: String,
+    /// The same as a word.
+    pub(crate) code: &'static str,
+}
+
+/// Why there is no access token or no answer, for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ProblemDiagnosis {
+    /// The stage at which it failed.
+    pub(crate) stage: Stage,
+    /// The word for what went wrong, as verifications have it.
+    pub(crate) code: FaultCode,
+}
+
+/// An error (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
+    /// The name of the status code.
+    title: &'a str,
+    /// The status code.
+    status: u16,
+    /// Which error it is, as a word that stays the same.
+    #[schema(example = "invalid")]
+    code: &'a str,
+    /// A sentence on what happened and what to do.
+    detail: &'a str,
+    /// For how many seconds to wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    /// At which stage and with which fault a service could not be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    diagnosis: Option<&'a ProblemDiagnosis>,
+    /// What is wrong with which member of the body, or parameter of the query.
+    #[serde(skip_serializing_if = "<[MemberError]>::is_empty")]
+    errors: &'a [MemberError],
+    /// The verification that did not pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<VerificationBody>)]
+    verification: Option<&'a Value>,
+    /// The id of the request, by which the log of Keytile speaks of it.
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// An error with a code that stays the same, and a sentence that says what to do.
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            retry_after: None,
+            headers: Vec::new(),
+            diagnosis: None,
+            errors: Vec::new(),
+            verification: None,
+        }
+    }
+
+    /// Its status code.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The word that says which error it is.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Says when to try again.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self.with_header(header::RETRY_AFTER, seconds.into())
+    }
+
+    /// Adds a header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds what went wrong at the service.
+    pub(crate) fn with_diagnosis(mut self, diagnosis: ProblemDiagnosis) -> Self {
+        self.diagnosis = Some(diagnosis);
+        self
+    }
+
+    /// Says what is wrong with which member.
+    pub(crate) fn with_errors(mut self, errors: Vec<MemberError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Adds the verification that did not pass.
+    pub(crate) fn with_verification(mut self, verification: Value) -> Self {
+        self.verification = Some(Box::new(verification));
+        self
+    }
+
+    /// The answer to the request of this id.
+    pub(crate) fn write(self, request_id: &str) -> Response<Body> {
+        let members = ProblemBody {
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            retry_after: self.retry_after,
+            diagnosis: self.diagnosis.as_ref(),
+            errors: &self.errors,
+            verification: self.verification.as_deref(),
+            request_id,
+        };
+        // Text and numbers: they always serialise.
+        let mut response = Response::new(Body::from(serde_json::to_vec(&members).unwrap_or_default()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The bare status, with the problem among the extensions: [`problems`](crate::web::api::problems) writes it, for it knows
+    /// the id of the request.
+    fn into_response(self) -> axum::response::Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,74 @@
+//! Refuses forms that no page of the session can have sent. Lies around every page, so that no handler can be
+//! reached without it: it reads the form, takes the token out of it and compares that, and only what it has
+//! checked is there for [`Form`](crate::web::http::extract::Form) to take.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::{
+    crypto::hash::equal_in_constant_time,
+    web::{
+        http::{error::PageError, extract::Fields},
+        session::{Visitor, look_again},
+        state::WebState,
+    },
+};
+
+/// The field of the token. No connector may have a field of this name.
+pub(crate) const FORM_TOKEN: &str = "form_token";
+
+/// The fields of a form that has been checked. They can be taken once.
+#[derive(Clone)]
+pub(crate) struct CheckedForm(Arc<Mutex<Option<Fields>>>);
+
+impl CheckedForm {
+    /// Takes the fields.
+    pub(crate) fn take(&self) -> Option<Fields> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The middleware.
+pub(crate) async fn forgery(State(state): State<WebState>, request: Request, next: Next) -> Result<Response, PageError> {
+    if request.method().is_safe() {
+        return Ok(next.run(request).await);
+    }
+    let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
+    let is_form = kind.is_some_and(|kind| {
+        kind.split(|byte| *byte == b';').next().map(<[u8]>::trim_ascii) == Some(b"application/x-www-form-urlencoded")
+    });
+    if !is_form {
+        return Err(PageError::NotAForm);
+    }
+    let Some(mut visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
+    let (parts, body) = request.into_parts();
+    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &state).await.map_err(|rejection| match rejection
+        .status()
+    {
+        StatusCode::PAYLOAD_TOO_LARGE => PageError::TooLarge,
+        StatusCode::REQUEST_TIMEOUT => PageError::TooSlow,
+        _ => PageError::BadRequest,
+    })?;
+    // A body can take half a minute, in which a session can end.
+    look_again(&state, &parts.headers, &mut visitor).await?;
+    let mut fields = Fields::read(&body);
+    let token = fields.take(FORM_TOKEN);
+    if !equal_in_constant_time(&token, &visitor.form_token) {
+        tracing::warn!("refused: the form was not sent by a page of this session");
+        if visitor.session().is_some() {
+            state.service.record_forged_form(&visitor.caller(), parts.uri.path()).await?;
+        }
+        return Err(PageError::ForgedForm);
+    }
+    let mut request = Request::from_parts(parts, Body::empty());
+    request.extensions_mut().insert(visitor);
+    request.extensions_mut().insert(CheckedForm(Arc::new(Mutex::new(Some(fields)))));
+    Ok(next.run(request).await)
+}

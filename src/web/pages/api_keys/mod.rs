@@ -1,0 +1,4 @@
+//! API keys.
+
+pub(crate) mod create;
+pub(crate) mod list;

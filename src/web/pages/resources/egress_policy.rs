@@ -1,0 +1,143 @@
+//! The egress contract of a source or destination: what may be sent in its name.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        credentials::form::FieldError,
+        resources::{
+            Method, ResourceKind,
+            egress_policy::{RETRIES_MAX, RawContract},
+        },
+    },
+    service::resources::{ResourceDetail, egress_policy::ContractChange},
+    web::{
+        http::{
+            error::PageError,
+            extract::{Fields, Form, FromFields, Id, Kind},
+        },
+        layout::{self, Layout, Section},
+        session::SignedIn,
+        state::WebState,
+        views::resources::flow::noun,
+    },
+};
+
+const OUTDATED: &str = "Somebody else changed this meanwhile. The fields hold what you typed; save again to replace theirs.";
+
+#[derive(Template)]
+#[template(path = "contract.html")]
+struct ContractPage<'a> {
+    layout: Layout,
+    noun: &'static str,
+    plural: &'static str,
+    detail: &'a ResourceDetail,
+    typed: &'a RawContract,
+    errors: &'a [FieldError],
+    problem: Option<&'static str>,
+}
+
+impl ContractPage<'_> {
+    fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+
+    fn methods(&self) -> [Method; 5] {
+        Method::ALL
+    }
+
+    fn is_chosen(&self, method: &Method) -> bool {
+        self.typed.methods.iter().any(|word| word == method.as_str())
+    }
+
+    const fn retries_max(&self) -> u8 {
+        RETRIES_MAX
+    }
+}
+
+/// `GET /{kind}/{id}/contract`.
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+) -> Result<Response, PageError> {
+    let detail = find(&state, &signed, kind, id).await?;
+    respond(&state, &signed, kind, &detail, &detail.contract.to_raw(), &[], None)
+}
+
+/// A contract as it was typed, over the version that was seen.
+pub(crate) struct ContractForm {
+    version: i64,
+    typed: RawContract,
+}
+
+impl FromFields for ContractForm {
+    fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
+        let version = fields.take("version").parse().map_err(|_| PageError::BadRequest)?;
+        let typed = RawContract {
+            methods: fields.take_all("method"),
+            prefixes: fields.take("prefixes"),
+            body_mib: fields.take("body_mib"),
+            per_minute: fields.take("per_minute"),
+            retries: fields.take("retries"),
+        };
+        Ok(Self { version, typed })
+    }
+}
+
+/// `POST /{kind}/{id}/contract`.
+pub(crate) async fn change(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+    Form(form): Form<ContractForm>,
+) -> Result<Response, PageError> {
+    let change = state.service.change_contract(&signed.caller, kind, id, form.version, &form.typed).await?;
+    let (errors, problem) = match change {
+        ContractChange::Changed => {
+            return Ok(Redirect::to(&format!("/{}/{id}?contract=1", kind.plural())).into_response());
+        }
+        ContractChange::NotFound => return Err(PageError::NotFound),
+        ContractChange::Invalid(errors) => (errors, None),
+        ContractChange::Outdated => (Vec::new(), Some(OUTDATED)),
+    };
+    let detail = find(&state, &signed, kind, id).await?;
+    respond(&state, &signed, kind, &detail, &form.typed, &errors, problem)
+}
+
+/// The resource, for who may change it.
+async fn find(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uuid) -> Result<ResourceDetail, PageError> {
+    // Asked for first, so that what may be seen and not changed is refused, and that is recorded.
+    state.service.resource_to_change(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)
+}
+
+fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    kind: ResourceKind,
+    detail: &ResourceDetail,
+    typed: &RawContract,
+    errors: &[FieldError],
+    problem: Option<&'static str>,
+) -> Result<Response, PageError> {
+    let wrong = !errors.is_empty() || problem.is_some();
+    let title = format!("What {} may send", detail.resource.name);
+    let page = ContractPage {
+        layout: Layout::new(state, signed, Section::Flows, title.as_str()).with_error(wrong),
+        noun: noun(kind),
+        plural: kind.plural(),
+        detail,
+        typed,
+        errors,
+        problem,
+    };
+    layout::page(if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
+}

@@ -1,0 +1,7 @@
+//! Data sources and destinations: authenticate, configure, show, egress policy.
+
+pub(crate) mod authenticate;
+pub(crate) mod configure;
+pub(crate) mod egress_policy;
+pub(crate) mod list;
+pub(crate) mod show;

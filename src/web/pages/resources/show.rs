@@ -1,0 +1,276 @@
+//! One source or destination: what it calls, its credential, a preview.
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{
+    domain::resources::{Resource, ResourceKind},
+    service::{
+        ServiceError,
+        resources::{ResourceDetail, ResourceSummary, preview::Preview},
+    },
+    web::{
+        http::{
+            error::PageError,
+            extract::{Fields, Form, FromFields, Id, Kind},
+        },
+        layout::{self, Layout, Section},
+        session::SignedIn,
+        state::WebState,
+        views::{
+            credentials::tile::{TileView, badge},
+            relative_time::Age,
+            resources::{flow::noun, preview::PreviewView},
+        },
+    },
+};
+
+/// What has just happened, by the address.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Happened {
+    created: Option<String>,
+    changed: Option<String>,
+    contract: Option<String>,
+    /// Narrows the other credentials.
+    q: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "resource.html")]
+struct ResourcePage<'a> {
+    layout: Layout,
+    noun: &'static str,
+    plural: &'static str,
+    detail: &'a ResourceDetail,
+    connector: &'a str,
+    search: &'a str,
+    tile: TileView<'a>,
+    method: &'static str,
+    writes: bool,
+    age: Age,
+    /// Where programs send its requests.
+    proxy: String,
+    body: &'a str,
+    message: Option<&'static str>,
+    error: Option<&'static str>,
+    preview: Option<PreviewView<'a>>,
+}
+
+/// How many other credentials a page of them has at least, when there are more of them than it has: it has
+/// fifty, and the resource's own is left out.
+const MANY: usize = 49;
+
+impl ResourcePage<'_> {
+    /// True when there may be more other credentials than are in the list.
+    fn is_cut(&self) -> bool {
+        self.detail.alternatives.len() >= MANY
+    }
+
+    /// True when the other credentials were searched, or had better be.
+    fn has_search(&self) -> bool {
+        !self.search.is_empty() || self.is_cut()
+    }
+}
+
+/// What is shown of a resource whose endpoint does not open.
+#[derive(Template)]
+#[template(path = "resource_damaged.html")]
+struct DamagedPage<'a> {
+    layout: Layout,
+    noun: &'static str,
+    plural: &'static str,
+    resource: &'a ResourceSummary,
+    connector: &'a str,
+    may_change: bool,
+}
+
+/// What a page shows beside the resource.
+#[derive(Default)]
+struct Outcome {
+    /// The body of a preview, as typed.
+    body: Option<String>,
+    /// What the other credentials were searched for.
+    search: String,
+    message: Option<&'static str>,
+    error: Option<&'static str>,
+    preview: Option<Preview>,
+}
+
+/// `GET /{kind}/{id}`.
+pub(crate) async fn show(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+    Query(happened): Query<Happened>,
+) -> Result<Response, PageError> {
+    let search = happened.q.as_deref().unwrap_or_default().trim().to_owned();
+    let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
+    let message = match (happened, kind) {
+        (Happened { created: Some(_), .. }, ResourceKind::Source) => Some("The data source was created."),
+        (Happened { created: Some(_), .. }, ResourceKind::Destination) => Some("The data destination was created."),
+        (Happened { changed: Some(_), .. }, _) => Some("It uses this credential from now on."),
+        (Happened { contract: Some(_), .. }, _) => Some("What it may send was changed."),
+        _ => None,
+    };
+    respond(&state, &signed, kind, &detail, &Outcome { message, search, ..Outcome::default() })
+}
+
+/// What a preview sends.
+pub(crate) struct PreviewForm {
+    body: String,
+    may_write: bool,
+}
+
+impl FromFields for PreviewForm {
+    fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
+        Ok(Self { body: fields.take("body"), may_write: !fields.take("may_write").is_empty() })
+    }
+}
+
+/// `POST /{kind}/{id}/preview`.
+pub(crate) async fn preview(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+    Form(form): Form<PreviewForm>,
+) -> Result<Response, PageError> {
+    state.service.may_preview(&signed.caller).await?;
+    let Some(detail) = find(&state, &signed, kind, id, "").await? else { return damaged(&state, &signed, kind, id).await };
+    let resource = &detail.resource;
+    let answer = |outcome: Outcome| respond(&state, &signed, kind, &detail, &Outcome { body: Some(form.body.clone()), ..outcome });
+    let refuse = |error| answer(Outcome { error: Some(error), ..Outcome::default() });
+    let Some(connector) = state.service.catalogue().get(resource.connector.as_str()) else {
+        return refuse("Its connector is not part of this Keytile any more.");
+    };
+    if !detail.credential.opens {
+        return refuse("The sealed values of its credential do not open. Use another credential.");
+    }
+    let safe = resource.endpoint.method.is_safe();
+    if !safe && !form.may_write {
+        return refuse("Tick the box first: this request writes to the real account.");
+    }
+    let body = Some(form.body.as_str()).filter(|body| !safe && !body.trim().is_empty());
+    let preview =
+        state.service.preview(&signed.caller, Some(resource), connector, resource.credential, &resource.endpoint, body).await?;
+    let preview = Some(preview.ok_or(PageError::NotFound)?);
+    answer(Outcome { preview, ..Outcome::default() })
+}
+
+/// Which credential to use from now on.
+pub(crate) struct ChangeForm {
+    credential: Uuid,
+    /// What the credentials were searched for.
+    search: String,
+}
+
+impl FromFields for ChangeForm {
+    fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
+        Ok(Self { credential: fields.take_id("credential")?, search: fields.take("q").trim().to_owned() })
+    }
+}
+
+/// `POST /{kind}/{id}/credential`.
+pub(crate) async fn change_credential(
+    State(state): State<WebState>,
+    signed: SignedIn,
+    Kind(kind): Kind,
+    Id(id): Id,
+    Form(form): Form<ChangeForm>,
+) -> Result<Response, PageError> {
+    if state.service.change_credential(&signed.caller, kind, id, form.credential).await? {
+        return Ok(Redirect::to(&format!("/{}/{id}?changed=1", kind.plural())).into_response());
+    }
+    // Either is gone: the page says which, by its absence or by this sentence.
+    let search = form.search;
+    let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
+    let error = Some("That credential does not exist any more. Choose another.");
+    respond(&state, &signed, kind, &detail, &Outcome { error, search, ..Outcome::default() })
+}
+
+/// The resource; `None` when it is there and does not open, which is logged.
+async fn find(
+    state: &WebState,
+    signed: &SignedIn,
+    kind: ResourceKind,
+    id: Uuid,
+    search: &str,
+) -> Result<Option<ResourceDetail>, PageError> {
+    let search = Some(search).filter(|search| !search.is_empty());
+    match state.service.resource(&signed.caller, kind, id, search).await {
+        Ok(detail) => detail.map(Some).ok_or(PageError::NotFound),
+        Err(error @ (ServiceError::Sealed { .. } | ServiceError::Unreadable { .. })) => {
+            tracing::error!(resource = %id, error = &error as &dyn std::error::Error, "an endpoint does not open");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The page of a resource that does not open, so that it can be deleted.
+async fn damaged(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uuid) -> Result<Response, PageError> {
+    let found = state.service.resource_summary(&signed.caller, kind, id).await?;
+    let (resource, may_change) = found.ok_or(PageError::NotFound)?;
+    let connector = state.service.catalogue().get(resource.connector.as_str());
+    let page = DamagedPage {
+        layout: Layout::new(state, signed, Section::Flows, resource.name.as_str()),
+        noun: noun(kind),
+        plural: kind.plural(),
+        connector: connector.map_or(resource.connector.as_str(), |connector| &connector.name),
+        resource: &resource,
+        may_change,
+    };
+    layout::ok(&page)
+}
+
+fn respond(
+    state: &WebState,
+    signed: &SignedIn,
+    kind: ResourceKind,
+    detail: &ResourceDetail,
+    outcome: &Outcome,
+) -> Result<Response, PageError> {
+    let (catalogue, now) = (state.service.catalogue(), state.service.now());
+    let resource = &detail.resource;
+    let connector = catalogue.get(resource.connector.as_str());
+    let sample = connector.and_then(|connector| {
+        connector.endpoints.iter().find(|offer| offer.method == resource.endpoint.method && offer.path == resource.endpoint.path)
+    });
+    let page = ResourcePage {
+        layout: Layout::new(state, signed, Section::Flows, resource.name.as_str()).with_error(outcome.error.is_some()),
+        noun: noun(kind),
+        plural: kind.plural(),
+        detail,
+        connector: connector.map_or(resource.connector.as_str(), |connector| &connector.name),
+        tile: TileView::new(&detail.credential, badge(catalogue, &resource.connector), now),
+        method: resource.endpoint.method.as_str(),
+        writes: !resource.endpoint.method.is_safe(),
+        age: Age::of(resource.created_at, now),
+        proxy: proxy_address(state, detail),
+        search: &outcome.search,
+        body: outcome.body.as_deref().or(sample.map(|offer| offer.sample_body.as_str())).unwrap_or_default(),
+        message: outcome.message,
+        error: outcome.error,
+        preview: outcome.preview.as_ref().map(PreviewView::new),
+    };
+    layout::page(if outcome.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
+}
+
+/// The address of the proxy that makes the request of the resource's own endpoint.
+fn proxy_address(state: &WebState, detail: &ResourceDetail) -> String {
+    let Resource { id, endpoint, .. } = &detail.resource;
+    let base = state.settings.public_url.as_str().trim_end_matches('/');
+    let mut address = format!("{base}/proxy/{id}{}", endpoint.path.as_str());
+    if !endpoint.query.is_empty() {
+        address.push('?');
+        address.push_str(&form_urlencoded::Serializer::new(String::new()).extend_pairs(&endpoint.query).finish());
+    }
+    address
+}

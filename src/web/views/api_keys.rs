@@ -1,0 +1,113 @@
+//! An API key as pages show it.
+
+use std::fmt;
+
+use super::relative_time::Age;
+use crate::{
+    domain::{access::permission::Permission, api_keys::Scope, time::Timestamp, users::Role},
+    service::api_keys::{KeyState, KeySummary},
+};
+
+/// A key, prepared for reading.
+pub(crate) struct KeyView<'a> {
+    /// The key.
+    pub(crate) key: &'a KeySummary,
+    /// What it may do.
+    pub(crate) scopes: Vec<ScopeView>,
+    /// When it was made.
+    pub(crate) created: Age,
+    /// When it ends.
+    pub(crate) expires: Option<Moment>,
+    /// When it was last used.
+    pub(crate) used: Option<Age>,
+    /// Whether it can be used, in a word, and the class of that word.
+    pub(crate) state: (&'static str, &'static str),
+    /// When it was revoked.
+    pub(crate) revoked: Option<Age>,
+}
+
+impl<'a> KeyView<'a> {
+    /// The view of a key at a time.
+    pub(crate) fn new(key: &'a KeySummary, now: Timestamp) -> Self {
+        let state = match key.state {
+            KeyState::Active => ("Active", "verified"),
+            KeyState::Revoked(_) => ("Revoked", "rejected"),
+            KeyState::Expired => ("Expired", "rejected"),
+            KeyState::OwnerDisabled => ("Account disabled", "rejected"),
+        };
+        let revoked = match key.state {
+            KeyState::Revoked(at) => Some(Age::of(at, now)),
+            KeyState::Active | KeyState::Expired | KeyState::OwnerDisabled => None,
+        };
+        Self {
+            key,
+            scopes: key.scopes.iter().map(|scope| ScopeView::new(scope, Some(key.owner.role))).collect(),
+            created: Age::of(key.created_at, now),
+            expires: key.expires_at.map(Moment),
+            used: key.last_used_at.map(|at| Age::of(at, now)),
+            state,
+            revoked,
+        }
+    }
+
+    /// True if it is not revoked yet, so that it can be.
+    pub(crate) fn is_revocable(&self) -> bool {
+        self.revoked.is_none()
+    }
+}
+
+/// A scope.
+pub(crate) struct ScopeView {
+    /// Its word.
+    pub(crate) word: &'static str,
+    /// What it allows.
+    pub(crate) sentence: &'static str,
+    /// What there is to know where the account may do less than the scope says.
+    pub(crate) limit: Option<&'static str>,
+}
+
+impl ScopeView {
+    /// The view of a scope, for a key that acts as an account of this role.
+    pub(crate) fn new(scope: Scope, owner: Option<Role>) -> Self {
+        let limit = match (scope, owner) {
+            (Scope::CredentialsManage, Some(role)) if !role.may(Permission::MakeCredentials) => {
+                Some("Has no effect: the role of the account does not allow it.")
+            }
+            (Scope::Admin, Some(role)) if role != Role::Administrator => Some("As far as the role of the account allows it."),
+            _ => None,
+        };
+        Self { word: scope.as_str(), sentence: scope.sentence(), limit }
+    }
+}
+
+/// A point in time that may lie ahead, to the minute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0.as_millis()) {
+            Ok(point) => write!(f, "{}", point.strftime("%-d %b %Y, %H:%M UTC")),
+            Err(_) => f.write_str("far away"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_to_the_minute() {
+        assert_eq!(Moment(Timestamp::from_millis(1_798_761_600_000)).to_string(), "1 Jan 2027, 00:00 UTC");
+        assert_eq!(Moment(Timestamp::from_millis(i64::MAX)).to_string(), "far away");
+    }
+
+    #[test]
+    fn a_scope_that_the_role_does_not_reach_says_so() {
+        let limited = |scope, role| ScopeView::new(scope, Some(role)).limit.is_some();
+        assert!(limited(Scope::CredentialsManage, Role::Operator) && !limited(Scope::CredentialsManage, Role::Editor));
+        assert!(limited(Scope::Admin, Role::Editor) && !limited(Scope::Admin, Role::Administrator));
+        assert!(!limited(Scope::ResourcesRead, Role::Viewer));
+    }
+}

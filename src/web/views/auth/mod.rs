@@ -1,0 +1,3 @@
+//! Views of sign-in.
+
+pub(crate) mod sso;

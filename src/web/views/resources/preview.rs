@@ -1,0 +1,87 @@
+//! What a Test or a Preview brought, for reading.
+
+use crate::{
+    service::resources::preview::{Preview, PreviewResult, Table},
+    web::views::credentials::verification::DiagnosisView,
+};
+
+/// The view of a preview.
+pub(crate) struct PreviewView<'a> {
+    /// Method and address.
+    pub(crate) request_line: &'a str,
+    /// The `Authorization` header with the token hidden.
+    pub(crate) authorization: &'a str,
+    /// The answer, if there was one.
+    pub(crate) answer: Option<AnswerView<'a>>,
+    /// The diagnosis, if there was none.
+    pub(crate) failure: Option<DiagnosisView<'a>>,
+}
+
+/// An answer.
+pub(crate) struct AnswerView<'a> {
+    /// Its status code.
+    pub(crate) status: u16,
+    /// True for 2xx.
+    pub(crate) success: bool,
+    /// What to make of another status, in a sentence.
+    pub(crate) explanation: &'static str,
+    /// How long it took, in milliseconds.
+    pub(crate) millis: u64,
+    /// Its media type, or an empty text.
+    pub(crate) content_type: &'a str,
+    /// The records in it.
+    pub(crate) table: Option<&'a Table>,
+    /// The beginning of the body.
+    pub(crate) body: &'a str,
+    /// True when the body is longer.
+    pub(crate) truncated: bool,
+}
+
+impl<'a> PreviewView<'a> {
+    /// The view of what a request brought.
+    pub(crate) fn new(preview: &'a Preview) -> Self {
+        let (answer, failure) = match &preview.result {
+            PreviewResult::Answer { status, millis, content_type, table, body, truncated } => {
+                let answer = AnswerView {
+                    status: *status,
+                    success: (200..300).contains(status),
+                    explanation: explanation(*status),
+                    millis: *millis,
+                    content_type: content_type.as_deref().unwrap_or_default(),
+                    table: table.as_ref().filter(|table| !table.columns.is_empty() && !table.rows.is_empty()),
+                    body,
+                    truncated: *truncated,
+                };
+                (Some(answer), None)
+            }
+            PreviewResult::Failed(diagnosis) => (None, Some(DiagnosisView::new(diagnosis))),
+        };
+        Self { request_line: &preview.request_line, authorization: &preview.authorization, answer, failure }
+    }
+
+    /// The outcome in one sentence, for the heading and for screen readers.
+    pub(crate) fn outcome(&self) -> String {
+        match (&self.answer, &self.failure) {
+            (Some(answer), _) if answer.success => format!("It works: {} in {} ms", answer.status, answer.millis),
+            (Some(answer), _) => format!("The service answered {} in {} ms", answer.status, answer.millis),
+            (None, Some(failure)) => failure.summary.to_owned(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+const fn explanation(status: u16) -> &'static str {
+    match status {
+        300..400 => "This is a redirect. Keytile does not follow it with a credential.",
+        400 | 422 => "The service does not accept the request as it is. Check the query parameters and the body.",
+        401 => {
+            "The service does not accept the access token for this request. Check the credential's authorization prefix and scopes."
+        }
+        403 => "The credential may not do this. Check its scopes and the permissions of the account.",
+        404 => "There is nothing at this path. Check it against the service's documentation.",
+        405 => "This path does not take this method.",
+        429 => "The service asks for fewer requests. Wait a moment and try again.",
+        500.. => "The service has a problem of its own. Try again later.",
+        _ => "",
+    }
+}

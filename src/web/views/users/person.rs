@@ -1,0 +1,136 @@
+//! People as Settings shows them: a row of the list, and the roles to choose from.
+
+use super::account_field::AccountField;
+use crate::{
+    domain::{
+        credentials::form::FieldError,
+        time::Timestamp,
+        users::{Role, UserState},
+    },
+    service::users::admin::RawPerson,
+    store::UserRow,
+    web::views::relative_time::Age,
+};
+
+/// One person of a list.
+pub(crate) struct PersonRow<'a> {
+    /// The account.
+    pub(crate) user: &'a UserRow,
+    /// The word of the role, as it is read.
+    pub(crate) role: &'static str,
+    /// True when the account cannot be used.
+    pub(crate) disabled: bool,
+    /// When somebody last signed in with it.
+    pub(crate) signed_in: Option<Age>,
+}
+
+impl<'a> PersonRow<'a> {
+    /// The row of an account.
+    pub(crate) fn new(user: &'a UserRow, now: Timestamp) -> Self {
+        Self {
+            user,
+            role: role_label(user.role),
+            disabled: user.state == UserState::Disabled,
+            signed_in: user.signed_in_at.map(|at| Age::of(at, now)),
+        }
+    }
+}
+
+/// The fields of a form about somebody, as `parts/person_fields.html` shows them.
+pub(crate) struct PersonFields<'a> {
+    /// E-mail address and name.
+    pub(crate) fields: [AccountField<'a>; 2],
+    /// The roles to choose from.
+    pub(crate) roles: Vec<RoleOption>,
+    /// What there is to know about the choice.
+    pub(crate) role_help: &'static str,
+    /// What is wrong with the choice.
+    pub(crate) role_error: Option<&'a str>,
+    /// True when nothing else is wrong, so that the page begins with the role.
+    pub(crate) begins_with_role: bool,
+}
+
+impl<'a> PersonFields<'a> {
+    /// The fields with what was typed and what is wrong with it.
+    pub(crate) fn new(typed: &'a RawPerson, role: &str, errors: &'a [FieldError], role_help: &'static str) -> Self {
+        let of_role = |error: &&FieldError| error.field == "role";
+        Self {
+            fields: [
+                AccountField::email("email", "E-mail address", &typed.email).of_another().with_errors(errors),
+                AccountField::text("name", "Name", "off", &typed.name).with_errors(errors),
+            ],
+            roles: role_options(role),
+            role_help,
+            role_error: errors.iter().find(of_role).map(|error| error.message.as_str()),
+            begins_with_role: errors.first().filter(of_role).is_some(),
+        }
+    }
+}
+
+/// A role to choose.
+pub(crate) struct RoleOption {
+    /// The word that is sent.
+    pub(crate) word: &'static str,
+    /// The word that is read.
+    pub(crate) label: &'static str,
+    /// What it may do.
+    pub(crate) about: &'static str,
+    /// True for the one that is chosen.
+    pub(crate) chosen: bool,
+}
+
+/// The roles, from least to most, with the one of a word chosen.
+fn role_options(chosen: &str) -> Vec<RoleOption> {
+    let option = |role: Role| RoleOption {
+        word: role.as_str(),
+        label: role_label(role),
+        about: role_about(role),
+        chosen: role.as_str() == chosen,
+    };
+    Role::ALL.into_iter().rev().map(option).collect()
+}
+
+/// A role as it is read.
+pub(crate) const fn role_label(role: Role) -> &'static str {
+    match role {
+        Role::Administrator => "Administrator",
+        Role::Editor => "Editor",
+        Role::Operator => "Operator",
+        Role::Viewer => "Viewer",
+    }
+}
+
+const fn role_about(role: Role) -> &'static str {
+    match role {
+        Role::Administrator => "also manages people, groups and API keys, and reads the audit trail",
+        Role::Editor => "also adds and manages credentials",
+        Role::Operator => "also makes sources and destinations with credentials that are shared",
+        Role::Viewer => "looks at what is shared",
+    }
+}
+
+/// A point in time as people read it, in UTC: `27 Nov 2026, 16:05 UTC`.
+pub(crate) fn moment(at: Timestamp) -> String {
+    match jiff::Timestamp::from_millisecond(at.as_millis()) {
+        Ok(point) => point.strftime("%-d %b %Y, %H:%M UTC").to_string(),
+        Err(_) => "far off".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_can_be_chosen_and_one_is() {
+        let options = role_options("editor");
+        assert_eq!(options.iter().map(|option| option.word).collect::<Vec<_>>(), ["viewer", "operator", "editor", "administrator"]);
+        assert_eq!(options.iter().filter(|option| option.chosen).map(|option| option.label).collect::<Vec<_>>(), ["Editor"]);
+        assert!(role_options("").iter().all(|option| !option.chosen));
+    }
+
+    #[test]
+    fn a_moment_is_told_in_utc() {
+        assert_eq!(moment(Timestamp::from_millis(1_764_259_500_000)), "27 Nov 2025, 16:05 UTC");
+    }
+}
