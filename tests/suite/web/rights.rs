@@ -106,7 +106,7 @@ fn form(path: &str, credential: &str) -> Vec<(&'static str, String)> {
         "/settings/second-factor/change" => &[("what", "renew")],
         "/settings/groups/{id}/members/remove" => &[("member", NOTHING)],
         "/settings/keys/new" => &[("form", NOTHING)],
-        "/{kind}/{id}/contract" => &[("version", "1"), ("method", "GET"), ("prefixes", "/"), ("body_mib", "1"), ("retries", "0")],
+        "/{kind}/{id}/policy" => &[("version", "1"), ("method", "GET"), ("prefixes", "/"), ("body_mib", "1"), ("retries", "0")],
         "/{kind}/{id}/credential" => return vec![("credential", credential.to_owned())],
         _ => &[],
     };
@@ -259,7 +259,7 @@ fn every_route_has_a_row_and_every_row_a_route() {
     let (routes, rules) = (routes(), rules());
     let written: BTreeSet<String> = rules.iter().map(|rule| format!("{} {}", rule.method, rule.path)).collect();
     let missing: Vec<_> = routes.difference(&written).collect();
-    assert!(missing.is_empty(), "no row in docs/security.md, \"Who may do what\": {missing:#?}");
+    assert!(missing.is_empty(), "no row in docs/security.md, \"Who can do what\": {missing:#?}");
     let gone: Vec<_> = written.difference(&routes).collect();
     assert!(gone.is_empty(), "a row in docs/security.md and no such route: {gone:#?}");
     // A route about one credential or resource says what it answers of each kind of sharing.
