@@ -198,7 +198,7 @@ pub fn parse_expiry(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, St
         return Ok(None);
     }
     let latest = now.plus(Duration::from_secs(EXPIRY_DAYS_MAX * DAY.as_secs()));
-    let too_far = || format!("Choose an end within the next {EXPIRY_DAYS_MAX} days.");
+    let too_far = || format!("Choose a date within the next {EXPIRY_DAYS_MAX} days.");
     if !typed.is_empty() && typed.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that does not fit is too large as well.
         let days = typed.parse().unwrap_or(u64::MAX);

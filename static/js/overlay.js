@@ -54,7 +54,7 @@ function show(dialog, pushed) {
 async function mayClose() {
   const form = formOf(overlay.dialog);
   if (isSaving(form)) {
-    announce("Keytile is still verifying. This takes some seconds at most.");
+    announce("Keytile is still verifying. Please wait.");
     return false;
   }
   if (!isTyped(form)) return true;
@@ -147,7 +147,7 @@ document.addEventListener("submit", async (event) => {
     form.closest("#overlay-body").replaceWith(fresh);
     enhance(fresh);
     formOf(overlay.dialog).elements.namedItem("name").focus();
-    announce("The form is empty now.");
+    announce("The form is now empty.");
   } catch (error) {
     const message = failure("connection-error", error);
     form.before(message);
@@ -172,7 +172,7 @@ document.addEventListener("keytile:saved", async (event) => {
     const tile = document.querySelector(".tile-radio:checked");
     focusOn(tile);
     tile?.closest(".tile").scrollIntoView({ block: "nearest" });
-    announce(document.getElementById("saved-notice")?.textContent.trim() ?? "The credential was verified and saved.");
+    announce(document.getElementById("saved-notice")?.textContent.trim() ?? "The credential is verified and saved.");
   } catch {
     location.assign(address);
   }

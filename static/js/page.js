@@ -60,12 +60,12 @@ export function notice(id, kind, words) {
 }
 
 /** What is said when Keytile itself does not answer. */
-const LOST = "The connection to Keytile was lost. Nothing you typed is lost; try again.";
+const LOST = "The request to Keytile didn't complete. What you typed is still here. Try again.";
 
 /** The message after a request that failed: Keytile did not answer, or the session has ended. */
 export function failure(id, error) {
   if (!(error instanceof SignedOut)) return notice(id, "bad", LOST);
-  const message = notice(id, "bad", "You are signed out: your session has ended. What you typed here is not kept; copy what you need first.");
+  const message = notice(id, "bad", "You're signed out because your session has ended. What you typed here won't be kept. Copy what you need first.");
   const link = document.createElement("a");
   link.href = error.address;
   link.textContent = "Sign in again";

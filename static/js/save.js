@@ -121,7 +121,7 @@ function conclude(form, outcome) {
     if (!document.title.startsWith("Error: ")) document.title = `Error: ${document.title}`;
     announce(body.querySelector("[role=alert]")?.innerText ?? "");
   } else {
-    const words = `Keytile could not save this: ${outcome.message}. Nothing you typed is lost; try again.`;
+    const words = `Keytile couldn't save this: ${outcome.message}. What you typed is still here. Try again.`;
     complain(form, notice("connection-error", "bad", words));
   }
 }

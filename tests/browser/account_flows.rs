@@ -66,7 +66,7 @@ async fn from_set_up_to_recovery_code(wanted: Wanted) {
     person.goto("/connectors").await;
     person.wait_for_focus("#f-email").await;
     person.sign_in(ADMINISTRATOR, WRONG).await;
-    person.reads("[role='alert']", "E-mail address or password is wrong.").await;
+    person.reads("[role='alert']", "Sign-in failed. Check your email address and password.").await;
     assert_eq!((person.field("#f-email").await.as_str(), person.field("#f-password").await.as_str()), (ADMINISTRATOR, ""));
     person.wait_for_focus("#f-password").await;
     browser.fill("#f-password", PASSWORD).await;
@@ -79,7 +79,7 @@ async fn from_set_up_to_recovery_code(wanted: Wanted) {
     browser.fill("#f-code", &app.code(&setup.clock)).await;
     browser.fill("#f-password", PASSWORD).await;
     browser.click("#enable").await;
-    person.reads("[role='status']", "The second factor is on.").await;
+    person.reads("[role='status']", "Two-step verification is on.").await;
     let recovery = browser.text("#codes code").await;
     browser.click("main .button-primary").await;
     person.reads("#codes-left", "10 recovery codes are left.").await;
@@ -131,14 +131,14 @@ async fn sessions_are_ended(wanted: Wanted) {
     assert_eq!(person.count("main .table button").await, 2);
     person.reads("main .table", "This one").await;
     person.browser.click("#end-others").await;
-    person.reads("[role='status']", "All other sessions have ended.").await;
+    person.reads("[role='status']", "All your other sessions have ended.").await;
     assert_eq!(sessions(&person).await, 1);
     assert_eq!(other.get("/credentials").await.status, 303);
     assert_eq!(server.browser().get("/credentials").await.status, 303);
     let _third = signed_in(&server).await;
     assert_eq!(sessions(&person).await, 2);
     person.browser.click("main .table button").await;
-    person.reads("[role='status']", "The session has ended.").await;
+    person.reads("[role='status']", "Session ended.").await;
     assert_eq!(sessions(&person).await, 1);
 }
 
@@ -191,7 +191,7 @@ async fn added_and_shared_with(wanted: Wanted) {
     assert_eq!(ben.count("#share, #delete, #test, #values-title").await, 0);
 
     ana.browser.click("#shares .button-danger").await;
-    ana.reads("#none-found", "It is shared with nobody by name.").await;
+    ana.reads("#none-found", "Not shared with anyone yet.").await;
     ben.goto(TILES).await;
     ben.wait_for_title("Authenticate · New source · Keytile").await;
     assert_eq!(ben.count(".tile").await, 0);
@@ -226,7 +226,7 @@ async fn runs_out_in_the_overlay(wanted: Wanted, in_place: bool) {
     browser.click("#save").await;
     person.wait_for_title("Sign in · Keytile").await;
     person.reads("[role='status']", "Your session has ended.").await;
-    person.reads("[role='status']", "what you typed into the form of a credential is kept").await;
+    person.reads("[role='status']", "If you were saving a credential, what you typed is kept").await;
     person.sign_in(ADMINISTRATOR, PASSWORD).await;
     person.wait_for_title("Add New Credential · New source · Keytile").await;
     assert_eq!(person.location().await, OVERLAY);

@@ -81,7 +81,7 @@ async fn the_sign_in() {
     visitor.next("Error: Sign in").await;
     person.wait_for_focus("#f-email[aria-invalid='true']").await;
     person.sign_in(ADMINISTRATOR, "not my password").await;
-    person.reads("[role='alert']", "E-mail address or password is wrong.").await;
+    person.reads("[role='alert']", "Sign-in failed. Check your email address and password.").await;
     visitor.state("Error: Sign in").await;
     let mut others = server.visitor();
     for _ in 0..4 {
@@ -114,12 +114,12 @@ async fn the_second_factor() {
     visitor.next("Error: Your account · Settings").await;
     person.wait_for_focus("#f-old_password[aria-invalid='true']").await;
 
-    visitor.page("/settings/second-factor", "Set up a second factor · Settings").await;
+    visitor.page("/settings/second-factor", "Two-step verification · Settings").await;
     let app = App::with_key(&browser.text("#secret").await);
     browser.fill("#f-password", PASSWORD).await;
     browser.fill("#f-code", "000000").await;
     browser.click("#enable").await;
-    visitor.next("Error: Set up a second factor · Settings").await;
+    visitor.next("Error: Two-step verification · Settings").await;
     person.wait_for_focus("#f-code[aria-invalid='true']").await;
     browser.fill("#f-password", PASSWORD).await;
     browser.fill("#f-code", &app.code(&setup.clock)).await;
@@ -152,7 +152,7 @@ async fn the_second_factor() {
     person.reads(".notice-warn #codes-left", "1 recovery code is left.").await;
     visitor.page("/settings/sessions", "Sessions · Settings").await;
     browser.click("#end-others").await;
-    person.reads("[role='status']", "All other sessions have ended.").await;
+    person.reads("[role='status']", "All your other sessions have ended.").await;
     visitor.state("Sessions · Settings").await;
 }
 
@@ -186,14 +186,14 @@ async fn people() {
     browser.click("#save").await;
     visitor.next("Error: ben.with.a.long.address · People").await;
     person.wait_for_focus("#f-email[aria-invalid='true']").await;
-    visitor.page(&format!("/settings/people/{ben}/hand-over"), "Hand over · ben.with.a.long.address · Settings").await;
+    visitor.page(&format!("/settings/people/{ben}/hand-over"), "Transfer ownership · ben.with.a.long.address · Settings").await;
     browser.fill("#f-to", "vera@example.com").await;
     browser.click("#confirm-hand-over").await;
-    visitor.next("Error: Hand over · ben.with.a.long.address · Settings").await;
+    visitor.next("Error: Transfer ownership · ben.with.a.long.address · Settings").await;
     person.wait_for_focus("#f-to[aria-invalid='true']").await;
     browser.fill("#f-to", ADMINISTRATOR).await;
     browser.click("#confirm-hand-over").await;
-    visitor.next("Handed over · ben.with.a.long.address · Settings").await;
+    visitor.next("Transferred · ben.with.a.long.address · Settings").await;
     assert_eq!(person.count("#renamed tbody tr").await, 1);
     person.goto(&format!("/settings/people/{ben}")).await;
     browser.click("#disable").await;
@@ -224,7 +224,7 @@ async fn people() {
     visitor.next("Error: Choose a password").await;
     person.wait_for_focus("#f-password[aria-invalid='true']").await;
     visitor.again("/password?token=made-up", "Choose a password").await;
-    person.reads("#void", "This link does not work.").await;
+    person.reads("#void", "This link doesn't work.").await;
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn groups() {
     for member in ["ben@example.com", ADMINISTRATOR] {
         browser.fill("#f-email", member).await;
         browser.click("#add-member").await;
-        person.reads("[role='status']", "The person is in the group").await;
+        person.reads("[role='status']", "Person added.").await;
         person.reads("#members", member).await;
     }
     visitor.state("Support · Groups").await;
@@ -266,13 +266,13 @@ async fn groups() {
     visitor.page(&format!("/settings/groups/{support}/delete"), "Delete Support?").await;
     person.reads("#shares", "Support EU").await;
     visitor.page(&format!("/settings/groups/{empty}/delete"), "Delete Nobody yet?").await;
-    person.reads("#confirm", "Nothing is shared with it. Nobody is in it.").await;
+    person.reads("#confirm", "Nothing is shared with this group, and it has no members.").await;
     visitor.again(&format!("/settings/groups/{empty}"), "Nobody yet · Groups").await;
     browser.click("#delete").await;
     browser.wait_for("dialog.confirm:modal").await;
     browser.assert_accessible().await;
     browser.click("dialog.confirm #confirm-delete").await;
-    person.reads("[role='status']", "The group was deleted.").await;
+    person.reads("[role='status']", "Group deleted.").await;
     visitor.state("Groups · Settings").await;
 }
 
@@ -297,7 +297,7 @@ async fn sharing() {
         browser.click("#add").await;
         person.reads("#shares", with).await;
     }
-    person.reads("[role='status']", "Changed. It holds from now on.").await;
+    person.reads("[role='status']", "Sharing updated.").await;
     visitor.state("Share Support EU · Credentials").await;
 }
 
@@ -361,7 +361,7 @@ async fn single_sign_on() {
     let visitor = Visitor::of(Person::stranger(WIDE, &server).await);
     visitor.page("/sign-in?next=/credentials", "Sign in").await;
     visitor.person.reads("#single-sign-on", "Sign in with Example ID").await;
-    visitor.again("/sign-in/sso/callback?code=a&state=b", "Error: Sign-in did not work").await;
+    visitor.again("/sign-in/sso/callback?code=a&state=b", "Error: Sign-in failed").await;
     drop(visitor);
     server.stop().await;
     let server = setup.with("--sso-only").start().await;

@@ -22,7 +22,7 @@ async fn a_credential_is_edited_with_and_without_script() {
         person.wait_for_path(&edit).await;
         assert_eq!(person.field("#f-account_name").await, "acme");
         assert_eq!(person.field("#f-client_secret").await, "");
-        person.reads("#f-client_secret-kept", "Leave empty to keep the stored one").await;
+        person.reads("#f-client_secret-kept", "Leave empty to keep the stored value").await;
         person.reads("#token-url", "https://acme.talkdeskid.com/oauth/token").await;
         if script {
             browser.assert_accessible().await;
@@ -49,7 +49,7 @@ async fn a_credential_is_edited_with_and_without_script() {
         browser.fill("#f-client_secret", "sandbox-secret").await;
         browser.click("#save").await;
         person.wait_for_path(&page).await;
-        person.reads("#edited[role='status']", "Changed and verified.").await;
+        person.reads("#edited[role='status']", "Saved and verified.").await;
         person.reads("main", "https://acme-sales.talkdeskid.com/oauth/token").await;
 
         // A new name needs no verification. In another window somebody was quicker.
@@ -63,14 +63,14 @@ async fn a_credential_is_edited_with_and_without_script() {
         assert_eq!(other_window.post(&edit, &quicker).await.status, 303);
         browser.fill("#f-name", &format!("{name}, renamed")).await;
         browser.click("#save").await;
-        person.reads("#outdated[role='alert']", "was changed while you typed").await;
+        person.reads("#outdated[role='alert']", "changed while you were editing").await;
         assert_eq!(person.field("#f-name").await, format!("{name}, renamed"));
         if script {
             browser.assert_accessible().await;
         }
         browser.click("#save").await;
         person.wait_for_path(&page).await;
-        person.reads("#edited", "Nothing had to be verified").await;
+        person.reads("#edited", "The values are the same").await;
         person.reads("h1", &format!("{name}, renamed")).await;
     }
     server.stop().await;

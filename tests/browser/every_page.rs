@@ -136,7 +136,7 @@ async fn the_way_to_a_credential() {
     visitor.page("/", "Data flows").await;
     visitor.page("/credentials", "Credentials").await;
     visitor.page("/connectors", "Connectors").await;
-    visitor.page("/api/docs", "API").await;
+    visitor.page("/api/docs", "API reference").await;
     visitor.page("/sources/new", "Connector · New source").await;
     visitor.page("/destinations/new", "Connector · New destination").await;
     visitor.page(TILES, "Authenticate · New source").await;
@@ -286,10 +286,10 @@ async fn sources_and_destinations() {
     visitor.again(&format!("{source}/history?range=quarter&only=problems"), "History of Agents").await;
     visitor.page(&format!("/credentials/{credential}/history"), "History of Support EU").await;
     visitor.page(&format!("{source}/delete"), "Delete Agents?").await;
-    visitor.page(&format!("{source}/contract"), "What Agents may send").await;
+    visitor.page(&format!("{source}/contract"), "Allowed requests · Agents").await;
     browser.fill("#prefixes", "users").await;
     browser.click("#save").await;
-    visitor.next("Error: What Agents may send").await;
+    visitor.next("Error: Allowed requests · Agents").await;
     browser.fill("#prefixes", "/users").await;
     browser.click("#save").await;
     visitor.next("Agents").await;

@@ -65,7 +65,9 @@ async fn a_source_is_built_on_a_credential_that_was_added_in_place() {
     person.reads(".tile:has(.tile-radio:checked)", "acme").await;
     person.reads(".tile:has(.tile-radio:checked)", "Verified").await;
     person.wait_for_focus(".tile-radio:checked").await;
-    browser.wait_until("document.getElementById('announcer').textContent.includes('“Support EU” was verified and saved')").await;
+    browser
+        .wait_until("document.getElementById('announcer').textContent.includes('“Support EU” is verified, saved and selected')")
+        .await;
     assert_eq!(browser.value("window.marked").await, true, "the page was loaded anew");
     assert!(person.location().await.starts_with(&format!("{TILES}?credential=")));
     assert_eq!(person.title().await, "Authenticate · New source · Keytile");
@@ -83,7 +85,7 @@ async fn a_source_is_built_on_a_credential_that_was_added_in_place() {
     assert_eq!(person.field("#name").await, "Agents");
     browser.click("#create").await;
     person.reads("h1", "Agents").await;
-    person.reads("[role='status'].notice", "The data source was created").await;
+    person.reads("[role='status'].notice", "Data source created.").await;
     person.reads("main", "Support EU").await;
     assert_eq!(person.title().await, "Agents · Keytile");
     browser.click("#preview-button").await;
@@ -117,7 +119,7 @@ async fn a_destination_is_built_in_the_same_way_and_writes_only_when_told() {
     assert_eq!(browser.value("document.querySelector('input[name=endpoint]:checked').value").await, "Create a contact");
     browser.fill("#body", r#"{"name": "Ana of the test"}"#).await;
     browser.click("#test").await;
-    person.reads("#error-summary", "this Test writes to the real account").await;
+    person.reads("#error-summary", "This test writes to the real account").await;
     assert!(person.title().await.starts_with("Error: "));
     assert_eq!(person.field("#body").await, r#"{"name": "Ana of the test"}"#);
     browser.click("#may_write").await;
@@ -129,7 +131,7 @@ async fn a_destination_is_built_in_the_same_way_and_writes_only_when_told() {
     person.reads("h1", "New contacts").await;
     assert!(person.location().await.starts_with("/destinations/"));
     browser.click("#preview-button").await;
-    person.reads("#error-summary", "Tick the box first").await;
+    person.reads("#error-summary", "Select the box first").await;
     browser.click("input[name='may_write']").await;
     browser.click("#preview-button").await;
     person.reads("#preview table", "Keytile test contact").await;
@@ -142,5 +144,5 @@ async fn a_destination_is_built_in_the_same_way_and_writes_only_when_told() {
     assert_eq!(person.count("dialog").await, 0);
     browser.click("#delete").await;
     browser.click("dialog.confirm:modal #confirm-delete").await;
-    person.reads("[role='status'].notice", "The data destination was deleted").await;
+    person.reads("[role='status'].notice", "Data destination deleted.").await;
 }

@@ -141,7 +141,7 @@ async fn errors_in_place_are_beside_their_fields_and_in_the_summary() {
     browser.click("#save").await;
     person.wait_for_focus("#f-name[aria-invalid='true']").await;
     assert_eq!(browser.value("window.marked").await, true);
-    person.reads("#error-summary[role='alert']", "3 fields need another look. Nothing was sent or saved.").await;
+    person.reads("#error-summary[role='alert']", "Check 3 fields. Nothing has been sent or saved.").await;
     assert!(person.title().await.starts_with("Error: "));
     for field in ["name", "client_secret", "account_name"] {
         // What describes the field is there, can be seen, and says the same as the summary.
@@ -185,7 +185,7 @@ async fn a_lost_connection_loses_nothing() {
     server.stop().await;
     browser.click("#save").await;
     person.wait_for_focus("#connection-error[role='alert']").await;
-    person.reads("#connection-error", "The connection to Keytile was lost. Nothing you typed is lost; try again.").await;
+    person.reads("#connection-error", "The request to Keytile didn't complete. What you typed is still here. Try again.").await;
     assert_eq!(person.field("#f-name").await, "Survives");
     assert_eq!(person.field("#f-client_secret").await, "sandbox-secret");
     assert_eq!(browser.value("document.getElementById('save').disabled").await, false);

@@ -28,7 +28,7 @@ async fn the_whole_job_is_done_without_script() {
     browser.fill("#f-account_name", "no label").await;
     browser.click("#save").await;
     person.wait_for_title("Error: Add New Credential · New source · Keytile").await;
-    person.reads("#error-summary[role='alert']", "2 fields need another look").await;
+    person.reads("#error-summary[role='alert']", "Check 2 fields.").await;
     person.wait_for_focus("#error-summary").await;
     browser.click("#error-summary a[href='#f-account_name']").await;
     person.wait_for_focus("#f-account_name").await;
@@ -52,10 +52,10 @@ async fn the_whole_job_is_done_without_script() {
     browser.fill("#f-client_secret", "sandbox-secret").await;
     browser.fill("#f-name", "").await;
     browser.click("#save").await;
-    person.reads("#error-summary", "One field needs another look").await;
+    person.reads("#error-summary", "Check 1 field.").await;
     browser.fill("#f-name", "Support EU").await;
     browser.click("#save").await;
-    person.reads("#saved-notice[role='status']", "“Support EU” was verified and saved").await;
+    person.reads("#saved-notice[role='status']", "“Support EU” is verified, saved and selected").await;
     person.reads(".tile:has(.tile-radio:checked)", "Support EU").await;
 
     browser.click("#next").await;
@@ -81,7 +81,7 @@ async fn the_whole_job_is_done_without_script() {
     person.reads("h1", "Agents").await;
     browser.click("#delete").await;
     browser.click("#confirm-delete").await;
-    person.reads("main", "The data source was deleted").await;
+    person.reads("main", "Data source deleted.").await;
     person.goto(source).await;
     assert!(person.title().await.contains("not"), "{}", person.title().await);
 }
@@ -97,7 +97,7 @@ async fn a_destination_writes_only_when_told_without_script() {
     browser.click("#next").await;
     browser.fill("#name", "New contacts").await;
     browser.click("#test").await;
-    person.reads("#error-summary", "this Test writes to the real account").await;
+    person.reads("#error-summary", "This test writes to the real account").await;
     browser.click("#may_write").await;
     browser.click("#test").await;
     person.reads("#preview", "201").await;

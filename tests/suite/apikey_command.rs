@@ -82,7 +82,7 @@ async fn what_is_wrong_is_said_by_its_flag_and_nothing_is_made() {
         assert!(said(&refused.stderr).contains(sentence), "{refused:?}");
     }
     let refused = run(&data_dir, &["add", "--name", "x", "--owner", "nobody@example.com", "--scope", "proxy"]);
-    assert_eq!(said(&refused.stderr), "keytile: --owner: There is no active account with this e-mail address.\n");
+    assert_eq!(said(&refused.stderr), "keytile: --owner: No active account has this email address.\n");
     let unknown = "01890000-0000-7000-8000-000000000001";
     let refused = run(&data_dir, &["revoke", unknown]);
     assert_eq!((refused.status.code(), said(&refused.stderr).contains(unknown)), (Some(1), true));

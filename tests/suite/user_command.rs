@@ -83,7 +83,7 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
     let token = page.value("token");
     assert_eq!(ben.post("/password", &[("token", &token), ("password", PASSWORD)]).await.status, 303);
     ben.get("/").await.says("Ben");
-    place.refuses(&add, "Another account has this e-mail address.");
+    place.refuses(&add, "Another account already has this email address.");
     place.says(&["list"], "Ben@example.com  Ben   editor         active  off");
     let lines = place.says(&["list", "--json"], "\"email\":\"Ben@example.com\"");
     let people: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -182,10 +182,7 @@ async fn the_first_person_is_an_administrator() {
     let setup = over(&database);
     setup.start_without_accounts().await.stop().await;
     let place = Place::of(&setup);
-    place.refuses(
-        &["add", "ben@example.com", "--name=Ben", "--role=viewer"],
-        "The first account has to be that of an administrator.",
-    );
+    place.refuses(&["add", "ben@example.com", "--name=Ben", "--role=viewer"], "The first account must be an administrator.");
     place.says(&["add", "ana@example.com", "--name=Ana", "--role=administrator"], "/password?token=");
     place.says(&["add", "ben@example.com", "--name=Ben", "--role=viewer"], "/password?token=");
 }

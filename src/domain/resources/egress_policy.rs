@@ -84,7 +84,7 @@ impl EgressContract {
         }
         let mut prefixes: Vec<ApiPath> = Vec::new();
         if raw.prefixes.trim().is_empty() {
-            wrong("prefixes", "Enter at least one path. A / alone allows all of the API.".into());
+            wrong("prefixes", "Enter at least one path. A / alone allows the whole API.".into());
         }
         for line in raw.prefixes.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let settled = ApiPath::parse(line).and_then(|path| {
@@ -112,7 +112,7 @@ impl EgressContract {
             text => match text.parse::<u32>() {
                 Ok(number @ 1..=PER_MINUTE_MAX) => Some(number),
                 _ => {
-                    wrong("per_minute", "Enter a number from 1 to 1,000,000, or nothing for no bound.".to_owned());
+                    wrong("per_minute", "Enter a number from 1 to 1,000,000, or leave it empty for no limit.".to_owned());
                     None
                 }
             },

@@ -88,7 +88,7 @@ impl NewPassword {
         }
         let letters = Zeroizing::new(letters_of(exposed));
         if about.iter().any(|known| letters_of(known) == *letters && !letters.is_empty()) {
-            return Err("Choose something other than your e-mail address or your name.".into());
+            return Err("Choose something other than your email address or name.".into());
         }
         if is_easily_guessed(exposed, about) {
             return Err("This is easy to guess: it is common, or made of your name, a pattern or a repetition. \

@@ -77,9 +77,9 @@ impl Email {
     /// address exists is not looked up.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let address = typed.trim();
-        let wrong = || Err("Enter an e-mail address, such as ana@example.com.".to_owned());
+        let wrong = || Err("Enter an email address, such as ana@example.com.".to_owned());
         if address.len() > EMAIL_MAX {
-            return Err(format!("Use an e-mail address of at most {EMAIL_MAX} characters."));
+            return Err(format!("Use an email address of at most {EMAIL_MAX} characters."));
         }
         let Some((local, domain)) = address.rsplit_once('@') else { return wrong() };
         let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');

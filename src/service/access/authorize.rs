@@ -142,7 +142,7 @@ impl Service {
             return Ok(Some((person, row)));
         }
         let about = target(TargetKind::Resource, id, row.name);
-        let detail = format!("{wanted}: it is somebody else's, and its credential is shared for use only");
+        let detail = format!("{wanted}: it is someone else's, and its credential is shared for use only");
         self.refuse(caller, about, detail, Permission::MakeResources).await
     }
 

@@ -133,7 +133,7 @@ impl Service {
             Err(message) => return Ok(invalid("email", message)),
         };
         let Some(person) = self.0.store.user_of_email(&email).await? else {
-            return Ok(invalid("email", "Nobody here has this e-mail address.".into()));
+            return Ok(invalid("email", "No account has this email address.".into()));
         };
         let audit = self
             .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
@@ -160,7 +160,7 @@ impl Service {
 fn outcome(change: GroupChange, id: Uuid) -> GroupOutcome {
     match change {
         GroupChange::Changed | GroupChange::Unchanged => GroupOutcome::Done(id),
-        GroupChange::NameTaken => invalid("name", "Another group has this name.".into()),
+        GroupChange::NameTaken => invalid("name", "Another group already has this name.".into()),
         GroupChange::NotFound => GroupOutcome::NotFound,
     }
 }

@@ -82,8 +82,8 @@ impl Service {
     ) -> Result<SharingOutcome, ServiceError> {
         let Some((manager, row)) = self.managed(caller, id, WANTED).await? else { return Ok(SharingOutcome::NotFound) };
         let detail = match sharing {
-            Sharing::Everyone => "open to all for use",
-            Sharing::Private => "not open to all",
+            Sharing::Everyone => "open to everyone",
+            Sharing::Private => "not open to everyone",
         };
         let audit = self.audit(caller, AuditAction::ShareCredential, about(&row), AuditOutcome::Done, detail);
         let change = self.0.store.set_sharing(manager, id, sharing, &audit).await?;
@@ -101,11 +101,11 @@ impl Service {
         let Some((manager, row)) = self.managed(caller, id, WANTED).await? else { return Ok(SharingOutcome::NotFound) };
         let typed = with.trim();
         if typed.is_empty() {
-            return Ok(SharingOutcome::Invalid("Enter the e-mail address of a person or the name of a group.".into()));
+            return Ok(SharingOutcome::Invalid("Enter a person's email address or a group's name.".into()));
         }
         let nobody = || {
             let typed: String = typed.chars().take(100).collect();
-            SharingOutcome::Invalid(format!("There is no active account and no group “{typed}”."))
+            SharingOutcome::Invalid(format!("No active account or group matches “{typed}”."))
         };
         // PostgreSQL takes no text with a NUL; nobody is called so.
         if typed.contains('\0') {
@@ -113,7 +113,7 @@ impl Service {
         }
         let (with, name) = match self.0.store.person_to_share_with(&email_key(typed)).await? {
             Some((person, _)) if row.owner.as_ref().is_some_and(|owner| owner.id == person) => {
-                return Ok(SharingOutcome::Invalid("This is its owner, who manages it anyway.".into()));
+                return Ok(SharingOutcome::Invalid("This person owns the credential and can already manage it.".into()));
             }
             Some((person, email)) => (ShareWith::Person(person), email),
             None => match self.0.store.group_to_share_with(&name_key(typed)).await? {
@@ -122,7 +122,7 @@ impl Service {
             },
         };
         if self.0.store.shares_of(id).await?.len() >= SHARES_MAX {
-            let words = format!("This is shared with {SHARES_MAX} already. Put people into a group and share it with that.");
+            let words = format!("Already shared with {SHARES_MAX} people and groups. Share it with a group instead.");
             return Ok(SharingOutcome::Invalid(words));
         }
         let detail = format!("{} for {name}", access.as_str());
@@ -149,7 +149,7 @@ impl Service {
         let name = known.email.unwrap_or_else(|| format!("the group {}", known.name));
         let detail = match access {
             Some(access) => format!("{} for {name}", access.as_str()),
-            None => format!("no more for {name}"),
+            None => format!("removed for {name}"),
         };
         let audit = self.audit(caller, AuditAction::ShareCredential, about(&row), AuditOutcome::Done, detail);
         let change = self.0.store.change_share(manager, id, share, access, &audit).await?;

@@ -25,7 +25,7 @@ pub enum HandOverOutcome {
 impl Service {
     /// Hands over all that a person owns to another, by e-mail address. API keys are revoked.
     pub async fn hand_over(&self, caller: &Caller, from: UserId, to: &str) -> Result<HandOverOutcome, ServiceError> {
-        self.require(caller, Permission::ManageAccounts, "hand over what a person owns").await?;
+        self.require(caller, Permission::ManageAccounts, "transfer ownership").await?;
         let Some(giver) = self.0.store.user(from).await? else { return Ok(HandOverOutcome::NotFound) };
         let wrong = |message: &str| Ok(HandOverOutcome::Invalid(FieldError::new("to", message)));
         let email = match Email::parse(to) {
@@ -33,10 +33,10 @@ impl Service {
             Err(message) => return wrong(&message),
         };
         let Some(receiver) = self.0.store.user_of_email(&email).await? else {
-            return wrong("Nobody here has this e-mail address.");
+            return wrong("No account has this email address.");
         };
         if receiver.id == giver.id {
-            return wrong("Choose somebody else: this is the person who hands over.");
+            return wrong("Choose someone else. This person is already the owner.");
         }
         let order = HandOver {
             from,
@@ -51,11 +51,11 @@ impl Service {
         self.0.epoch.forget();
         match result {
             HandOverResult::Done(handed_over) => Ok(HandOverOutcome::Done(handed_over)),
-            HandOverResult::NotActive => wrong("This account is disabled. Choose somebody whose account is active."),
+            HandOverResult::NotActive => wrong("This account is disabled. Choose an active account."),
             HandOverResult::RoleTooLow(owned) => {
-                wrong(lacking(receiver.role, &owned).unwrap_or("The role of this person has just changed. Send it again."))
+                wrong(lacking(receiver.role, &owned).unwrap_or("This person's role has just changed. Try again."))
             }
-            HandOverResult::Busy => wrong("Something new was made all the while. Send it again."),
+            HandOverResult::Busy => wrong("Something new was created during the transfer. Try again."),
         }
     }
 }
@@ -64,12 +64,12 @@ impl Service {
 fn lacking(role: Role, owned: &Owned) -> Option<&'static str> {
     if owned.credentials > 0 && !role.may(Permission::MakeCredentials) {
         return Some(
-            "Credentials can be owned by an editor or an administrator only. Raise the role of this person, or choose somebody else.",
+            "Only editors and administrators can own credentials. Upgrade this person's role first, or choose someone else.",
         );
     }
     if owned.resources > 0 && !role.may(Permission::MakeResources) {
         return Some(
-            "Sources and destinations can be owned by an operator, an editor or an administrator only. Raise the role of this person, or choose somebody else.",
+            "Only operators, editors and administrators can own sources and destinations. Upgrade this person's role first, or choose someone else.",
         );
     }
     None
@@ -86,6 +86,6 @@ mod tests {
         assert_eq!(Role::ALL.map(|role| can(role, own(1, 1))), [true, true, false, false]);
         assert_eq!(Role::ALL.map(|role| can(role, own(0, 1))), [true, true, true, false]);
         assert_eq!(Role::ALL.map(|role| can(role, own(0, 0))), [true; 4]);
-        assert!(lacking(Role::Operator, &own(1, 0)).unwrap().contains("an editor or an administrator"));
+        assert!(lacking(Role::Operator, &own(1, 0)).unwrap().contains("Only editors and administrators"));
     }
 }

@@ -145,13 +145,13 @@ pub struct KeyDetail {
 impl Service {
     /// Makes a key. `form` identifies the form, so that submitting it twice makes one.
     pub async fn create_api_key(&self, caller: &Caller, form: Uuid, raw: &RawApiKey) -> Result<KeyCreation, ServiceError> {
-        self.require(caller, Permission::ManageKeys, "making an API key").await?;
+        self.require(caller, Permission::ManageKeys, "creating an API key").await?;
         let now = self.now();
         let mut errors = Vec::new();
         let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
         let owner = self.0.store.api_key_owner(&email_key(&raw.owner)).await?.map(Person::from);
         if owner.is_none() {
-            errors.push(FieldError::new("owner", "There is no active account with this e-mail address."));
+            errors.push(FieldError::new("owner", "No active account has this email address."));
         }
         let scopes = parse_scopes(&raw.scopes).map_err(|message| errors.push(FieldError::new("scopes", message)));
         let resources = match (&owner, raw.restricted) {
@@ -188,7 +188,7 @@ impl Service {
             }
             ApiKeyInsert::AlreadyMade(id) => KeyCreation::AlreadyMade(id),
             ApiKeyInsert::Gone => {
-                let message = "The account or one of the resources was deleted a moment ago. Choose again.";
+                let message = "The account or one of the resources was just deleted. Choose again.";
                 KeyCreation::Invalid(vec![FieldError::new(if raw.restricted { "resources" } else { "owner" }, message)])
             }
         })
@@ -252,7 +252,7 @@ impl Service {
     /// The resources that were chosen for a key: the error is a sentence.
     async fn chosen_resources(&self, owner: &Person, chosen: &[String]) -> Result<Result<Vec<ResourceId>, String>, ServiceError> {
         if chosen.is_empty() {
-            return Ok(Err("Choose at least one resource, or let the key use all of them.".to_owned()));
+            return Ok(Err("Choose at least one resource, or allow all of them.".to_owned()));
         }
         if chosen.len() > RESOURCES_MAX {
             return Ok(Err(format!("Choose at most {RESOURCES_MAX} resources.")));
@@ -268,7 +268,7 @@ impl Service {
                 found = found || self.resource_summary(&as_owner, kind, id).await?.is_some();
             }
             if !found {
-                return Ok(Err(format!("{} cannot see one of these resources, or it was deleted. Choose again.", owner.name)));
+                return Ok(Err(format!("{} can't see one of these resources, or it was deleted. Choose again.", owner.name)));
             }
             ids.push(id);
         }
@@ -285,15 +285,15 @@ fn parse_scopes(words: &[String]) -> Result<Scopes, String> {
         let wrong = || format!("There is no scope “{}”. The scopes are {}.", word.chars().take(40).collect::<String>(), known());
         scopes.push(Scope::parse(word).ok_or_else(wrong)?);
     }
-    Scopes::new(scopes).ok_or_else(|| "Choose at least one thing that the key may do.".to_owned())
+    Scopes::new(scopes).ok_or_else(|| "Choose at least one scope.".to_owned())
 }
 
 /// What the audit trail says of a new key.
 fn in_words(owner: &Person, new: &NewApiKey<'_>) -> String {
     let resources = new.resources.map(|resources| format!(", for {} resource(s) only", resources.len())).unwrap_or_default();
     let end = match new.expires_at {
-        Some(end) => format!("ends in {} day(s)", end.since(new.created_at).as_secs().div_ceil(24 * 3_600)),
-        None => "does not end".to_owned(),
+        Some(end) => format!("expires in {} day(s)", end.since(new.created_at).as_secs().div_ceil(24 * 3_600)),
+        None => "never expires".to_owned(),
     };
     format!("{}{resources}; {end}; acts as {}", new.scopes.to_words(), owner.email)
 }

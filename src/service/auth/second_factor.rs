@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What is said of a code that does not do.
-pub(in crate::service) const WRONG_CODE: &str = "This code is wrong or was used already.";
+pub(in crate::service) const WRONG_CODE: &str = "This code is incorrect or has already been used.";
 
 /// A second factor that has just been set up.
 pub struct EnabledSecondFactor {
@@ -87,7 +87,7 @@ impl Service {
             return Ok(OwnChange::Void);
         };
         let Some(step) = secret.check(code.expose_secret(), self.now(), None) else {
-            return Ok(OwnChange::Invalid(vec![FieldError::new("code", "This is not the code that belongs to this secret now.")]));
+            return Ok(OwnChange::Invalid(vec![FieldError::new("code", "This isn't the current code for this key.")]));
         };
         let action = AuditAction::EnableSecondFactor;
         match self.prove(present, origin, password, None, action).await? {

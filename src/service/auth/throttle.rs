@@ -37,7 +37,7 @@ pub(in crate::service) enum Counted<'a> {
     Device(UserId, Device),
     /// Codes of the second factor, from a browser that has signed in before or from any other.
     Code(UserId, Option<Device>),
-    /// The present password, asked for again of somebody who is signed in, by the session: whoever found or stole one
+    /// The current password, asked for again of somebody who is signed in, by the session: whoever found or stole one
     /// does not keep its owner from changing the password in another.
     OwnPassword(Uuid),
 }
@@ -62,7 +62,7 @@ impl Counted<'_> {
             Self::Address(_) => "passwords from this address",
             Self::Device(..) => "passwords of this account from a known browser",
             Self::Code(..) => "codes of this account",
-            Self::OwnPassword(_) => "present password, asked for again",
+            Self::OwnPassword(_) => "current password, asked for again",
         }
     }
 }

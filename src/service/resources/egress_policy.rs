@@ -38,7 +38,7 @@ impl Service {
         seen: i64,
         raw: &RawContract,
     ) -> Result<ContractChange, ServiceError> {
-        let Some((person, row)) = self.changeable(caller, kind, id, "changing what a resource may send").await? else {
+        let Some((person, row)) = self.changeable(caller, kind, id, "changing an egress policy").await? else {
             return Ok(ContractChange::NotFound);
         };
         let contract = match EgressContract::parse(raw) {
@@ -67,6 +67,6 @@ impl Service {
 
 /// Of what a contract is, only as much as may be read at rest: paths are sealed where they are stored.
 pub(in crate::service) fn words(contract: &EgressContract) -> String {
-    let bound = contract.per_minute.map_or("as many as come".into(), |number| format!("{number} a minute"));
-    format!("may send {}, {bound}, retried {} times", contract.allow(), contract.retries)
+    let bound = contract.per_minute.map_or("no limit".into(), |number| format!("{number} per minute"));
+    format!("allows {}, {bound}, {} retries", contract.allow(), contract.retries)
 }

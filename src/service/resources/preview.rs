@@ -177,8 +177,8 @@ impl Service {
 /// What somebody is told who does not manage the credential: that it does not work, and nothing of its fields.
 pub(in crate::service) fn for_users(diagnosis: Diagnosis) -> Diagnosis {
     let (summary, remedy) = match diagnosis.blame {
-        Blame::Input => ("The credential does not work.", "Ask whoever manages it to look at it, or use another one."),
-        Blame::Service | Blame::ThisServer => ("The service could not be reached.", "Try again in a while."),
+        Blame::Input => ("The credential didn't work.", "Ask the credential's owner to check it, or use another one."),
+        Blame::Service | Blame::ThisServer => ("Keytile couldn't complete the request to the service.", "Try again later."),
     };
     Diagnosis { summary: summary.into(), remedy: remedy.into(), fields: Vec::new(), service: None, ..diagnosis }
 }

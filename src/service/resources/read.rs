@@ -177,7 +177,7 @@ impl Service {
         } else {
             let offer = connector.endpoints_for(kind).find(|offer| offer.name == raw.endpoint);
             let offer = offer.map(|offer| (offer.method, offer.path.clone()));
-            offer.ok_or_else(|| errors.push(FieldError::new("endpoint", "Choose one of the endpoints, or a path of your own.")))
+            offer.ok_or_else(|| errors.push(FieldError::new("endpoint", "Choose an endpoint or a custom path.")))
         };
         match (target, query) {
             (Ok((method, path)), Ok(query)) => Ok(Endpoint { method, path, query }),
@@ -209,7 +209,7 @@ impl Service {
             return Ok(ResourceCreation::Invalid(errors));
         };
         let gone = || {
-            let message = "This credential is gone. Go back and choose another one.";
+            let message = "This credential isn't available. Go back and choose another one.";
             ResourceCreation::Invalid(vec![FieldError::new("credential", message)])
         };
         match self.usable(caller, credential).await? {
@@ -310,7 +310,7 @@ impl Service {
         kind: ResourceKind,
         id: ResourceId,
     ) -> Result<Option<ResourceDetail>, ServiceError> {
-        if self.changeable(caller, kind, id, "changing what a resource may send").await?.is_none() {
+        if self.changeable(caller, kind, id, "changing an egress policy").await?.is_none() {
             return Ok(None);
         }
         self.resource(caller, kind, id, None).await
@@ -405,7 +405,7 @@ fn parse_query(rows: &[(String, String)]) -> Result<Vec<(String, String)>, Strin
         match (name.is_empty(), value.is_empty()) {
             (true, true) => continue,
             (true, false) => {
-                return Err(format!("Name the query parameter whose value is “{}”.", value.chars().take(40).collect::<String>()));
+                return Err(format!("Name the query parameter with the value “{}”.", value.chars().take(40).collect::<String>()));
             }
             (false, _) => query.push((name.to_owned(), value.to_owned())),
         }

@@ -188,14 +188,14 @@ impl Service {
         }
         let wrong = |field, message: String| Ok(ProgramCreation::Invalid(vec![FieldError::new(field, message)]));
         let Some((row, _)) = self.usable(caller, wanted.credential).await? else {
-            return wrong("credential", "There is no such credential that you may use.".into());
+            return wrong("credential", "You don't have access to a credential with this ID.".into());
         };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()).cloned() else {
-            return wrong("credential", "The connector of this credential is gone.".into());
+            return wrong("credential", "This credential's connector isn't installed.".into());
         };
         let kind = wanted.kind;
         if !connector.used_for.contains(&kind) {
-            return wrong("kind", format!("{} cannot be a {}.", connector.name, kind.as_str()));
+            return wrong("kind", format!("{} can't be used as a {}.", connector.name, kind.as_str()));
         }
         let raw = raw_resource(&connector, kind, wanted.name, wanted.description, wanted.endpoint, None);
         let contract = match wanted.contract {
@@ -252,7 +252,7 @@ impl Service {
             }
             let wrong = |error: FieldError| Ok(ResourcePatched::Invalid(vec![error]));
             let no_credential = || {
-                let message = "There is no such credential of the same connector that you may use.";
+                let message = "You don't have access to a credential with this ID for the same connector.";
                 wrong(FieldError::new("credential", message))
             };
             // Asked here as well as at the moment of the change, which knows nothing of what a key is limited to.
@@ -329,7 +329,7 @@ impl Service {
 
     fn changed_endpoint(&self, row: &ResourceRow, before: &Endpoint, patch: &EndpointPatch) -> Result<Endpoint, Vec<FieldError>> {
         let Some(connector) = self.catalogue().get(row.connector.as_str()) else {
-            return Err(vec![FieldError::new("endpoint", "The connector of this resource is gone.")]);
+            return Err(vec![FieldError::new("endpoint", "This resource's connector isn't installed.")]);
         };
         let raw = raw_resource(connector, row.kind, String::new(), String::new(), patch.clone(), Some(before));
         self.parse_endpoint(connector, row.kind, &raw)

@@ -114,7 +114,7 @@ impl RawPerson {
         let mut errors = Vec::new();
         let email = Email::parse(&self.email).map_err(|message| errors.push(FieldError::new("email", message)));
         let name = Name::parse(&self.name).map_err(|message| errors.push(FieldError::new("name", message)));
-        let role = Role::parse(&self.role).ok_or_else(|| errors.push(FieldError::new("role", "Choose one of the roles.")));
+        let role = Role::parse(&self.role).ok_or_else(|| errors.push(FieldError::new("role", "Choose a role.")));
         match (email, name, role) {
             (Ok(email), Ok(name), Ok(role)) => Ok(ParsedPerson { email, name, role }),
             _ => Err(errors),
@@ -167,7 +167,7 @@ impl Service {
             Err(errors) => return Ok(PersonAdded::Invalid(errors)),
         };
         if parsed.role != Role::Administrator && !self.has_users().await? {
-            let error = FieldError::new("role", "The first account has to be that of an administrator.");
+            let error = FieldError::new("role", "The first account must be an administrator.");
             return Ok(PersonAdded::Invalid(vec![error]));
         }
         let phc = match password {
@@ -235,7 +235,7 @@ impl Service {
             UserChanged::EmailTaken => PersonChanged::Invalid(vec![email_taken()]),
             UserChanged::LastAdministrator => PersonChanged::Invalid(vec![FieldError::new(
                 "role",
-                "This is the last active administrator. Make somebody else one first.",
+                "This is the last active administrator. Make someone else an administrator first.",
             )]),
             UserChanged::Outdated => PersonChanged::Outdated,
         })
@@ -273,8 +273,8 @@ impl Service {
 
     /// Takes away the second factor of a person who lost it. False if there is no such person.
     pub async fn take_second_factor_from(&self, caller: &Caller, id: UserId) -> Result<bool, ServiceError> {
-        let Some(person) = self.person_to_change(caller, id, "take away a second factor").await? else { return Ok(false) };
-        let audit = self.done(caller, AuditAction::DisableSecondFactor, person).saying("taken away by an administrator");
+        let Some(person) = self.person_to_change(caller, id, "turn off two-step verification").await? else { return Ok(false) };
+        let audit = self.done(caller, AuditAction::DisableSecondFactor, person).saying("turned off by an administrator");
         self.0.store.take_second_factor(id, &audit).await?;
         self.0.epoch.forget();
         Ok(true)
@@ -313,7 +313,7 @@ fn changes(before: &UserRow, now: &ParsedPerson) -> Vec<String> {
         changes.push(format!("role from {} to {}", before.role.as_str(), now.role.as_str()));
     }
     if before.email != now.email.as_str() {
-        changes.push(format!("e-mail address to {}", now.email.as_str()));
+        changes.push(format!("email address to {}", now.email.as_str()));
     }
     if before.name != now.name.as_str() {
         changes.push(format!("name from {} to {}", before.name, now.name.as_str()));
@@ -322,7 +322,7 @@ fn changes(before: &UserRow, now: &ParsedPerson) -> Vec<String> {
 }
 
 fn email_taken() -> FieldError {
-    FieldError::new("email", "Another account has this e-mail address.")
+    FieldError::new("email", "Another account already has this email address.")
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ impl Service {
             PasswordAnswer::Right { .. } => {}
             PasswordAnswer::Wrong => {
                 self.failed(attempt, &caller, tried("wrong password")).await?;
-                return Ok(Proof::Wrong(FieldError::new("password", "This is not your present password.")));
+                return Ok(Proof::Wrong(FieldError::new("password", "This is not your current password.")));
             }
             PasswordAnswer::Busy => {
                 self.not_made(attempt).await?;

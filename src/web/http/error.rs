@@ -143,10 +143,10 @@ pub(crate) async fn error_pages(State(state): State<WebState>, request: Request,
     let (title, message) = match response.extensions().get::<Words>() {
         Some(Words::ForgedForm) => (
             "This page is out of date",
-            "The form was not sent by a page of your present session. Go back, reload the page and send it again; if you signed in again meanwhile, that is why.",
+            "This form isn't from your current session. Go back, reload the page and send it again. This can happen if you signed in again after opening the page.",
         ),
         Some(Words::Forbidden) => {
-            ("Not allowed", "Your role does not allow this. Ask an administrator of this Keytile if you need it.")
+            ("Not allowed", "You don't have permission to do this. Ask a Keytile administrator if you need access.")
         }
         Some(Words::OfStatus) | None => words(status),
     };
@@ -175,30 +175,30 @@ pub(crate) async fn error_pages(State(state): State<WebState>, request: Request,
 fn words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::NOT_FOUND => {
-            ("Page not found", "There is nothing at this address. It may have been deleted, or the link is incomplete.")
+            ("Page not found", "It may have been deleted, the link may be incomplete, or you may not have access.")
         }
         StatusCode::FORBIDDEN => {
-            ("Request refused", "This request came from another site. Open the page in Keytile itself and try again there.")
+            ("Request refused", "This request came from another site. Open the page in Keytile and try again there.")
         }
         StatusCode::MISDIRECTED_REQUEST => {
-            ("Not this server's name", "Keytile does not answer under this host name. Open it at the address it was started with.")
+            ("Wrong address", "Keytile doesn't use this host name. Open it at the address it was set up with.")
         }
-        StatusCode::METHOD_NOT_ALLOWED => ("Not possible here", "This address does not take such a request."),
+        StatusCode::METHOD_NOT_ALLOWED => ("Method not allowed", "This address doesn't accept this kind of request."),
         StatusCode::TOO_MANY_REQUESTS => (
-            "Too much at once",
-            "You have several requests to services under way. Wait for them, then try again; what you typed is kept.",
+            "Too many requests",
+            "You have several requests in progress. Wait until they have finished, then go back and send this one again.",
         ),
         StatusCode::PAYLOAD_TOO_LARGE => {
-            ("Too much text", "The form is larger than 256 KiB. Nothing was saved. Go back and shorten it.")
+            ("Form too large", "The form is larger than 256 KiB. Nothing was saved. Go back and shorten it.")
         }
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("Not a form", "Keytile's pages take forms only."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("Not a form", "This address only accepts forms."),
         StatusCode::REQUEST_TIMEOUT => {
-            ("Too slow", "The form did not arrive in time, and nothing was done. Go back and send it again.")
+            ("Request timed out", "The form took too long to arrive. Nothing was saved. Go back and send it again.")
         }
         StatusCode::SERVICE_UNAVAILABLE => {
-            ("Too busy", "Keytile has more requests than it can answer at the moment. Try again in a second.")
+            ("Temporarily unavailable", "Keytile can't handle this request right now. Try again in a moment.")
         }
         status if status.is_server_error() => ("Internal Server Error", ""),
-        _ => ("Request not understood", "A part of this request is missing or malformed. Go back, reload the page and try again."),
+        _ => ("Bad request", "Part of this request is missing or invalid. Go back, reload the page and try again."),
     }
 }

@@ -84,7 +84,7 @@ pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor) -> Res
         Description::of(&serde_json::to_value(api::described()).unwrap_or_default())
     });
     let address = state.settings.public_url.as_str().trim_end_matches('/').to_owned();
-    layout::ok(&ApiDocs { layout: Layout::for_visitor(&state, Some(&visitor), "API"), address, description })
+    layout::ok(&ApiDocs { layout: Layout::for_visitor(&state, Some(&visitor), "API reference"), address, description })
 }
 
 impl Description {

@@ -196,7 +196,7 @@ async fn read(state: &WebState, signed: &SignedIn, wanted: &Wanted) -> Result<Re
                 reading.filter.actor = Some(id);
                 reading.person = email;
             }
-            None => reading.errors.push(FieldError::new("person", "No account has this e-mail address or id.")),
+            None => reading.errors.push(FieldError::new("person", "No account has this email address or ID.")),
         }
     }
     let target = wanted.target.trim();
@@ -207,7 +207,7 @@ async fn read(state: &WebState, signed: &SignedIn, wanted: &Wanted) -> Result<Re
         match found.len() {
             0 => reading.errors.push(FieldError::new(
                 "target",
-                "No credential has this name. Use the link beside an event to find what was deleted.",
+                "No credential has this name. To find a deleted one, use the link beside an event.",
             )),
             1 => reading.filter.target = found.pop().map(|credential| credential.id),
             _ => reading.choices = found,
@@ -216,7 +216,7 @@ async fn read(state: &WebState, signed: &SignedIn, wanted: &Wanted) -> Result<Re
     if !wanted.action.is_empty() {
         reading.filter.action = AuditAction::parse(&wanted.action);
         if reading.filter.action.is_none() {
-            reading.errors.push(FieldError::new("action", "Choose one of the actions."));
+            reading.errors.push(FieldError::new("action", "Choose an action from the list."));
         }
     }
     for (field, typed) in [("from", wanted.from.trim()), ("until", wanted.until.trim())] {
@@ -228,7 +228,7 @@ async fn read(state: &WebState, signed: &SignedIn, wanted: &Wanted) -> Result<Re
             // A minute is in the answer as a whole.
             (Some((at, exact)), _) => reading.filter.until = Some(at.plus(exact)),
             (None, _) => {
-                reading.errors.push(FieldError::new(field, "Enter a date and a time, such as 2026-01-31 12:00."));
+                reading.errors.push(FieldError::new(field, "Enter a date and time, such as 2026-01-31 12:00."));
             }
         }
     }

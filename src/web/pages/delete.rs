@@ -50,7 +50,7 @@ pub(crate) async fn ask_resource(
         noun: noun(kind),
         name: &resource.name,
         address: format!("/{}/{id}", kind.plural()),
-        consequence: "Programs that use it stop working. Its credential stays.",
+        consequence: "Programs that use it stop working. Its credential isn't deleted.",
         in_use: 0,
         used_by: Vec::new(),
     };
@@ -103,7 +103,7 @@ fn respond(
         noun: "credential",
         name: &detail.tile.name,
         address: format!("/credentials/{id}"),
-        consequence: "Its sealed values are erased from the database. The service itself is not told: revoke the secret there if it is no longer needed.",
+        consequence: "Its values are erased from the database. Keytile doesn't tell the service, so revoke the secret there if you no longer need it.",
         in_use,
         used_by: detail.used_by.iter().map(|resource| ResourceView::new(resource, catalogue, now)).collect(),
     };

@@ -71,9 +71,9 @@ impl ScopeView {
     pub(crate) fn new(scope: Scope, owner: Option<Role>) -> Self {
         let limit = match (scope, owner) {
             (Scope::CredentialsManage, Some(role)) if !role.may(Permission::MakeCredentials) => {
-                Some("Has no effect: the role of the account does not allow it.")
+                Some("No effect, because the account's role doesn't allow it.")
             }
-            (Scope::Admin, Some(role)) if role != Role::Administrator => Some("As far as the role of the account allows it."),
+            (Scope::Admin, Some(role)) if role != Role::Administrator => Some("Only as far as the account's role allows."),
             _ => None,
         };
         Self { word: scope.as_str(), sentence: scope.sentence(), limit }
@@ -88,7 +88,7 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0.as_millis()) {
             Ok(point) => write!(f, "{}", point.strftime("%-d %b %Y, %H:%M UTC")),
-            Err(_) => f.write_str("far away"),
+            Err(_) => f.write_str("far in the future"),
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_moment_is_told_to_the_minute() {
         assert_eq!(Moment(Timestamp::from_millis(1_798_761_600_000)).to_string(), "1 Jan 2027, 00:00 UTC");
-        assert_eq!(Moment(Timestamp::from_millis(i64::MAX)).to_string(), "far away");
+        assert_eq!(Moment(Timestamp::from_millis(i64::MAX)).to_string(), "far in the future");
     }
 
     #[test]

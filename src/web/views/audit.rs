@@ -95,8 +95,8 @@ fn who(event: &AuditRecord) -> String {
     let name = event.actor_name.as_str();
     match (ActorKind::parse(&event.actor_kind), name) {
         (Some(ActorKind::ApiKey), _) => format!("API key “{name}”"),
-        (Some(ActorKind::Nobody), "") => "somebody who is not signed in".to_owned(),
-        (Some(ActorKind::Nobody), _) => format!("somebody, as “{name}”"),
+        (Some(ActorKind::Nobody), "") => "someone who is not signed in".to_owned(),
+        (Some(ActorKind::Nobody), _) => format!("someone, as “{name}”"),
         (Some(ActorKind::Person | ActorKind::Server) | None, _) => name.to_owned(),
     }
 }
@@ -123,23 +123,23 @@ const fn outcome_word(outcome: AuditOutcome) -> &'static str {
 /// What was done, in plain words.
 pub(crate) const fn label(action: AuditAction) -> &'static str {
     match action {
-        AuditAction::SetUp => "Made the first administrator",
+        AuditAction::SetUp => "Created the first administrator",
         AuditAction::SignIn => "Signed in",
-        AuditAction::SecondFactor => "Entered a second factor",
-        AuditAction::SignInLimited => "Sign-ins stopped for a while",
+        AuditAction::SecondFactor => "Entered a two-step verification code",
+        AuditAction::SignInLimited => "Sign-ins temporarily blocked",
         AuditAction::SignOut => "Signed out",
         AuditAction::EndSession => "Ended a session",
         AuditAction::AddUser => "Added an account",
         AuditAction::ChangeUser => "Changed an account",
         AuditAction::DisableUser => "Disabled an account",
         AuditAction::EnableUser => "Enabled an account",
-        AuditAction::ResetPassword => "Made a password link",
+        AuditAction::ResetPassword => "Created a password link",
         AuditAction::ChangePassword => "Chose a password",
-        AuditAction::EnableSecondFactor => "Set up a second factor",
-        AuditAction::DisableSecondFactor => "Removed a second factor",
-        AuditAction::RenewRecoveryCodes => "Made new recovery codes",
+        AuditAction::EnableSecondFactor => "Turned on two-step verification",
+        AuditAction::DisableSecondFactor => "Turned off two-step verification",
+        AuditAction::RenewRecoveryCodes => "Created new recovery codes",
         AuditAction::LinkIdentity => "Linked single sign-on",
-        AuditAction::HandOver => "Handed over what somebody owned",
+        AuditAction::HandOver => "Transferred ownership",
         AuditAction::AddGroup => "Added a group",
         AuditAction::ChangeGroup => "Changed a group",
         AuditAction::DeleteGroup => "Deleted a group",
@@ -150,16 +150,16 @@ pub(crate) const fn label(action: AuditAction) -> &'static str {
         AuditAction::DeleteCredential => "Deleted a credential",
         AuditAction::CreateResource => "Created a source or destination",
         AuditAction::ChangeResource => "Changed a source or destination",
-        AuditAction::PreviewResource => "Made a test request",
+        AuditAction::PreviewResource => "Sent a test request",
         AuditAction::IssueToken => "Got an access token",
         AuditAction::DeleteResource => "Deleted a source or destination",
-        AuditAction::AddKey => "Made an API key",
+        AuditAction::AddKey => "Created an API key",
         AuditAction::RevokeKey => "Revoked an API key",
-        AuditAction::RejectKey => "Used something that is no valid API key",
+        AuditAction::RejectKey => "Used an invalid API key",
         AuditAction::ExportAudit => "Exported the audit trail",
-        AuditAction::ChangeSettings => "Started with another setting",
-        AuditAction::Refused => "Asked for what the role does not allow",
-        AuditAction::ForgedForm => "Sent a form of no page of the session",
+        AuditAction::ChangeSettings => "Started with a changed setting",
+        AuditAction::Refused => "Tried something without permission",
+        AuditAction::ForgedForm => "Sent a form that isn't from their session",
     }
 }
 
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn whoever_is_not_known_and_what_is_not_known_is_still_shown() {
         let unknown = AuditRecord { actor_kind: "nobody".into(), actor_name: String::new(), ..record() };
-        assert_eq!(EventView::new(&unknown, &HashMap::new()).who, "somebody who is not signed in");
+        assert_eq!(EventView::new(&unknown, &HashMap::new()).who, "someone who is not signed in");
         let tried = AuditRecord { actor_kind: "nobody".into(), ..record() };
-        assert_eq!(EventView::new(&tried, &HashMap::new()).who, "somebody, as “ana@example.com”");
+        assert_eq!(EventView::new(&tried, &HashMap::new()).who, "someone, as “ana@example.com”");
         let key = AuditRecord { actor_kind: "api_key".into(), actor_name: "nightly".into(), ..record() };
         assert_eq!(EventView::new(&key, &HashMap::new()).who, "API key “nightly”");
         let newer = AuditRecord { action: "tile.paint".into(), outcome: "odd".into(), address: String::new(), ..record() };

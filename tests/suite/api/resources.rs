@@ -93,7 +93,7 @@ async fn a_change_is_one_step_and_one_event() {
         json!({ "methods": ["GET"], "prefixes": ["/people"], "body_mib": 1, "per_minute": null, "retries": 2 })
     );
     let events = "SELECT detail FROM audit_events WHERE action = 'resource.change'";
-    let words = "name, description, credential, endpoint, may send GET, HEAD, as many as come, retried 2 times";
+    let words = "name, description, credential, endpoint, allows GET, HEAD, no limit, 2 retries";
     assert_eq!(setup.texts(events).await, [words]);
     // The same again changes nothing more.
     let again = program.patch(&path, "*", &change).await.is(200);

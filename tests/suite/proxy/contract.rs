@@ -50,7 +50,7 @@ async fn a_changed_contract_holds_at_once() {
     assert!(beyond.headers().contains_key("retry-after"));
     assert_eq!(problem(beyond).await, (429, "rate_limited".into()));
     let trail = scene.setup.trail("resource.change").await;
-    assert!(trail.iter().any(|event| event.contains("may send GET, HEAD, DELETE, 4 a minute")), "{trail:?}");
+    assert!(trail.iter().any(|event| event.contains("allows GET, HEAD, DELETE, 4 per minute")), "{trail:?}");
     assert!(!trail.iter().any(|event| event.contains("/calls")), "paths are sealed at rest: {trail:?}");
 }
 
@@ -109,7 +109,7 @@ async fn a_contract_that_somebody_else_changed_is_not_overwritten() {
     assert_eq!(browser.post(&address, &form).await.status, 303);
     let late = browser.post(&address, &form).await;
     assert_eq!(late.status, 422);
-    late.says("Somebody else changed this meanwhile");
+    late.says("This was changed while you were editing.");
 }
 
 async fn ok(_: axum::http::Request<hyper::body::Incoming>) -> Response<Body> {

@@ -41,7 +41,7 @@ async fn what_was_done_is_shown_in_plain_words() {
     browser.post(&format!("/credentials/{credential}/test"), &[]).await;
     let page = browser.get("/audit").await;
     assert_eq!(page.status, 200);
-    for words in ["Made the first administrator", "Signed in", "Added a credential", "Verified a credential", "127.0.0.1"] {
+    for words in ["Created the first administrator", "Signed in", "Added a credential", "Verified a credential", "127.0.0.1"] {
         page.says(words);
     }
     page.says("Support <EU>");
@@ -49,7 +49,7 @@ async fn what_was_done_is_shown_in_plain_words() {
     assert!(!page.text.contains("<EU>"), "what people typed is escaped");
     assert_eq!(link(&page, "Credential</span>"), format!("/credentials/{credential}"));
     page.says("2025-06-01 12:00:00");
-    page.says("Started with another setting");
+    page.says("Started with a changed setting");
     page.says("--sandbox is true, was not set");
     // The page of the credential leads to what was done with it.
     let own = browser.get(&format!("/credentials/{credential}")).await;
@@ -103,13 +103,13 @@ async fn what_cannot_be_searched_for_is_said_beside_its_field() {
     let server = Setup::sandbox().start().await;
     let mut browser = server.browser();
     for (query, field, words) in [
-        ("person=nobody%40example.com", "person", "No account has this e-mail address or id."),
+        ("person=nobody%40example.com", "person", "No account has this email address or ID."),
         ("person=%00%27", "person", "No account"),
         ("target=Nowhere", "target", "No credential has this name."),
         ("target=a%00b", "target", "No credential has this name."),
-        ("action=tile.paint", "action", "Choose one of the actions."),
-        ("from=yesterday", "from", "Enter a date and a time"),
-        ("until=2025-13-01", "until", "Enter a date and a time"),
+        ("action=tile.paint", "action", "Choose an action from the list."),
+        ("from=yesterday", "from", "Enter a date and time"),
+        ("until=2025-13-01", "until", "Enter a date and time"),
     ] {
         let page = browser.get(&format!("/audit?{query}")).await;
         assert_eq!((page.status, rows(&page)), (422, 0), "{query}");
@@ -175,7 +175,7 @@ async fn a_long_trail_is_read_page_by_page() {
     let next = link(&narrowed, "id=\"load-more\"");
     assert!(next.contains("action=access.forged_form"), "{next}");
     assert_eq!(rows(&browser.get(&next).await), 10);
-    browser.get("/audit?before=1").await.says("There is nothing older");
+    browser.get("/audit?before=1").await.says("There are no older events");
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ async fn a_new_secret_takes_over_and_the_old_one_is_erased() {
     let id = desk.add(&mut browser).await;
     let records = source(&mut browser, &id).await;
     let form = browser.get(&edit_of(&id)).await;
-    form.says("Leave empty to keep the stored one");
+    form.says("Leave empty to keep the stored value");
     form.says("Edit “Desk”");
     let shown: Vec<_> = ["name", "token_url", "client_id", "client_secret", "api_base_url"].map(|field| form.value(field)).into();
     assert_eq!(shown, ["Desk", "https://id.example/token", "desk", "", "https://api.example/"]);
@@ -157,17 +157,17 @@ async fn a_new_secret_takes_over_and_the_old_one_is_erased() {
     assert_eq!(desk.stored().await, ["Desk 2 verified", "1 retired 0", "2 active 1"]);
     assert_eq!(desk.setup.trail("credential.change").await, ["ana@example.com credential.change done Client Secret"]);
     let page = browser.get(edited.location.as_deref().unwrap()).await;
-    page.says("Changed and verified.");
+    page.says("Saved and verified.");
     // The token of the new secret is kept, and the source goes on with it.
     desk.accept(&[NEW]);
-    browser.post(&format!("{records}/preview"), &[]).await.says("It works: 200");
+    browser.post(&format!("{records}/preview"), &[]).await.says("Success: 200");
     assert_eq!(desk.asked(), asked + 1);
     // Everything opens again after a restart, and the new secret is the one that is used.
     let (server, mut browser) = restarted(&desk, server, &browser).await;
-    browser.post(&format!("{records}/preview"), &[]).await.says("It works: 200");
+    browser.post(&format!("{records}/preview"), &[]).await.says("Success: 200");
     let tested = browser.post(&format!("/credentials/{id}/test"), &[]).await;
     let tested = browser.get(&tested.location.unwrap()).await;
-    tested.says("It works.");
+    tested.says("Test passed.");
     assert_eq!(desk.asked(), asked + 2);
     for page in [&form, &page, &tested] {
         find_none("a page", page.text.as_bytes(), &[OLD, NEW]);
@@ -186,7 +186,7 @@ async fn a_new_name_makes_no_call_and_no_new_secret() {
     let page = edit(&mut browser, &id, &renamed).await;
     done(&page, &id, "named");
     let page = browser.get(page.location.as_deref().unwrap()).await;
-    page.says("Nothing had to be verified");
+    page.says("The values are the same");
     page.says("Ask Ben first");
     done(&edit(&mut browser, &id, &renamed).await, &id, "same");
     assert_eq!(desk.service.connections(), calls);
@@ -205,7 +205,7 @@ async fn a_new_name_makes_no_call_and_no_new_secret() {
     let empty =
         send(&mut browser, &taken, &other, &replaced(values(""), &[("name", ""), ("token_url", "http://id.example")])).await;
     assert_eq!(empty.status, 422);
-    empty.says("2 fields need another look");
+    empty.says("Check 2 fields.");
     // Another service may have the same name.
     done(&send(&mut browser, &empty, &other, &replaced(values(""), &[("name", "Support EU")])).await, &other, "named");
     server.stop().await;
@@ -254,7 +254,7 @@ async fn a_masked_or_wrong_secret_changes_nothing() {
     assert_eq!((discarded.status, discarded.location), (303, Some(edit_of(&id))));
     let page = browser.get(&edit_of(&id)).await;
     page.does_not_say("Restored");
-    page.says("Leave empty to keep the stored one");
+    page.says("Leave empty to keep the stored value");
     server.stop().await;
 }
 
@@ -283,7 +283,7 @@ async fn a_stored_secret_goes_only_where_it_was_verified() {
         let page = edit(&mut browser, &id, &replaced(values(""), &[(field, url)])).await;
         assert_eq!(page.status, 422);
         page.says("Enter the Client Secret again: the stored one was verified with another address");
-        page.does_not_say("Leave empty to keep the stored one");
+        page.does_not_say("Leave empty to keep the stored value");
         // However often it is sent.
         assert_eq!(send(&mut browser, &page, &id, &replaced(values(""), &[(field, url)])).await.status, 422);
         // Back where it was: nothing has to be typed.
@@ -316,7 +316,7 @@ async fn of_two_windows_one_wins_and_the_other_loses_nothing() {
     done(&send(&mut browser, &first, &id, &replaced(values(""), &[("name", "First")])).await, &id, "named");
     let late = send(&mut browser, &second, &id, &replaced(values(""), &[("description", "Of the second window")])).await;
     assert_eq!(late.status, 409);
-    late.says("This credential was changed while you typed");
+    late.says("This credential changed while you were editing");
     late.says("Of the second window");
     assert_eq!(late.value("name"), "Desk");
     done(&send(&mut browser, &late, &id, &replaced(values(""), &[("description", "Of the second window")])).await, &id, "named");

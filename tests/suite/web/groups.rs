@@ -54,20 +54,20 @@ async fn only_administrators_manage_groups(setup: Setup, _: TestDatabase) {
 async fn a_group_is_made_named_and_filled(setup: Setup, database: TestDatabase) {
     let server = setup.start().await;
     let mut ana = server.browser();
-    ana.get(GROUPS).await.says("There is no group yet.");
+    ana.get(GROUPS).await.says("No groups yet.");
     let path = make(&mut ana, " Sales <i>EU ").await;
     ana.get(&format!("{path}?done=added")).await.says("Sales <i>EU");
     assert!(!ana.get(&path).await.text.contains("<i>EU"));
     let page = ana.post(GROUPS, &[("name", "SALES <i>eu")]).await;
     assert_eq!((page.status, page.value("name").as_str()), (422, "SALES <i>eu"));
-    page.says("Another group has this name.");
+    page.says("Another group already has this name.");
     assert_eq!(ana.post(GROUPS, &[("name", " ")]).await.status, 422);
     let support = make(&mut ana, "Support").await;
     let page = ana.post(&support, &[("name", "sales <i>EU")]).await;
     assert_eq!((page.status, page.value("name").as_str()), (422, "sales <i>EU"));
     assert_eq!(ana.post(&path, &[("name", "Sales")]).await.status, 303);
     add(&mut ana, "ben@example.com", "Ben", "viewer").await;
-    for (typed, reason) in [("nobody@example.com", "Nobody here has this e-mail address."), ("ben", "Enter an e-mail address")] {
+    for (typed, reason) in [("nobody@example.com", "No account has this email address."), ("ben", "Enter an email address")] {
         let page = ana.post(&format!("{path}/members"), &[("email", typed)]).await;
         assert_eq!((page.status, page.value("email").as_str()), (422, typed));
         page.says(reason);
@@ -120,7 +120,7 @@ async fn deleting_a_group_says_which_shares_end(setup: Setup, database: TestData
     let server = setup.start().await;
     let mut ana = server.browser();
     let empty = make(&mut ana, "Empty").await;
-    ana.get(&format!("{empty}/delete")).await.says("Nothing is shared with it.");
+    ana.get(&format!("{empty}/delete")).await.says("Nothing is shared with this group");
     assert_eq!(ana.post(&format!("{empty}/delete"), &[]).await.status, 303);
     let path = make(&mut ana, "Sales").await;
     ana.add_credential("Support EU").await;
@@ -129,9 +129,9 @@ async fn deleting_a_group_says_which_shares_end(setup: Setup, database: TestData
     database.execute(share).await.unwrap();
     let ask = ana.get(&format!("{path}/delete")).await;
     ask.says("This share ends");
-    ask.says("“Support EU” (talkdesk) of ana@example.com, to use");
+    ask.says("“Support EU” (talkdesk) of ana@example.com, can use");
     let done = ana.post(&format!("{path}/delete"), &[]).await;
-    ana.get(&done.location.unwrap()).await.says("The group was deleted.");
+    ana.get(&done.location.unwrap()).await.says("Group deleted.");
     assert_eq!(ana.get(&path).await.status, 404);
     assert_eq!(ana.post(&format!("{path}/delete"), &[]).await.status, 303, "twice is once");
     assert_eq!(database.number("SELECT COUNT(*) FROM credential_shares").await, 0);

@@ -43,7 +43,7 @@ async fn everything_goes_in_one_step_and_goes_on_working(setup: Setup, database:
     assert!(tested.status < 400, "{}", tested.text);
     let page = ben.get(&format!("/credentials/{shared_name}")).await;
     page.says("Support EU (from Ana)");
-    page.does_not_say("do not open");
+    page.does_not_say("can't decrypt");
     let preview = ben.post(&format!("{source}/preview"), &[]).await;
     assert_eq!(preview.status, 200);
     preview.says("<th");
@@ -65,12 +65,12 @@ async fn who_cannot_get_it_is_told_why(setup: Setup, database: TestDatabase) {
     ana.add_credential("Support EU").await;
     let own = page_of(&mut ana, "ana@example.com").await;
     for (to, reason) in [
-        ("", "Enter an e-mail address"),
-        ("nobody@example.com", "Nobody here has this e-mail address."),
-        ("ana@example.com", "Choose somebody else"),
+        ("", "Enter an email address"),
+        ("nobody@example.com", "No account has this email address."),
+        ("ana@example.com", "Choose someone else"),
         ("away@example.com", "This account is disabled."),
-        ("operator@example.com", "an editor or an administrator only"),
-        ("viewer@example.com", "an editor or an administrator only"),
+        ("operator@example.com", "Only editors and administrators can own credentials"),
+        ("viewer@example.com", "Only editors and administrators can own credentials"),
     ] {
         let page = ana.post(&format!("{own}/hand-over"), &[("to", to)]).await;
         assert_eq!((page.status, page.value("to").as_str()), (422, to));

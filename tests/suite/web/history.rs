@@ -83,11 +83,11 @@ async fn it_tells_who_asked_with_which_token_and_how_it_ended() {
     assert_eq!(
         told(&page.text),
         [
-            "API key “Key proxy” of Ana | Request | at hand | 200 OK | 2".to_owned(),
-            "API key “Key proxy” of Ana | Request | at hand | 503 Service Unavailable | 1".to_owned(),
-            format!("{key} | Request | fetched: the service refused the last one (401) | 200 OK | 1"),
+            "API key “Key proxy” of Ana | Request | cached | 200 OK | 2".to_owned(),
+            "API key “Key proxy” of Ana | Request | cached | 503 Service Unavailable | 1".to_owned(),
+            format!("{key} | Request | fetched: the service rejected the last one (401) | 200 OK | 1"),
             format!("{key} | Request | – | Method not allowed | 1"),
-            "Ana | Test or preview | at hand | 200 OK | 1".to_owned(),
+            "Ana | Test or preview | cached | 200 OK | 1".to_owned(),
         ]
     );
     let totals = text(page.text.split_once("id=\"totals\"").unwrap().1.split_once("</dl>").unwrap().0);
@@ -105,9 +105,9 @@ async fn it_tells_who_asked_with_which_token_and_how_it_ended() {
     let page = browser.get(&format!("/credentials/{}/history", scene.credential)).await;
     let told = told(&page.text);
     assert!(told.contains(&"– | Ana | Verification | fetched by a verification | Issued | 1".to_owned()), "{told:?}");
-    let refetched = "– | Keytile | Token fetched | fetched: the service refused the last one (401) | Issued | 1";
+    let refetched = "– | Keytile | Token fetched | fetched: the service rejected the last one (401) | Issued | 1";
     assert!(told.contains(&refetched.to_owned()), "{told:?}");
-    assert!(told.contains(&format!("Agents | {key} | Request | at hand | 200 OK | 2")), "{told:?}");
+    assert!(told.contains(&format!("Agents | {key} | Request | cached | 200 OK | 2")), "{told:?}");
 }
 
 #[tokio::test]
@@ -134,13 +134,13 @@ async fn tokens_that_are_fetched_early_or_late_or_in_vain_are_told_with_their_re
     let page = scene.server.browser().get(&format!("/credentials/{}/history", scene.credential)).await;
     let told = told(&page.text);
     for expected in [
-        "– | Keytile | Token fetched | fetched early: the last one was about to end | Issued | 1",
-        "– | Keytile | Token fetched | fetched: the last one had ended | Issued | 1",
-        "– | Keytile | Token fetched | fetched: the last one had ended | Rejected | 1",
-        "Agents | API key “Key proxy” of Ana | Request | at hand | 200 OK | 1",
-        "Agents | API key “Key proxy” of Ana | Request | fetched: the last one had ended | 200 OK | 1",
+        "– | Keytile | Token fetched | fetched early: the last one was about to expire | Issued | 1",
+        "– | Keytile | Token fetched | fetched: the last one had expired | Issued | 1",
+        "– | Keytile | Token fetched | fetched: the last one had expired | Rejected | 1",
+        "Agents | API key “Key proxy” of Ana | Request | cached | 200 OK | 1",
+        "Agents | API key “Key proxy” of Ana | Request | fetched: the last one had expired | 200 OK | 1",
         "Agents | API key “Key proxy” of Ana | Request | – | Credential rejected | 1",
-        "Agents | API key “Key tokens:issue” of Ana | Token handed out | – | Rejected | 1",
+        "Agents | API key “Key tokens:issue” of Ana | Token issued | – | Rejected | 1",
     ] {
         assert!(told.contains(&expected.to_owned()), "{expected}\n{told:#?}");
     }
@@ -164,7 +164,7 @@ async fn who_may_only_use_a_credential_reads_no_names_but_their_own() {
     for path in [of_source, of_credential] {
         let page = other.get(&path).await;
         let told = told(&page.text).join("\n");
-        assert!(told.contains("somebody else | Request") && told.contains("ben | Test or preview"), "{told}");
+        assert!(told.contains("someone else | Request") && told.contains("ben | Test or preview"), "{told}");
         assert!(!told.contains("Ana") && !told.contains("Key proxy"), "{told}");
     }
 }
@@ -198,7 +198,7 @@ async fn it_is_written_when_keytile_stops_and_cleared_away_when_it_is_old() {
     let path = format!("/sources/{source}/history?range=quarter");
     let mut browser = server.visitor();
     browser.sign_in(ADMINISTRATOR, PASSWORD).await;
-    assert_eq!(told(&browser.get(&path).await.text), ["API key “Key proxy” of Ana | Request | at hand | 200 OK | 1"]);
+    assert_eq!(told(&browser.get(&path).await.text), ["API key “Key proxy” of Ana | Request | cached | 200 OK | 1"]);
     let days = |days: u64| Duration::from_secs(days * 24 * 3_600);
     for (later, uses, hours) in [(days(8), "0", "1"), (days(83), "0", "0")] {
         setup.clock.advance(later);

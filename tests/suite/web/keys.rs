@@ -70,12 +70,12 @@ async fn a_key_is_shown_once_and_nowhere_else() {
     let setup = Setup::new();
     let server = setup.start().await;
     let mut browser = server.browser();
-    browser.get("/settings/keys").await.says("There is no API key yet");
+    browser.get("/settings/keys").await.says("No API keys yet");
     let form = browser.get(NEW).await.value("form");
     let page = browser.post(NEW, &filled(&form, "Nightly exports")).await;
     assert_eq!((page.status, &page.location), (200, &None));
     assert_eq!(page.headers["cache-control"], "no-store");
-    page.says("It cannot be shown again");
+    page.says("You won't see it again");
     let key = shown_key(&page);
     assert_eq!(key.len(), 52);
     let service = setup.service().await;
@@ -83,7 +83,7 @@ async fn a_key_is_shown_once_and_nowhere_else() {
     // The same form again, as a reload sends it: one key, and not its text.
     let again = browser.post(NEW, &filled(&form, "Nightly exports")).await;
     assert_eq!(again.status, 200);
-    again.says("cannot be shown again");
+    again.says("can't be shown again");
     let address = address(&page);
     let list = browser.get("/settings/keys").await;
     list.says("Nightly exports");
@@ -125,7 +125,7 @@ async fn a_revoked_key_is_refused_by_every_instance_within_a_second() {
         tokio::task::yield_now().await;
     }
     let page = browser.get(&revoked.location.unwrap()).await;
-    page.says("Programs that use it are refused from now on");
+    page.says("Programs can no longer use it");
     page.does_not_say("Revoke this key");
     browser.get("/settings/keys").await.says("Revoked");
     assert_eq!(browser.post(&format!("{address}/revoke"), &[]).await.status, 303);
@@ -152,8 +152,8 @@ async fn what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept() {
     };
     for (field, values, id, said) in [
         ("name", &[" "][..], "name-error", "Enter a name"),
-        ("owner", &["nobody@example.com"], "owner-error", "There is no active account"),
-        ("scope", &[], "scopes-error", "Choose at least one thing"),
+        ("owner", &["nobody@example.com"], "owner-error", "No active account has this email address"),
+        ("scope", &[], "scopes-error", "Choose at least one scope"),
         ("scope", &["proxy", "root"], "scopes-error", "There is no scope “root”"),
         ("reach", &["some"], "resources-error", "Choose at least one resource"),
         ("expires", &["date"], "expires-error", "Enter a number of days, or a date"),
@@ -165,7 +165,7 @@ async fn what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept() {
         assert!(page.text.contains(&format!("id=\"{id}\"")), "{field}: {}", page.text);
         page.says(said);
         page.says("Error: New API key");
-        page.says("One thing needs another look");
+        page.says("There is a problem.");
         if field != "name" {
             assert_eq!(page.value("name"), "Nightly exports");
         }
@@ -249,7 +249,7 @@ async fn a_key_is_limited_to_resources_that_the_owner_can_see() {
     browser.get("/settings/keys").await.says("some resources only");
     // When the resource is gone, the key is for none and not for all.
     assert_eq!(browser.post(&format!("/sources/{agents}/delete"), &[]).await.status, 303);
-    browser.get(&address(&page)).await.says("None: those that it was for have been deleted");
+    browser.get(&address(&page)).await.says("None. The resources this key was limited to have been deleted");
     service.close().await;
 }
 

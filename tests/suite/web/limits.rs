@@ -43,7 +43,7 @@ async fn a_body_has_a_largest_size() {
     let body = "x".repeat(1_000_000);
     let head = format!("{FORM}{}Content-Length: {}\r\n\r\n", host(&server), body.len());
     let answer = Raw::with(server.listening, &format!("{head}{body}")).await.rest().await;
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("Too much text"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("Form too large"), "{answer}");
     assert!(answer.contains("connection: close") && answer.ends_with("</html>"), "{answer}");
     let mut chunked = Raw::with(server.listening, &format!("{FORM}{}Transfer-Encoding: chunked\r\n\r\n", host(&server))).await;
     chunked.write(&format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
@@ -132,7 +132,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
         let head = format!("{FORM}{}Content-Length: 100\r\n\r\n{part}", host(&server));
         let answer = Raw::with(server.listening, &head).await.rest().await;
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("connection: close"), "{answer}");
-        assert!(answer.contains("Too slow") && answer.contains("content-security-policy"), "{answer}");
+        assert!(answer.contains("Request timed out") && answer.contains("content-security-policy"), "{answer}");
     }
     server.stop().await;
 
@@ -157,7 +157,10 @@ async fn more_requests_than_can_be_answered_are_told_to_come_back() {
     // Now its body is being waited for.
     first.until("100 Continue\r\n\r\n").await;
     let beyond = ask(&server, "GET /setup HTTP/1.1\r\n").await;
-    assert!(beyond.starts_with("HTTP/1.1 503 ") && beyond.contains("retry-after: 1") && beyond.contains("Too busy"), "{beyond}");
+    assert!(
+        beyond.starts_with("HTTP/1.1 503 ") && beyond.contains("retry-after: 1") && beyond.contains("Temporarily unavailable"),
+        "{beyond}"
+    );
     assert!(ask(&server, "GET /healthz HTTP/1.1\r\n").await.starts_with("HTTP/1.1 200 "), "who watches over it is answered");
     first.write("token=x").await;
     assert!(first.until("</html>").await.starts_with("HTTP/1.1 403 "));

@@ -35,7 +35,7 @@ async fn every_source_and_destination_can_be_reached() {
     for kind in ["sources", "destinations"] {
         let page = browser.get(&format!("/{kind}")).await;
         assert_eq!(page.status, 200);
-        page.says(&format!("There is no {} yet.", kind.trim_end_matches('s')));
+        page.says(&format!("No {kind} yet."));
         page.does_not_say("load-more");
     }
     let credential = browser.add_credential("Support").await;
@@ -48,9 +48,9 @@ async fn every_source_and_destination_can_be_reached() {
     let home = browser.get("/").await;
     home.says("Flow number 33");
     home.does_not_say("Flow number 32");
-    home.says("The newest 20 are shown here. All sources");
+    home.says("This list shows the newest 20. All sources");
     home.says("All destinations");
-    assert_eq!(home.text.matches("are shown here").count(), 1, "the only destination is not one of many");
+    assert_eq!(home.text.matches("This list shows").count(), 1, "the only destination is not one of many");
 
     let first = browser.get("/sources").await;
     first.says("The newest 50 sources");
@@ -86,11 +86,11 @@ async fn home_says_that_more_credentials_may_need_attention() {
     tamper(&setup, "UPDATE credentials SET status = 'unreachable' WHERE name > 'Desk number 17'").await;
     let home = browser.get("/").await;
     home.says("Desk number 18");
-    home.does_not_say("At most");
+    home.does_not_say("This list shows up to");
     tamper(&setup, "UPDATE credentials SET status = 'rejected'").await;
     let home = browser.get("/").await;
     home.does_not_say("Desk number 00");
-    home.says("At most 20 are shown here. All credentials");
+    home.says("This list shows up to 20. All credentials");
     server.stop().await;
 }
 
@@ -114,7 +114,7 @@ async fn a_resource_can_be_given_any_credential_of_its_connector() {
     }
 
     let page = browser.get(&address).await;
-    page.says("The newest 50 are in this list.");
+    page.says("This list shows the newest 50.");
     page.says("Desk number 03 (acme)");
     page.does_not_say("Desk number 02");
     let found = browser.get(&format!("{address}?q=NUMBER+01")).await;
@@ -125,7 +125,7 @@ async fn a_resource_can_be_given_any_credential_of_its_connector() {
     let none = browser.get(&format!("{address}?q=number+00")).await;
     none.says("No other credential has “number 00” in its name or description.");
     none.says("credential-search");
-    none.does_not_say("There is no other");
+    none.does_not_say("No other TalkDesk credentials.");
 
     let gone = [("credential", "01890a5d-ac96-774b-bcce-b302099a8057"), ("q", "number 01")];
     let refused = browser.post(&format!("{address}/credential"), &gone).await;

@@ -62,7 +62,7 @@ async fn a_wrong_password_keeps_the_link(setup: Setup, _: TestDatabase) {
     let mut ben = server.visitor();
     ben.get(&link).await;
     for (wrong, reason) in
-        [("short", "Use at least 12"), ("ben@example.com", "other than your e-mail"), ("password1234", "easy to guess")]
+        [("short", "Use at least 12"), ("ben@example.com", "other than your email"), ("password1234", "easy to guess")]
     {
         let page = ben.post("/password", &[("token", token_of(&link)), ("password", wrong)]).await;
         assert_eq!(page.status, 422, "{wrong}");
@@ -82,7 +82,7 @@ async fn a_link_that_cannot_be_used_says_so(setup: Setup, _: TestDatabase) {
     for path in ["/password", "/password?token=", "/password?token=nonsense", "/password?token=%00"] {
         let page = ben.get(path).await;
         assert_eq!(page.status, 404, "{path}");
-        page.says("This link does not work.");
+        page.says("This link doesn't work.");
     }
     setup.clock.advance(3 * DAY - Duration::from_secs(1));
     assert_eq!(ben.get(&link).await.status, 200);

@@ -93,7 +93,7 @@ async fn a_person_is_added_with_a_link_that_is_shown_once(setup: Setup, database
     let mut ana = server.browser();
     let shown = add(&mut ana, " Ben@Example.com ", " Ben ", "operator").await;
     let link = link_in(&shown);
-    shown.says("Ben was added");
+    shown.says("Ben is added");
     shown.says("4 Jun 2025, 12:00 UTC");
     shown.says(&format!("{}{}", server.address.as_str().trim_end_matches('/'), link));
     assert_eq!(shown.headers["cache-control"], "no-store");
@@ -129,7 +129,7 @@ async fn what_is_wrong_is_said_beside_its_field(setup: Setup, _: TestDatabase) {
     assert!(page.text.contains("<title>Error: People"));
     let page = ana.post(PEOPLE, &[("email", "ANA@example.com"), ("name", "<b>Ben"), ("role", "viewer")]).await;
     assert_eq!(page.status, 422);
-    page.says("Another account has this e-mail address.");
+    page.says("Another account already has this email address.");
     assert!(page.text.contains("value=\"viewer\" checked") && !page.text.contains("<b>Ben"));
     add(&mut ana, "ben@example.com", "<b>Ben</b>", "viewer").await;
     assert!(!ana.get(PEOPLE).await.text.contains("<b>Ben"));
@@ -138,7 +138,7 @@ async fn what_is_wrong_is_said_beside_its_field(setup: Setup, _: TestDatabase) {
     assert_eq!(page.status, 422);
     let page = save(&mut ana, &path, "ana@example.com", "Ben", "viewer").await;
     assert_eq!((page.status, page.value("email").as_str()), (422, "ana@example.com"));
-    page.says("Another account has this e-mail address.");
+    page.says("Another account already has this email address.");
     assert_eq!(ana.post(&path, &[("email", "x@example.com"), ("name", "B"), ("role", "viewer")]).await.status, 400, "no version");
     assert_eq!(ana.get(&path).await.value("email"), "ben@example.com");
     server.stop().await;
@@ -165,7 +165,7 @@ async fn people_are_paged_and_searched(setup: Setup, _: TestDatabase) {
     let found = ana.get(&format!("{PEOPLE}?q=PERSON%2042")).await;
     assert_eq!(found.text.matches("<th scope=\"row\">").count(), 1);
     found.says("p42@example.com");
-    ana.get(&format!("{PEOPLE}?q=%22%3E%3Ci%3E")).await.says("Nobody has “\"><i>” in their name");
+    ana.get(&format!("{PEOPLE}?q=%22%3E%3Ci%3E")).await.says("No one has “\"><i>” in their name");
     server.stop().await;
 }
 
@@ -177,7 +177,7 @@ async fn a_rise_of_rights_ends_sessions_and_a_fall_takes_effect_at_once(setup: S
     assert_eq!(ben.get("/").await.status, 200);
     let page = save(&mut ana, &path, "ben@example.com", "Ben", "administrator").await;
     assert_eq!((page.status, page.location.as_deref()), (303, Some(format!("{path}?done=raised").as_str())));
-    ana.get(&page.location.unwrap()).await.says("all sessions ended");
+    ana.get(&page.location.unwrap()).await.says("Role upgraded. They must sign in again to use it.");
     assert_eq!(ben.get("/").await.status, 303, "the old session has none of the new rights: it is gone");
     let detail =
         "SELECT COUNT(*) FROM audit_events WHERE action = 'user.change' AND detail LIKE 'role from editor to administrator%'";
@@ -239,7 +239,7 @@ async fn disabling_ends_everything_at_once_and_can_be_undone(setup: Setup, datab
     let other = page_of(&mut ana, "ben2@example.com").await;
     for path in [&path, &other] {
         let done = ana.post(&format!("{path}/disable"), &[]).await;
-        ana.get(&done.location.unwrap()).await.says("Disabled. All sessions ended");
+        ana.get(&done.location.unwrap()).await.says("Disabled. All sessions have ended");
     }
     assert_eq!(ben.get("/").await.status, 303, "at once");
     assert!(!accepted().await);
@@ -272,7 +272,7 @@ async fn a_reset_ends_the_password_and_the_sessions(setup: Setup, database: Test
     person.says("<dd id=\"session-count\">1</dd>");
     let shown = ana.post(&format!("{path}/reset-password"), &[]).await;
     assert_eq!(shown.status, 200);
-    shown.says("The password of ben was reset");
+    shown.says("Password reset for ben");
     assert_eq!(ben.get("/").await.status, 303);
     assert_eq!(database.number("SELECT COUNT(*) FROM users WHERE email = 'ben@example.com' AND password IS NULL").await, 1);
     let first = link_in(&shown);
@@ -283,7 +283,7 @@ async fn a_reset_ends_the_password_and_the_sessions(setup: Setup, database: Test
     let mut cleo = server.browser_as("cleo@example.com", Role::Viewer).await;
     let path = page_of(&mut ana, "cleo@example.com").await;
     let done = ana.post(&format!("{path}/end-sessions"), &[]).await;
-    ana.get(&done.location.unwrap()).await.says("All sessions ended.");
+    ana.get(&done.location.unwrap()).await.says("All sessions have ended.");
     assert_eq!(cleo.get("/").await.status, 303);
     ana.get(&path).await.does_not_say("/end-sessions\"");
     server.stop().await;
@@ -300,7 +300,7 @@ async fn a_lost_second_factor_is_taken_away(setup: Setup, database: TestDatabase
     ana.get(PEOPLE).await.says("<td>On</td>");
     ana.get(&path).await.says("/remove-second-factor\"");
     let done = ana.post(&format!("{path}/remove-second-factor"), &[]).await;
-    ana.get(&done.location.unwrap()).await.says("The second factor was taken away.");
+    ana.get(&done.location.unwrap()).await.says("Two-step verification is off.");
     assert_eq!(database.number("SELECT COUNT(*) FROM users WHERE second_factor IS NOT NULL").await, 0);
     assert_eq!(ben.get("/").await.status, 200, "who is signed in goes on");
     let event = "SELECT COUNT(*) FROM audit_events WHERE action = 'user.disable_second_factor' AND target_name = 'ben@example.com'";
@@ -318,7 +318,7 @@ async fn two_who_change_one_person_do_not_undo_each_other(setup: Setup, _: TestD
     let stale = [("version", seen.as_str()), ("email", "ben@example.com"), ("name", "Benedict"), ("role", "editor")];
     let page = other.post(&path, &stale).await;
     assert_eq!((page.status, page.value("name").as_str()), (422, "Benedict"));
-    page.says("Somebody else changed this person meanwhile.");
+    page.says("This account was changed while you were editing.");
     page.says("ben@example.com · Viewer");
     assert_ne!(page.value("version"), seen, "what is saved next is a decision");
     server.stop().await;

@@ -293,7 +293,7 @@ async fn one_person_cannot_keep_every_connection_busy() {
         let page = answer.await.unwrap();
         match page.status {
             429 => {
-                page.says("Too much at once");
+                page.says("Too many requests");
                 assert_eq!(page.headers["retry-after"], "5");
                 refused += 1;
             }

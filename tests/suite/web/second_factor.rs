@@ -55,7 +55,7 @@ async fn it_is_set_up_only_with_a_code_of_the_app_and_the_password() {
     let setup = Setup::new();
     let server = setup.start().await;
     let mut browser = server.signed_in().await;
-    browser.get("/settings").await.says("Set up a second factor");
+    browser.get("/settings").await.says("Set up two-step verification");
     let page = browser.get(SET_UP).await;
     page.says("<svg role=\"img\" aria-label=\"QR code for an authenticator app\"");
     let (offer, app) = (page.value("offer"), app_of(&page));
@@ -65,8 +65,8 @@ async fn it_is_set_up_only_with_a_code_of_the_app_and_the_password() {
     };
     let refs = |form: &[(&'static str, String); 3]| -> Vec<(&'static str, String)> { form.to_vec() };
     for (form, words) in [
-        (typed("000000", PASSWORD, &offer), "This is not the code that belongs to this secret now."),
-        (typed(&code, "wrong", &offer), "This is not your present password."),
+        (typed("000000", PASSWORD, &offer), "This isn't the current code for this key."),
+        (typed(&code, "wrong", &offer), "This is not your current password."),
     ] {
         let form = refs(&form);
         let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -136,7 +136,7 @@ async fn where_it_is_required_nothing_else_opens_before_it_is_set_up() {
     }
     assert_eq!(setup.texts("SELECT name FROM users").await, people);
     assert!(setup.texts("SELECT name FROM user_groups").await.is_empty());
-    browser.get(SET_UP).await.says("this Keytile lets nobody in with a password alone");
+    browser.get(SET_UP).await.says("Two-step verification is required.");
     let (app, _, _) = enabled(&setup, &server).await;
     // The session that the factor was not set up in has ended; with the code one gets everywhere.
     assert_eq!(browser.get("/credentials").await.location.as_deref(), Some("/sign-in?next=/credentials"));
@@ -169,7 +169,7 @@ async fn after_the_password_the_code_and_nothing_else_opens() {
     browser.get("/sign-in/code").await.says(ADMINISTRATOR);
     let page = send(&mut browser, "000000").await;
     assert_eq!(page.status, 422);
-    page.says("This code is wrong or was used already.");
+    page.says("This code is incorrect or already used.");
     assert_eq!(send(&mut browser, " ").await.status, 422);
     let page = send(&mut browser, &app.code(&setup.clock)).await;
     assert_eq!((page.status, page.location.as_deref()), (303, Some("/connectors")));
@@ -281,9 +281,9 @@ async fn it_is_taken_away_with_the_password_and_a_code_only() {
     let (app, codes, mut browser) = enabled(&setup, &server).await;
     let code = app.code(&setup.clock);
     for (what, password, code, words) in [
-        ("remove", "wrong", code.as_str(), "This is not your present password."),
-        ("renew", PASSWORD, "000000", "This code is wrong or was used already."),
-        ("remove", PASSWORD, "", "This code is wrong or was used already."),
+        ("remove", "wrong", code.as_str(), "This is not your current password."),
+        ("renew", PASSWORD, "000000", "This code is incorrect or has already been used."),
+        ("remove", PASSWORD, "", "This code is incorrect or has already been used."),
     ] {
         let page = browser.post(CHANGE, &[("what", what), ("password", password), ("code", code)]).await;
         assert_eq!(page.status, 422);
@@ -293,7 +293,7 @@ async fn it_is_taken_away_with_the_password_and_a_code_only() {
     // A recovery code does as well: the phone may be what is gone.
     let page = browser.post(CHANGE, &[("what", "remove"), ("password", PASSWORD), ("code", &codes[3])]).await;
     assert_eq!((page.status, page.location.as_deref()), (303, Some("/settings?done=second-factor-off")));
-    browser.get("/settings?done=second-factor-off").await.says("The second factor is taken away.");
+    browser.get("/settings?done=second-factor-off").await.says("Two-step verification is off.");
     assert!(setup.texts("SELECT hex(hash) FROM recovery_codes").await.is_empty());
     assert_eq!(server.visitor().sign_in(ADMINISTRATOR, PASSWORD).await.location.as_deref(), Some("/"));
     assert_eq!(setup.trail("user.disable_second_factor").await.len(), 3, "two failures and the deed");
@@ -309,7 +309,7 @@ async fn whoever_finds_a_browser_open_may_not_try_passwords_in_it() {
         let page =
             browser.post("/settings/password", &[("old_password", "wrong"), ("new_password", "tulip gravel anchor 9")]).await;
         assert_eq!(page.status, 422);
-        page.says("This is not your present password.");
+        page.says("This is not your current password.");
     }
     let code = app.code(&setup.clock);
     for (path, form) in [
@@ -318,7 +318,7 @@ async fn whoever_finds_a_browser_open_may_not_try_passwords_in_it() {
     ] {
         let page = browser.post(path, &form).await;
         assert_eq!((page.status, page.headers["retry-after"].to_str().unwrap()), (429, "1"), "{path}");
-        page.says("Too many failures. Try again in 1 second.");
+        page.says("Too many failed attempts. Try again in 1 second.");
     }
     // It does not keep the owner from signing in elsewhere.
     assert_eq!(server.visitor().sign_in(ADMINISTRATOR, PASSWORD).await.status, 303);

@@ -129,7 +129,7 @@ async fn sessions_are_listed_in_words_and_ended_one_by_one_or_all_others() {
     assert!(is_signed_in(&mut third).await);
     let ended = first.post(&end, &[]).await;
     assert_eq!(ended.location.as_deref(), Some("/settings/sessions?done=one"));
-    first.get("/settings/sessions?done=one").await.says("The session has ended.");
+    first.get("/settings/sessions?done=one").await.says("Session ended.");
     assert!(!is_signed_in(&mut third).await && is_signed_in(&mut second).await);
     assert_eq!(first.post(&end, &[]).await.status, 404);
     let ended = first.post("/settings/sessions/end-others", &[]).await;
@@ -161,10 +161,10 @@ async fn another_password_ends_all_other_sessions_and_this_one_goes_on_under_a_n
     let (mut browser, mut other) = (server.signed_in().await, server.signed_in().await);
     let mut old = browser.clone();
     for (typed_old, typed_new, words) in [
-        ("wrong", NEW_PASSWORD, "This is not your present password."),
+        ("wrong", NEW_PASSWORD, "This is not your current password."),
         (PASSWORD, "short", "Use at least 12 characters"),
         (PASSWORD, "password1234", "This is easy to guess"),
-        (PASSWORD, ADMINISTRATOR, "Choose something other than your e-mail address"),
+        (PASSWORD, ADMINISTRATOR, "Choose something other than your email address"),
     ] {
         let page = browser.post("/settings/password", &[("old_password", typed_old), ("new_password", typed_new)]).await;
         assert_eq!(page.status, 422, "{words}");
@@ -174,7 +174,7 @@ async fn another_password_ends_all_other_sessions_and_this_one_goes_on_under_a_n
     assert!(is_signed_in(&mut other).await);
     let page = browser.post("/settings/password", &[("old_password", PASSWORD), ("new_password", NEW_PASSWORD)]).await;
     assert_eq!((page.status, page.location.as_deref()), (303, Some("/settings?done=password")));
-    browser.get("/settings?done=password").await.says("Your password is changed");
+    browser.get("/settings?done=password").await.says("Password changed.");
     assert!(!is_signed_in(&mut other).await && !is_signed_in(&mut old).await);
     assert_eq!(server.visitor().sign_in(ADMINISTRATOR, PASSWORD).await.status, 422);
     assert_eq!(server.visitor().sign_in(ADMINISTRATOR, NEW_PASSWORD).await.status, 303);
@@ -226,7 +226,7 @@ async fn what_was_typed_when_the_session_ran_out_is_there_after_the_sign_in() {
     let location = page.location.unwrap();
     assert_eq!((page.status, location.as_str()), (303, "/sign-in?next=/sources/new/talkdesk/credentials/new"));
     let form = browser.get(&location).await;
-    form.says("what you typed into the form of a credential is kept");
+    form.says("If you were saving a credential, what you typed is kept");
     let sent = [("email", ADMINISTRATOR), ("password", PASSWORD), ("next", &form.value("next"))];
     let landed = browser.post("/sign-in", &sent).await;
     assert_eq!(landed.location.as_deref(), Some(OVERLAY));

@@ -52,7 +52,7 @@ async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
     assert_eq!(ben.get(&page).await.status, 404);
     assert_eq!(share(&mut ana, &credential, " BEN@example.org ", "use").await.status, 303);
     let sharing = ana.get(&format!("{page}/sharing?changed=1")).await;
-    sharing.says("Changed. It holds from now on.");
+    sharing.says("Sharing updated.");
     sharing.says("ben@example.org");
 
     // Its tile, and nothing of its fields: not the account, the token URL, or what the verification found.
@@ -63,7 +63,7 @@ async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
     let shown = ben.get(&page).await;
     assert_eq!(shown.status, 200);
     shown.says("ana (ana@example.org)");
-    shown.says("You may use this credential.");
+    shown.says("You can use this credential.");
     for secret in
         ["acme", "sandbox-client", "Client ID", "oauth/token", "id=\"stages\"", "id=\"test\"", "id=\"share\"", "id=\"delete\""]
     {
@@ -78,7 +78,7 @@ async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
     assert_eq!(previewed.status, 200, "{}", previewed.text);
     previewed.says("GET /account");
     previewed.says("Authorization: ••••••••");
-    previewed.says("It works: 200");
+    previewed.says("Success: 200");
     previewed.does_not_say("GET https://");
     previewed.does_not_say("Basic");
     ana.get(&page).await.says("Agents");
@@ -99,14 +99,14 @@ async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
     let late = [("form", NOTHING), ("name", "Late"), ("method", "GET"), ("path", "/account"), ("action", "create")];
     let late = ben.post(&format!("/sources/new/talkdesk/configure?credential={credential}"), &late).await;
     assert_eq!(late.status, 422);
-    late.says("This credential does not exist any more.");
+    late.says("This credential isn't available.");
     // Whoever manages the credential still sees what uses it.
     ana.get(&users).await.says("Agents");
     let shared = recorded(&setup, "credential.share").await;
     let details: Vec<_> = shared.iter().map(|(who, outcome, detail)| (who.as_str(), outcome.as_str(), detail.as_str())).collect();
     assert_eq!(
         details,
-        [("ana@example.org", "done", "use for ben@example.org"), ("ana@example.org", "done", "no more for ben@example.org")]
+        [("ana@example.org", "done", "use for ben@example.org"), ("ana@example.org", "done", "removed for ben@example.org")]
     );
     server.stop().await;
 }
@@ -127,14 +127,14 @@ async fn who_manages_does_what_the_owner_does_and_can_give_it_up() {
     assert_eq!(ana.post(&sharing, &form).await.status, 303);
     cleo.get(&page).await.says("acme.talkdeskid.com");
     assert_eq!(cleo.post(&format!("{page}/test"), &[]).await.location, Some(format!("{page}?tested=1")));
-    cleo.get(&sharing).await.says("It belongs to ana (ana@example.org)");
+    cleo.get(&sharing).await.says("ana (ana@example.org) owns it");
 
     // Open to all for use: a viewer sees it and can do nothing with it.
     assert_eq!(vera.get(&page).await.status, 404);
     assert_eq!(cleo.post(&sharing, &[("action", "open"), ("sharing", "everyone")]).await.status, 303);
     let tiles = vera.get(TILES).await;
     tiles.says("Support EU");
-    tiles.says("open to all");
+    tiles.says("open to everyone");
     for offer in ["add-credential", "id=\"next\"", "type=\"radio\"", "acme"] {
         tiles.does_not_say(offer);
     }
@@ -178,18 +178,18 @@ async fn a_group_is_found_by_its_name_and_whoever_cannot_be_found_is_said() {
     connection.execute(group).await.unwrap();
     let credential = ana.add_credential("Support EU").await;
     for (typed, said) in [
-        ("", "Enter the e-mail address of a person or the name of a group."),
-        ("  ", "Enter the e-mail address of a person or the name of a group."),
-        ("nobody@example.org", "There is no active account and no group “nobody@example.org”."),
-        ("a\0b", "There is no active account and no group"),
-        ("ana@example.org", "This is its owner, who manages it anyway."),
-        ("\"><script>alert(1)</script>", "There is no active account and no group"),
+        ("", "Enter a person's email address or a group's name."),
+        ("  ", "Enter a person's email address or a group's name."),
+        ("nobody@example.org", "No active account or group matches “nobody@example.org”."),
+        ("a\0b", "No active account or group matches"),
+        ("ana@example.org", "This person owns the credential and can already manage it."),
+        ("\"><script>alert(1)</script>", "No active account or group matches"),
     ] {
         let page = share(&mut ana, &credential, typed, "manage").await;
         assert_eq!(page.status, 422, "{typed:?}");
         page.says(said);
         assert!(!page.text.contains("<script>alert"), "{}", page.text);
-        page.says("<option value=\"manage\" selected>manage it</option>");
+        page.says("<option value=\"manage\" selected>Can manage</option>");
     }
     for wrong in [
         &[("action", "add"), ("with", "ben@example.org"), ("access", "own")][..],
@@ -225,15 +225,15 @@ async fn nothing_tells_of_what_others_have() {
     let saved = cleo.post(OVERLAY, &good_values("SUPPORT eu", &draft)).await;
     assert_eq!(saved.status, 303, "{}", saved.text);
     let landed = cleo.get(&saved.location.unwrap()).await;
-    landed.says("“SUPPORT eu” was verified and saved.");
+    landed.says("“SUPPORT eu” is verified, saved and selected.");
     landed.says("1 credential");
     landed.says("not used yet");
-    landed.does_not_say("already saved as");
+    landed.does_not_say("also saved as");
     landed.does_not_say("Support EU");
     // Her own of the same account she is told of.
     let draft = cleo.get(OVERLAY).await.value("draft");
     let second = cleo.post(OVERLAY, &good_values("Another", &draft)).await;
-    cleo.get(&second.location.unwrap()).await.says("already saved as “SUPPORT eu”");
+    cleo.get(&second.location.unwrap()).await.says("also saved as “SUPPORT eu”");
     let newest = cleo.get(TILES).await.value("credential");
     source(&mut cleo, &newest, "Agents").await;
 

@@ -18,7 +18,7 @@ use keytile::{
 
 use crate::support::server::{ADMINISTRATOR, PASSWORD, SESSION, Setup};
 
-const WRONG: &str = "E-mail address or password is wrong.";
+const WRONG: &str = "Sign-in failed. Check your email address and password.";
 
 #[tokio::test]
 async fn a_page_that_was_asked_for_is_where_one_lands() {
@@ -144,7 +144,7 @@ async fn what_was_not_typed_is_said_and_not_tried() {
     let checked = server.service.passwords_checked();
     let page = browser.sign_in(" ", "").await;
     assert_eq!(page.status, 422);
-    page.says("Enter your e-mail address.");
+    page.says("Enter your email address.");
     page.says("Enter your password.");
     assert_eq!(server.service.passwords_checked(), checked);
     assert!(setup.texts("SELECT CAST(failures AS TEXT) FROM sign_in_limits").await.is_empty());
@@ -209,7 +209,7 @@ async fn a_flood_of_sign_ins_is_told_to_come_back_and_not_counted() {
         task.await.unwrap();
     }
     let busy = busy.expect("so many at once are too many");
-    busy.says("Keytile is busy with other sign-ins. Send the form again.");
+    busy.says("Keytile is busy. Please try again.");
     assert_eq!(busy.headers["retry-after"], "1");
     assert_eq!(busy.value("email"), ADMINISTRATOR);
     let page = browser.post("/sign-in", &[("email", ADMINISTRATOR), ("password", PASSWORD)]).await;

@@ -27,24 +27,24 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignInRefusal {
     /// Their groups give them no role.
-    #[error("You are in no group that may use this Keytile. Ask its administrators to let you in.")]
+    #[error("None of your groups has access to Keytile. Ask an administrator for access.")]
     NoRole,
     /// Their account is disabled.
-    #[error("Your account on this Keytile is disabled. Ask its administrators if you need it.")]
+    #[error("Your Keytile account is disabled. Ask an administrator if you need it.")]
     Disabled,
     /// Without an e-mail address there is no account.
     #[error(
-        "The identity provider names no e-mail address for you that Keytile can use. An administrator can let it send one (scope “email”)."
+        "The identity provider didn't send an email address that Keytile can use. An administrator can change this (scope “email”)."
     )]
     NoAddress,
     /// There is an account of this address, and the provider does not say that the address is theirs.
     #[error(
-        "There is an account of your e-mail address already, and the identity provider does not say that it has checked that the address is yours. Let it check your address, or ask an administrator of this Keytile."
+        "An account with your email address already exists, but the identity provider doesn't confirm that the address is yours. Verify your address with the identity provider, or ask a Keytile administrator."
     )]
     AddressNotVerified,
     /// There is an account of this address, of somebody else at the provider.
     #[error(
-        "The account of your e-mail address belongs to another person at the identity provider. Ask an administrator of this Keytile."
+        "The account with your email address is linked to another identity at the identity provider. Ask a Keytile administrator."
     )]
     AddressOfAnother,
 }
@@ -55,9 +55,9 @@ impl SignInRefusal {
         match self {
             Self::NoRole => "in no group that has a role",
             Self::Disabled => "the account is disabled",
-            Self::NoAddress => "the provider names no e-mail address",
-            Self::AddressNotVerified => "the provider has not verified the e-mail address of an account",
-            Self::AddressOfAnother => "the account of this e-mail address is somebody else at the provider",
+            Self::NoAddress => "the provider sent no usable email address",
+            Self::AddressNotVerified => "the provider has not verified the email address of an account",
+            Self::AddressOfAnother => "the account with this email address is linked to another identity at the provider",
         }
     }
 }
@@ -137,7 +137,7 @@ impl Service {
                 let by = Caller::person(person(&user), visitor.origin.clone());
                 let audit = self
                     .done(&by, AuditAction::LinkIdentity, target(TargetKind::User, user.id, &user.email))
-                    .saying(format!("by verified e-mail address: {identity}"));
+                    .saying(format!("by verified email address: {identity}"));
                 match self.0.store.link_identity(user.id, user.version, key, &audit).await? {
                     IdentityLink::Linked | IdentityLink::IdentityTaken | IdentityLink::Outdated => Ok(First::LookAgain),
                     IdentityLink::OfAnother => refused(SignInRefusal::AddressOfAnother, Some(user)),
@@ -152,7 +152,7 @@ impl Service {
                 let made = Person { id, email: email.as_str().to_owned(), name: name.as_str().to_owned(), role };
                 let by = Caller::person(made, visitor.origin.clone());
                 let verified = if identity.email_verified { "verified" } else { "not verified" };
-                let detail = format!("by single sign-on as {}, e-mail address {verified}: {identity}", role.as_str());
+                let detail = format!("by single sign-on as {}, email address {verified}: {identity}", role.as_str());
                 let audit = self.done(&by, AuditAction::AddUser, target(TargetKind::User, id, email.as_str())).saying(detail);
                 match self.0.store.insert_user_of_identity(&new, key, &audit).await? {
                     IdentityUserInsert::Inserted => self.made(id).await,

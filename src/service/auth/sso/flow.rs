@@ -196,13 +196,13 @@ impl Service {
         tracing::warn!(reason = %error, "single sign-on: a sign-in failed");
         // The words of the provider are not repeated here: whoever begins a sign-in could choose them.
         let detail = match error {
-            SingleSignOnError::Settings(_) => "single sign-on: it is not set up rightly",
+            SingleSignOnError::Settings(_) => "single sign-on: it is not set up correctly",
             SingleSignOnError::Unreachable(_) => "single sign-on: the provider cannot be reached",
-            SingleSignOnError::Discovery(_) => "single sign-on: the configuration of the provider cannot be used",
+            SingleSignOnError::Discovery(_) => "single sign-on: the provider's configuration cannot be used",
             SingleSignOnError::Refused { .. } => "single sign-on: the provider refused it",
-            SingleSignOnError::ForeignAnswer => "single sign-on: the answer does not belong to a sign-in of this browser",
-            SingleSignOnError::OtherIssuer => "single sign-on: another provider answered",
-            SingleSignOnError::Answer(_) => "single sign-on: the answer of the provider cannot be used",
+            SingleSignOnError::ForeignAnswer => "single sign-on: the response doesn't belong to a sign-in from this browser",
+            SingleSignOnError::OtherIssuer => "single sign-on: the response is from another provider",
+            SingleSignOnError::Answer(_) => "single sign-on: the provider's response cannot be used",
             SingleSignOnError::InvalidToken(_) => "single sign-on: the ID token is not valid",
             SingleSignOnError::OtherSubject => "single sign-on: the userinfo is about another person",
         };

@@ -148,9 +148,9 @@ pub(in crate::web::pages) async fn respond_to<T>(
 
 async fn respond(state: &WebState, signed: &SignedIn, done: &str, problem: Problem<'_>) -> Result<Response, PageError> {
     let done = match done {
-        "name" => Some("Your name is changed."),
-        "password" => Some("Your password is changed, and all other sessions have ended."),
-        "second-factor-off" => Some("The second factor is taken away. Your password alone signs you in."),
+        "name" => Some("Name changed."),
+        "password" => Some("Password changed. All your other sessions have ended."),
+        "second-factor-off" => Some("Two-step verification is off. You sign in with your password only."),
         _ => None,
     };
     let refusal = problem.refusal.unwrap_or(Refusal::None);
@@ -164,10 +164,10 @@ async fn respond(state: &WebState, signed: &SignedIn, done: &str, problem: Probl
         account: state.service.own_account(signed.live()?).await?,
         name: AccountField::text("name", "Your name", "name", problem.name.unwrap_or(&signed.person.name)).with_errors(errors),
         passwords: [
-            AccountField::password("old_password", "Present password", "current-password").with_errors(errors),
+            AccountField::password("old_password", "Current password", "current-password").with_errors(errors),
             AccountField::password("new_password", "New password", "new-password").with_help(PASSWORD_HELP).with_errors(errors),
         ],
-        proof: proof_fields(errors, "A fresh code from your app, or a recovery code."),
+        proof: proof_fields(errors, "A new code from your app, or a recovery code."),
         done,
         refusal,
     };

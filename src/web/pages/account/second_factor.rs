@@ -156,9 +156,9 @@ fn respond(
     errors: &[FieldError],
     refusal: Refusal,
 ) -> Result<Response, PageError> {
-    let [password, code] = proof_fields(errors, "The six digits that the app shows for Keytile now.");
+    let [password, code] = proof_fields(errors, "The 6-digit code that your app shows for Keytile.");
     let page = SetUp {
-        layout: Layout::new(state, signed, Section::Settings, "Set up a second factor · Settings").with_error(refusal.is_error()),
+        layout: Layout::new(state, signed, Section::Settings, "Two-step verification · Settings").with_error(refusal.is_error()),
         nav: SettingsNav::new(signed, "/settings"),
         email: &signed.person.email,
         offer,

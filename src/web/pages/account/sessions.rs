@@ -72,8 +72,8 @@ pub(crate) async fn show(
         nav: SettingsNav::new(&signed, "/settings/sessions"),
         sessions: rows.collect(),
         done: match wanted.done.as_str() {
-            "one" => Some("The session has ended."),
-            "others" => Some("All other sessions have ended."),
+            "one" => Some("Session ended."),
+            "others" => Some("All your other sessions have ended."),
             _ => None,
         },
     };

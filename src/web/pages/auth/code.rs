@@ -78,7 +78,7 @@ pub(crate) async fn sign_in(
         respond(&state, &visitor, session, &form.next, &errors, refusal)
     };
     if form.code.expose_secret().trim().is_empty() {
-        return again(Some("Enter the code that the app shows."), Refusal::Missing);
+        return again(Some("Enter the code from your app."), Refusal::Missing);
     }
     let browser = Browser { agent: &visitor.agent, device: device_of(&state, &headers) };
     match state.service.sign_in_with_code(&visitor.nobody(""), session, &form.code, browser).await? {
@@ -86,7 +86,7 @@ pub(crate) async fn sign_in(
         SignInOutcome::Limited(wait) => again(None, wait.into()),
         SignInOutcome::Busy => again(None, Refusal::Busy),
         SignInOutcome::Wrong | SignInOutcome::CodeNeeded(_) => {
-            again(Some("This code is wrong or was used already. The app shows a new one every 30 seconds."), Refusal::Wrong)
+            again(Some("This code is incorrect or already used. Your app shows a new one every 30 seconds."), Refusal::Wrong)
         }
     }
 }
@@ -113,7 +113,7 @@ fn respond(
         email: &session.person.email,
         next: own_page(next),
         field: AccountField::text("code", "Code", "one-time-code", "")
-            .with_help("Six digits from your authenticator app, or one of your recovery codes.")
+            .with_help("The 6-digit code from your authenticator app, or a recovery code.")
             .with_errors(errors)
             .first(),
         refusal,

@@ -107,11 +107,11 @@ fn respond(
     errors: &[FieldError],
     status: StatusCode,
 ) -> Result<Response, PageError> {
-    let email = AccountField::email("email", "E-mail address", &form.raw.email);
+    let email = AccountField::email("email", "Email address", &form.raw.email);
     let password = match suggestion.map(|password| &password.expose_secret()[..SUGGESTION_LENGTH]) {
         // It has to be read before it can be noted down.
         Some(made_up) => AccountField::text("password", "Password", "new-password", made_up)
-            .with_help("Made up for trying the sandbox. Note it down if you want to sign in again later, or type one of your own."),
+            .with_help("Generated for the sandbox. Save it to sign in again, or choose your own."),
         None => AccountField::password("password", "Password", "new-password").with_help(PASSWORD_HELP),
     };
     let page = SetUp {

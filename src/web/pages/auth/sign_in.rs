@@ -161,7 +161,7 @@ impl SignInForm {
     fn missing(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if self.raw.email.trim().is_empty() {
-            errors.push(FieldError::new("email", "Enter your e-mail address."));
+            errors.push(FieldError::new("email", "Enter your email address."));
         }
         if self.raw.password.expose_secret().is_empty() {
             errors.push(FieldError::new("password", "Enter your password."));
@@ -189,7 +189,7 @@ fn respond(
 ) -> Result<Response, PageError> {
     let (email_first, password_first) = (email.is_empty(), !email.is_empty());
     let mut fields = [
-        AccountField::email("email", "E-mail address", email).with_errors(errors),
+        AccountField::email("email", "Email address", email).with_errors(errors),
         AccountField::password("password", "Password", "current-password").with_errors(errors),
     ];
     fields[0].first = email_first;

@@ -33,7 +33,7 @@ const COOKIE: Cookie = Cookie { host: "__Host-keytile_sso", kept: PENDING };
 /// The longest cookie that is opened.
 const COOKIE_MAX: usize = 4_096;
 /// What is said where too many sign-ins are under way.
-const BUSY: &str = "Too many people are signing in at this moment. Try again in some seconds.";
+const BUSY: &str = "Too many sign-ins are in progress. Try again in a few seconds.";
 
 /// The page to go on to.
 #[derive(Default, Deserialize)]
@@ -111,17 +111,17 @@ pub(crate) async fn finish(
         FinishOutcome::Busy => busy(&state, &visitor)?,
         FinishOutcome::Limited(wait) => {
             let seconds = wait.as_millis().div_ceil(1_000).max(1);
-            let message = format!("Too many sign-ins from your address failed. Try again in {seconds} seconds.");
+            let message = format!("Too many failed sign-ins from your network. Try again in {seconds} seconds.");
             let page = problem(&state, &visitor, StatusCode::TOO_MANY_REQUESTS, "Try again later", message, None)?;
             ([(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(60)))], page).into_response()
         }
         FinishOutcome::TookTooLong => {
-            let message = format!("Signing in took longer than {} minutes. Begin it again.", PENDING.as_secs() / 60);
-            problem(&state, &visitor, StatusCode::BAD_REQUEST, "Sign-in did not work", message, None)?
+            let message = format!("Sign-in took longer than {} minutes. Please start again.", PENDING.as_secs() / 60);
+            problem(&state, &visitor, StatusCode::BAD_REQUEST, "Sign-in failed", message, None)?
         }
         FinishOutcome::Failed(error) => failed(&state, &visitor, &error)?,
         FinishOutcome::Refused(refusal) => {
-            problem(&state, &visitor, StatusCode::FORBIDDEN, "You cannot sign in here", refusal.to_string(), None)?
+            problem(&state, &visitor, StatusCode::FORBIDDEN, "You can't sign in", refusal.to_string(), None)?
         }
     };
     if cookie.is_some() && !keeps {
@@ -147,8 +147,8 @@ pub(crate) async fn only_way(state: &WebState, visitor: &Visitor, query: Option<
 /// The answer to a password, or to a link to choose one, where neither is a way in.
 pub(crate) fn no_passwords(state: &WebState, visitor: &Visitor) -> Result<Response, PageError> {
     let name = state.service.single_sign_on().map_or("single sign-on", |settings| &settings.name);
-    let message = format!("Passwords are no way into this Keytile. Sign in with {name}.");
-    problem(state, visitor, StatusCode::FORBIDDEN, "Not with a password", message, None)
+    let message = format!("You can't sign in with a password here. Sign in with {name}.");
+    problem(state, visitor, StatusCode::FORBIDDEN, "Password sign-in is off", message, None)
 }
 
 fn failed(state: &WebState, visitor: &Visitor, error: &SingleSignOnError) -> Result<Response, PageError> {
@@ -159,8 +159,8 @@ fn failed(state: &WebState, visitor: &Visitor, error: &SingleSignOnError) -> Res
     };
     // A cookie belongs to one name of a host: begun under another one, it does not come along.
     let hint = matches!(error, SingleSignOnError::ForeignAnswer)
-        .then(|| format!("If it comes again, open Keytile at {} and allow cookies for it.", state.settings.public_url));
-    problem(state, visitor, status, "Sign-in did not work", error.to_string(), hint)
+        .then(|| format!("If this happens again, open Keytile at {} and allow cookies for it.", state.settings.public_url));
+    problem(state, visitor, status, "Sign-in failed", error.to_string(), hint)
 }
 
 fn busy(state: &WebState, visitor: &Visitor) -> Result<Response, PageError> {

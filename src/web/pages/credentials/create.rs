@@ -156,7 +156,7 @@ pub(in crate::web::pages) enum Line {
 }
 
 impl Line {
-    const ERROR: Self = Self::Error { outcome: "error", message: "Internal Server Error" };
+    const ERROR: Self = Self::Error { outcome: "error", message: "internal error" };
 
     /// The form again, with what is wrong.
     pub(in crate::web::pages) fn again(outcome: &'static str, form: FormView<'_>) -> Self {
@@ -172,7 +172,7 @@ impl Line {
     /// What is said of an error.
     pub(in crate::web::pages) fn failed(error: ServiceError) -> Self {
         if matches!(error, ServiceError::TooMany) {
-            let message = "you have several requests to services under way; wait for them";
+            let message = "you have several requests in progress, so wait for them to finish";
             return Self::Error { outcome: "error", message };
         }
         PageError::internal(error);

@@ -36,9 +36,9 @@ pub(crate) struct Happened {
 /// What an edit has done, by the word in the address.
 fn edited(word: &str) -> Option<(&'static str, &'static str)> {
     match word {
-        "verified" => Some(("Changed and verified.", "The new values are in use from now on; those before them are erased.")),
-        "named" => Some(("Changed.", "Nothing had to be verified: the values and their secrets are what they were.")),
-        "same" => Some(("Nothing had to be changed.", "The credential is as you typed it.")),
+        "verified" => Some(("Saved and verified.", "The new values are now in use. The old ones are erased.")),
+        "named" => Some(("Saved.", "The values are the same, so Keytile didn't verify them again.")),
+        "same" => Some(("No changes.", "The credential already has these values.")),
         _ => None,
     }
 }

@@ -236,7 +236,7 @@ pub(crate) async fn act(
         "test" => match state.service.parse_endpoint(&flow.connector, flow.kind, &form.raw) {
             Err(errors) => Outcome::errors(errors),
             Ok(endpoint) if !endpoint.method.is_safe() && !form.may_write => {
-                Outcome::errors(vec![FieldError::new("may_write", "Tick this box first: this Test writes to the real account.")])
+                Outcome::errors(vec![FieldError::new("may_write", "Select this box first. This test writes to the real account.")])
             }
             Ok(endpoint) => {
                 let body = Some(form.body.as_str()).filter(|body| !endpoint.method.is_safe() && !body.trim().is_empty());
@@ -270,9 +270,9 @@ impl Unusable {
     /// What is the matter, and what to do.
     fn sentence(self, remedy: &str) -> String {
         match self {
-            Self::Gone => format!("This credential does not exist any more. {remedy}"),
+            Self::Gone => format!("This credential isn't available. It may be deleted or not shared with you. {remedy}"),
             Self::NotChosen => format!("No credential is chosen. {remedy}"),
-            Self::Damaged => format!("The sealed values of this credential do not open. {remedy}"),
+            Self::Damaged => format!("Keytile can't decrypt this credential. {remedy}"),
         }
     }
 }
@@ -303,7 +303,7 @@ async fn choose_again(
     let query = TileQuery { connector: Some(flow.connector.id.clone()), ..TileQuery::default() };
     let mut others = state.service.tiles(&signed.caller, &query).await?.tiles;
     others.retain(|tile| tile.opens);
-    let message = unusable.sentence("Choose another one here; what you typed is kept.");
+    let message = unusable.sentence("Choose another one here. What you typed is kept.");
     respond(state, signed, flow, Err(&others), form, &Outcome::errors(vec![FieldError::new("credential", message)]))
 }
 

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-const OUTDATED: &str = "Somebody else changed this meanwhile. The fields hold what you typed; save again to replace theirs.";
+const OUTDATED: &str = "This was changed while you were editing. Save again to replace it with what you typed here.";
 
 #[derive(Template)]
 #[template(path = "contract.html")]
@@ -129,7 +129,7 @@ fn respond(
     problem: Option<&'static str>,
 ) -> Result<Response, PageError> {
     let wrong = !errors.is_empty() || problem.is_some();
-    let title = format!("What {} may send", detail.resource.name);
+    let title = format!("Allowed requests · {}", detail.resource.name);
     let page = ContractPage {
         layout: Layout::new(state, signed, Section::Flows, title.as_str()).with_error(wrong),
         noun: noun(kind),

@@ -54,8 +54,8 @@ pub(crate) async fn show(
     let page = state.service.resources(&signed.caller, kind, after).await?;
     let (catalogue, now) = (state.service.catalogue(), state.service.now());
     let (title, noun, explanation) = match kind {
-        ResourceKind::Source => ("Sources", "source", "The sources that data is read from, newest first."),
-        ResourceKind::Destination => ("Destinations", "destination", "The destinations that data is written to, newest first."),
+        ResourceKind::Source => ("Sources", "source", "Where data comes from, newest first."),
+        ResourceKind::Destination => ("Destinations", "destination", "Where data goes, newest first."),
     };
     let view = Resources {
         layout: Layout::new(&state, &signed, Section::Flows, title),

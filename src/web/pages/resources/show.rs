@@ -113,10 +113,10 @@ pub(crate) async fn show(
     let search = happened.q.as_deref().unwrap_or_default().trim().to_owned();
     let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
     let message = match (happened, kind) {
-        (Happened { created: Some(_), .. }, ResourceKind::Source) => Some("The data source was created."),
-        (Happened { created: Some(_), .. }, ResourceKind::Destination) => Some("The data destination was created."),
-        (Happened { changed: Some(_), .. }, _) => Some("It uses this credential from now on."),
-        (Happened { contract: Some(_), .. }, _) => Some("What it may send was changed."),
+        (Happened { created: Some(_), .. }, ResourceKind::Source) => Some("Data source created."),
+        (Happened { created: Some(_), .. }, ResourceKind::Destination) => Some("Data destination created."),
+        (Happened { changed: Some(_), .. }, _) => Some("Credential changed."),
+        (Happened { contract: Some(_), .. }, _) => Some("Egress policy changed."),
         _ => None,
     };
     respond(&state, &signed, kind, &detail, &Outcome { message, search, ..Outcome::default() })
@@ -148,14 +148,14 @@ pub(crate) async fn preview(
     let answer = |outcome: Outcome| respond(&state, &signed, kind, &detail, &Outcome { body: Some(form.body.clone()), ..outcome });
     let refuse = |error| answer(Outcome { error: Some(error), ..Outcome::default() });
     let Some(connector) = state.service.catalogue().get(resource.connector.as_str()) else {
-        return refuse("Its connector is not part of this Keytile any more.");
+        return refuse("Its connector isn't installed.");
     };
     if !detail.credential.opens {
-        return refuse("The sealed values of its credential do not open. Use another credential.");
+        return refuse("Keytile can't decrypt its credential. Use another credential.");
     }
     let safe = resource.endpoint.method.is_safe();
     if !safe && !form.may_write {
-        return refuse("Tick the box first: this request writes to the real account.");
+        return refuse("Select the box first. This request writes to the real account.");
     }
     let body = Some(form.body.as_str()).filter(|body| !safe && !body.trim().is_empty());
     let preview =
@@ -191,7 +191,7 @@ pub(crate) async fn change_credential(
     // Either is gone: the page says which, by its absence or by this sentence.
     let search = form.search;
     let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
-    let error = Some("That credential does not exist any more. Choose another.");
+    let error = Some("That credential isn't available. Choose another one.");
     respond(&state, &signed, kind, &detail, &Outcome { error, search, ..Outcome::default() })
 }
 

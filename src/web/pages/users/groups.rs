@@ -77,7 +77,7 @@ struct DeletePage<'a> {
 
 impl DeletePage<'_> {
     fn access(&self, share: &GroupShare) -> &'static str {
-        if share.access == Access::Manage { "to manage" } else { "to use" }
+        if share.access == Access::Manage { "can manage" } else { "can use" }
     }
 }
 
@@ -220,10 +220,10 @@ fn done(id: Uuid, word: &str) -> Response {
 
 fn words(done: &str) -> Option<&'static str> {
     Some(match done {
-        "added" => "The group is made. Add its members below.",
-        "renamed" => "The group has another name.",
-        "joined" => "The person is in the group, and may use what is shared with it.",
-        "left" => "The person is not in the group any more.",
+        "added" => "Group created. Add its members below.",
+        "renamed" => "Group renamed.",
+        "joined" => "Person added. They can use what is shared with this group.",
+        "left" => "Person removed.",
         _ => return None,
     })
 }
@@ -266,9 +266,9 @@ async fn one(state: &WebState, signed: &SignedIn, id: Uuid, wanted: &Wanted, typ
             .with_error(typed.error.is_some()),
         nav: SettingsNav::new(signed, ADDRESS),
         is_first_page: after.is_none(),
-        name: AccountField::text("name", "Name of the group", "off", typed.name.unwrap_or(&detail.group.name))
+        name: AccountField::text("name", "Group name", "off", typed.name.unwrap_or(&detail.group.name))
             .with_errors(errors_of(typed.error)),
-        member: AccountField::email("email", "E-mail address of a person to add", typed.email)
+        member: AccountField::email("email", "Email address of a person to add", typed.email)
             .of_another()
             .with_errors(errors_of(typed.error)),
         done: wanted.done.as_deref().and_then(words),

@@ -148,7 +148,7 @@ async fn respond(
             typed,
             if typed.role.is_empty() { "editor" } else { &typed.role },
             errors,
-            "Each role may also do what the roles before it may.",
+            "Each role includes the ones before it.",
         ),
         busy: status == StatusCode::SERVICE_UNAVAILABLE,
     };

@@ -31,13 +31,12 @@ use crate::{
     },
 };
 
-const LAST_ADMINISTRATOR: &str =
-    "This is the last active administrator: without one, nobody could let others in. Make somebody else one first.";
+const LAST_ADMINISTRATOR: &str = "This is the last active administrator. Make someone else an administrator first.";
 const OUTDATED: &str =
-    "Somebody else changed this person meanwhile. The fields hold what you typed; look at what is saved before you save again.";
-const DISABLED: &str = "This account is disabled. Enable it before you make a link to choose a password.";
+    "This account was changed while you were editing. The fields show what you typed. Check the saved version first.";
+const DISABLED: &str = "This account is disabled. Enable it before you reset its password.";
 
-const ROLE_HELP: &str = "A change takes effect at once. Where the rights rise, all sessions of this person end, and the new rights come with the next sign-in.";
+const ROLE_HELP: &str = "Changes take effect immediately. If you upgrade the role, this person must sign in again to use it.";
 
 /// What an address of the page says.
 #[derive(Debug, Deserialize)]
@@ -173,11 +172,11 @@ fn done(id: Uuid, word: &str) -> Response {
 fn words(done: &str) -> Option<&'static str> {
     Some(match done {
         "changed" => "Saved.",
-        "raised" => "Saved. The rights of this person rose: all sessions ended, and the new rights come with the next sign-in.",
-        "disabled" => "Disabled. All sessions ended, and the API keys of this person do not work any more.",
+        "raised" => "Role upgraded. They must sign in again to use it.",
+        "disabled" => "Disabled. All sessions have ended, and the API keys no longer work.",
         "enabled" => "Enabled. This person can sign in again.",
-        "factor" => "The second factor was taken away. From now on the password is enough, until a new one is set up.",
-        "sessions" => "All sessions ended.",
+        "factor" => "Two-step verification is off. The password alone is enough to sign in.",
+        "sessions" => "All sessions have ended.",
         _ => return None,
     })
 }

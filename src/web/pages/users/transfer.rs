@@ -77,7 +77,7 @@ pub(crate) async fn hand_over(
     match outcome {
         HandOverOutcome::Done(handed_over) => {
             let page = HandedOverPage {
-                layout: Layout::new(&state, &signed, Section::Settings, format!("Handed over · {} · Settings", detail.user.name)),
+                layout: Layout::new(&state, &signed, Section::Settings, format!("Transferred · {} · Settings", detail.user.name)),
                 nav: SettingsNav::new(&signed, ADDRESS),
                 detail: &detail,
                 to: form.to.trim(),
@@ -98,13 +98,13 @@ fn respond(
     error: Option<&FieldError>,
 ) -> Result<Response, PageError> {
     let page = HandOverPage {
-        layout: Layout::new(state, signed, Section::Settings, format!("Hand over · {} · Settings", detail.user.name))
+        layout: Layout::new(state, signed, Section::Settings, format!("Transfer ownership · {} · Settings", detail.user.name))
             .with_error(error.is_some()),
         nav: SettingsNav::new(signed, ADDRESS),
         detail,
-        field: AccountField::email("to", "E-mail address of the person who gets it", to)
+        field: AccountField::email("to", "Email address of the new owner", to)
             .of_another()
-            .with_help("An active account. Credentials can be owned by an editor or an administrator.")
+            .with_help("Enter an active account. Only editors and administrators can own credentials.")
             .with_errors(error.map(slice::from_ref).unwrap_or_default()),
     };
     layout::page(if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)

@@ -62,8 +62,8 @@ impl<'a> PreviewView<'a> {
     /// The outcome in one sentence, for the heading and for screen readers.
     pub(crate) fn outcome(&self) -> String {
         match (&self.answer, &self.failure) {
-            (Some(answer), _) if answer.success => format!("It works: {} in {} ms", answer.status, answer.millis),
-            (Some(answer), _) => format!("The service answered {} in {} ms", answer.status, answer.millis),
+            (Some(answer), _) if answer.success => format!("Success: {} in {} ms", answer.status, answer.millis),
+            (Some(answer), _) => format!("The service responded with {} in {} ms", answer.status, answer.millis),
             (None, Some(failure)) => failure.summary.to_owned(),
             (None, None) => String::new(),
         }
@@ -72,16 +72,16 @@ impl<'a> PreviewView<'a> {
 
 const fn explanation(status: u16) -> &'static str {
     match status {
-        300..400 => "This is a redirect. Keytile does not follow it with a credential.",
-        400 | 422 => "The service does not accept the request as it is. Check the query parameters and the body.",
+        300..400 => "The service sent a redirect. Keytile doesn't follow redirects with a credential.",
+        400 | 422 => "The service rejected the request. Check the query parameters and the body.",
         401 => {
-            "The service does not accept the access token for this request. Check the credential's authorization prefix and scopes."
+            "The service didn't accept the access token for this request. Check the credential's authorization prefix and scopes."
         }
-        403 => "The credential may not do this. Check its scopes and the permissions of the account.",
-        404 => "There is nothing at this path. Check it against the service's documentation.",
-        405 => "This path does not take this method.",
-        429 => "The service asks for fewer requests. Wait a moment and try again.",
-        500.. => "The service has a problem of its own. Try again later.",
+        403 => "The service refused this request. Check the credential's scopes and the account's permissions.",
+        404 => "The service found nothing at this path. Check it against the service's documentation.",
+        405 => "The service doesn't allow this method for this path.",
+        429 => "The service is limiting requests. Wait a moment and try again.",
+        500.. => "The service reported an internal error. Try again later.",
         _ => "",
     }
 }

@@ -233,21 +233,21 @@ impl UseView {
 fn who(row: &HistoryRow, shown: ShownAccounts) -> String {
     let account = row.account.as_ref();
     if account.is_some_and(|(id, _)| !shown.shows(*id)) {
-        return "somebody else".to_owned();
+        return "someone else".to_owned();
     }
     match (row.asker, &row.key_name, account) {
         (Asker::Keytile, ..) => "Keytile".to_owned(),
         (Asker::Key(_), Some(key), Some((_, owner))) => format!("API key “{key}” of {owner}"),
-        (Asker::Key(_), ..) => "an API key that is gone".to_owned(),
+        (Asker::Key(_), ..) => "an API key that no longer exists".to_owned(),
         (Asker::Person(_), _, Some((_, name))) => name.clone(),
-        (Asker::Person(_), ..) => "an account that is gone".to_owned(),
+        (Asker::Person(_), ..) => "an account that no longer exists".to_owned(),
     }
 }
 
 const fn what(action: UseAction) -> &'static str {
     match action {
         UseAction::Request => "Request",
-        UseAction::Token => "Token handed out",
+        UseAction::Token => "Token issued",
         UseAction::Preview => "Test or preview",
         UseAction::Fetch => "Token fetched",
         UseAction::Verification => "Verification",
@@ -257,13 +257,13 @@ const fn what(action: UseAction) -> &'static str {
 /// Where a token came from, in words.
 const fn token(source: TokenSource) -> &'static str {
     match source {
-        TokenSource::Memory => "at hand",
-        TokenSource::Database => "kept from before",
+        TokenSource::Memory => "cached",
+        TokenSource::Database => "stored earlier",
         TokenSource::Fetched(reason) => match reason {
-            FetchReason::First => "fetched: there was none",
-            FetchReason::Early => "fetched early: the last one was about to end",
-            FetchReason::Expired => "fetched: the last one had ended",
-            FetchReason::Refused => "fetched: the service refused the last one (401)",
+            FetchReason::First => "fetched: none was stored",
+            FetchReason::Early => "fetched early: the last one was about to expire",
+            FetchReason::Expired => "fetched: the last one had expired",
+            FetchReason::Refused => "fetched: the service rejected the last one (401)",
             FetchReason::Edited => "fetched: the credential was edited",
             FetchReason::Tested => "fetched by a verification",
         },
@@ -397,10 +397,10 @@ mod tests {
         };
         let key = row(Asker::Key(uuid::Uuid::from_u128(9)), Some("nightly"), Some((ben, "Ben")));
         assert_eq!(who(&key, ShownAccounts::All), "API key “nightly” of Ben");
-        assert_eq!(who(&key, ShownAccounts::Only(Some(ana))), "somebody else");
+        assert_eq!(who(&key, ShownAccounts::Only(Some(ana))), "someone else");
         assert_eq!(who(&key, ShownAccounts::Only(Some(ben))), "API key “nightly” of Ben");
-        assert_eq!(who(&row(Asker::Person(ana), None, Some((ana, "Ana"))), ShownAccounts::Only(None)), "somebody else");
-        assert_eq!(who(&row(Asker::Person(ana), None, None), ShownAccounts::All), "an account that is gone");
+        assert_eq!(who(&row(Asker::Person(ana), None, Some((ana, "Ana"))), ShownAccounts::Only(None)), "someone else");
+        assert_eq!(who(&row(Asker::Person(ana), None, None), ShownAccounts::All), "an account that no longer exists");
         assert_eq!(who(&row(Asker::Keytile, None, None), ShownAccounts::Only(None)), "Keytile");
     }
 }

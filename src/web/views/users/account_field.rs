@@ -3,7 +3,7 @@
 use crate::domain::credentials::form::FieldError;
 
 /// What a new password has to be.
-pub(crate) const PASSWORD_HELP: &str = "12 to 256 characters. A few words that do not belong together are good.";
+pub(crate) const PASSWORD_HELP: &str = "12 to 256 characters. Several unrelated words make a strong password.";
 
 /// A field as `parts/account_field.html` shows it.
 pub(crate) struct AccountField<'a> {
@@ -79,6 +79,6 @@ mod tests {
         let begins = |field: AccountField<'_>| field.with_errors(&errors).first;
         assert!(begins(AccountField::text("name", "Name", "name", "")));
         assert!(!begins(AccountField::password("password", "Password", "new-password")));
-        assert!(!begins(AccountField::email("email", "E-mail address", "")));
+        assert!(!begins(AccountField::email("email", "Email address", "")));
     }
 }

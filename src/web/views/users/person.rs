@@ -56,7 +56,7 @@ impl<'a> PersonFields<'a> {
         let of_role = |error: &&FieldError| error.field == "role";
         Self {
             fields: [
-                AccountField::email("email", "E-mail address", &typed.email).of_another().with_errors(errors),
+                AccountField::email("email", "Email address", &typed.email).of_another().with_errors(errors),
                 AccountField::text("name", "Name", "off", &typed.name).with_errors(errors),
             ],
             roles: role_options(role),
@@ -102,10 +102,10 @@ pub(crate) const fn role_label(role: Role) -> &'static str {
 
 const fn role_about(role: Role) -> &'static str {
     match role {
-        Role::Administrator => "also manages people, groups and API keys, and reads the audit trail",
-        Role::Editor => "also adds and manages credentials",
-        Role::Operator => "also makes sources and destinations with credentials that are shared",
-        Role::Viewer => "looks at what is shared",
+        Role::Administrator => "Can also manage people, groups and API keys, and read the audit trail",
+        Role::Editor => "Can also add and manage credentials",
+        Role::Operator => "Can also create sources and destinations with shared credentials",
+        Role::Viewer => "Can view shared items",
     }
 }
 
@@ -113,7 +113,7 @@ const fn role_about(role: Role) -> &'static str {
 pub(crate) fn moment(at: Timestamp) -> String {
     match jiff::Timestamp::from_millisecond(at.as_millis()) {
         Ok(point) => point.strftime("%-d %b %Y, %H:%M UTC").to_string(),
-        Err(_) => "far off".to_owned(),
+        Err(_) => "far in the future".to_owned(),
     }
 }
 

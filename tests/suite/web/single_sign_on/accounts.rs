@@ -30,7 +30,7 @@ async fn the_first_sign_in_makes_the_account_and_the_second_finds_it() {
     assert_eq!(
         events,
         [
-            format!("user.add|done|{ada}|by single sign-on as editor, e-mail address verified: ada at https://id.example.test"),
+            format!("user.add|done|{ada}|by single sign-on as editor, email address verified: ada at https://id.example.test"),
             format!("session.sign_in|done|{ada}|with single sign-on"),
             format!("session.sign_in|done|{ada}|with single sign-on"),
         ]
@@ -45,7 +45,7 @@ async fn an_account_is_linked_by_its_address_only_if_that_was_verified() {
     let mut browser = site.server.visitor();
     let refused = site.sign_in(&mut browser, "mallory").await;
     assert_eq!(refused.status, 403);
-    refused.says("does not say that it has checked that the address is yours");
+    refused.says("doesn't confirm that the address is yours");
     assert!(!site.is_signed_in(&browser).await);
     assert!(site.rows("SELECT subject FROM identities").await.is_empty());
 
@@ -58,7 +58,7 @@ async fn an_account_is_linked_by_its_address_only_if_that_was_verified() {
     let mut browser = site.server.visitor();
     let refused = site.sign_in(&mut browser, "ana2").await;
     assert_eq!(refused.status, 403);
-    refused.says("belongs to another person at the identity provider");
+    refused.says("is linked to another identity at the identity provider");
     assert!(!site.is_signed_in(&browser).await);
     assert_eq!(site.rows("SELECT subject FROM identities").await, ["ana"]);
 
@@ -66,11 +66,11 @@ async fn an_account_is_linked_by_its_address_only_if_that_was_verified() {
     assert_eq!(
         events,
         [
-            "session.sign_in|refused|||single sign-on: the provider has not verified the e-mail address of an account: mallory at https://id.example.test",
-            "user.link_identity|done|ana@example.com|ana@example.com|by verified e-mail address: ana at https://id.example.test",
+            "session.sign_in|refused|||single sign-on: the provider has not verified the email address of an account: mallory at https://id.example.test",
+            "user.link_identity|done|ana@example.com|ana@example.com|by verified email address: ana at https://id.example.test",
             "user.change|done|ana@example.com|ana@example.com|by single sign-on: name",
             "session.sign_in|done|ana@example.com|ana@example.com|with single sign-on",
-            "session.sign_in|refused|ana@example.com|ana@example.com|single sign-on: the account of this e-mail address is somebody else at the provider: ana2 at https://id.example.test",
+            "session.sign_in|refused|ana@example.com|ana@example.com|single sign-on: the account with this email address is linked to another identity at the provider: ana2 at https://id.example.test",
         ]
     );
     site.server.stop().await;
@@ -95,12 +95,12 @@ async fn whoever_has_no_verified_address_gets_an_account_of_their_own_and_whoeve
     let bob = site.browser_of("bob").await;
     assert!(site.is_signed_in(&bob).await);
     assert_eq!(site.accounts().await[1], "bob@example.test|Bob|viewer");
-    assert!(site.events().await[0].contains("e-mail address not verified"));
+    assert!(site.events().await[0].contains("email address not verified"));
 
     let mut browser = site.server.visitor();
     let refused = site.sign_in(&mut browser, "nobody").await;
     assert_eq!(refused.status, 403);
-    refused.says("names no e-mail address for you");
+    refused.says("didn't send an email address that Keytile can use");
     assert_eq!(site.accounts().await.len(), 2);
     site.server.stop().await;
 }

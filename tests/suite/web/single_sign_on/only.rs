@@ -75,7 +75,7 @@ async fn as_the_only_way_in_it_takes_no_password_and_no_link() {
     let typed = [("email", ADMINISTRATOR), ("password", PASSWORD), ("next", "/")];
     let refused = browser.post("/sign-in", &typed).await;
     assert_eq!(refused.status, 403);
-    refused.says("Passwords are no way into this Keytile");
+    refused.says("You can't sign in with a password here");
     for path in ["/sign-in/code", "/password", "/password?token=abc"] {
         assert_eq!(browser.get(path).await.status, 403, "{path}");
     }

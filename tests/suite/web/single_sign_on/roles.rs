@@ -35,7 +35,7 @@ async fn the_role_follows_the_groups_at_each_sign_in() {
     assert!(site.is_signed_in(&third).await);
     let refused = site.sign_in(&mut site.server.visitor(), "ada").await;
     assert_eq!(refused.status, 403);
-    refused.says("You are in no group that may use this Keytile");
+    refused.says("None of your groups has access to Keytile");
     assert!(!site.is_signed_in(&third).await);
     first = first.moved_to(&site.server);
     assert!(!site.is_signed_in(&first).await);
@@ -48,8 +48,8 @@ async fn whoever_is_in_no_group_is_refused_and_no_account_is_made() {
     let mut browser = site.server.visitor();
     let refused = site.sign_in(&mut browser, "ada").await;
     assert_eq!(refused.status, 403);
-    refused.says("You are in no group that may use this Keytile");
-    refused.says("Request id:");
+    refused.says("None of your groups has access to Keytile");
+    refused.says("Request ID:");
     assert!(refused.text.contains("href=\"/sign-in\""), "there is a way back");
     assert_eq!(site.accounts().await.len(), 1);
     let event = "session.sign_in|refused|||single sign-on: in no group that has a role: ada at https://id.example.test";
