@@ -10,6 +10,7 @@ mod init;
 mod logging;
 mod sandbox;
 mod serve;
+mod signals;
 mod user;
 
 pub use self::command::CommandLine;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::command::asked_to_stop;
+use super::signals::asked_to_stop;
 use crate::{app::sandbox_pins, domain::time::SystemClock, sandbox::Sandbox};
 
 /// The settings of `keytile sandbox`.

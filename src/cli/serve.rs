@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{command::asked_to_stop, logging};
+use super::{logging, signals::asked_to_stop};
 use crate::{
     app::{App, Overrides},
     config::Config,

@@ -5,6 +5,7 @@
 //! route: never a name or an id of a credential, a resource or a person, so that the figures tell nothing of what is
 //! stored, and their number stays the same however much that is.
 
+mod families;
 mod histogram;
 mod process;
 pub mod registry;

@@ -12,17 +12,12 @@ use prometheus_client::{
 };
 
 use super::{
+    families::{Counters, Words},
     process::ProcessCollector,
     service::{BrokerMetrics, CacheMetrics, VerificationMetrics},
-    sharded_counter::Counter,
     snapshot::{Measured, MeasuredMetrics},
     web::{ProxyMetrics, RouteMetrics},
 };
-
-/// Labels with words that are known beforehand.
-pub(super) type Words<const N: usize> = [(&'static str, &'static str); N];
-/// Numbers that only grow, told apart by such labels.
-pub(super) type Counters<const N: usize> = Family<Words<N>, Counter>;
 
 /// All figures.
 pub struct Metrics {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 
-use super::{Counter, Histogram, registry::Counters, web::call_histogram};
+use super::{Counter, Histogram, families::Counters, web::call_histogram};
 use crate::domain::{
     credentials::{
         CredentialStatus,

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::registry::Words;
+use super::families::Words;
 
 /// What was looked up.
 #[derive(Debug, Clone, Default)]

@@ -6,8 +6,8 @@ use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, regis
 
 use super::{
     Counter, Histogram,
+    families::Counters,
     histogram::{CALL, REQUEST},
-    registry::Counters,
 };
 
 /// The classes of status codes.

@@ -26,7 +26,7 @@ use super::{
     accounts::{self, Behaviour, CLIENT_ID, CLIENT_SECRET, NEXT_CLIENT_SECRET, RETRY_AFTER_SECONDS, SLOW_ANSWER_SECONDS},
     api_error::{ApiError, no_such_method, no_such_path},
     hosts::{Host, Region},
-    stand_in::State,
+    state::State,
     token,
 };
 

@@ -9,11 +9,13 @@ mod accounts;
 mod api;
 mod api_error;
 mod certificate;
+mod contacts;
 mod hosts;
 mod identity;
 mod people;
 mod server;
 pub mod stand_in;
+mod state;
 mod token;
 
 pub use self::accounts::{Hints, hints};

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt as _;
 
-use super::{api, api_error::ApiError, hosts::Host, identity, stand_in::State};
+use super::{api, api_error::ApiError, hosts::Host, identity, state::State};
 
 /// The largest body that is read.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;

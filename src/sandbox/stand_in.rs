@@ -19,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{api::CreatedContacts, token::TokenIssuer};
+use super::{contacts::CreatedContacts, state::State, token::TokenIssuer};
 use crate::domain::time::Clock;
 
 /// How long [`Sandbox::stop`] waits for answers that are under way.
@@ -32,15 +32,6 @@ pub struct Sandbox {
     ca_der: CertificateDer<'static>,
     state: Arc<State>,
     server: JoinHandle<()>,
-}
-
-/// What every request handler can reach.
-pub(super) struct State {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) tokens: TokenIssuer,
-    pub(super) contacts: CreatedContacts,
-    pub(super) token_requests: AtomicU64,
-    pub(super) stopping: CancellationToken,
 }
 
 impl Sandbox {

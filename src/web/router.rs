@@ -20,6 +20,7 @@ use super::{
         body_limit::{Receiving, receiving},
         concurrency_limit::in_flight,
         csrf::forgery,
+        error_pages::error_pages,
         host_guard::{Guard, guard},
         metrics::measured,
         request_id::request_id,
@@ -109,7 +110,7 @@ pub fn router(state: WebState) -> Router {
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(
             ServiceBuilder::new()
-                .layer(from_fn_with_state(state.clone(), error::error_pages))
+                .layer(from_fn_with_state(state.clone(), error_pages))
                 .layer(from_fn_with_state(room.clone(), in_flight))
                 .layer(from_fn_with_state(own.clone(), guard))
                 .layer(from_fn_with_state(state.clone(), identify))

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     connection::Session,
     exit::{Exit, Failure, text},
-    output::{complain, plain, print, print_json},
+    output::{print, print_json},
     secrets::{FieldsSchema, ValueArguments},
+    text::{complain, plain},
 };
 use crate::{
     crypto::random,

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use super::{
-    credentials::CredentialsArguments, curl::CurlArguments, exit::Failure, output::complain, resources::ResourcesArguments,
+    credentials::CredentialsArguments, curl::CurlArguments, exit::Failure, resources::ResourcesArguments, text::complain,
     token::TokenArguments,
 };
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::output::{complain, plain};
+use super::text::{complain, plain};
 use crate::client::{ClientError, Problem};
 
 /// An exit code. The numbers are promised: scripts go by them.

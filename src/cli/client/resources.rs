@@ -11,8 +11,9 @@ use super::{
     credentials::{confirm, known},
     exit::{Failure, text},
     find::{self, Thing},
-    output::{complain, plain, print, print_json, print_pairs, print_table},
+    output::{print, print_json, print_pairs, print_table},
     secrets::assignment,
+    text::{complain, plain},
 };
 
 /// The settings of `keytile resources`.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{
     exit::{Exit, Failure},
-    output::plain,
+    text::plain,
 };
 
 /// Whether the terminal shows nothing of what is typed. There is one terminal, so that one flag tells.

@@ -5,13 +5,15 @@
 //! [`template`] fills its texts, [`url_template`] its addresses, [`mod@format`] says what a field accepts.
 
 pub mod connector;
+pub mod context;
+pub mod field;
 pub mod file;
 pub mod format;
 pub mod template;
 pub mod url_template;
 
 pub use self::connector::{
-    Api, BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, EndpointOffer, Field, FieldOption, Probe,
-    RequestFormat, TokenEndpoint,
+    Api, BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, EndpointOffer, Probe, RequestFormat, TokenEndpoint,
 };
+pub use self::field::{Field, FieldOption};
 pub use super::ids::{ConnectorId, FieldId};

@@ -3,10 +3,9 @@
 //! `{a|b.c}` is the first of its alternatives that has a value. Addresses have a kind of template of their
 //! own, see [`super::url_template`].
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use super::{Connector, FieldId};
-use crate::domain::credentials::values::FieldValues;
+use super::FieldId;
 
 /// The name under which a template reads the access token.
 pub const ACCESS_TOKEN: &str = "access_token";
@@ -36,42 +35,10 @@ pub enum Reference {
     Attribute(FieldId, String),
 }
 
-/// What a template reads its values from.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
-    pub(in crate::domain) connector: &'a Connector,
-    values: &'a FieldValues,
-    access_token: Option<&'a SecretString>,
-}
-
-impl<'a> Context<'a> {
-    /// Reads from a credential's values; a field without one has its default.
-    pub fn new(connector: &'a Connector, values: &'a FieldValues) -> Self {
-        Self { connector, values, access_token: None }
-    }
-
-    /// The same, with an access token.
-    pub fn with_access_token(self, token: &'a SecretString) -> Self {
-        Self { access_token: Some(token), ..self }
-    }
-
-    /// The value of a field, or its default; exposed.
-    pub fn value(&self, field: &str) -> Option<&'a str> {
-        let value = self.values.expose(field).filter(|value| !value.is_empty());
-        value.or_else(|| self.connector.field(field)?.default.as_deref())
-    }
-
-    pub(in crate::domain) fn resolve(&self, reference: &Reference) -> Option<&'a str> {
-        match reference {
-            Reference::AccessToken => self.access_token.map(|token| token.expose_secret()),
-            Reference::Field(field) => self.value(field.as_str()),
-            Reference::Attribute(field, attribute) => {
-                let chosen = self.value(field.as_str())?;
-                let options = &self.connector.field(field.as_str())?.options;
-                options.iter().find(|option| option.id == chosen)?.attribute(attribute)
-            }
-        }
-    }
+/// Where a template reads its values from.
+pub trait Resolve {
+    /// The value that a reference stands for, exposed; `None` where there is none.
+    fn resolve(&self, reference: &Reference) -> Option<&str>;
 }
 
 impl Template {
@@ -113,25 +80,25 @@ impl Template {
     }
 
     /// The text with its values; `None` if one of them is missing.
-    pub fn render(&self, context: &Context<'_>) -> Option<SecretString> {
+    pub fn render(&self, values: &impl Resolve) -> Option<SecretString> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Value(alternatives) => text.push_str(alternatives.iter().find_map(|one| context.resolve(one))?),
+                Part::Value(alternatives) => text.push_str(alternatives.iter().find_map(|one| values.resolve(one))?),
             }
         }
         Some(text.into())
     }
 
     /// The text as it is shown: a missing value is left out. The loader refuses secrets in what is shown.
-    pub fn render_plain(&self, context: &Context<'_>) -> String {
+    pub fn render_plain(&self, values: &impl Resolve) -> String {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Value(alternatives) => {
-                    text.push_str(alternatives.iter().find_map(|one| context.resolve(one)).unwrap_or_default());
+                    text.push_str(alternatives.iter().find_map(|one| values.resolve(one)).unwrap_or_default());
                 }
             }
         }

@@ -7,9 +7,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::{
-    Field, FieldId,
+    FieldId,
+    context::Context,
+    field::Field,
     format::FieldFormat,
-    template::{Context, Part, Reference, Template},
+    template::{Part, Reference, Resolve, Template},
 };
 
 /// All but the unreserved characters of RFC 3986 section 2.3.
@@ -194,7 +196,7 @@ impl UrlTemplate {
 fn missing(alternatives: &[Reference], context: &Context<'_>) -> RenderError {
     let chosen = alternatives.iter().find_map(|reference| match reference {
         Reference::Attribute(field, _) => {
-            let field = context.connector.field(field.as_str())?;
+            let field = context.field(field.as_str())?;
             let option = field.options.iter().find(|option| Some(option.id.as_str()) == context.value(field.id.as_str()))?;
             Some((field.label.as_str(), option.label.as_str()))
         }

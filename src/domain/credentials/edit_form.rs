@@ -5,7 +5,7 @@ use super::{
     form::{CredentialInput, FieldError, FieldFault, Kept, RawForm, parse},
     values::FieldValues,
 };
-use crate::domain::connectors::{Connector, Field, template::Context, url_template::UrlTemplate};
+use crate::domain::connectors::{Connector, Field, context::Context, url_template::UrlTemplate};
 
 /// A form in which no secret is one that was masked, and an error for each that was.
 pub fn without_masked(connector: &Connector, raw: &RawForm) -> (RawForm, Vec<FieldError>) {
@@ -63,7 +63,7 @@ pub fn parse_edit(
 /// Where the secrets of these values are sent and what they bring is used: the origins of the token URL and of the
 /// API. `None` while that cannot be told.
 fn origins(connector: &Connector, values: &FieldValues) -> Option<[String; 2]> {
-    let context = Context::new(connector, values);
+    let context = Context::new(&connector.fields, values);
     let origin = |url: &UrlTemplate| Some(url.render(&context).ok()?.origin().ascii_serialization());
     Some([origin(&connector.token.url)?, origin(&connector.api.base_url)?])
 }

@@ -8,8 +8,9 @@ use super::values::{FieldValue, FieldValues};
 use crate::domain::{
     connectors::{
         Connector, Field, FieldId,
+        context::Context,
         format::{FieldFormat, pasted_host},
-        template::{Context, Reference},
+        template::Reference,
         url_template::RenderError,
     },
     naming::{Description, Name},
@@ -114,7 +115,7 @@ pub struct Kept {
 /// Where the secrets of these values would be sent: the origins of those addresses whose domain the fields
 /// choose. `None` while that cannot be told; empty where the connector chooses every domain.
 pub fn destination(connector: &Connector, values: &FieldValues) -> Option<String> {
-    let context = Context::new(connector, values);
+    let context = Context::new(&connector.fields, values);
     let mut origins = String::new();
     for url in [&connector.token.url, &connector.api.base_url] {
         if url.host_is_free() {
@@ -257,7 +258,7 @@ fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<
         for option in other.options.iter().filter(|option| option.attribute(attribute).is_some()) {
             let mut values = FieldValues::default();
             values.insert(other.id.clone(), FieldValue::Plain(option.id.clone()));
-            let domain = domain.render_plain(&Context::new(connector, &values));
+            let domain = domain.render_plain(&Context::new(&connector.fields, &values));
             if let Some(label) = label_before(&domain) {
                 let label = field.format.normalise(label)?;
                 return Ok(Parsed::Implies(label, other.id.clone(), option.id.clone()));
@@ -271,7 +272,7 @@ fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<
 
 /// The addresses must be complete before anything is stored: a credential without them could not be used.
 fn check_addresses(connector: &Connector, values: &FieldValues, errors: &mut Vec<FieldError>) {
-    let context = Context::new(connector, values);
+    let context = Context::new(&connector.fields, values);
     for url in [&connector.token.url, &connector.api.base_url] {
         if let Err(error) = url.render(&context) {
             errors.push(error.into());

@@ -222,7 +222,7 @@ impl Service {
             return Ok(Found::Nothing);
         };
         let OpenedEndpoint { contract, .. } = self.open_endpoint(&row)?;
-        let target = match self.0.upstream.api_target(&credential.connector, &credential.values) {
+        let target = match self.0.upstream.forwarder.api_target(&credential.connector, &credential.values) {
             Ok(target) => target,
             Err(diagnosis) => {
                 tracing::warn!(credential = %credential.id, diagnosis.summary, "the address of an API cannot be made");

@@ -135,7 +135,7 @@ impl Service {
     ) -> Result<Answer, ProxyFault> {
         let (upstream, credential) = (&self.0.upstream, &route.credential);
         let authorized = token.headers(upstream, credential).map_err(ProxyFault::Unusable)?;
-        Ok(upstream.forward(&credential.connector, &route.target, authorized, forward, body).await?)
+        Ok(upstream.forwarder.forward(&credential.connector, &route.target, authorized, forward, body).await?)
     }
 
     /// The token to use now. Where the credential was changed at this moment, the route is renewed.

@@ -123,7 +123,7 @@ impl Told {
 
 /// Fetches a token for the connector that knows its host.
 async fn fetch(upstream: &Upstream) -> TokenAttempt {
-    upstream.fetch_token(&talkdesk(), &talkdesk_values(), &Unobserved).await
+    upstream.tokens.fetch_token(&talkdesk(), &talkdesk_values(), &Unobserved).await
 }
 
 /// The diagnosis of a try that must fail. Checks what holds for each: the stages before the failure

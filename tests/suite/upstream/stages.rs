@@ -20,7 +20,7 @@ async fn fetch_asking(server: &DnsServer, limits: Limits) -> Diagnosis {
 async fn a_success_passes_every_stage_and_tells_of_each() {
     let (server, upstream) = serving(|_| Reply::token()).await;
     let told = Told::default();
-    let attempt = upstream.fetch_token(&talkdesk(), &talkdesk_values(), &told).await;
+    let attempt = upstream.tokens.fetch_token(&talkdesk(), &talkdesk_values(), &told).await;
     assert_eq!(told.reports(), attempt.stages);
     assert_eq!(attempt.stages.len(), 7);
     assert!(attempt.stages.iter().all(|report| report.outcome == StageOutcome::Passed));
@@ -40,7 +40,7 @@ async fn calls_can_run_in_tasks_of_their_own() {
         let upstream = Arc::clone(&upstream);
         tokio::spawn(async move {
             let token = fetch(&upstream).await.result.unwrap().access_token;
-            upstream.probe(&talkdesk(), &talkdesk_values(), &token).await.notice
+            upstream.api.probe(&talkdesk(), &talkdesk_values(), &token).await.notice
         })
     });
     for task in tasks.collect::<Vec<_>>() {
@@ -73,7 +73,7 @@ async fn a_name_without_addresses_does_not_exist_either() {
 async fn a_host_that_a_field_chooses_is_named_by_that_field() {
     let dns = DnsServer::start(|_, _| Says::Code(ResponseCode::NXDomain)).await;
     let upstream = upstream(UpstreamSettings { nameserver: Nameserver::At(dns.address), ..UpstreamSettings::default() });
-    let attempt = upstream.fetch_token(&generic(), &generic_values("https://id.example.test/token"), &Unobserved).await;
+    let attempt = upstream.tokens.fetch_token(&generic(), &generic_values("https://id.example.test/token"), &Unobserved).await;
     let diagnosis = failure(attempt);
     assert_eq!(fields(&diagnosis), ["token_url"]);
     assert_eq!(diagnosis.summary, "Token URL: this host does not exist.");
@@ -141,7 +141,7 @@ async fn a_port_that_says_nothing_runs_out_of_time_in_tls() {
     let server = FaultServer::silent().await;
     let upstream = upstream(UpstreamSettings { limits: short(), ..pinned(&server, &authority) });
     let told = Told::default();
-    let attempt = upstream.fetch_token(&talkdesk(), &talkdesk_values(), &told).await;
+    let attempt = upstream.tokens.fetch_token(&talkdesk(), &talkdesk_values(), &told).await;
     let ended = Instant::now();
     // The stages before were told while this one was still waited for.
     let connected = told.0.lock().unwrap().iter().find(|(report, _)| report.stage == Stage::Connection).unwrap().1;
@@ -252,7 +252,7 @@ async fn a_body_of_exactly_the_limit_is_read() {
     .await;
     assert!(fetch(&upstream).await.result.is_ok());
     let more = generic_with("[token.params]", "[token.headers]\nX-More = \"1\"\n\n[token.params]");
-    let attempt = upstream.fetch_token(&more, &generic_values("https://id.example.test/token"), &Unobserved).await;
+    let attempt = upstream.tokens.fetch_token(&more, &generic_values("https://id.example.test/token"), &Unobserved).await;
     assert_eq!(failure(attempt).code, FaultCode::AnswerTooLarge);
 }
 

@@ -3,10 +3,7 @@
 use indexmap::IndexMap;
 use toml::de::{DeTable, DeValue};
 
-use super::{
-    ConnectorFile, ConnectorFileError,
-    read::{ApiText, EndpointText, FieldText, FileText, ProbeText, TokenText, line_at},
-};
+use super::text::{ApiText, ConnectorFile, ConnectorFileError, EndpointText, FieldText, FileText, ProbeText, TokenText, line_at};
 use crate::domain::{
     connectors::{
         Api, BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, EndpointOffer, Field, FieldId, FieldOption,

@@ -2,5 +2,9 @@
 
 pub(in crate::domain) mod check;
 pub mod read;
+mod text;
 
-pub use self::read::{ConnectorFile, ConnectorFileError, read};
+pub use self::{
+    read::read,
+    text::{ConnectorFile, ConnectorFileError},
+};

@@ -19,13 +19,13 @@ use crate::{
     store::ResourceDelete,
     web::{
         api::{
-            VERSION,
             body::JsonBody,
             caller::ApiCaller,
             etag::Expected,
             idempotency,
             problems::{failed, invalid, no_such, outdated},
             query::ApiId,
+            version::VERSION,
         },
         http::problem::Problem,
         state::WebState,

@@ -12,7 +12,7 @@ use super::profile::{proof_fields, respond_to};
 use crate::{
     crypto::hash,
     domain::credentials::form::FieldError,
-    service::{auth::second_factor::SecondFactorOffer, users::own_account::OwnChange},
+    service::{auth::second_factor::SecondFactorOffer, users::reauthentication::OwnChange},
     web::{
         http::{
             error::PageError,

@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-/// Where a sign-in begins.
-pub(crate) const BEGIN: &str = "/sign-in/sso";
 /// Where the provider sends browsers back to.
 pub const CALLBACK: &str = "/sign-in/sso/callback";
 
