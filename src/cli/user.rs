@@ -3,6 +3,7 @@
 //!
 //! A password is never an argument: those are seen by every user of the machine.
 
+use crate::domain::users::User;
 use std::{
     io::{IsTerminal, Read, Write},
     net::SocketAddr,
@@ -31,7 +32,6 @@ use crate::{
             password_links::{PasswordLink, PasswordReset, PasswordSet},
         },
     },
-    store::UserRow,
 };
 
 /// The longest password that is read, in bytes; none that can be chosen is longer.
@@ -220,7 +220,7 @@ impl UserCommand {
 async fn reset_password(
     service: &Service,
     caller: &Caller,
-    person: &UserRow,
+    person: &User,
     arguments: &PasswordArguments,
     typed: Option<&SecretString>,
 ) -> Result<String, String> {
@@ -244,7 +244,7 @@ async fn reset_password(
 
 const BUSY: &str = "too many passwords are being hashed; try again";
 
-async fn find(service: &Service, caller: &Caller, email: &str) -> Result<UserRow, String> {
+async fn find(service: &Service, caller: &Caller, email: &str) -> Result<User, String> {
     service.person_of_email(caller, email).await.map_err(words)?.ok_or_else(|| nobody(email))
 }
 
@@ -252,7 +252,7 @@ fn nobody(email: &str) -> String {
     format!("nobody has the e-mail address {email:?}. `keytile user list` lists those that there are.")
 }
 
-async fn everybody(service: &Service, caller: &Caller) -> Result<Vec<UserRow>, String> {
+async fn everybody(service: &Service, caller: &Caller) -> Result<Vec<User>, String> {
     let mut people = Vec::new();
     let mut after = None;
     loop {
@@ -270,9 +270,9 @@ fn told(link: &PasswordLink, arguments: &PasswordArguments) -> String {
     format!("With this link the password is chosen, once, until {}:\n{address}\n", time(link.expires_at))
 }
 
-fn table(people: &[UserRow]) -> String {
+fn table(people: &[User]) -> String {
     let head = ["E-MAIL", "NAME", "ROLE", "STATE", "SECOND FACTOR", "LAST SIGN-IN"].map(str::to_owned);
-    let row = |user: &UserRow| {
+    let row = |user: &User| {
         [
             user.email.clone(),
             user.name.clone(),
@@ -292,7 +292,7 @@ fn table(people: &[UserRow]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn as_json(user: &UserRow) -> String {
+fn as_json(user: &User) -> String {
     let object = json!({
         "id": user.id.to_string(),
         "email": user.email,
@@ -363,8 +363,8 @@ fn read_password() -> Result<SecretString, String> {
 mod tests {
     use super::*;
 
-    fn person(email: &str, signed_in_at: Option<Timestamp>) -> UserRow {
-        UserRow {
+    fn person(email: &str, signed_in_at: Option<Timestamp>) -> User {
+        User {
             id: uuid::Uuid::nil(),
             email: email.into(),
             name: "Jürgen".into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{
     api_keys::ApiKeyId,
     credentials::CredentialId,
-    resources::ResourceId,
+    resources::{ResourceId, ResourceKind},
     time::Timestamp,
     tokens::{failure::FailureClass, state::FetchReason},
     users::UserId,
@@ -355,6 +355,39 @@ impl HourCounts {
         self.failed_fetches += others.failed_fetches;
         self.latencies.add(&others.latencies);
     }
+}
+
+/// Uses that were counted together, with the names that there are now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UseRecord {
+    /// The beginning of the minute.
+    pub minute: Timestamp,
+    /// For which resource, if for one.
+    pub resource: Option<ResourceId>,
+    /// Its kind and name, unless it is deleted.
+    pub resource_name: Option<(ResourceKind, String)>,
+    /// Who.
+    pub asker: Asker,
+    /// The name of the API key, where one was used that is still known.
+    pub key_name: Option<String>,
+    /// The account of the person or of the key's owner, and its name, unless it is deleted.
+    pub account: Option<(UserId, String)>,
+    /// What for.
+    pub action: UseAction,
+    /// With which token.
+    pub token: TokenSource,
+    /// How they ended: a status, `issued` or a code.
+    pub outcome: String,
+    /// How good that is.
+    pub success: Success,
+    /// How many.
+    pub uses: u64,
+    /// How long they took together, in microseconds.
+    pub micros: u64,
+    /// How long the longest of them took, in microseconds.
+    pub longest: u64,
+    /// When the last of them was over.
+    pub last_at: Timestamp,
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! History: uses of credentials by the minute, and counts by the hour. Added to, never set: several instances write.
 
+use crate::domain::usage::UseRecord;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -13,7 +14,6 @@ use crate::domain::{
     resources::{ResourceId, ResourceKind},
     time::Timestamp,
     usage::{Asker, HourCounts, Latencies, Success, Tally, TokenSource, UseAction, UseKey},
-    users::UserId,
 };
 
 /// Counts of an hour that are to be added.
@@ -44,39 +44,6 @@ impl HistoryOf {
             Self::Credential(id) | Self::Resource(id) => id,
         }
     }
-}
-
-/// Uses that were counted together, with the names that there are now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryRow {
-    /// The beginning of the minute.
-    pub minute: Timestamp,
-    /// For which resource, if for one.
-    pub resource: Option<ResourceId>,
-    /// Its kind and name, unless it is deleted.
-    pub resource_name: Option<(ResourceKind, String)>,
-    /// Who.
-    pub asker: Asker,
-    /// The name of the API key, where one was used that is still known.
-    pub key_name: Option<String>,
-    /// The account of the person or of the key's owner, and its name, unless it is deleted.
-    pub account: Option<(UserId, String)>,
-    /// What for.
-    pub action: UseAction,
-    /// With which token.
-    pub token: TokenSource,
-    /// How they ended: a status, `issued` or a code.
-    pub outcome: String,
-    /// How good that is.
-    pub success: Success,
-    /// How many.
-    pub uses: u64,
-    /// How long they took together, in microseconds.
-    pub micros: u64,
-    /// How long the longest of them took, in microseconds.
-    pub longest: u64,
-    /// When the last of them was over.
-    pub last_at: Timestamp,
 }
 
 /// Which uses to read.
@@ -163,7 +130,7 @@ impl Store {
     }
 
     /// Uses, newest first.
-    pub async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRow>, StoreError> {
+    pub async fn history(&self, query: &HistoryQuery) -> Result<Vec<UseRecord>, StoreError> {
         let statement = match (query.of, query.only_problems) {
             (HistoryOf::Credential(_), false) => queries::HISTORY_OF_CREDENTIAL,
             (HistoryOf::Credential(_), true) => queries::PROBLEMS_OF_CREDENTIAL,
@@ -174,7 +141,7 @@ impl Store {
             let lookup = sqlx::query_as(statement).bind(query.of.id()).bind(query.before.as_millis()).bind(query.limit);
             lookup.fetch_all(pool).await?
         });
-        rows.into_iter().map(HistoryRow::try_from).collect()
+        rows.into_iter().map(UseRecord::try_from).collect()
     }
 
     /// The hours from a moment on in which something happened, oldest first.
@@ -238,7 +205,7 @@ struct Row {
     last_at: i64,
 }
 
-impl TryFrom<Row> for HistoryRow {
+impl TryFrom<Row> for UseRecord {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {

@@ -3,6 +3,7 @@
 //! They are answered before the router: nothing of what pages need lies around them. Both bodies stream; a small body
 //! of a request is taken whole first, so that it can be sent again with another token.
 
+use crate::service::proxy::{Forward, ForwardFault};
 use std::time::{Duration, Instant};
 
 use axum::{
@@ -42,7 +43,6 @@ use crate::{
         proxy::{Admission, Admitted, ProxyBody, ProxyFault, Refused, Route, Sent, Visit},
         tokens::broker::TokenRefusal,
     },
-    upstream::{Forward, ForwardFault},
 };
 
 /// What all addresses of the proxy begin with.

@@ -1,6 +1,11 @@
 //! Names that tell apart, when what one person owned comes to another who has something of the same name.
 
-use crate::domain::naming::{NAME_MAX, name_key};
+use uuid::Uuid;
+
+use crate::domain::{
+    audit::event::TargetKind,
+    naming::{NAME_MAX, name_key},
+};
 
 /// The most characters of a person's name that go into the name of a thing.
 const FROM_MAX: usize = 40;
@@ -29,6 +34,39 @@ fn cut(text: &str, max: usize) -> String {
     }
     let kept: String = text.chars().take(max.saturating_sub(1)).collect();
     format!("{}…", kept.trim_end())
+}
+
+/// What was handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transferred {
+    /// How much.
+    pub owned: Owned,
+    /// What got another name, because the receiver had something of that name.
+    pub renamed: Vec<Renamed>,
+}
+
+/// How much somebody owns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// Credentials.
+    pub credentials: i64,
+    /// Sources and destinations.
+    pub resources: i64,
+    /// API keys that are not revoked.
+    pub api_keys: i64,
+}
+
+/// Something that got another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Credential or resource.
+    pub kind: TargetKind,
+    /// Its id.
+    pub id: Uuid,
+    /// Its name before.
+    pub before: String,
+    /// Its name now.
+    pub now: String,
 }
 
 #[cfg(test)]

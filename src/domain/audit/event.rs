@@ -6,7 +6,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::time::Timestamp;
+use crate::domain::{credentials::CredentialId, ids::ConnectorId, time::Timestamp};
 
 /// The longest name or detail that an event keeps, in characters. The rest is cut off.
 pub const TEXT_MAX: usize = 300;
@@ -288,6 +288,19 @@ impl Audit<'_> {
         self.event.detail = detail.into();
         self
     }
+}
+
+/// A credential that has a name which was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditCredential {
+    /// Its id.
+    pub id: CredentialId,
+    /// Its connector.
+    pub connector: ConnectorId,
+    /// Its name.
+    pub name: String,
+    /// The e-mail address of its owner.
+    pub owner: Option<String>,
 }
 
 #[cfg(test)]

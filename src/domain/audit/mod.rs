@@ -3,4 +3,4 @@
 pub mod chain;
 pub mod event;
 
-pub use self::event::{Audit, AuditActor, AuditChain, AuditEvent, AuditRecord, AuditTarget, TEXT_MAX};
+pub use self::event::{Audit, AuditActor, AuditChain, AuditCredential, AuditEvent, AuditRecord, AuditTarget, TEXT_MAX};

@@ -4,4 +4,4 @@ pub mod egress_policy;
 pub mod request_path;
 pub mod resource;
 
-pub use self::resource::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind};
+pub use self::resource::{ApiPath, Endpoint, Method, Resource, ResourceDelete, ResourceId, ResourceKind};

@@ -177,6 +177,17 @@ pub struct Resource {
     pub version: i64,
 }
 
+/// What came of deleting a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceDelete {
+    /// It is gone.
+    Deleted,
+    /// It has another version by now than the one that was seen.
+    Outdated,
+    /// There is no such resource that this person may change.
+    NotFound,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,4 +5,4 @@ pub mod session;
 pub mod sign_in_throttle;
 pub mod user;
 
-pub use self::user::{EMAIL_MAX, Email, Role, UserId, UserState, email_key};
+pub use self::user::{EMAIL_MAX, Email, Role, User, UserId, UserState, email_key};

@@ -14,3 +14,6 @@ pub use self::{
     connection_cache::Visit,
     send::{ProxyBody, ProxyFault, Sent},
 };
+
+// What the proxy of `web` hands in and gets back belongs to the client of HTTP/1.1 below.
+pub use crate::upstream::{AnswerBody, Forward, ForwardFault};

@@ -1,5 +1,6 @@
 //! Data sources and data destinations.
 
+use crate::domain::resources::ResourceDelete;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use crate::{
         credentials::{Tile, TileQuery},
         pagination::{self, PAGE},
     },
-    store::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow},
+    store::{NewResource, ResourceChange, ResourceInsert, ResourceRow},
 };
 
 /// The version of an endpoint that has just been made.

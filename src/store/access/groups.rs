@@ -1,6 +1,8 @@
 //! Groups of people, with whom credentials are shared.
 
-use sqlx::FromRow;
+use crate::domain::access::group::Group;
+use crate::domain::access::group::GroupMember;
+use crate::domain::access::group::GroupShare;
 use uuid::Uuid;
 
 use super::epoch::bump_access_epoch;
@@ -20,45 +22,6 @@ use crate::{
     },
 };
 
-/// A stored group.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct GroupRow {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name, unique.
-    pub name: String,
-    /// How many people are in it.
-    pub members: i64,
-    /// How many credentials are shared with it.
-    pub shares: i64,
-}
-
-/// Somebody in a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupMember {
-    /// The account.
-    pub id: UserId,
-    /// Its e-mail address.
-    pub email: String,
-    /// The name of the person.
-    pub name: String,
-    /// Whether the account can be used.
-    pub state: UserState,
-}
-
-/// A credential that is shared with a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupShare {
-    /// The id of its connector.
-    pub connector: String,
-    /// Its name.
-    pub name: String,
-    /// What the group may do with it.
-    pub access: Access,
-    /// The e-mail address of its owner.
-    pub owner: Option<String>,
-}
-
 /// What came of making or changing a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupChange {
@@ -70,6 +33,13 @@ pub enum GroupChange {
     NameTaken,
     /// There is no such group.
     NotFound,
+}
+
+/// Id, name, and how many members and shares there are.
+type GroupRow = (Uuid, String, i64, i64);
+
+fn group_of((id, name, members, shares): GroupRow) -> Group {
+    Group { id, name, members, shares }
 }
 
 impl Store {
@@ -165,14 +135,17 @@ impl Store {
     }
 
     /// A page of groups, newest first.
-    pub async fn groups_page(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<GroupRow>, StoreError> {
+    pub async fn groups_page(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Group>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
-        Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS).bind(below).bind(limit).fetch_all(pool).await?))
+        Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS).bind(below).bind(limit).fetch_all(pool).await?)
+            .into_iter()
+            .map(group_of)
+            .collect())
     }
 
     /// One group.
-    pub async fn group(&self, id: Uuid) -> Result<Option<GroupRow>, StoreError> {
-        Ok(reading!(self, pool => sqlx::query_as(queries::GROUP).bind(id).fetch_optional(pool).await?))
+    pub async fn group(&self, id: Uuid) -> Result<Option<Group>, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_as(queries::GROUP).bind(id).fetch_optional(pool).await?).map(group_of))
     }
 
     /// A page of the members of a group, the newest accounts first.

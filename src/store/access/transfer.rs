@@ -1,6 +1,9 @@
 //! Handing over all that one person owns to another, in one transaction: credentials and resources change their
 //! owner, API keys are revoked. Nothing has to be sealed anew, since no seal names an owner.
 
+use crate::domain::access::transfer::Owned;
+use crate::domain::access::transfer::Renamed;
+use crate::domain::access::transfer::Transferred;
 use std::collections::HashSet;
 
 use sqlx::FromRow;
@@ -30,17 +33,6 @@ use crate::{
 /// How often it is tried again when one of the two makes something at the same moment.
 const ATTEMPTS: usize = 5;
 
-/// How much somebody owns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
-pub struct Owned {
-    /// Credentials.
-    pub credentials: i64,
-    /// Sources and destinations.
-    pub resources: i64,
-    /// API keys that are not revoked.
-    pub api_keys: i64,
-}
-
 /// Who hands over to whom.
 #[derive(Debug, Clone)]
 pub struct HandOver<'a> {
@@ -58,33 +50,11 @@ pub struct HandOver<'a> {
     pub at: Timestamp,
 }
 
-/// Something that got another name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renamed {
-    /// Credential or resource.
-    pub kind: TargetKind,
-    /// Its id.
-    pub id: Uuid,
-    /// Its name before.
-    pub before: String,
-    /// Its name now.
-    pub now: String,
-}
-
-/// What was handed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandedOver {
-    /// How much.
-    pub owned: Owned,
-    /// What got another name, because the receiver had something of that name.
-    pub renamed: Vec<Renamed>,
-}
-
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandOverResult {
     /// It is done.
-    Done(HandedOver),
+    Done(Transferred),
     /// The receiver's role cannot own this much.
     RoleTooLow(Owned),
     /// The receiver's account cannot be used.
@@ -107,7 +77,9 @@ struct Thing {
 impl Store {
     /// How much somebody owns.
     pub async fn owned_by(&self, owner: UserId) -> Result<Owned, StoreError> {
-        Ok(reading!(self, pool => sqlx::query_as(queries::OWNED).bind(owner).fetch_one(pool).await?))
+        let (credentials, resources, api_keys) =
+            reading!(self, pool => sqlx::query_as(queries::OWNED).bind(owner).fetch_one(pool).await?);
+        Ok(Owned { credentials, resources, api_keys })
     }
 
     /// Hands everything over. The event of `audit` is that of the whole; each thing gets one of its own.
@@ -178,7 +150,7 @@ impl Store {
                 append_audit!(transaction, &event);
             }
             transaction.commit().await?;
-            Ok(Some(HandOverResult::Done(HandedOver { owned, renamed })))
+            Ok(Some(HandOverResult::Done(Transferred { owned, renamed })))
         })
     }
 }

@@ -4,6 +4,7 @@
 //! Everything is found by its place in the chain: each search is the beginning and end of one index, so that a page
 //! is as quick at the end of a long trail as at its beginning, however rare or frequent what is searched for.
 
+use crate::domain::audit::AuditCredential;
 use std::ops::Range;
 
 use sqlx::FromRow;
@@ -13,7 +14,6 @@ use crate::{
     domain::{
         audit::{AuditRecord, event::AuditAction},
         connectors::ConnectorId,
-        credentials::CredentialId,
         time::Timestamp,
         users::UserId,
     },
@@ -60,19 +60,6 @@ pub struct AuditEnd {
     pub at: Timestamp,
     /// Its link in the chain.
     pub hash: [u8; 32],
-}
-
-/// A credential that has a name which was looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditCredential {
-    /// Its id.
-    pub id: CredentialId,
-    /// Its connector.
-    pub connector: ConnectorId,
-    /// Its name.
-    pub name: String,
-    /// The e-mail address of its owner.
-    pub owner: Option<String>,
 }
 
 impl Store {

@@ -1,5 +1,6 @@
 //! Resources: sources and destinations. What one calls is sealed; which credential it uses is not.
 
+use crate::domain::resources::ResourceDelete;
 use std::ops::RangeInclusive;
 
 use sqlx::FromRow;
@@ -96,17 +97,6 @@ pub enum ResourceChange {
     CredentialGone,
     /// Its owner has another resource of its kind with this name.
     NameTaken,
-    /// There is no such resource that this person may change.
-    NotFound,
-}
-
-/// What came of deleting a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceDelete {
-    /// It is gone.
-    Deleted,
-    /// It has another version by now than the one that was seen.
-    Outdated,
     /// There is no such resource that this person may change.
     NotFound,
 }

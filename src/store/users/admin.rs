@@ -1,6 +1,7 @@
 //! Accounts as an administrator sees and changes them: paging, changing, disabling. There is always an active
 //! administrator: a change after which there would be none is not made.
 
+use crate::domain::users::User;
 use uuid::Uuid;
 
 use super::user::{Row, search_key};
@@ -12,7 +13,7 @@ use crate::{
         users::{Email, Role, UserId},
     },
     store::{
-        Store, StoreError, UserRow,
+        Store, StoreError,
         access::epoch::bump_access_epoch,
         api_keys::{REVOKE_KEYS, revoked_keys},
         audit::append::append_audit,
@@ -83,7 +84,7 @@ pub(in crate::store) use end_all_sessions;
 
 impl Store {
     /// A page of accounts, newest first. `search` is a key, as [`crate::domain::naming::name_key`] makes it.
-    pub async fn users_page(&self, search: Option<&str>, after: Option<UserId>, limit: i64) -> Result<Vec<UserRow>, StoreError> {
+    pub async fn users_page(&self, search: Option<&str>, after: Option<UserId>, limit: i64) -> Result<Vec<User>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
         let pattern = match search.map(like_pattern) {
             Some(None) => return Ok(Vec::new()),
@@ -97,14 +98,14 @@ impl Store {
             };
             page.fetch_all(pool).await?
         });
-        rows.into_iter().map(UserRow::try_from).collect()
+        rows.into_iter().map(User::try_from).collect()
     }
 
     /// The account of an e-mail address.
-    pub async fn user_of_email(&self, email: &Email) -> Result<Option<UserRow>, StoreError> {
+    pub async fn user_of_email(&self, email: &Email) -> Result<Option<User>, StoreError> {
         let row: Option<Row> =
             reading!(self, pool => sqlx::query_as(queries::USER_OF_EMAIL).bind(email.key()).fetch_optional(pool).await?);
-        row.map(UserRow::try_from).transpose()
+        row.map(User::try_from).transpose()
     }
 
     /// Changes an account, if it is still of the version that was seen.

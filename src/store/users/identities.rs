@@ -1,10 +1,11 @@
 //! Who people are at a provider of single sign-on.
 
 use super::user::{Row, insert_user};
+use crate::domain::users::User;
 use crate::{
     domain::{audit::Audit, users::UserId},
     store::{
-        NewUser, Store, StoreError, UserRow,
+        NewUser, Store, StoreError,
         access::epoch::bump_access_epoch,
         audit::append::append_audit,
         database::{reading, transaction},
@@ -59,12 +60,12 @@ macro_rules! insert_identity {
 
 impl Store {
     /// The account of somebody at a provider.
-    pub async fn user_of_identity(&self, identity: Identity<'_>) -> Result<Option<UserRow>, StoreError> {
+    pub async fn user_of_identity(&self, identity: Identity<'_>) -> Result<Option<User>, StoreError> {
         let row: Option<Row> = reading!(self, pool => {
             let lookup = sqlx::query_as(queries::USER_OF_IDENTITY);
             lookup.bind(identity.issuer).bind(identity.subject).fetch_optional(pool).await?
         });
-        row.map(UserRow::try_from).transpose()
+        row.map(User::try_from).transpose()
     }
 
     /// Stores an account that is somebody at a provider.

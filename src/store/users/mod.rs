@@ -5,4 +5,4 @@ pub(in crate::store) mod identities;
 pub(in crate::store) mod password_links;
 pub(in crate::store) mod user;
 
-pub use self::user::{FIRST_VERSION, NewUser, UserInsert, UserRow, UserToSignIn};
+pub use self::user::{FIRST_VERSION, NewUser, UserInsert, UserToSignIn};

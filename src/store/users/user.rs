@@ -1,5 +1,6 @@
 //! Accounts.
 
+use crate::domain::users::User;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -35,31 +36,6 @@ pub struct NewUser<'a> {
     pub password: Option<&'a str>,
     /// When it is made.
     pub created_at: Timestamp,
-}
-
-/// A stored account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserRow {
-    /// Its id.
-    pub id: UserId,
-    /// Its e-mail address.
-    pub email: String,
-    /// The name of the person.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-    /// Whether it can be used.
-    pub state: UserState,
-    /// Whether it has a password.
-    pub has_password: bool,
-    /// Whether it has a second factor.
-    pub has_second_factor: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When somebody last signed in with it.
-    pub signed_in_at: Option<Timestamp>,
-    /// Grows with every change of name, e-mail address, role, state or password.
-    pub version: i64,
 }
 
 /// An account that somebody signs in to.
@@ -167,9 +143,9 @@ impl Store {
     }
 
     /// One account.
-    pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
+    pub async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let row: Option<Row> = reading!(self, pool => sqlx::query_as(queries::USER).bind(id).fetch_optional(pool).await?);
-        row.map(UserRow::try_from).transpose()
+        row.map(User::try_from).transpose()
     }
 
     /// The account of an e-mail address, by the key of the address, for a sign-in.
@@ -275,7 +251,7 @@ pub(in crate::store) struct Row {
     version: i64,
 }
 
-impl TryFrom<Row> for UserRow {
+impl TryFrom<Row> for User {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {

@@ -11,7 +11,7 @@ use axum::{
 };
 
 use crate::{
-    crypto::hash::equal_in_constant_time,
+    service::auth::browser,
     web::{
         http::{
             error::PageError,
@@ -50,7 +50,7 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
     look_again(&state, &parts.headers, &mut visitor).await?;
     let mut fields = Fields::read(&body);
     let token = fields.take(FORM_TOKEN);
-    if !equal_in_constant_time(&token, &visitor.form_token) {
+    if !browser::is_form_token(&token, &visitor.form_token) {
         tracing::warn!("refused: the form was not sent by a page of this session");
         if visitor.session().is_some() {
             state.service.record_forged_form(&visitor.caller(), parts.uri.path()).await?;

@@ -1,5 +1,6 @@
 //! Creating, changing and deleting sources and destinations.
 
+use crate::domain::resources::ResourceDelete;
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -16,7 +17,6 @@ use crate::{
         access::caller::Caller,
         resources::update::{ProgramCreation, ProgramResource, ResourcePatch, ResourcePatched},
     },
-    store::ResourceDelete,
     web::{
         api::{
             body::JsonBody,
