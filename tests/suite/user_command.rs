@@ -10,6 +10,7 @@ use keytile::{crypto::keyring::Keyring, domain::account::Role};
 use crate::support::{
     database::TestDatabase,
     server::{PASSWORD, Setup},
+    terminal::{self, shown},
 };
 
 /// Where the command finds its database and its keyring.
@@ -174,6 +175,22 @@ async fn a_password_comes_from_standard_input_and_never_from_an_argument() {
     let server = setup.start_without_accounts().await;
     assert!(server.setup.is_none());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_is_typed_twice_and_not_shown() {
+    let database = TestDatabase::sqlite();
+    let setup = over(&database);
+    setup.start_without_accounts().await.stop().await;
+    let place = Place::of(&setup);
+    let add = format!("user add ana@example.com --name=Ana --role=administrator --password-stdin {}", place.arguments.join(" "));
+    let (seen, code) = terminal::talk(&add, Vec::new(), vec![(shown("Password: "), "\u{3}".to_owned())]).await;
+    assert!(code == 130 && terminal::shows_again(&seen), "{seen}");
+    // Pasted at one go: nobody waits for the second question.
+    let typed = format!("{PASSWORD}\n{PASSWORD}\n");
+    let (seen, code) = terminal::talk(&add, Vec::new(), vec![(shown("Password: "), typed)]).await;
+    assert!(code == 0 && seen.contains("Once more: ") && seen.contains("can sign in"), "{seen}");
+    assert!(!seen.contains(PASSWORD) && terminal::shows_again(&seen), "{seen}");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod token;
 use std::process::ExitCode;
 
 use self::exit::Failure;
+use super::prompt;
 
 pub(super) use self::{
     credentials::CredentialsArguments, curl::CurlArguments, exit::table as exit_codes, output::complain,
@@ -59,15 +60,15 @@ async fn finish(json: bool, command: impl Future<Output = Result<(), Failure>>) 
     };
     match ended {
         Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(failure)) if failure.exit() == exit::Exit::Interrupted => interrupted().await,
+        Some(Err(failure)) if failure.exit() == exit::Exit::Interrupted => interrupted(),
         Some(Err(failure)) => failure.end(json),
-        None => interrupted().await,
+        None => interrupted(),
     }
 }
 
 /// Ends at once: a thread that waits for somebody to type would otherwise be waited for.
-async fn interrupted() -> ExitCode {
-    terminal::restored().await;
+fn interrupted() -> ExitCode {
+    prompt::leave();
     complain("");
     std::process::exit(exit::Exit::Interrupted as i32)
 }
