@@ -8,6 +8,7 @@ mod completions;
 mod health;
 mod init;
 mod logging;
+mod prompt;
 mod sandbox;
 mod serve;
 mod signals;

@@ -23,6 +23,7 @@ pub(super) async fn run(arguments: &SandboxArguments) -> Result<(), String> {
     if !arguments.listen.ip().is_loopback() {
         return Err(format!("--listen: {} is not a loopback address; the sandbox is for this machine only", arguments.listen));
     }
+    let stop = asked_to_stop();
     let started = Sandbox::start(arguments.listen, Arc::new(SystemClock)).await;
     let sandbox = started.map_err(|error| format!("--listen: {} cannot be listened on: {error}", arguments.listen))?;
     let written = std::fs::write(&arguments.ca_file, sandbox.ca_pem());
@@ -30,7 +31,7 @@ pub(super) async fn run(arguments: &SandboxArguments) -> Result<(), String> {
     println!("The sandbox listens on {}. Start Keytile with:", sandbox.address());
     let pins: Vec<String> = sandbox_pins(&sandbox).into_iter().map(|pin| format!("--egress-pin '{pin}'")).collect();
     println!("keytile serve --extra-ca {} {}", arguments.ca_file.display(), pins.join(" "));
-    asked_to_stop().await;
+    stop.await;
     sandbox.stop().await;
     Ok(())
 }

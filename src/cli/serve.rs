@@ -14,7 +14,12 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let app = App::build(config, Arc::new(SystemClock), Overrides::default()).await.map_err(|error| error.to_string())?;
+    // Before anything can be asked of Keytile, so that a stop finds it listening.
+    let mut stop = Box::pin(asked_to_stop());
+    let app = tokio::select! {
+        app = App::build(config, Arc::new(SystemClock), Overrides::default()) => app.map_err(|error| error.to_string())?,
+        () = &mut stop => return Ok(()),
+    };
     if let Some(path) = app.made_keyring() {
         println!("Made a new keyring: {}. Back it up apart from the database; without it nothing can be opened.", path.display());
     }
@@ -23,5 +28,5 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
         None => println!("Keytile is ready{sandbox}: {}", app.address()),
         Some(link) => println!("Keytile is ready{sandbox}. Open this link to make the first administrator; it works once: {link}"),
     }
-    app.serve(asked_to_stop()).await.map_err(|error| format!("serving ended: {error}"))
+    app.serve(stop).await.map_err(|error| format!("serving ended: {error}"))
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::prompt::ask_both;
 use crate::{
     app::existing_service,
     config::{self, StorageConfig},
@@ -348,8 +349,11 @@ fn words(error: impl std::error::Error) -> String {
 fn read_password() -> Result<SecretString, String> {
     let unreadable = |error: std::io::Error| format!("--password-stdin: the password cannot be read: {error}");
     if std::io::stdin().is_terminal() {
-        let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(unreadable)?);
-        let second = Zeroizing::new(rpassword::prompt_password("Once more: ").map_err(unreadable)?);
+        let (first, second) = match ask_both("Password: ", "Once more: ") {
+            // As a shell has it for what Ctrl-C has ended. Nothing is open yet.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::process::exit(130),
+            asked => asked.map_err(unreadable)?,
+        };
         return if first == second { Ok(first.as_str().into()) } else { Err("the two passwords differ".into()) };
     }
     // All of the room at once: a text that grows would leave copies of the password behind.

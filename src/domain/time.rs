@@ -1,6 +1,6 @@
 //! Points in time, and the clock that tells them. Everything that needs the time takes a [`Clock`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, the precision both databases keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +60,11 @@ impl Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// The present time.
     fn now(&self) -> Timestamp;
+
+    /// What this clock has for a moment of the one that only goes on. Tests let time pass by it.
+    fn steady(&self, moment: Instant) -> Instant {
+        moment
+    }
 }
 
 /// The operating system's clock.

@@ -9,8 +9,10 @@ use keytile::{
 };
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::*;
+use crate::support::raw::PATIENCE;
 
 fn token() -> SecretString {
     "tok-1".into()
@@ -265,23 +267,21 @@ async fn a_probe_tells_which_prefix_the_api_takes() {
 #[tokio::test]
 async fn a_slow_api_holds_a_probe_up_no_longer_than_its_own_time() {
     assert_eq!(Limits::default().probe, Duration::from_secs(5));
-    let limits = Limits { probe: Duration::from_millis(1_500), ..Limits::default() };
+    let limits = Limits { probe: Duration::from_millis(1_500), request: Duration::from_secs(600), ..Limits::default() };
     // The first answer, in time, asks for a second request, which gets none.
     let (server, upstream) = serving_within(limits, |seen| match seen.header("authorization") {
         Some("Bearer tok-1") => Reply::Silence,
         _ => Reply::json(401, json!({})),
     })
     .await;
-    let begun = Instant::now();
-    let notice = upstream.api.probe(&talkdesk(), &talkdesk_values(), &token()).await.notice.unwrap();
+    let (connector, values) = (talkdesk(), talkdesk_values());
+    let notice = timeout(PATIENCE, upstream.api.probe(&connector, &values, &token())).await.expect("it ends").notice.unwrap();
     assert_eq!((notice.stage, notice.code), (Stage::Probe, FaultCode::ApiRejected));
     let silent = with(talkdesk_values(), "authorization_prefix", "Bearer");
-    let outcome = upstream.api.probe(&talkdesk(), &silent, &token()).await;
+    let outcome = timeout(PATIENCE, upstream.api.probe(&connector, &silent, &token())).await.expect("it ends");
     assert_eq!(outcome.report.outcome, StageOutcome::Failed);
     let notice = outcome.notice.unwrap();
     assert_eq!((notice.stage, notice.code, notice.blame), (Stage::Probe, FaultCode::TimedOut, Blame::Service));
-    // Far from the time for a request, also on a machine under load.
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(server.seen().len(), 3);
 }
 
