@@ -88,7 +88,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let path = error.path().to_string();
     let path = if path == "." { String::new() } else { path };
     let mut wrong = member_error(path, &error.inner().to_string());
-    // Only bodies that know the old name of `policy` come below it; the others have no member of that name.
+    // `contract` is the old name of `policy`, and errors tell the new one. In a body that has neither, it is unknown.
     let below = wrong.field.strip_prefix("contract").filter(|below| below.starts_with('.') || below.is_empty());
     if let Some(below) = below.filter(|below| !(below.is_empty() && wrong.code == "unknown")) {
         wrong.field = format!("policy{below}");
@@ -192,6 +192,7 @@ mod tests {
         fields: Members<Hidden>,
         #[serde(default)]
         inner: Option<Inner>,
+        /// As bodies have it that still read `policy` by its old name.
         #[serde(default)]
         contract: Option<Inner>,
     }
