@@ -117,7 +117,7 @@ impl ProxyMetrics {
         );
         registry.register(
             "keytile_proxy_requests_sent_again",
-            "Requests sent once more: with a new token, or after a pause where the contract allows it",
+            "Requests sent once more: with a new token, or after a pause where the egress policy allows it",
             again.clone(),
         );
         Self { forwarded, requests, took, again, abandoned }

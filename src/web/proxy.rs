@@ -279,7 +279,7 @@ fn incomplete() -> Problem {
 }
 
 fn too_large(most: u64) -> Problem {
-    let detail = format!("The body is larger than this resource may send: {most} bytes. Its egress contract can allow more.");
+    let detail = format!("The body is larger than this resource may send: {most} bytes. Its egress policy can allow more.");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
@@ -294,23 +294,23 @@ fn not_allowed(route: &Route, refused: &Refused) -> Problem {
         Refused::Path(fault) => {
             Problem::new(StatusCode::BAD_REQUEST, "path_invalid", format!("This path is not sent on: {fault}."))
         }
-        Refused::Contract(Breach::Method) => {
-            let allowed = route.contract().allow();
+        Refused::Policy(Breach::Method) => {
+            let allowed = route.policy().allow();
             let detail =
-                format!("This data {} may be used with {allowed}. Its egress contract can allow more.", route.kind().as_str());
+                format!("This data {} may be used with {allowed}. Its egress policy can allow more.", route.kind().as_str());
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
             match HeaderValue::from_str(&allowed) {
                 Ok(allowed) => problem.with_header(header::ALLOW, allowed),
                 Err(_) => problem,
             }
         }
-        Refused::Contract(Breach::Path) => {
-            let detail = "This path lies outside of what the resource may be used for. Its egress contract can allow more.";
+        Refused::Policy(Breach::Path) => {
+            let detail = "This path lies outside of what the resource may be used for. Its egress policy can allow more.";
             Problem::new(StatusCode::FORBIDDEN, "path_not_allowed", detail)
         }
-        Refused::TooLarge => too_large(route.contract().body_max),
+        Refused::TooLarge => too_large(route.policy().body_max),
         Refused::TooMany { retry_after } => {
-            let detail = "This resource may send no more requests this minute, by its egress contract.";
+            let detail = "This resource may send no more requests this minute, by its egress policy.";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(*retry_after)
         }
     }

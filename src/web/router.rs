@@ -87,7 +87,9 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/new/{connector}/configure", get(resources::configure::show).post(resources::configure::act))
         .route("/{kind}/{id}", get(resources::show::show))
         .route("/{kind}/{id}/preview", post(resources::show::preview))
-        .route("/{kind}/{id}/contract", get(resources::egress_policy::show).post(resources::egress_policy::change))
+        .route("/{kind}/{id}/policy", get(resources::egress_policy::show).post(resources::egress_policy::change))
+        // The old address of the policy.
+        .route("/{kind}/{id}/contract", get(resources::egress_policy::moved).post(resources::egress_policy::moved))
         .route("/{kind}/{id}/history", get(usage::of_resource))
         .route("/{kind}/{id}/credential", post(resources::show::change_credential))
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))

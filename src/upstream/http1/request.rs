@@ -61,7 +61,7 @@ pub enum ForwardFault {
     TimedOut,
     /// The connection broke before an answer began.
     Broken,
-    /// The client sent more than the contract allows.
+    /// The client sent more than the policy allows.
     BodyTooLarge {
         /// The most bytes that it allows.
         most: u64,

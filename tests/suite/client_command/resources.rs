@@ -12,10 +12,10 @@ async fn a_source_is_added_listed_shown_and_deleted() {
     let (_setup, server, keytile, program) = start().await;
     let credential = keytile.add_credential("Support EU").await;
     let own = ["--method", "get", "--path", "/users", "--query", "page=1", "--query", "q=a b", "--allow-prefix", "/users"];
-    let contract = ["--allow-method", "GET", "--max-body", "3", "--per-minute", "600", "--retries", "2"];
+    let policy = ["--allow-method", "GET", "--max-body", "3", "--per-minute", "600", "--retries", "2"];
     let begin =
         ["resources", "add", "--kind", "source", "--name", "Agents", "--credential", "Support EU", "--description", "Nightly"];
-    let added = keytile.run(&[&begin[..], &own, &contract].concat(), "").await.is(0);
+    let added = keytile.run(&[&begin[..], &own, &policy].concat(), "").await.is(0);
     assert_eq!(added.stderr, "The source “Agents” was created.\n");
     let id = added.stdout.trim_end();
     let stored = program.get(&format!("/api/v1/resources/{id}")).await.is(200);
@@ -25,7 +25,7 @@ async fn a_source_is_added_listed_shown_and_deleted() {
         json!({ "method": "GET", "path": "/users", "query": [{ "name": "page", "value": "1" }, { "name": "q", "value": "a b" }] })
     );
     assert_eq!(
-        stored.body["contract"],
+        stored.body["policy"],
         json!({ "methods": ["GET"], "prefixes": ["/users"], "body_mib": 3, "per_minute": 600, "retries": 2 })
     );
     let listed = keytile.done(&["resources", "list", "--kind", "source"]).await;
