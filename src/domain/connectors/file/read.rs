@@ -1,7 +1,7 @@
-//! Reads a connector file. A wrong one is refused with file, line, key and reason.
+//! Reads a connector file. Errors name the file, line, key and reason.
 //!
-//! Reading goes in two steps: the TOML text becomes the plain structs below, which settles spelling and
-//! types, and then `Check` turns them into a [`Connector`], which settles what refers to what.
+//! Reading has two steps: the TOML text becomes the plain structs below, which checks spelling and types;
+//! then `Check` turns them into a [`Connector`], which checks references between the parts.
 
 #[cfg(test)]
 mod tests;
@@ -15,26 +15,22 @@ use crate::domain::{
     resources::ResourceKind,
 };
 
-/// Why a connector file is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {key}: {reason}")]
 pub struct ConnectorFileError {
-    /// The file's name.
     pub file: String,
-    /// The line, counted from 1.
+    /// Counted from 1.
     pub line: usize,
     /// The key at fault, such as `token.url` or `field[2].format`.
     pub key: String,
-    /// What is wrong.
     pub reason: String,
 }
 
-/// A connector file that was read, and the name of the guide it asks for.
 #[derive(Debug)]
 pub struct ConnectorFile {
-    /// The connector; its guide is still empty.
+    /// Its guide is still empty.
     pub connector: Connector,
-    /// The name of the Markdown file that holds its guide.
+    /// The Markdown file beside it that holds the guide.
     pub guide_file: String,
 }
 
@@ -112,7 +108,7 @@ pub(super) struct ApiText {
     pub(super) token_refused: Vec<u16>,
 }
 
-/// With which status a service refuses a token, unless its file says otherwise (RFC 6750 section 3.1).
+/// The default status for a rejected token (RFC 6750 section 3.1).
 fn unauthorized() -> Vec<u16> {
     vec![401]
 }
@@ -137,14 +133,14 @@ pub(super) struct EndpointText {
     pub(super) sample_body: String,
 }
 
-/// Reads the text of a connector file. `file` is its name, for errors.
+/// `file` is its name, for errors.
 pub fn read(file: &str, text: &str) -> Result<ConnectorFile, ConnectorFileError> {
     let parsed: FileText = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         let line = line_at(text, span.start);
         let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
         let written = text[line_start..].lines().next().unwrap_or_default();
-        // An unknown key is marked itself; a wrong value is marked without its key, which stands before it.
+        // The span of an unknown key is the key; that of a wrong value starts after the key.
         let key = match written.split_once('=') {
             Some((key, _)) => key.trim(),
             None => written.trim(),
