@@ -1,6 +1,6 @@
-//! The API of a region: the account, its users and its contacts, in HAL with pages, as TalkDesk answers.
+//! The API of a region: the account, its users and its contacts, as paged HAL like TalkDesk's.
 //!
-//! Contacts that are created stay until the sandbox stops, as many as [`CREATED_MAX`] for each account.
+//! Contacts that are created stay until the sandbox stops, up to [`CREATED_MAX`] for each account.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -31,11 +31,11 @@ use super::{
 };
 use crate::domain::time::Timestamp;
 
-/// How many created contacts are kept for one account; the oldest go first.
+/// The most created contacts that are kept for an account; the oldest go first.
 const CREATED_MAX: usize = 200;
-/// How many entries a page has when the request does not say.
+/// The entries on a page, if the request doesn't say.
 const PAGE_SIZE_DEFAULT: usize = 20;
-/// The most entries that a page may have.
+/// The most entries on a page.
 const PAGE_SIZE_MAX: usize = 100;
 
 /// The routes of the API's host.
@@ -51,7 +51,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-/// The contacts that were created since the start, by account, the newest first.
+/// The contacts created since the start, by account, newest first.
 #[derive(Debug, Default)]
 pub(super) struct CreatedContacts(Mutex<Created>);
 
@@ -62,14 +62,14 @@ struct Created {
 }
 
 impl CreatedContacts {
-    /// Every contact of an account, the created ones first.
+    /// Every contact of an account, created ones first.
     fn all(&self, account: &str, region: Region) -> Vec<Contact> {
         let created = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = created.by_account.get(&(account.to_owned(), region)).into_iter().flatten().cloned();
         newest.chain(people::contacts()).collect()
     }
 
-    /// Keeps a contact under an id of its own.
+    /// Stores a contact under a new id.
     fn add(&self, account: &str, region: Region, new: NewContact, at: Timestamp) -> Contact {
         let mut created = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = people::CONTACTS + created.number;
@@ -82,7 +82,7 @@ impl CreatedContacts {
     }
 }
 
-/// What a request to create a contact holds. Keys that are not known are ignored, as TalkDesk does.
+/// The body of a request to create a contact. Ignores unknown keys, as TalkDesk does.
 #[derive(Debug, Deserialize)]
 struct NewContact {
     name: String,
@@ -112,14 +112,14 @@ impl NewContact {
     }
 }
 
-/// A request's access token, checked: what it says, and the region it arrived in.
+/// The checked access token of a request, and the region that the request arrived in.
 struct Caller {
     claim: Claim,
     region: Region,
 }
 
 impl Caller {
-    /// Checks the token of a request and that it allows what `scope` stands for.
+    /// Checks the token of a request, and that it allows `scope`.
     fn check(state: &State, host: &Host, headers: &HeaderMap, scope: &str) -> Result<Self, ApiError> {
         let Host::Api(region) = *host else {
             return Err(ApiError::new(StatusCode::NOT_FOUND, "Not found", "This host has no API."));
@@ -243,11 +243,11 @@ async fn create_contact(
     Ok(response)
 }
 
-/// Which part of a list is asked for.
+/// Which part of a list is requested.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 struct Page {
-    /// From 1.
+    /// Counted from 1.
     page: usize,
     per_page: usize,
 }
@@ -268,7 +268,7 @@ impl Page {
         Ok(page)
     }
 
-    /// The HAL answer with this part of a list, under the list's name. A page beyond the end is empty.
+    /// The HAL response with this part of a list, under the list's name. A page beyond the end is empty.
     fn of(&self, entries: Vec<Value>, list: &str, caller: &Caller) -> Value {
         let total = entries.len();
         let skipped = (self.page - 1).saturating_mul(self.per_page);
