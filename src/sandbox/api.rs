@@ -1,6 +1,6 @@
-//! The API of a region: the account, its users and its contacts, in HAL with pages, as TalkDesk answers.
+//! The API of a region: the account, its users and its contacts, as paged HAL like TalkDesk's.
 //!
-//! Contacts that are created stay until the sandbox stops, as many as [`CREATED_MAX`](super::contacts::CREATED_MAX) for each account.
+//! Contacts that are created stay until the sandbox stops, up to [`CREATED_MAX`] for each account.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use super::{
 
 /// How many entries a page has when the request does not say.
 const PAGE_SIZE_DEFAULT: usize = 20;
-/// The most entries that a page may have.
+/// The most entries on a page.
 const PAGE_SIZE_MAX: usize = 100;
 
 /// The routes of the API's host.
@@ -53,7 +53,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Checks the token of a request and that it allows what `scope` stands for.
+    /// Checks the token of a request, and that it allows `scope`.
     fn check(state: &State, host: &Host, headers: &HeaderMap, scope: &str) -> Result<Self, ApiError> {
         let Host::Api(region) = *host else {
             return Err(ApiError::new(StatusCode::NOT_FOUND, "Not found", "This host has no API."));
@@ -177,11 +177,11 @@ async fn create_contact(
     Ok(response)
 }
 
-/// Which part of a list is asked for.
+/// Which part of a list is requested.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 struct Page {
-    /// From 1.
+    /// Counted from 1.
     page: usize,
     per_page: usize,
 }
@@ -202,7 +202,7 @@ impl Page {
         Ok(page)
     }
 
-    /// The HAL answer with this part of a list, under the list's name. A page beyond the end is empty.
+    /// The HAL response with this part of a list, under the list's name. A page beyond the end is empty.
     fn of(&self, entries: Vec<Value>, list: &str, caller: &Caller) -> Value {
         let total = entries.len();
         let skipped = (self.page - 1).saturating_mul(self.per_page);

@@ -1,8 +1,8 @@
-//! The database: the only place with SQL. It sees ciphertext only; what is sealed is opened elsewhere.
+//! The database: the only place with SQL. It sees only ciphertext; sealed values are opened elsewhere.
 //!
-//! One set of statements serves SQLite and PostgreSQL. What was not found is `Ok(None)`, and what
-//! another person did at the same time (a name taken, a credential gone) is a variant of the answer;
-//! a [`StoreError`] means that the database did not do its work.
+//! One set of statements serves SQLite and PostgreSQL. "Not found" is `Ok(None)`, and a conflict with another
+//! user's change (a name taken, a credential deleted) is a variant of the result. A [`StoreError`] means that
+//! the database failed.
 
 mod access;
 mod api_keys;
@@ -44,7 +44,7 @@ pub use self::users::identities::{Identity, IdentityLink, IdentityUserInsert};
 pub use self::users::password_links::NewPasswordLink;
 pub use self::users::{FIRST_VERSION, NewUser, UserInsert, UserToSignIn};
 
-/// The stored state of one Keytile. Cheap to clone; every clone uses the same connections.
+/// The stored state of one Keytile installation. Cheap to clone; all clones share the same connections.
 #[derive(Clone)]
 pub struct Store {
     database: database::Db,

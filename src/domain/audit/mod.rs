@@ -1,4 +1,4 @@
-//! What the audit trail records, and the chain that shows a missing event.
+//! What the audit trail records, and the hash chain that reveals a missing event.
 
 pub mod chain;
 pub mod event;

@@ -1,8 +1,8 @@
 //! A connector: what Keytile knows about one service, read from a TOML file.
 //!
-//! Connectors are data. Nothing here, or anywhere in `src` outside the sandbox, knows a service by
-//! name; whatever a service needs that others do not is a key of its file. [`mod@file`] reads the format,
-//! [`template`] fills its texts, [`url_template`] its addresses, [`mod@format`] says what a field accepts.
+//! Connectors are data. Nothing here, or anywhere in `src` outside the sandbox, knows a service by name;
+//! anything special about a service is a key of its file. [`mod@file`] reads the format, [`template`] renders
+//! texts, [`url_template`] renders addresses, and [`mod@format`] says what a field accepts.
 
 pub mod connector;
 pub mod context;

@@ -1,16 +1,15 @@
-//! Texts of a connector file with values in them: `{field}`, `{field.attribute}`, `{access_token}`.
+//! Texts of a connector file that contain values: `{field}`, `{field.attribute}`, `{access_token}`.
 //!
-//! `{a|b.c}` is the first of its alternatives that has a value. Addresses have a kind of template of their
-//! own, see [`super::url_template`].
+//! `{a|b.c}` is the first alternative that has a value. Addresses have a stricter kind of template; see
+//! [`super::url_template`].
 
 use secrecy::SecretString;
 
 use super::FieldId;
 
-/// The name under which a template reads the access token.
+/// The name by which a template refers to the access token.
 pub const ACCESS_TOKEN: &str = "access_token";
 
-/// A text with values in it.
 #[derive(Debug, Clone, Default)]
 pub struct Template {
     source: String,
@@ -24,7 +23,6 @@ pub(in crate::domain) enum Part {
     Value(Vec<Reference>),
 }
 
-/// What a template names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// `{access_token}`.
@@ -42,7 +40,7 @@ pub trait Resolve {
 }
 
 impl Template {
-    /// Reads a template. The error says what is wrong with it.
+    /// The error says what is wrong with the template.
     pub fn parse(source: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = source;
@@ -66,12 +64,11 @@ impl Template {
         Ok(Self { source: source.to_owned(), parts })
     }
 
-    /// The template as it was written.
+    /// As it's written in the file.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Everything it names.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         self.parts.iter().flat_map(|part| match part {
             Part::Literal(_) => [].iter(),
@@ -116,7 +113,7 @@ impl Reference {
         }
     }
 
-    /// The field that is named.
+    /// `None` for the access token.
     pub fn field(&self) -> Option<&FieldId> {
         match self {
             Self::AccessToken => None,
@@ -136,7 +133,7 @@ mod tests {
             match Template::parse(&source) {
                 Ok(template) => {
                     prop_assert_eq!(template.source(), source.as_str());
-                    // What is outside of braces is all there, and nothing of what is inside.
+                    // All text outside of braces is kept, and nothing inside them.
                     let literal: String = template.parts.iter().map(|part| match part {
                         Part::Literal(literal) => literal.as_str(),
                         Part::Value(_) => "{}",

@@ -1,34 +1,36 @@
-//! The egress policy of a resource: what may be sent to its service in its name, whoever asks.
+//! The egress policy of a resource: which requests may be sent to its service with its credential.
+//!
+//! The policy applies to every user and API key alike; it doesn't say who may use the resource.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ApiPath, Method, ResourceKind, request_path::RequestPath};
 use crate::domain::credentials::form::FieldError;
 
-/// The most path prefixes of one policy.
+/// The most path prefixes in one policy.
 pub const PREFIXES_MAX: usize = 20;
 /// The most retries of one request.
 pub const RETRIES_MAX: u8 = 5;
-/// The largest bound of a body, in MiB: a TiB.
+/// The highest limit for a body: 1 TiB, in MiB.
 pub const BODY_MIB_MAX: u64 = 1_048_576;
-/// The most requests a minute that can be said.
+/// The highest limit for requests per minute.
 pub const PER_MINUTE_MAX: u32 = 1_000_000;
 
-/// What a source may send when nobody has said otherwise, in bytes: enough for a query that is too long for an address.
+/// The default limit for a source, in bytes: enough for a query that is too long for a URL.
 const SOURCE_BODY: u64 = 1 << 20;
-/// What a destination may send when nobody has said otherwise, in bytes.
+/// The default limit for a destination, in bytes.
 const DESTINATION_BODY: u64 = 100 << 20;
 
-/// What the requests of a resource may be.
+/// The egress policy: what the requests of a resource may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EgressPolicy {
     /// The methods. `HEAD` goes with `GET`: it asks for less of the same.
     pub methods: Vec<Method>,
-    /// Where their paths may lie, below the base URL of the API; each ends where a segment ends.
+    /// Paths below the API's base URL. A prefix matches whole segments only.
     pub prefixes: Vec<ApiPath>,
     /// The largest body, in bytes.
     pub body_max: u64,
-    /// How many requests a minute each instance sends on; `None` for as many as come.
+    /// Requests per minute and Keytile instance; `None` for no limit.
     pub per_minute: Option<u32>,
     /// How often a request that is safe to repeat is sent again after 429, 502, 503 or 504.
     pub retries: u8,
@@ -39,22 +41,21 @@ pub struct EgressPolicy {
 pub struct RawPolicy {
     /// The words of the methods.
     pub methods: Vec<String>,
-    /// Path prefixes, one a line.
+    /// One path prefix per line.
     pub prefixes: String,
     /// The largest body, in MiB.
     pub body_mib: String,
-    /// Requests a minute; empty for no bound.
+    /// Requests per minute; empty for no limit.
     pub per_minute: String,
-    /// How often to try again; empty for never.
+    /// Retries; empty for none.
     pub retries: String,
 }
 
-/// Why a request is outside of the policy.
+/// Why a policy doesn't allow a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
-    /// The method is none of those allowed.
     Method,
-    /// The path lies below none of the prefixes.
+    /// The path is below none of the prefixes.
     Path,
 }
 
@@ -72,7 +73,7 @@ impl EgressPolicy {
         Self { methods, prefixes: vec![ApiPath::root()], body_max, per_minute: None, retries: 0 }
     }
 
-    /// Reads a policy as it was typed. Errors are for the fields `methods`, `prefixes`, `body_mib`, `per_minute` and
+    /// Parses a policy. Errors are for the fields `methods`, `prefixes`, `body_mib`, `per_minute` and
     /// `retries`.
     pub fn parse(raw: &RawPolicy) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
@@ -139,7 +140,7 @@ impl EgressPolicy {
         }
     }
 
-    /// Whether a request keeps to it. `method` is as it stands in the request.
+    /// `method` is case-sensitive, as it is in the request (RFC 9110 section 9.1).
     pub fn check(&self, method: &str, path: &RequestPath<'_>) -> Result<(), Breach> {
         let wanted = if method == "HEAD" { "GET" } else { method };
         if !self.methods.iter().any(|allowed| allowed.as_str() == wanted) {
@@ -151,7 +152,7 @@ impl EgressPolicy {
         Ok(())
     }
 
-    /// The methods as the `Allow` header lists them (RFC 9110 section 10.2.1).
+    /// The value of the `Allow` header (RFC 9110 section 10.2.1).
     pub fn allow(&self) -> String {
         let mut names: Vec<&str> = self.methods.iter().map(|method| method.as_str()).collect();
         if let Some(at) = names.iter().position(|name| *name == "GET") {

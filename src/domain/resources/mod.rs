@@ -1,4 +1,4 @@
-//! Data sources and destinations, the request path they allow, and their egress policy.
+//! Data sources and destinations, the paths of their requests, and their egress policies.
 
 pub mod egress_policy;
 pub mod request_path;

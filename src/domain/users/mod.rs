@@ -1,4 +1,4 @@
-//! Accounts: roles, passwords, sessions and what slows down guessing.
+//! Users: their roles, passwords and sessions, and the throttle that slows down password guessing.
 
 pub mod password;
 pub mod session;

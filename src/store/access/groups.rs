@@ -1,4 +1,4 @@
-//! Groups of people, with whom credentials are shared.
+//! Groups of users, with which credentials can be shared.
 
 use crate::domain::access::group::Group;
 use crate::domain::access::group::GroupMember;
@@ -25,13 +25,12 @@ use crate::{
 /// What came of making or changing a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupChange {
-    /// It is done.
     Changed,
-    /// It was so before.
+    /// Nothing had to be changed.
     Unchanged,
     /// Another group has this name.
     NameTaken,
-    /// There is no such group.
+    /// There is no such group, or no such user.
     NotFound,
 }
 
@@ -64,7 +63,6 @@ impl Store {
         })
     }
 
-    /// Gives a group another name.
     pub async fn rename_group(&self, id: Uuid, name: &Name, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const RENAME: &str = "UPDATE user_groups SET name = $2, name_key = $3 WHERE id = $1";
         let refused = transaction!(self, transaction => {
@@ -85,7 +83,7 @@ impl Store {
         }
     }
 
-    /// Deletes a group; what was shared with it is not shared with its members any more.
+    /// Deletes a group and everything that was shared with it.
     pub async fn delete_group(&self, id: Uuid, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const DELETE: &str = "DELETE FROM user_groups WHERE id = $1";
         transaction!(self, transaction => {
@@ -99,7 +97,6 @@ impl Store {
         })
     }
 
-    /// Takes somebody into a group.
     pub async fn add_to_group(&self, group: Uuid, member: UserId, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const ADD: &str = "INSERT INTO group_members (group_id, member) VALUES ($1, $2) ON CONFLICT (group_id, member) DO NOTHING";
         let refused = transaction!(self, transaction => {
@@ -120,7 +117,6 @@ impl Store {
         }
     }
 
-    /// Takes somebody out of a group.
     pub async fn remove_from_group(&self, group: Uuid, member: UserId, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const REMOVE: &str = "DELETE FROM group_members WHERE group_id = $1 AND member = $2";
         transaction!(self, transaction => {
@@ -148,7 +144,7 @@ impl Store {
         Ok(reading!(self, pool => sqlx::query_as(queries::GROUP).bind(id).fetch_optional(pool).await?).map(group_of))
     }
 
-    /// A page of the members of a group, the newest accounts first.
+    /// The newest users first.
     pub async fn group_members(&self, group: Uuid, after: Option<UserId>, limit: i64) -> Result<Vec<GroupMember>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
         let rows: Vec<(Uuid, String, String, String)> = reading!(self, pool => {
@@ -161,12 +157,12 @@ impl Store {
         rows.into_iter().map(member).collect()
     }
 
-    /// The groups of somebody, with their names, at most `limit`.
+    /// Ids and names, at most `limit`.
     pub async fn groups_of(&self, member: UserId, limit: i64) -> Result<Vec<(Uuid, String)>, StoreError> {
         Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS_OF_MEMBER).bind(member).bind(limit).fetch_all(pool).await?))
     }
 
-    /// What is shared with a group, at most `limit`.
+    /// At most `limit`.
     pub async fn shares_of_group(&self, group: Uuid, limit: i64) -> Result<Vec<GroupShare>, StoreError> {
         let rows: Vec<(String, String, String, Option<String>)> = reading!(self, pool => {
             sqlx::query_as(queries::SHARES_OF_GROUP).bind(group).bind(limit).fetch_all(pool).await?

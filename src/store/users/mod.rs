@@ -1,4 +1,4 @@
-//! Accounts in the database, with password links and external identities.
+//! Users in the database, with their password links and single sign-on identities.
 
 pub(in crate::store) mod admin;
 pub(in crate::store) mod identities;

@@ -1,4 +1,4 @@
-//! The connector file: reading TOML, and checking that what it says can work.
+//! The connector file: reading its TOML, and checking that it describes a connector that can work.
 
 pub(in crate::domain) mod check;
 pub mod read;

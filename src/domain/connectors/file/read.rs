@@ -1,7 +1,7 @@
-//! Reads a connector file. A wrong one is refused with file, line, key and reason.
+//! Reads a connector file. Errors name the file, line, key and reason.
 //!
-//! Reading goes in two steps: the TOML text becomes the plain structs below, which settles spelling and
-//! types, and then `Check` turns them into a [`Connector`](crate::domain::connectors::Connector), which settles what refers to what.
+//! Reading has two steps: the TOML text becomes the plain structs below, which checks spelling and types;
+//! then `Check` turns them into a [`Connector`], which checks references between the parts.
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ pub fn read(file: &str, text: &str) -> Result<ConnectorFile, ConnectorFileError>
         let line = line_at(text, span.start);
         let line_start = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
         let written = text[line_start..].lines().next().unwrap_or_default();
-        // An unknown key is marked itself; a wrong value is marked without its key, which stands before it.
+        // The span of an unknown key is the key; that of a wrong value starts after the key.
         let key = match written.split_once('=') {
             Some((key, _)) => key.trim(),
             None => written.trim(),
