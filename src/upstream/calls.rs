@@ -1,10 +1,9 @@
-//! The only place that calls out: the egress guard, the token endpoint, a connector's API, an identity
-//! provider, and what failures mean.
+//! [`Upstream`], the type that every outgoing call goes through, and its settings.
 //!
-//! Fetching a token is one code path, [`Upstream::fetch_token`], for verification and broker alike,
-//! so that nothing verifies that would not work later. Requests go over HTTPS, to addresses that the
-//! guard has checked or an operator has named, within limits, and never follow a redirect. Nothing
-//! here is logged that a request or an answer holds.
+//! Fetching a token is one code path, [`Upstream::fetch_token`], for verification and broker alike, so that
+//! whatever verifies also works later. Requests use HTTPS, go to addresses that the egress guard has checked or an
+//! operator has named, have limits, and never follow a redirect. Nothing from a request or a response is logged
+//! here.
 
 use std::{
     sync::Arc,
@@ -41,38 +40,36 @@ use crate::domain::{
     time::Clock,
 };
 
-/// Where calls may go, whom they trust and how long they may take.
+/// Where calls may go, which authorities they trust and how long they may take.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamSettings {
-    /// Where the connections to some hosts go. The first that matches counts.
+    /// Hosts whose connections go to a fixed address. The first that matches applies.
     pub pins: Vec<EgressPin>,
     /// Networks that may be connected to although they are not public.
     pub allow_private: Vec<IpNet>,
-    /// Certificate authorities that are trusted beside the public ones.
+    /// Certificate authorities that are trusted in addition to the public ones.
     pub extra_ca: Vec<CertificateDer<'static>>,
-    /// Who is asked for addresses.
     pub nameserver: Nameserver,
-    /// Times and sizes.
     pub limits: Limits,
 }
 
-/// The limits of a call.
+/// The limits of a call: times, and sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The time for finding an address, connecting and the TLS handshake together.
+    /// For finding an address, connecting and the TLS handshake together.
     pub connect: Duration,
-    /// The time for a whole request, to the last byte of its answer.
+    /// For a whole request, to the last byte of its response.
     pub request: Duration,
-    /// The time for all requests of a probe together. Shorter, because somebody waits for a Save
-    /// that the probe can only explain.
+    /// For all requests of a probe together. Shorter than the others, because someone is waiting for Save, and the
+    /// probe can only explain a problem.
     pub probe: Duration,
-    /// The most bytes that a token endpoint may answer.
+    /// The largest response of a token endpoint, in bytes.
     pub token_answer: usize,
-    /// The bytes after which the answer of an API is cut, where it is shown.
+    /// The size in bytes at which the body of an API response is cut for display.
     pub api_answer: usize,
-    /// The time to the head of an answer to a forwarded request.
+    /// From the start of a forwarded request to the head of its response.
     pub first_byte: Duration,
-    /// The time from one piece of a forwarded body to the next.
+    /// Between two pieces of a forwarded body.
     pub idle: Duration,
 }
 
@@ -90,15 +87,15 @@ impl Default for Limits {
     }
 }
 
-/// Why nothing can be called at all.
+/// Why no calls can be made at all.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// TLS cannot be set up; most likely an extra certificate authority is none.
+    /// TLS can't be set up, most likely because an extra certificate authority isn't a valid certificate.
     #[error("TLS for calling out cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// Calls services.
+/// Makes every outgoing call.
 pub struct Upstream {
     pub(super) exchanger: Exchanger,
     pub(super) forwarder: Forwarder,
@@ -108,18 +105,18 @@ pub struct Upstream {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// One try to fetch an access token.
+/// One attempt to fetch an access token.
 #[derive(Debug)]
 pub struct TokenAttempt {
-    /// Every stage from [`Stage::Input`] to [`Stage::Token`] in order, those that were not reached
-    /// as skipped.
+    /// Every stage from [`Stage::Input`] to [`Stage::Token`] in order. Stages that were not reached are skipped.
     pub stages: Vec<StageReport>,
     /// The token, or why there is none.
     pub result: Result<IssuedToken, Diagnosis>,
 }
 
 impl Upstream {
-    /// Prepares for calling out. Calls nobody; a resolver that cannot be used shows when it is needed.
+    /// Prepares the clients without sending anything. A resolver that can't be used causes an error only when it is
+    /// needed.
     pub fn new(settings: UpstreamSettings, clock: Arc<dyn Clock>) -> Result<Self, UpstreamError> {
         let UpstreamSettings { pins, allow_private, extra_ca, nameserver, limits } = settings;
         let tls = super::egress::tls::config(&extra_ca)?;
@@ -133,13 +130,12 @@ impl Upstream {
         Ok(Self { exchanger, forwarder, providers, hosts: Hosts::default(), limits, clock })
     }
 
-    /// The longest time that a request takes, to the last byte of its answer.
+    /// The longest time that a request may take, to the last byte of its response.
     pub const fn time_of_request(&self) -> Duration {
         self.limits.request
     }
 
-    /// Fetches an access token with a credential's values. The observer is told of each stage once,
-    /// in order and as it ends.
+    /// Fetches an access token with a credential's values. The observer gets each stage once, in order, as it ends.
     pub async fn fetch_token(&self, connector: &Connector, values: &FieldValues, observer: &dyn StageObserver) -> TokenAttempt {
         let mut progress = Progress::new(observer);
         let result = self.try_token(connector, values, &mut progress).await;
@@ -159,7 +155,7 @@ impl Upstream {
         let subject = Subject::token_endpoint(connector);
         let request = super::oauth::token_request::token_request(connector, values)?;
         progress.pass(Stage::Input, Instant::now());
-        // A host that keeps those waiting who are before it in the queue does not answer in time either.
+        // Waiting for other requests to the same host counts as the host not responding in time.
         let turn = self.hosts.turn(request.url.host_str().unwrap_or_default());
         let Ok(_turn) = tokio::time::timeout(self.limits.request, turn).await else {
             return Err(subject.of_fault(Fault::timed_out(Stage::Connection)));

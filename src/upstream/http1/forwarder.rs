@@ -1,10 +1,8 @@
-//! Forwarding: a request of a resource goes to the API with the access token, and both bodies stream.
+//! Forwards a request to the API of a credential, with the access token. Both bodies are streamed.
 //!
-//! Connections go where the guard and the pins allow, over TLS unless a pin says otherwise; here they are kept and used
-//! again.
-//! HTTP/1.1 towards an API is spoken here too (`exchange`): a client that is made for any use costs more for each
-//! request than all that Keytile checks. What is decided here is which connection takes a request, whether it may be sent
-//! a second time, and how long anybody is waited for.
+//! This file decides which connection carries a request, whether the request may be sent a second time, and how
+//! long to wait. Connections go where the egress guard and the pins allow, over TLS unless a pin says otherwise,
+//! and are kept for reuse.
 
 use std::{
     collections::HashMap,
@@ -44,25 +42,25 @@ use crate::{
     },
 };
 
-/// The API of one credential: where requests go. Cheap to clone.
+/// Where the requests of one credential go. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiTarget(Arc<Target>);
 
 pub(super) struct Target {
-    /// What stands in the `Host` header.
+    /// The value of the `Host` header.
     pub(super) host: HeaderValue,
-    /// What paths are appended to: empty, or a path that does not end with `/`.
+    /// The path that request paths are appended to: empty, or without a trailing `/`.
     pub(super) base: String,
-    /// Parameters of the base URL itself.
+    /// The query of the base URL.
     pub(super) query: Option<String>,
     pub(super) pool: Arc<HostPool>,
 }
 
-/// What each request to an API carries: the authorization, and the headers that the connector names.
+/// The headers of every request to an API: the authorization, and those that the connector names.
 pub struct ApiHeaders {
-    /// As they are sent.
+    /// Serialized as HTTP/1.1 header lines.
     pub(super) written: Zeroizing<Vec<u8>>,
-    /// Their names: a client's own headers of these names are not passed on.
+    /// Their names. A client's own headers with these names are not forwarded.
     pub(super) names: Vec<HeaderName>,
 }
 
@@ -76,43 +74,43 @@ impl ApiHeaders {
     }
 }
 
-/// A request to be forwarded, but for its body.
+/// A request to forward, without its body.
 pub struct Forward<'a> {
-    /// Method, query and headers, as they came.
+    /// Method, query and headers of the client's request.
     pub came: &'a Parts,
-    /// The settled path, below the base URL.
+    /// The normalized path, relative to the base URL.
     pub path: &'a RequestPath<'a>,
-    /// The id of the request, which the API is told in `X-Request-Id`.
+    /// The request id, which is sent to the API as `X-Request-Id`.
     pub id: &'a HeaderValue,
-    /// Is told what the API says before its answer.
+    /// Called with each informational response.
     pub early: &'a Early,
 }
 
-/// Is told of an interim answer (RFC 9110 section 15.2), such as early hints: its status, and the headers that may be
-/// passed on.
+/// Called with an informational response (RFC 9110 section 15.2), such as 103 Early Hints: its status, and the
+/// headers that may be forwarded.
 pub type Early = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
-/// Why there is no answer of the API.
+/// Why there is no response of the API.
 #[derive(Debug)]
 pub enum ForwardFault {
-    /// The API cannot be reached; nothing was sent.
+    /// The API can't be reached; nothing was sent.
     Unreachable(Box<Diagnosis>),
-    /// Too many connections to its host are in use.
+    /// Too many connections to the host are in use.
     Busy,
-    /// No answer began in time.
+    /// No response began in time.
     TimedOut,
-    /// The connection broke before an answer began.
+    /// The connection broke before a response began.
     Broken,
-    /// The client sent more than the contract allows.
+    /// The client sent more than the egress policy allows.
     BodyTooLarge {
-        /// The most bytes that it allows.
+        /// The limit of the policy, in bytes.
         most: u64,
     },
     /// The client's body ended too early, or came too slowly.
     BodyIncomplete,
 }
 
-/// What all forwarding shares.
+/// What all forwarded requests share.
 pub(in crate::upstream) struct Forwarder {
     names: Arc<Names>,
     tls: tokio_rustls::TlsConnector,
@@ -134,7 +132,7 @@ impl Forwarder {
         Arc::clone(pools.entry(key).or_insert_with(|| Arc::new(HostPool::new(name, port))))
     }
 
-    /// Closes connections that nobody has used for a while, and forgets hosts that nobody calls any more.
+    /// Closes connections that have been idle too long, and removes hosts that are no longer used.
     pub(in crate::upstream) fn close_idle(&self) {
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|_, pool| {
@@ -161,7 +159,7 @@ impl Upstream {
         Ok(ApiTarget(Arc::new(target)))
     }
 
-    /// What each request of a credential carries with this access token.
+    /// The headers that every request of a credential carries with this access token.
     pub fn api_headers(
         &self,
         connector: &Connector,
@@ -174,10 +172,11 @@ impl Upstream {
         Ok(ApiHeaders::new(&headers))
     }
 
-    /// Sends a request to the API. Its answer streams: it is given as soon as its head is there.
+    /// Sends a request to the API, and returns the response as soon as its head has arrived. The body streams.
     ///
-    /// A request that finds its connection closed is sent again over a new one where that is safe: when nothing of it
-    /// was sent, or when it may be repeated (RFC 9110 section 9.2.2) and its body is at hand.
+    /// If the connection turns out to be closed, the request is sent again over a new one if that is safe: if
+    /// nothing of it was sent, or if its method is idempotent (RFC 9110 section 9.2.2) and its body is still in
+    /// memory.
     pub async fn forward(
         &self,
         connector: &Connector,
@@ -195,12 +194,12 @@ impl Upstream {
         let now = Instant::now();
         let (lease, begun, reused) = match target.pool.take(now) {
             Some(lease) => (lease, now, true),
-            // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+            // Boxed to keep the hot future small: a new connection is rare.
             None => (Box::pin(self.connect(connector, &target.pool)).await?, Instant::now(), false),
         };
         let mut exchange = Exchange::begin(lease, begun, &self.limits, &head, outbound);
         let outbound = match exchange.answer(&watch, early).await {
-            // An answer to a body that was broken off is of no interest.
+            // If the client's body broke off, the response to it doesn't matter.
             Ok(()) => return watch.fault().map_or(Ok(Answer::new(exchange)), Err),
             // The connection was closed before anything was sent.
             Err(Unanswered::Unsent(streaming)) => match (streaming, kept) {
@@ -208,7 +207,7 @@ impl Upstream {
                 (None, Some(body)) => Outbound::Whole(body),
                 (None, None) => return Err(ForwardFault::Broken),
             },
-            // It may have been closed at the same moment.
+            // A kept connection may have been closed by the API just as the request was sent.
             Err(Unanswered::Broken) => match kept {
                 Some(body) if reused && came.method.is_idempotent() => Outbound::Whole(body),
                 _ => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
@@ -232,7 +231,7 @@ impl Upstream {
         Ok(pool.lease(stream.await.map_err(unreachable)?, permit))
     }
 
-    /// How many connections to APIs are in use, and how many wait to be.
+    /// The number of connections to APIs that are in use, and the number that are idle.
     pub fn kept_connections(&self) -> (u64, u64) {
         let pools = self.forwarder.pools.read().unwrap_or_else(PoisonError::into_inner);
         pools.values().fold((0, 0), |(in_use, idle), pool| {
@@ -241,7 +240,7 @@ impl Upstream {
         })
     }
 
-    /// Closes connections to APIs that nobody has used for a while.
+    /// Closes connections to APIs that have been idle too long.
     pub fn close_idle(&self) {
         self.forwarder.close_idle();
     }
@@ -251,11 +250,11 @@ fn boxed(fault: InputFault) -> Box<Diagnosis> {
     Box::new(fault.into())
 }
 
-/// Why a connection brought no answer.
+/// Why a connection brought no response.
 pub(super) enum Unanswered {
-    /// Nothing was sent; the body, if it streams.
+    /// Nothing was sent. Contains the body if it streams.
     Unsent(Option<Box<Streaming>>),
-    /// It broke, or what came was no answer.
+    /// The connection broke, or the bytes received are not a response.
     Broken,
     TimedOut,
 }

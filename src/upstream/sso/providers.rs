@@ -1,10 +1,5 @@
-//! Single sign-on by OpenID Connect: the half that calls out.
-//!
-//! The authorization code flow (OpenID Connect Core section 3.1) with PKCE (RFC 7636, always S256), state
-//! and nonce. A browser is sent to the provider by [`Upstream::begin_sign_in`] and comes back with an
-//! answer that [`Upstream::finish_sign_in`] turns into an [`ExternalIdentity`]. Who that is in Keytile,
-//! and what they may do, is decided elsewhere. Of what the provider sends, nothing is believed that is
-//! not signed or fetched from it over TLS, and nothing secret gets into an error.
+//! The two steps of a sign-in, [`Upstream::begin_sign_in`] and [`Upstream::finish_sign_in`], with their settings
+//! and what a browser carries between them.
 
 use std::sync::Arc;
 
@@ -26,63 +21,62 @@ use crate::{crypto::random, upstream::Upstream};
 /// How this installation signs people in.
 #[derive(Debug, Clone)]
 pub struct SingleSignOnSettings {
-    /// Who vouches for people: an `https` address without a query. Its host may have a private address.
+    /// The identity provider: an `https` URL without a query. Its host may have a private address.
     pub issuer: Url,
-    /// The client that the provider knows Keytile by.
+    /// Keytile's client id at the provider.
     pub client_id: String,
-    /// The client's secret; none for a public client, which PKCE alone protects.
+    /// The client's secret; `None` for a public client, which only PKCE protects.
     pub client_secret: Option<SecretString>,
-    /// What to ask for beside `openid`, such as `email` and `profile`.
+    /// Scopes to request in addition to `openid`, such as `email` and `profile`.
     pub scopes: Vec<String>,
-    /// The claim that lists a person's groups, such as `groups`. Where no claim has this whole name, dots lead
-    /// into objects, as in `realm_access.roles`. Empty when groups do not matter.
+    /// The claim that lists a person's groups, such as `groups`. If no claim has the whole name, dots lead into
+    /// objects, as in `realm_access.roles`. Empty if groups are not used.
     pub groups_claim: String,
 }
 
 impl SingleSignOnSettings {
-    /// Whether this issuer can be safe; the error says what is wrong with it. Asks nobody.
+    /// Whether this issuer can be secure; the error says what is wrong with it. Makes no request.
     pub fn check_issuer(&self) -> Result<(), String> {
         super::provider::own_host(&self.issuer).map(|_| ())
     }
 }
 
-/// What must come back with the answer. The browser keeps it meanwhile, sealed: it is a secret as a whole.
+/// What is needed to check the response. The browser keeps it in the meantime, sealed, because all of it is secret.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PendingSignIn {
-    /// Shows that the answer is one to this browser's question (RFC 6749 section 10.12).
+    /// Proves that the response belongs to a sign-in that this browser began (RFC 6749 section 10.12).
     #[serde(serialize_with = "expose", deserialize_with = "secret")]
     pub(super) state: SecretString,
-    /// Shows that the ID token was issued for this question.
+    /// Proves that the ID token was issued for this sign-in.
     #[serde(serialize_with = "expose", deserialize_with = "secret")]
     pub(super) nonce: SecretString,
-    /// Shows that who redeems the code is who asked for it (RFC 7636).
+    /// Proves that the code is redeemed by the client that asked for it (RFC 7636).
     #[serde(serialize_with = "expose", deserialize_with = "secret")]
     pub(super) pkce_verifier: SecretString,
 }
 
-/// What the provider sends the browser back with: the parameters of the query. Others are passed over.
+/// The query parameters with which the provider sends the browser back. Others are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CallbackAnswer {
-    /// The authorization code.
     #[serde(deserialize_with = "optional_secret")]
     pub code: Option<SecretString>,
-    /// The state as it was sent.
+    /// The state from the authorization request.
     #[serde(deserialize_with = "optional_secret")]
     pub state: Option<SecretString>,
-    /// The issuer that answers (RFC 9207).
+    /// The issuer that responds (RFC 9207).
     pub iss: Option<String>,
-    /// Why there is no code, as a word.
+    /// Why there is no code, as an error code.
     pub error: Option<String>,
-    /// The same for people.
+    /// Why there is no code, in words for people.
     pub error_description: Option<String>,
 }
 
 impl Upstream {
-    /// The address to send the browser to, and what to keep until it comes back to `redirect`.
+    /// The URL to send the browser to, and what to keep until it comes back to `redirect`.
     ///
     /// # Errors
-    /// When the provider cannot be reached or its configuration cannot be used.
+    /// If the provider can't be reached or its configuration can't be used.
     pub async fn begin_sign_in(
         &self,
         settings: &SingleSignOnSettings,
@@ -94,11 +88,12 @@ impl Upstream {
         Ok((super::token::authorization_url(&provider, settings, redirect, &pending), pending))
     }
 
-    /// Who has signed in, from what the browser brought back. `redirect` is the one that it was sent with.
+    /// Who has signed in, from what the browser brought back. `redirect` must be the one of the authorization
+    /// request.
     ///
     /// # Errors
-    /// When the provider refused or cannot be reached, and when anything of the answer is not as it must
-    /// be. Whatever the reason, nobody is signed in.
+    /// If the provider refused or can't be reached, or if anything in its response is wrong. In all cases nobody is
+    /// signed in.
     pub async fn finish_sign_in(
         &self,
         settings: &SingleSignOnSettings,
@@ -106,7 +101,7 @@ impl Upstream {
         pending: &PendingSignIn,
         answer: &CallbackAnswer,
     ) -> Result<ExternalIdentity, SingleSignOnError> {
-        // The state comes first: what another site has made a browser bring here is not even looked at.
+        // The state is checked first, so that a response that another site made the browser send is ignored.
         if !answer.state.as_ref().is_some_and(|state| same(state, &pending.state)) {
             return Err(SingleSignOnError::ForeignAnswer);
         }
@@ -131,8 +126,8 @@ impl Upstream {
         Ok(said.into_identity(provider.issuer(), issued.subject()))
     }
 
-    /// The claims of the ID token. A key that is not known may be newer than what is known of the
-    /// provider, so its keys are fetched anew, once.
+    /// The claims of the ID token. If its key is unknown, the provider may have new ones, so they are fetched
+    /// again, once.
     async fn verified(
         &self,
         mut provider: Arc<Provider>,
@@ -151,7 +146,7 @@ impl Upstream {
         Ok((provider, tokens.into_issued(claims)))
     }
 
-    /// Calls for one step of a sign-in, which ends within the time of one request.
+    /// The caller for one step of a sign-in, which must end within the time limit of one request.
     fn caller(&self, settings: &SingleSignOnSettings) -> Result<Caller<'_>, SingleSignOnError> {
         let own_host = super::provider::own_host(&settings.issuer).map_err(SingleSignOnError::Settings)?;
         Ok(Caller {
@@ -165,7 +160,7 @@ impl Upstream {
 
 impl PendingSignIn {
     fn new() -> Self {
-        // Each has 43 letters, as few as a verifier may have (RFC 7636 section 4.1).
+        // Each has 43 characters, the minimum for a verifier (RFC 7636 section 4.1).
         Self { state: random::url_token(), nonce: random::url_token(), pkce_verifier: random::url_token() }
     }
 }
@@ -179,7 +174,7 @@ fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, 
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    // An error of the library could repeat what it has read.
+    // The library's error could repeat what it has read.
     String::deserialize(deserializer).map(Into::into).map_err(|_| serde::de::Error::custom("a text is missing"))
 }
 
