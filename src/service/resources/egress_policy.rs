@@ -1,4 +1,4 @@
-//! Changing the egress contract of a resource: what may be sent in its name.
+//! Changing the egress policy of a resource: which requests may be sent for it.
 
 use super::read::{OpenedEndpoint, endpoint_bytes};
 use crate::{
@@ -15,21 +15,20 @@ use crate::{
     store::ResourceChange,
 };
 
-/// How changing a contract ended.
+/// The result of changing an egress policy.
 #[derive(Debug)]
 pub enum ContractChange {
-    /// It holds from now on.
+    /// Changed, with immediate effect.
     Changed,
-    /// Fields are wrong: see [`EgressContract::parse`].
+    /// Fields are invalid: see [`EgressContract::parse`].
     Invalid(Vec<FieldError>),
-    /// Somebody else changed the resource since the version that was seen.
+    /// The resource was changed after the expected version.
     Outdated,
-    /// There is no such resource for the caller.
     NotFound,
 }
 
 impl Service {
-    /// Gives a resource another contract, if it still has the version that was seen.
+    /// Changes the egress policy of a resource, if the resource still has the expected version.
     pub async fn change_contract(
         &self,
         caller: &Caller,
@@ -65,7 +64,7 @@ impl Service {
     }
 }
 
-/// Of what a contract is, only as much as may be read at rest: paths are sealed where they are stored.
+/// The policy in words, for the audit trail. Leaves out paths, because they are sealed where they are stored.
 pub(in crate::service) fn words(contract: &EgressContract) -> String {
     let bound = contract.per_minute.map_or("no limit".into(), |number| format!("{number} per minute"));
     format!("allows {}, {bound}, {} retries", contract.allow(), contract.retries)
