@@ -1,8 +1,8 @@
-//! `/api/v1`: what programs ask with an API key, as JSON. Another door to the same use cases as the pages.
+//! `/api/v1`: the JSON API for clients with an API key. It offers the same use cases as the pages.
 //!
-//! A file each kind of thing. A handler takes an [`ApiCaller`](caller::ApiCaller), which is there only for a key that
-//! may be used, and answers with a body or with a [`Problem`]. Never with the secret of a credential: no type in here
-//! has one to show.
+//! A file for each kind of object. A handler takes an [`ApiCaller`](caller::ApiCaller), which only exists for a
+//! usable key, and returns a body or a [`Problem`]. It must never return a secret of a credential: no type in here
+//! can contain one.
 
 mod audit;
 mod body;
@@ -26,7 +26,7 @@ use axum::{
 pub(crate) use self::{credentials::bodies::VerificationBody, openapi::described, problems::problems};
 use super::{http::problem::Problem, state::WebState};
 
-/// What the addresses of this version begin with.
+/// The prefix of all paths of this version.
 const VERSION: &str = "/api/v1";
 
 /// All routes of the API.
@@ -50,7 +50,7 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/api/v1/verify", post(credentials::verify::verify))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/openapi.json", get(openapi::description))
-        // Named, so that no page answers for what is not there.
+        // Listed, so that no page responds to unknown paths of the API.
         .route("/api", any(unknown))
         .route("/api/", any(unknown))
         .route("/api/{*path}", any(unknown))
