@@ -1,4 +1,4 @@
-//! Asking somebody at a terminal. Waiting for a person happens on a thread of its own, so that Ctrl-C is heard meanwhile.
+//! Prompts on a terminal. They wait on a separate thread, so that Ctrl-C works in the meantime.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -15,15 +15,15 @@ use super::{
     output::plain,
 };
 
-/// Whether the terminal shows nothing of what is typed. There is one terminal, so that one flag tells.
+/// True while the terminal doesn't echo. A single flag, because there is one terminal.
 static HIDDEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether somebody can be asked.
+/// True if there is a terminal to prompt on.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Asks for a secret, which is not shown as it is typed.
+/// Prompts for a secret, without echo.
 pub(super) async fn secret(label: &str) -> Result<SecretString, Failure> {
     let prompt = format!("{}: ", plain(label));
     let asked = spawn_blocking(move || {
@@ -35,7 +35,7 @@ pub(super) async fn secret(label: &str) -> Result<SecretString, Failure> {
     answered(asked.await)
 }
 
-/// Asks whether to go on. Only “y” and “yes” mean yes.
+/// Asks for confirmation. Only "y" and "yes" confirm.
 pub(super) async fn is_confirmed(question: String) -> Result<bool, Failure> {
     let asked = spawn_blocking(move || {
         let mut output = io::stderr();
@@ -46,7 +46,7 @@ pub(super) async fn is_confirmed(question: String) -> Result<bool, Failure> {
     answered(asked.await)
 }
 
-/// Waits until the terminal shows again what is typed. Ctrl-C ends a hidden question by itself, but a moment later.
+/// Waits until the terminal echoes again. Ctrl-C ends a hidden prompt by itself, but a moment later.
 pub(super) async fn restored() {
     for _ in 0..100 {
         if !HIDDEN.load(Ordering::SeqCst) {
