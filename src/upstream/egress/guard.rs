@@ -54,7 +54,7 @@ const REFUSED_V4: &[(Ipv4Net, &str)] = &[
     (v4(10, 0, 0, 0, 8), "a private address"),
     (v4(100, 64, 0, 0, 10), "a shared address of a carrier's network"),
     (v4(127, 0, 0, 0, 8), "a loopback address"),
-    // Cloud metadata services answer at 169.254.169.254.
+    // Cloud metadata services respond at 169.254.169.254.
     (v4(169, 254, 0, 0, 16), "a link-local address"),
     // Azure's platform endpoint has a public address, but responds only inside a virtual machine.
     (v4(168, 63, 129, 16, 32), "a cloud metadata address"),

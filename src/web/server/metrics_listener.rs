@@ -1,4 +1,4 @@
-//! The listener for Prometheus. It has its own port, so that whoever reads metrics reaches nothing else, and a
+//! The listener for Prometheus. It has its own port, so that a client that reads metrics reaches nothing else, and a
 //! network can allow Prometheus only. Serves one path, `/metrics`.
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
