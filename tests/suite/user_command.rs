@@ -89,7 +89,7 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
     let people: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(people.len(), 2);
     assert_eq!((&people[0]["role"], &people[0]["password"]), (&"editor".into(), &true.into()));
-    // What the command does takes effect at once, in the Keytile that runs.
+    // The command takes effect immediately in the running Keytile.
     place.says(&["set-role", "BEN@example.com", "administrator"], "is an administrator now. All sessions ended.");
     assert_eq!(remembered(&mut ben).await, 303);
     place.says(&["set-role", "ben@example.com", "viewer"], "is a viewer now.\n");

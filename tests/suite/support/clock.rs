@@ -10,7 +10,7 @@ use keytile::domain::time::{Clock, Timestamp};
 /// Stands at 2025-06-01T12:00:00Z at first.
 pub(crate) struct TestClock {
     millis: AtomicI64,
-    /// Whoever asks next panics, once.
+    /// The next call panics, once.
     pub(crate) breaks: AtomicBool,
 }
 
@@ -24,7 +24,7 @@ impl TestClock {
         self.jump(i64::try_from(by.as_millis()).unwrap());
     }
 
-    /// Sets it so many milliseconds forwards, or back.
+    /// Moves it by this many milliseconds, forwards or backwards.
     pub(crate) fn jump(&self, millis: i64) {
         self.millis.fetch_add(millis, Ordering::SeqCst);
     }
