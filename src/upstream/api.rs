@@ -51,8 +51,8 @@ pub struct ApiAnswer {
     pub status: u16,
     /// The media type, without parameters and with secrets redacted.
     pub content_type: Option<String>,
-    /// The body, cut at [`Limits::api_answer`](super::Limits::api_answer). Every occurrence of the access token or of a secret of the
-    /// credential, in any encoding, is replaced by `[redacted]`.
+    /// The body, cut at [`Limits::api_answer`](super::Limits::api_answer). Every occurrence of the access token or of
+    /// a secret of the credential, in any encoding, is replaced by `[redacted]`.
     pub body: Vec<u8>,
     /// True if the body was longer than the limit.
     pub truncated: bool,
@@ -92,7 +92,8 @@ impl Upstream {
         Ok(ApiAnswer { status: answer.status, content_type: redactor.content_type(&answer.headers), body, truncated, elapsed })
     }
 
-    /// Checks whether the API accepts an access token. All its requests together take at most [`Limits::probe`](super::Limits::probe).
+    /// Checks whether the API accepts an access token. All its requests together take at most
+    /// [`Limits::probe`](super::Limits::probe).
     pub async fn probe(&self, connector: &Connector, values: &FieldValues, access_token: &SecretString) -> ProbeOutcome {
         let Some(probe) = &connector.probe else {
             let report = StageReport { stage: Stage::Probe, outcome: StageOutcome::Skipped, micros: 0 };
