@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::domain::form_errors::FormError;
+
 /// Identifies an account.
 pub type UserId = Uuid;
 
@@ -77,9 +79,9 @@ impl Email {
     /// address exists is not looked up.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let address = typed.trim();
-        let wrong = || Err("Enter an email address, such as ana@example.com.".to_owned());
+        let wrong = || Err(FormError::NotAnEmail.say());
         if address.len() > EMAIL_MAX {
-            return Err(format!("Use an email address of at most {EMAIL_MAX} characters."));
+            return Err(FormError::EmailTooLong.with(&[("most", &EMAIL_MAX.to_string())]));
         }
         let Some((local, domain)) = address.rsplit_once('@') else { return wrong() };
         let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');

@@ -18,6 +18,7 @@ use crate::{
     domain::{
         audit::event::{AuditAction, TargetKind},
         credentials::form::FieldError,
+        form_errors::FormError,
         users::session::SessionStage,
     },
     service::{
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// What is said of a code that does not do.
-pub(in crate::service) const WRONG_CODE: &str = "This code is incorrect or has already been used.";
+pub(in crate::service) const WRONG_CODE: &str = FormError::CodeWrong.sentence();
 
 /// A second factor that has just been set up.
 pub struct EnabledSecondFactor {
@@ -87,7 +88,7 @@ impl Service {
             return Ok(OwnChange::Void);
         };
         let Some(step) = secret.check(code.expose_secret(), self.now(), None) else {
-            return Ok(OwnChange::Invalid(vec![FieldError::new("code", "This isn't the current code for this key.")]));
+            return Ok(OwnChange::Invalid(vec![FieldError::new("code", FormError::CodeOfOtherKey.say())]));
         };
         let action = AuditAction::EnableSecondFactor;
         match self.prove(present, origin, password, None, action).await? {

@@ -17,10 +17,11 @@ use crate::{
         connectors::Connector,
         credentials::{
             CredentialId,
-            form::{self, CredentialInput, FieldError, FieldFault, Kept, RawForm},
+            form::{self, CredentialInput, FieldError, Kept, RawForm},
             values::FieldValues,
             verification::{StageObserver, Verification},
         },
+        form_errors::FormError,
         naming::name_key,
         users::UserId,
     },
@@ -269,6 +270,5 @@ impl Service {
 
 /// The owner has another credential of this name.
 pub(in crate::service) fn name_taken(connector: &Connector, name: &str) -> FieldError {
-    let message = format!("You already have a {} credential named “{name}”. Choose another name.", connector.name);
-    FieldError::new("name", message).coded(FieldFault::Taken)
+    FieldError::of("name", FormError::CredentialNameTaken, &[("service", &connector.name), ("name", name)])
 }

@@ -12,6 +12,7 @@ use crate::{
             event::{AuditAction, TargetKind},
         },
         credentials::form::FieldError,
+        form_errors::FormError,
         naming::{Name, name_key},
         time::Timestamp,
         users::{Email, Role, UserId},
@@ -114,7 +115,7 @@ impl RawPerson {
         let mut errors = Vec::new();
         let email = Email::parse(&self.email).map_err(|message| errors.push(FieldError::new("email", message)));
         let name = Name::parse(&self.name).map_err(|message| errors.push(FieldError::new("name", message)));
-        let role = Role::parse(&self.role).ok_or_else(|| errors.push(FieldError::new("role", "Choose a role.")));
+        let role = Role::parse(&self.role).ok_or_else(|| errors.push(FieldError::new("role", FormError::RoleMissing.say())));
         match (email, name, role) {
             (Ok(email), Ok(name), Ok(role)) => Ok(ParsedPerson { email, name, role }),
             _ => Err(errors),
@@ -167,7 +168,7 @@ impl Service {
             Err(errors) => return Ok(PersonAdded::Invalid(errors)),
         };
         if parsed.role != Role::Administrator && !self.has_users().await? {
-            let error = FieldError::new("role", "The first account must be an administrator.");
+            let error = FieldError::new("role", FormError::FirstIsAdministrator.say());
             return Ok(PersonAdded::Invalid(vec![error]));
         }
         let phc = match password {
@@ -233,10 +234,9 @@ impl Service {
                 PersonChanged::Changed { sessions_ended: ends_sessions }
             }
             UserChanged::EmailTaken => PersonChanged::Invalid(vec![email_taken()]),
-            UserChanged::LastAdministrator => PersonChanged::Invalid(vec![FieldError::new(
-                "role",
-                "This is the last active administrator. Make someone else an administrator first.",
-            )]),
+            UserChanged::LastAdministrator => {
+                PersonChanged::Invalid(vec![FieldError::of("role", FormError::LastAdministrator, &[])])
+            }
             UserChanged::Outdated => PersonChanged::Outdated,
         })
     }
@@ -322,7 +322,7 @@ fn changes(before: &UserRow, now: &ParsedPerson) -> Vec<String> {
 }
 
 fn email_taken() -> FieldError {
-    FieldError::new("email", "Another account already has this email address.")
+    FieldError::new("email", FormError::EmailTaken.say())
 }
 
 #[cfg(test)]

@@ -20,13 +20,13 @@ const ERROR_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SingleSignOnError {
     /// The settings of this installation cannot work.
-    #[error("Single sign-on is not set up rightly: {0}.")]
+    #[error("Single sign-on isn't set up correctly: {0}.")]
     Settings(String),
     /// The provider is away, does not answer in time or answers that it cannot.
-    #[error("The identity provider cannot be reached: {0}.")]
+    #[error("Keytile can't use the identity provider right now: {0}.")]
     Unreachable(String),
     /// What the provider says of itself cannot be used.
-    #[error("The configuration of the identity provider cannot be used: {0}.")]
+    #[error("Keytile can't use the identity provider's configuration: {0}.")]
     Discovery(String),
     /// The provider said no, in its own words.
     #[error("The identity provider refused the sign-in: {error}{}.", described(.description))]
@@ -37,20 +37,20 @@ pub enum SingleSignOnError {
         description: Option<String>,
     },
     /// The state is missing or another one: another site, an old page or another browser.
-    #[error("This answer does not belong to a sign-in that was begun in this browser. Begin it again.")]
+    #[error("This response doesn't belong to a sign-in started in this browser. Start again.")]
     ForeignAnswer,
     /// The answer comes from another provider than the one that was asked (RFC 9207), or does not say
     /// from which although this provider always does.
-    #[error("This answer is not from the identity provider that was asked.")]
+    #[error("This response isn't from the identity provider that this sign-in started with.")]
     OtherIssuer,
     /// The answer to the browser, of the token endpoint or of the userinfo endpoint cannot be used.
-    #[error("The answer of the identity provider cannot be used: {0}.")]
+    #[error("Keytile can't use the identity provider's response: {0}.")]
     Answer(String),
     /// The ID token does not prove who this is.
-    #[error("The ID token of the identity provider is not valid: {0}.")]
+    #[error("The identity provider's ID token isn't valid: {0}.")]
     InvalidToken(TokenFault),
     /// The userinfo endpoint speaks of somebody else than the ID token.
-    #[error("The userinfo of the identity provider is about another person than its ID token.")]
+    #[error("The identity provider's userinfo is about a different person than its ID token.")]
     OtherSubject,
 }
 
@@ -58,37 +58,37 @@ pub enum SingleSignOnError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
     /// It is no token at all, or lacks a claim that it must have.
-    #[error("it cannot be read")]
+    #[error("it can't be read")]
     Malformed,
     /// It is encrypted, or of a type or with an extension that is not supported.
-    #[error("it is encrypted, or of a kind that is not supported")]
+    #[error("it's encrypted, or of a kind that isn't supported")]
     Unsupported,
     /// Its algorithm is `none`.
-    #[error("it is not signed")]
+    #[error("it isn't signed")]
     Unsigned,
     /// It is signed with an algorithm that is not allowed, such as one with a shared secret.
-    #[error("it is signed with an algorithm that is not allowed")]
+    #[error("it's signed with an algorithm that isn't allowed")]
     Algorithm,
     /// No key of the provider, or more than one, fits what it says of its key.
-    #[error("it is not signed with a key that the provider publishes")]
+    #[error("it isn't signed with a key that the provider publishes")]
     UnknownKey,
     /// The signature is not that of the provider.
     #[error("its signature is wrong")]
     Signature,
     /// Another provider has issued it.
-    #[error("it names another issuer")]
+    #[error("it names a different issuer")]
     Issuer,
     /// It was issued to another client.
-    #[error("it is meant for another client")]
+    #[error("it's meant for a different client")]
     Audience,
     /// It is too old, or one of the clocks is wrong.
-    #[error("it has expired; if this comes again, compare the clocks of both servers")]
+    #[error("it has expired; if this happens again, compare the clocks of both servers")]
     Expired,
     /// It was issued for another sign-in.
-    #[error("it belongs to another sign-in (nonce)")]
+    #[error("it belongs to a different sign-in (nonce)")]
     Nonce,
     /// The access token beside it is not the one that it was issued with.
-    #[error("it belongs to another access token (at_hash)")]
+    #[error("it belongs to a different access token (at_hash)")]
     AccessToken,
 }
 
@@ -117,7 +117,7 @@ impl SingleSignOnError {
         let redactor = Redactor::of_secrets(own.chain(client_secret).chain(pairs));
         let clean = |text: &str, most| Some(redactor.clean(text, most)).filter(|text| !text.is_empty());
         Self::Refused {
-            error: clean(error, ERROR_MAX).unwrap_or_else(|| "it does not say why".into()),
+            error: clean(error, ERROR_MAX).unwrap_or_else(|| "no reason given".into()),
             description: description.and_then(|text| clean(text, SERVICE_WORDS_MAX)),
         }
     }
