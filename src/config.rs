@@ -3,6 +3,7 @@
 
 mod operations;
 mod single_sign_on;
+mod text;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
+use self::text::listed;
 pub use self::{
     operations::OperationsConfig,
     single_sign_on::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig},
@@ -267,11 +269,6 @@ pub fn address(public_url: Option<&Url>, tls: bool, listening: SocketAddr) -> Ur
         let _ = url.set_port(Some(listening.port()));
         url
     })
-}
-
-/// Several values of a setting, in the format of its variable.
-fn listed<T: ToString>(values: &[T]) -> String {
-    values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn is_loopback(address: IpAddr) -> bool {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, builder::BoolishValueParser};
 use url::Url;
 
-use super::listed;
+use super::text::listed;
 use crate::domain::{
     access::group_role::{GroupRole, role_of_word},
     naming::Name,

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{access::permission::Permission, time::Timestamp};
+use super::{access::permission::Permission, form_errors::FormError, time::Timestamp};
 
 /// Identifies an API key in lists and when revoking it. This is not the secret key.
 pub type ApiKeyId = Uuid;
@@ -193,21 +193,21 @@ pub fn parse_expiry(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, St
         return Ok(None);
     }
     let latest = now.plus(Duration::from_secs(EXPIRY_DAYS_MAX * DAY.as_secs()));
-    let too_far = || format!("Choose a date within the next {EXPIRY_DAYS_MAX} days.");
+    let too_far = || FormError::ExpiryTooLate.with(&[("most", &EXPIRY_DAYS_MAX.to_string())]);
     if !typed.is_empty() && typed.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number too large for a u64 is above the limit as well.
         let days = typed.parse().unwrap_or(u64::MAX);
         return match days {
-            0 => Err("Enter at least one day.".to_owned()),
+            0 => Err(FormError::ExpiryTooSoon.say()),
             1..=EXPIRY_DAYS_MAX => Ok(Some(now.plus(Duration::from_secs(days * DAY.as_secs())))),
             _ => Err(too_far()),
         };
     }
     let Some(end) = end_of_day(typed) else {
-        return Err("Enter a number of days, or a date such as 2027-01-31.".to_owned());
+        return Err(FormError::ExpiryMissing.say());
     };
     if end <= now {
-        return Err("This date has passed. Choose a later one.".to_owned());
+        return Err(FormError::ExpiryPassed.say());
     }
     if end > latest { Err(too_far()) } else { Ok(Some(end)) }
 }

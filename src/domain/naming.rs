@@ -2,7 +2,9 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// In characters (Unicode code points).
+use super::form_errors::FormError;
+
+/// The most characters a name may have.
 pub const NAME_MAX: usize = 100;
 /// In characters (Unicode code points).
 pub const DESCRIPTION_MAX: usize = 2_000;
@@ -18,16 +20,16 @@ impl Name {
         let name: String = typed.trim().nfc().collect();
         let length = name.chars().count();
         if length == 0 {
-            return Err("Enter a name.".into());
+            return Err(FormError::NameMissing.say());
         }
         if length > NAME_MAX {
-            return Err(format!("Use at most {NAME_MAX} characters; this name has {length}."));
+            return Err(FormError::NameTooLong.with(&[("most", &NAME_MAX.to_string()), ("count", &length.to_string())]));
         }
         if name.chars().any(|c| is_unseen(c) || is_invisible(c)) {
-            return Err("Remove the line break or invisible character from the name.".into());
+            return Err(FormError::NameWithUnseen.say());
         }
         if name.chars().all(is_joiner) {
-            return Err("Enter a name that can be seen.".into());
+            return Err(FormError::NameInvisible.say());
         }
         Ok(Self(name))
     }
@@ -72,10 +74,12 @@ impl Description {
         let text: String = typed.trim().replace("\r\n", "\n").nfc().collect();
         let length = text.chars().count();
         if length > DESCRIPTION_MAX {
-            return Err(format!("Use at most {DESCRIPTION_MAX} characters; this description has {length}."));
+            return Err(
+                FormError::DescriptionTooLong.with(&[("most", &DESCRIPTION_MAX.to_string()), ("count", &length.to_string())])
+            );
         }
         if text.chars().any(|c| c != '\n' && c != '\t' && is_unseen(c)) {
-            return Err("Remove the control character from the description.".into());
+            return Err(FormError::DescriptionWithUnseen.say());
         }
         Ok(Self(text))
     }

@@ -20,9 +20,9 @@ use super::{
         progress::Progress,
     },
     diagnosis::{
-        diagnose::{InputFault, NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
+        diagnose::{InputFault, Subject, with_words},
         redactor::Redactor,
-        retry_after::{retry_after, wait_in_words},
+        retry_after::retry_after,
     },
     limits::Limits,
     oauth::token_request::{add_headers, header_value, own_headers, refuse_user_information},
@@ -30,9 +30,11 @@ use super::{
 use crate::domain::{
     connectors::{CLIENT_ID, Connector, FieldId, context::Context},
     credentials::{
+        diagnoses::Case,
         values::{FieldValue, FieldValues},
-        verification::{Blame, Diagnosis, FaultCode, Stage, StageOutcome, StageReport, Unobserved},
+        verification::{Diagnosis, Stage, StageOutcome, StageReport, Unobserved},
     },
+    form_errors::FormError,
     resources::{ApiPath, Endpoint, Method as ApiMethod},
     time::Clock,
 };
@@ -64,7 +66,18 @@ pub struct ApiAnswer {
     pub elapsed: Duration,
 }
 
-/// The result of a probe.
+/// An option of a field that may work where the chosen one does not.
+struct OtherOption {
+    field: FieldId,
+    /// The label of the chosen option.
+    present: String,
+    /// The label of this one.
+    label: String,
+    /// True when the API answered as it should; false when it refused the request but not the token.
+    accepted: bool,
+}
+
+/// What a probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeOutcome {
     /// The report of [`Stage::Probe`]: skipped if the connector has no probe.
@@ -160,7 +173,7 @@ impl ApiClient {
         answer.map_err(|fault| Subject::api(connector).of_fault(fault))
     }
 
-    /// The label of another option of the field, if the API doesn't return 401 with it.
+    /// Another option of the field with which the API does not answer 401.
     async fn option_that_works(
         &self,
         connector: &Connector,
@@ -169,19 +182,27 @@ impl ApiClient {
         endpoint: &Endpoint,
         deadline: Deadline,
         field: &FieldId,
-    ) -> Option<(FieldId, String, String)> {
+    ) -> Option<OtherOption> {
         let options = &connector.field(field.as_str())?.options;
         let present = Context::new(&connector.fields, values).value(field.as_str())?;
         let label = |id: &str| options.iter().find(|option| option.id == id).map(|option| option.label.clone());
+        let mut refused = None;
         for option in options.iter().filter(|option| option.id != present) {
             let mut changed = values.clone();
             changed.insert(field.clone(), FieldValue::Plain(option.id.clone()));
             let answer = self.knock(connector, &changed, access_token, endpoint, deadline).await;
-            if answer.is_ok_and(|answer| (200..300).contains(&answer.status) || answer.status == 403) {
-                return Some((field.clone(), label(present)?, option.label.clone()));
+            let accepted = match answer.map(|answer| answer.status) {
+                Ok(200..=299) => true,
+                Ok(403) => false,
+                _ => continue,
+            };
+            let other = OtherOption { field: field.clone(), present: label(present)?, label: option.label.clone(), accepted };
+            if accepted {
+                return Some(other);
             }
+            refused.get_or_insert(other);
         }
-        None
+        refused
     }
 
     /// The diagnosis for an API that rejects the token.
@@ -191,71 +212,26 @@ impl ApiClient {
         values: &FieldValues,
         access_token: &SecretString,
         answer: &Answer,
-        other: Option<(FieldId, String, String)>,
+        other: Option<OtherOption>,
     ) -> Diagnosis {
         let subject = Subject::api(connector);
-        let who = subject.who();
         let status = answer.status;
         let wait = retry_after(&answer.headers, self.clock.now()).filter(|_| status >= 400);
-        let of_input = |code, summary: String, remedy: String, fields: Vec<FieldId>| Diagnosis {
-            fields,
-            ..plain(Stage::Probe, code, Blame::Input, summary, remedy)
-        };
+        let said = |case| subject.say(case, Stage::Probe).status(status).wait(wait);
         let diagnosis = match (status, other) {
-            (_, Some((field, present, works))) => of_input(
-                FaultCode::WrongAuthorizationPrefix,
-                format!("{who} does not take the access token with “{present}”, but takes it with “{works}”."),
-                format!("Edit the credential, and choose “{works}” as its {}.", connector.label(&field)),
-                vec![field],
-            ),
-            (401, None) => of_input(
-                FaultCode::ApiRejected,
-                format!("{who} does not take the access token (status 401)."),
-                "The token was issued, so the client is right. Check the settings of the API, and what it says.".into(),
-                api_fields(connector),
-            ),
-            (403, None) => of_input(
-                FaultCode::ApiRejected,
-                format!("{who} takes the access token, but not for this request (status 403)."),
-                "The client may lack a scope. A newly added scope can take some minutes to work.".into(),
-                Vec::new(),
-            ),
-            (404 | 410, None) => of_input(
-                FaultCode::NotFound,
-                format!("{who} has nothing at the address of the probe (status {status})."),
-                "Check the address of the API.".into(),
-                subject.address_fields(),
-            ),
-            (300..=399, None) => of_input(
-                FaultCode::Redirected,
-                format!("{who} answered with a redirect (status {status}). The access token is not sent on to another address."),
-                "Check the address of the API.".into(),
-                subject.address_fields(),
-            ),
-            (429, None) => plain(
-                Stage::Probe,
-                FaultCode::RateLimited,
-                Blame::Service,
-                format!("{who} asks for fewer requests."),
-                format!(
-                    "The access token was issued. Try the API again {}.",
-                    wait.map_or("later".into(), |seconds| format!("in {}", wait_in_words(seconds)))
-                ),
-            ),
-            (500.., None) => plain(
-                Stage::Probe,
-                FaultCode::ServiceError,
-                Blame::Service,
-                format!("{who} answered with an error of its own (status {status})."),
-                NOT_YOUR_INPUT.into(),
-            ),
-            (_, None) => of_input(
-                FaultCode::ApiRejected,
-                format!("The request of the probe was refused by {} (status {status}).", mid_sentence(&who)),
-                "The access token was issued. Read what the API says.".into(),
-                Vec::new(),
-            ),
+            (_, Some(other)) => {
+                let case = if other.accepted { Case::WrongPrefix } else { Case::PrefixMayBeWrong };
+                said(case).part("present", other.present).part("works", other.label).fields(vec![other.field])
+            }
+            (401, None) => said(Case::TokenRejected).fields(api_fields(connector)),
+            (403, None) => said(Case::ProbeForbidden),
+            (404 | 410, None) => said(Case::ProbeNotFound).fields(subject.address_fields()),
+            (300..=399, None) => said(Case::ProbeRedirected).fields(subject.address_fields()),
+            (429, None) => said(Case::ProbeLimited),
+            (500.., None) => said(Case::ServiceError),
+            (_, None) => said(Case::ProbeRejected),
         };
+        let diagnosis = diagnosis.done();
         let json = serde_json::from_slice(&answer.body).ok();
         let words = Redactor::new(connector, values, Some(access_token)).words(status, &answer.headers, json.as_ref());
         with_words(diagnosis, words, wait)
@@ -300,7 +276,7 @@ pub(super) fn authorization_headers(
 
 fn authorization_header(connector: &Connector, context: &Context<'_>) -> Result<HeaderValue, InputFault> {
     let field = connector.api.authorization.references().find_map(|reference| reference.field());
-    let incomplete = || InputFault { field: field.cloned(), reason: "Enter a value: without it there is no authorization.".into() };
+    let incomplete = || InputFault { field: field.cloned(), reason: FormError::NoAuthorization.say() };
     let authorization = connector.api.authorization.render(context).ok_or_else(incomplete)?;
     // A space at the end of the prefix field, or an empty prefix, would leave a leading space.
     let authorization = Zeroizing::new(authorization.expose_secret().trim().to_owned());
@@ -323,7 +299,7 @@ fn below(mut url: Url, path: &ApiPath, query: &[(String, String)]) -> Result<Url
     let base = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{base}{}", path.as_str()));
     if !url.path().starts_with(&format!("{base}/")) {
-        return Err(InputFault { field: None, reason: "The path leads out of the API's base URL.".into() });
+        return Err(InputFault { field: None, reason: FormError::PathLeavesApi.say() });
     }
     let own = url.query().map(str::to_owned).into_iter();
     let encode = |text: &str| utf8_percent_encode(text, QUERY).to_string();

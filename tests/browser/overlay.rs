@@ -39,7 +39,7 @@ async fn stages_appear_as_they_pass_and_save_is_sent_once() {
     assert_eq!(person.count("#overlay:modal").await, 1);
 
     // The time-out is the service's fault: the same can be tried again.
-    person.reads("#rejection", "did not finish its answer in time").await;
+    person.reads("#rejection", "didn't respond within 15 seconds").await;
     assert_eq!(sandbox.token_requests(), 1);
     assert_eq!(browser.text("#save").await, "Try again");
     assert_eq!(browser.value("document.getElementById('save').disabled").await, false);

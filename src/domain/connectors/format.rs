@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::domain::naming::is_unseen;
+use crate::domain::{form_errors::FormError, naming::is_unseen};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,7 +48,7 @@ impl FieldFormat {
     pub fn normalise(self, typed: &str) -> Result<String, String> {
         let text = typed.trim();
         if text.chars().any(is_unseen) {
-            return Err("Remove the line break or control character.".into());
+            return Err(FormError::ValueWithUnseen.say());
         }
         match self {
             Self::Text | Self::Enum => Ok(text.to_owned()),
@@ -57,10 +57,10 @@ impl FieldFormat {
             Self::HttpsUrl => https_url(text),
             Self::Uuid => match uuid::Uuid::try_parse(text) {
                 Ok(id) => Ok(id.to_string()),
-                Err(_) => Err("Enter a UUID, such as 0189f7ea-ae2f-7809-8aeb-b819cf5e9e7f.".into()),
+                Err(_) => Err(FormError::NotAUuid.say()),
             },
             Self::Digits if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => Ok(text.to_owned()),
-            Self::Digits => Err("Use digits only.".into()),
+            Self::Digits => Err(FormError::NotDigits.say()),
         }
     }
 }
@@ -69,21 +69,21 @@ impl FieldFormat {
 fn dns_label(text: &str) -> Result<String, String> {
     let label = text.to_ascii_lowercase();
     if label.len() > 63 {
-        return Err(format!("Use at most 63 characters; this has {}.", label.chars().count()));
+        return Err(FormError::ValueTooLong.with(&[("most", "63"), ("count", &label.chars().count().to_string())]));
     }
     if label.starts_with('-') || label.ends_with('-') {
-        return Err("A hyphen can stand only between letters or digits.".into());
+        return Err(FormError::HyphenAtEnd.say());
     }
     match label.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '-')) {
-        None if label.is_empty() => Err("Enter a value.".into()),
+        None if label.is_empty() => Err(FormError::ValueMissing.say()),
         None => Ok(label),
-        Some(wrong) => Err(format!("Use only letters, digits and hyphens; “{wrong}” cannot be part of it.")),
+        Some(wrong) => Err(FormError::NotALabel.with(&[("wrong", &wrong.to_string())])),
     }
 }
 
 /// A host name, or the host of a pasted URL.
 fn host(text: &str) -> Result<String, String> {
-    let expected = || "Enter a host name, such as api.example.com.".to_owned();
+    let expected = || FormError::NotAHost.say();
     let name = match pasted_host(text) {
         Some(host) => host,
         None => text.to_ascii_lowercase(),
@@ -91,22 +91,22 @@ fn host(text: &str) -> Result<String, String> {
     let name = name.trim_end_matches('.');
     match Host::parse(name) {
         Ok(Host::Domain(domain)) if domain.split('.').all(|label| dns_label(label).is_ok()) && domain.len() <= 253 => Ok(domain),
-        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Err("Enter a host name, not an IP address.".into()),
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Err(FormError::AddressForHost.say()),
         _ => Err(expected()),
     }
 }
 
 /// An `https://` address without user information or fragment.
 fn https_url(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|_| "Enter an address that begins with https://.".to_owned())?;
+    let url = Url::parse(text).map_err(|_| FormError::NotAnAddress.say())?;
     if url.scheme() != "https" {
-        return Err("The address must begin with https://, so that nothing is sent in the clear.".into());
+        return Err(FormError::NotEncrypted.say());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("Remove the user name and password from the address.".into());
+        return Err(FormError::UserInAddress.say());
     }
     if url.fragment().is_some() {
-        return Err("Remove the part that begins with # from the address.".into());
+        return Err(FormError::FragmentInAddress.say());
     }
     Ok(url.into())
 }

@@ -15,6 +15,7 @@ use super::{
     format::FieldFormat,
     template::{Part, Reference, Resolve, Template},
 };
+use crate::domain::form_errors::FormError;
 
 /// All except the unreserved characters of RFC 3986 section 2.3.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -101,16 +102,31 @@ impl UrlTemplate {
 
     /// The fields that decide the host.
     pub fn host_fields(&self) -> Vec<FieldId> {
-        let mut fields = Vec::new();
-        for (part, position) in self.template.parts.iter().zip(&self.positions) {
-            if let (Part::Value(alternatives), Position::Host | Position::Start) = (part, position) {
-                fields.extend(alternatives.iter().filter_map(Reference::field).cloned());
-            }
-        }
+        let mut fields: Vec<FieldId> = self.host_references().filter_map(Reference::field).cloned().collect();
         fields.dedup();
         fields
     }
 
+    /// True when what was typed into a field stands in the host, and not only what an option stands for.
+    pub fn host_is_typed(&self) -> bool {
+        self.host_references().any(|reference| matches!(reference, Reference::Field(_)))
+    }
+
+    /// The fields whose options decide on the host.
+    pub fn host_choices(&self) -> Vec<FieldId> {
+        let choices = self.host_references().filter(|reference| matches!(reference, Reference::Attribute(..)));
+        choices.filter_map(Reference::field).cloned().collect()
+    }
+
+    fn host_references(&self) -> impl Iterator<Item = &Reference> {
+        let parts = self.template.parts.iter().zip(&self.positions);
+        parts.flat_map(|(part, position)| match (part, position) {
+            (Part::Value(alternatives), Position::Host | Position::Start) => alternatives.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Everything it names.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         self.template.references()
     }
@@ -163,7 +179,7 @@ impl UrlTemplate {
                 Position::Start => text.push_str(value.trim_end_matches('/')),
                 Position::Host => text.push_str(value),
                 Position::Path if value.bytes().all(|b| b == b'.') => {
-                    return Err(error(at_fault, "A value of dots alone cannot be part of an address."));
+                    return Err(error(at_fault, FormError::OnlyDots.say()));
                 }
                 Position::Path | Position::Query => {
                     // Writing to a String can't fail.
@@ -172,7 +188,7 @@ impl UrlTemplate {
             }
         }
         let url = Url::parse(&text).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
-        url.ok_or_else(|| error(blamed, "This does not make a valid https:// address."))
+        url.ok_or_else(|| error(blamed, FormError::NoAddress.say()))
     }
 
     /// For showing while a form is filled in, with `…` in place of a missing value.
@@ -203,13 +219,13 @@ fn missing(alternatives: &[Reference], context: &Context<'_>) -> RenderError {
     });
     let field = alternatives.iter().find_map(Reference::field);
     match chosen {
-        Some((label, option)) => error(field, &format!("Enter a value: it is not known for {label} “{option}”.")),
-        None => error(field, "Enter a value."),
+        Some((label, option)) => error(field, FormError::ValueMissingForChoice.with(&[("choice", label), ("option", option)])),
+        None => error(field, FormError::ValueMissing.say()),
     }
 }
 
-fn error(field: Option<&FieldId>, reason: &str) -> RenderError {
-    RenderError { field: field.cloned(), reason: reason.to_owned() }
+fn error(field: Option<&FieldId>, reason: String) -> RenderError {
+    RenderError { field: field.cloned(), reason }
 }
 
 fn is_host(reference: &Reference, fields: &[Field]) -> bool {

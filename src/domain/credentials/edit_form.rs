@@ -2,20 +2,19 @@
 //! only sent to the origins it was verified with.
 
 use super::{
-    form::{CredentialInput, FieldError, FieldFault, Kept, RawForm, parse},
+    form::{CredentialInput, FieldError, Kept, RawForm, parse},
     values::FieldValues,
 };
-use crate::domain::connectors::{Connector, Field, context::Context, url_template::UrlTemplate};
+use crate::domain::{
+    connectors::{Connector, Field, context::Context, url_template::UrlTemplate},
+    form_errors::FormError,
+};
 
 /// Removes secrets that are only a mask, such as `••••`, and returns an error for each.
 pub fn without_masked(connector: &Connector, raw: &RawForm) -> (RawForm, Vec<FieldError>) {
     let (mut raw, mut errors) = (raw.clone(), Vec::new());
     for field in connector.fields.iter().filter(|field| field.secret && is_masked(raw.typed(&field.id).trim())) {
-        let message = format!(
-            "This is not a {} but what is shown in its place. Leave it empty to keep the stored one, or enter it whole.",
-            field.label
-        );
-        errors.push(FieldError::new(field.id.as_str(), message).coded(FieldFault::Masked));
+        errors.push(FieldError::of(field.id.as_str(), FormError::SecretMasked, &[("field", &field.label)]));
     }
     for error in &errors {
         raw.fields.remove(error.field.as_str());
@@ -50,13 +49,7 @@ pub fn parse_edit(
     if from_store.is_empty() || origins(connector, &input.values) == origins(connector, stored) {
         return Ok(input);
     }
-    let again = |field: &&Field| {
-        let message = format!(
-            "Enter the {} again: the stored one was verified with another address than the one it would be sent to now.",
-            field.label
-        );
-        FieldError::new(field.id.as_str(), message)
-    };
+    let again = |field: &&Field| FieldError::of(field.id.as_str(), FormError::SecretVerifiedElsewhere, &[("field", &field.label)]);
     Err(from_store.iter().map(again).collect())
 }
 

@@ -13,6 +13,7 @@ use crate::domain::{
         template::Reference,
         url_template::RenderError,
     },
+    form_errors::FormError,
     naming::{Description, Name},
 };
 
@@ -84,9 +85,9 @@ impl FieldError {
         Self { field: field.into(), message: message.into(), code: FieldFault::Invalid }
     }
 
-    #[must_use]
-    pub fn coded(self, code: FieldFault) -> Self {
-        Self { code, ..self }
+    /// An error of the table: its sentence and its word.
+    pub fn of(field: impl Into<String>, error: FormError, parts: &[(&str, &str)]) -> Self {
+        Self { field: field.into(), message: error.with(parts), code: error.fault() }
     }
 }
 
@@ -169,8 +170,7 @@ pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&Kept>) -> Resul
             }
             Ok(Parsed::Empty) if field.optional => {}
             Ok(Parsed::Empty) => {
-                let message = format!("Enter the {}.", field.label);
-                errors.push(FieldError::new(field.id.as_str(), message).coded(FieldFault::Required));
+                errors.push(FieldError::of(field.id.as_str(), FormError::FieldMissing, &[("field", &field.label)]));
             }
             Err(message) => errors.push(FieldError::new(field.id.as_str(), message)),
         }
@@ -186,11 +186,7 @@ pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&Kept>) -> Resul
         for field in from_kept {
             let meant_for = kept.secrets_for.get(&field.id);
             if meant_for.is_some() && meant_for != destination.as_ref() {
-                let message = format!(
-                    "Enter the {} again: it was typed for another address than the one it would be sent to now.",
-                    field.label
-                );
-                errors.push(FieldError::new(field.id.as_str(), message));
+                errors.push(FieldError::of(field.id.as_str(), FormError::SecretForOtherAddress, &[("field", &field.label)]));
             }
         }
     }
@@ -217,12 +213,13 @@ fn parse_field(connector: &Connector, field: &Field, typed: &str) -> Result<Pars
     }
     let length = typed.trim().chars().count();
     if length > field.max_length && field.format != FieldFormat::DnsLabel {
-        return Err(format!("Use at most {} characters; this has {length}.", field.max_length));
+        let (most, count) = (field.max_length.to_string(), length.to_string());
+        return Err(FormError::ValueTooLong.with(&[("most", &most), ("count", &count)]));
     }
     match field.format {
         FieldFormat::Enum => {
             let chosen = field.options.iter().find(|option| option.id == typed.trim());
-            chosen.map(|option| Parsed::Value(option.id.clone())).ok_or_else(|| "Choose one of the options.".into())
+            chosen.map(|option| Parsed::Value(option.id.clone())).ok_or_else(|| FormError::NotAnOption.say())
         }
         FieldFormat::DnsLabel => match pasted_host(typed.trim()) {
             Some(host) => from_pasted_host(connector, field, &host),
@@ -260,8 +257,11 @@ fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<
             example.get_or_insert(domain);
         }
     }
-    let such_as = example.map_or_else(String::new, |domain| format!(" such as yourcompany.{}", domain.trim_start_matches('.')));
-    Err(format!("“{host}” is not an address of {}. Enter the {} alone, or paste an address{such_as}.", connector.name, field.label))
+    let error = if example.is_some() { FormError::UnknownAddressSuchAs } else { FormError::UnknownAddress };
+    let example = example.unwrap_or_default();
+    let parts =
+        [("host", host), ("service", &connector.name), ("field", &field.label), ("domain", example.trim_start_matches('.'))];
+    Err(error.with(&parts))
 }
 
 /// Both addresses must be complete before anything is stored: the credential would be unusable without them.
@@ -339,7 +339,10 @@ mod tests {
         assert!(error_of(&talkdesk, &typed(&[("client_id", " ")]), "client_id").contains("Enter the Client ID"));
         assert!(error_of(&talkdesk, &typed(&[("client_id", &"x".repeat(513))]), "client_id").contains("512"));
         assert!(error_of(&talkdesk, &typed(&[("client_secret", &"x".repeat(4097))]), "client_secret").contains("4096"));
-        assert!(error_of(&talkdesk, &typed(&[("client_secret", "a\u{7}b")]), "client_secret").contains("control"));
+        assert!(
+            error_of(&talkdesk, &typed(&[("client_secret", "a\u{7}b")]), "client_secret")
+                .contains("line break or invisible character")
+        );
         assert!(error_of(&talkdesk, &typed(&[("account_name", &"x".repeat(64))]), "account_name").contains("63"));
         assert!(error_of(&talkdesk, &typed(&[("region", "mars")]), "region").contains("options"));
         assert!(error_of(&talkdesk, &typed(&[("region", "au")]), "api_host").contains("Australia"));

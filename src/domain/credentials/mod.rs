@@ -1,6 +1,7 @@
 //! Credentials: the form, the values, and the result of a verification.
 
 pub mod credential;
+pub mod diagnoses;
 pub mod edit_form;
 pub mod form;
 pub mod values;

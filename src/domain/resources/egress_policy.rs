@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ApiPath, Method, ResourceKind, request_path::RequestPath};
-use crate::domain::credentials::form::FieldError;
+use crate::domain::{credentials::form::FieldError, form_errors::FormError};
 
 /// The most path prefixes in one policy.
 pub const PREFIXES_MAX: usize = 20;
@@ -81,15 +81,16 @@ impl EgressPolicy {
         let mut methods: Vec<Method> = Method::ALL.into_iter().collect();
         methods.retain(|method| raw.methods.iter().any(|word| Method::parse(word) == Some(*method)));
         if methods.is_empty() || raw.methods.iter().any(|word| Method::parse(word).is_none()) {
-            wrong("methods", "Choose at least one method of GET, POST, PUT, PATCH and DELETE.".into());
+            wrong("methods", FormError::MethodsMissing.say());
         }
         let mut prefixes: Vec<ApiPath> = Vec::new();
         if raw.prefixes.trim().is_empty() {
-            wrong("prefixes", "Enter at least one path. A / alone allows the whole API.".into());
+            wrong("prefixes", FormError::PrefixesMissing.say());
         }
         for line in raw.prefixes.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let settled = ApiPath::parse(line).and_then(|path| {
-                let settled = RequestPath::settle(path.as_str()).map_err(|fault| format!("“{line}” cannot be a path: {fault}."))?;
+                let settled = RequestPath::settle(path.as_str())
+                    .map_err(|fault| FormError::PrefixUnusable.with(&[("line", line), ("reason", &fault.to_string())]))?;
                 ApiPath::parse(settled.as_str())
             });
             match settled {
@@ -99,12 +100,12 @@ impl EgressPolicy {
             }
         }
         if prefixes.len() > PREFIXES_MAX {
-            wrong("prefixes", format!("Enter at most {PREFIXES_MAX} paths."));
+            wrong("prefixes", FormError::TooManyPrefixes.with(&[("most", &PREFIXES_MAX.to_string())]));
         }
         let body_max = match raw.body_mib.trim().parse::<u64>() {
             Ok(mib) if mib <= BODY_MIB_MAX => mib << 20,
             _ => {
-                wrong("body_mib", "Enter a whole number of MiB from 0 to 1,048,576.".to_owned());
+                wrong("body_mib", FormError::BodyLimit.say());
                 0
             }
         };
@@ -113,7 +114,7 @@ impl EgressPolicy {
             text => match text.parse::<u32>() {
                 Ok(number @ 1..=PER_MINUTE_MAX) => Some(number),
                 _ => {
-                    wrong("per_minute", "Enter a number from 1 to 1,000,000, or leave it empty for no limit.".to_owned());
+                    wrong("per_minute", FormError::RateLimit.say());
                     None
                 }
             },
@@ -121,7 +122,7 @@ impl EgressPolicy {
         let retries = match raw.retries.trim() {
             "" => 0,
             text => text.parse().ok().filter(|number| *number <= RETRIES_MAX).unwrap_or_else(|| {
-                wrong("retries", format!("Enter a number from 0 to {RETRIES_MAX}."));
+                wrong("retries", FormError::RetryLimit.with(&[("most", &RETRIES_MAX.to_string())]));
                 0
             }),
         };

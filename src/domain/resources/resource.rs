@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{credentials::CredentialId, ids::ConnectorId, naming::is_unseen, time::Timestamp};
+use crate::domain::{credentials::CredentialId, form_errors::FormError, ids::ConnectorId, naming::is_unseen, time::Timestamp};
 
 /// UUID version 7, so ids sort by age.
 pub type ResourceId = Uuid;
@@ -91,23 +91,23 @@ impl ApiPath {
     pub fn parse(typed: &str) -> Result<Self, String> {
         let path = typed.trim();
         if path.is_empty() {
-            return Err("Enter a path, for example /users.".into());
+            return Err(FormError::PathMissing.say());
         }
         if !path.starts_with('/') || path.starts_with("//") {
-            return Err("Begin the path with one /, for example /users; the host comes from the connector.".into());
+            return Err(FormError::PathStart.say());
         }
         if path.len() > 1_000 {
-            return Err("Use at most 1,000 characters for the path.".into());
+            return Err(FormError::PathTooLong.say());
         }
         if path.contains(['?', '#']) {
-            return Err("Put what follows the ? into the query parameters, and leave out any #.".into());
+            return Err(FormError::PathWithQuery.say());
         }
         if path.contains('\\') || path.chars().any(|c| is_unseen(c) || c.is_whitespace()) {
-            return Err("Remove blanks and backslashes from the path, or write them percent-encoded.".into());
+            return Err(FormError::PathWithSpace.say());
         }
         let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
         if decoded.split(['/', '\\']).any(|segment| segment == "." || segment == "..") {
-            return Err("Write the path without . and .. segments.".into());
+            return Err(FormError::PathWithDots.say());
         }
         Ok(Self(path.to_owned()))
     }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use crate::domain::naming::name_key;
+use crate::domain::{form_errors::FormError, naming::name_key};
 
 /// In characters (Unicode code points).
 pub const PASSWORD_MIN: usize = 12;
@@ -71,27 +71,23 @@ impl NewPassword {
     /// Usually takes half a millisecond, at worst a tenth of a second: run it where passwords are hashed.
     pub fn parse(text: &SecretString, about: &[&str]) -> Result<Self, String> {
         let Some(password) = Password::typed(text) else {
-            return Err(format!("Use at most {PASSWORD_MAX} characters."));
+            return Err(FormError::PasswordTooLong.with(&[("most", &PASSWORD_MAX.to_string())]));
         };
         let exposed = password.expose();
         let length = exposed.chars().count();
         if length < PASSWORD_MIN {
             let have = if length == 1 { "1 character".to_owned() } else { format!("{length} characters") };
-            return Err(format!(
-                "Use at least {PASSWORD_MIN} characters; this has {have}. A few words in a row are easy to remember."
-            ));
+            return Err(FormError::PasswordTooShort.with(&[("least", &PASSWORD_MIN.to_string()), ("length", &have)]));
         }
         if exposed.chars().any(char::is_control) {
-            return Err("Remove the line break or control character: a sign-in form cannot take it.".into());
+            return Err(FormError::PasswordWithControl.say());
         }
         let letters = Zeroizing::new(letters_of(exposed));
         if about.iter().any(|known| letters_of(known) == *letters && !letters.is_empty()) {
-            return Err("Choose something other than your email address or name.".into());
+            return Err(FormError::PasswordIsKnown.say());
         }
         if is_easily_guessed(exposed, about) {
-            return Err("This is easy to guess: it is common, or made of your name, a pattern or a repetition. \
-                        Put a few unrelated words in a row, or let a password manager make one."
-                .into());
+            return Err(FormError::PasswordEasilyGuessed.say());
         }
         Ok(Self(password))
     }
@@ -197,11 +193,11 @@ mod tests {
 
     #[test]
     fn length_is_counted_in_characters_of_the_normal_form() {
-        assert!(refusal("žluťoučký-k").unwrap().contains("this has 11 characters"));
-        // Twelve letters, two of them typed as two code points each.
+        assert!(refusal("žluťoučký-k").unwrap().contains("This has 11 characters."));
+        // Twelve letters, of which two are typed as two code points each.
         assert_eq!(refusal("z\u{30C}luťouc\u{30C}ky-ku"), None);
-        assert!(refusal("z\u{30C}luťouc\u{30C}ky-k").unwrap().contains("this has 11 characters"));
-        assert!(refusal("x").unwrap().contains("this has 1 character."));
+        assert!(refusal("z\u{30C}luťouc\u{30C}ky-k").unwrap().contains("This has 11 characters."));
+        assert!(refusal("x").unwrap().contains("This has 1 character."));
         assert_eq!(refusal(&"zA4!kp9é".repeat(32)), None);
         assert!(refusal(&format!("{}x", "zA4!kp9é".repeat(32))).unwrap().contains("at most 256"));
         assert!(refusal("two\nlines of text").unwrap().contains("line break"));

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::time::Timestamp;
+use crate::domain::{form_errors::FormError, time::Timestamp};
 
 /// Identifies an account.
 pub type UserId = Uuid;
@@ -75,9 +75,9 @@ impl Email {
     /// whether the address exists.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let address = typed.trim();
-        let wrong = || Err("Enter an email address, such as ana@example.com.".to_owned());
+        let wrong = || Err(FormError::NotAnEmail.say());
         if address.len() > EMAIL_MAX {
-            return Err(format!("Use an email address of at most {EMAIL_MAX} characters."));
+            return Err(FormError::EmailTooLong.with(&[("most", &EMAIL_MAX.to_string())]));
         }
         let Some((local, domain)) = address.rsplit_once('@') else { return wrong() };
         let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');

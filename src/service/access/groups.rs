@@ -11,6 +11,7 @@ use crate::{
         access::permission::Permission,
         audit::event::{AuditAction, TargetKind},
         credentials::form::FieldError,
+        form_errors::FormError,
         naming::Name,
         users::{Email, UserId},
     },
@@ -130,7 +131,7 @@ impl Service {
             Err(message) => return Ok(invalid("email", message)),
         };
         let Some(person) = self.0.store.user_of_email(&email).await? else {
-            return Ok(invalid("email", "No account has this email address.".into()));
+            return Ok(invalid("email", FormError::EmailUnknown.say()));
         };
         let audit = self
             .done(caller, AuditAction::ChangeGroup, target(TargetKind::Group, id, &group.name))
@@ -156,7 +157,7 @@ impl Service {
 fn outcome(change: GroupChange, id: Uuid) -> GroupOutcome {
     match change {
         GroupChange::Changed | GroupChange::Unchanged => GroupOutcome::Done(id),
-        GroupChange::NameTaken => invalid("name", "Another group already has this name.".into()),
+        GroupChange::NameTaken => invalid("name", FormError::GroupNameTaken.say()),
         GroupChange::NotFound => GroupOutcome::NotFound,
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         access::permission::Permission,
         audit::event::{AuditAction, TargetKind},
         credentials::form::FieldError,
+        form_errors::FormError,
         users::{Email, Role, UserId},
     },
     service::{Service, ServiceError, audit::record::target},
@@ -28,16 +29,16 @@ impl Service {
     pub async fn hand_over(&self, caller: &Caller, from: UserId, to: &str) -> Result<HandOverOutcome, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "transfer ownership").await?;
         let Some(giver) = self.0.store.user(from).await? else { return Ok(HandOverOutcome::NotFound) };
-        let wrong = |message: &str| Ok(HandOverOutcome::Invalid(FieldError::new("to", message)));
+        let wrong = |error: FormError| Ok(HandOverOutcome::Invalid(FieldError::of("to", error, &[])));
         let email = match Email::parse(to) {
             Ok(email) => email,
-            Err(message) => return wrong(&message),
+            Err(message) => return Ok(HandOverOutcome::Invalid(FieldError::new("to", message))),
         };
         let Some(receiver) = self.0.store.user_of_email(&email).await? else {
-            return wrong("No account has this email address.");
+            return wrong(FormError::EmailUnknown);
         };
         if receiver.id == giver.id {
-            return wrong("Choose someone else. This person is already the owner.");
+            return wrong(FormError::OwnerAlready);
         }
         let order = HandOver {
             from,
@@ -52,26 +53,20 @@ impl Service {
         self.0.epoch.forget();
         match result {
             HandOverResult::Done(handed_over) => Ok(HandOverOutcome::Done(handed_over)),
-            HandOverResult::NotActive => wrong("This account is disabled. Choose an active account."),
-            HandOverResult::RoleTooLow(owned) => {
-                wrong(lacking(receiver.role, &owned).unwrap_or("This person's role has just changed. Try again."))
-            }
-            HandOverResult::Busy => wrong("Something new was created during the transfer. Try again."),
+            HandOverResult::NotActive => wrong(FormError::OwnerDisabled),
+            HandOverResult::RoleTooLow(owned) => wrong(lacking(receiver.role, &owned).unwrap_or(FormError::OwnerRoleChanged)),
+            HandOverResult::Busy => wrong(FormError::CreatedMeanwhile),
         }
     }
 }
 
-/// Why a user with this role can't own these things; `None` if they can.
-fn lacking(role: Role, owned: &Owned) -> Option<&'static str> {
+/// Why somebody of this role cannot own so much; `None` if they can.
+fn lacking(role: Role, owned: &Owned) -> Option<FormError> {
     if owned.credentials > 0 && !role.may(Permission::MakeCredentials) {
-        return Some(
-            "Only editors and administrators can own credentials. Upgrade this person's role first, or choose someone else.",
-        );
+        return Some(FormError::OwnerOfCredentials);
     }
     if owned.resources > 0 && !role.may(Permission::MakeResources) {
-        return Some(
-            "Only operators, editors and administrators can own sources and destinations. Upgrade this person's role first, or choose someone else.",
-        );
+        return Some(FormError::OwnerOfResources);
     }
     None
 }
@@ -87,6 +82,6 @@ mod tests {
         assert_eq!(Role::ALL.map(|role| can(role, own(1, 1))), [true, true, false, false]);
         assert_eq!(Role::ALL.map(|role| can(role, own(0, 1))), [true, true, true, false]);
         assert_eq!(Role::ALL.map(|role| can(role, own(0, 0))), [true; 4]);
-        assert!(lacking(Role::Operator, &own(1, 0)).unwrap().contains("Only editors and administrators"));
+        assert_eq!(lacking(Role::Operator, &own(1, 0)), Some(FormError::OwnerOfCredentials));
     }
 }

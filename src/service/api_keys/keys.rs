@@ -11,6 +11,7 @@ use crate::{
         api_keys::{ApiKeyId, ApiKeyText, Scope, Scopes, parse_expiry},
         audit::event::{AuditAction, TargetKind},
         credentials::form::FieldError,
+        form_errors::FormError,
         naming::Name,
         resources::{ResourceId, ResourceKind},
         time::Timestamp,
@@ -135,7 +136,7 @@ impl Service {
         let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
         let owner = self.0.store.api_key_owner(&email_key(&raw.owner)).await?.map(Person::from);
         if owner.is_none() {
-            errors.push(FieldError::new("owner", "No active account has this email address."));
+            errors.push(FieldError::new("owner", FormError::OwnerUnknown.say()));
         }
         let scopes = parse_scopes(&raw.scopes).map_err(|message| errors.push(FieldError::new("scopes", message)));
         let resources = match (&owner, raw.restricted) {
@@ -172,8 +173,8 @@ impl Service {
             }
             ApiKeyInsert::AlreadyMade(id) => KeyCreation::AlreadyMade(id),
             ApiKeyInsert::Gone => {
-                let message = "The account or one of the resources was just deleted. Choose again.";
-                KeyCreation::Invalid(vec![FieldError::new(if raw.restricted { "resources" } else { "owner" }, message)])
+                let field = if raw.restricted { "resources" } else { "owner" };
+                KeyCreation::Invalid(vec![FieldError::of(field, FormError::ResourceDeleted, &[])])
             }
         })
     }
@@ -236,10 +237,10 @@ impl Service {
     /// The resources chosen for a key. The inner error is a sentence for the form.
     async fn chosen_resources(&self, owner: &Person, chosen: &[String]) -> Result<Result<Vec<ResourceId>, String>, ServiceError> {
         if chosen.is_empty() {
-            return Ok(Err("Choose at least one resource, or allow all of them.".to_owned()));
+            return Ok(Err(FormError::ResourcesMissing.say()));
         }
         if chosen.len() > RESOURCES_MAX {
-            return Ok(Err(format!("Choose at most {RESOURCES_MAX} resources.")));
+            return Ok(Err(FormError::TooManyResources.with(&[("most", &RESOURCES_MAX.to_string())])));
         }
         let as_owner = Caller::person(owner.clone(), Origin::default());
         let mut ids = Vec::with_capacity(chosen.len());
@@ -266,7 +267,8 @@ fn parse_scopes(words: &[String]) -> Result<Scopes, String> {
     let mut scopes = Vec::with_capacity(words.len());
     for word in words {
         let known = || Scope::ALL.map(Scope::as_str).join(", ");
-        let wrong = || format!("There is no scope “{}”. The scopes are {}.", word.chars().take(40).collect::<String>(), known());
+        let beginning = || word.chars().take(40).collect::<String>();
+        let wrong = || FormError::ScopeUnknown.with(&[("word", &beginning()), ("scopes", &known())]);
         scopes.push(Scope::parse(word).ok_or_else(wrong)?);
     }
     Scopes::new(scopes).ok_or_else(|| "Choose at least one scope.".to_owned())

@@ -17,6 +17,7 @@ use crate::{
     domain::{
         audit::event::{AuditAction, TargetKind},
         credentials::form::FieldError,
+        form_errors::FormError,
         users::session::SessionStage,
     },
     service::{
@@ -83,7 +84,7 @@ impl Service {
             return Ok(OwnChange::Void);
         };
         let Some(step) = secret.check(code.expose_secret(), self.now(), None) else {
-            return Ok(OwnChange::Invalid(vec![FieldError::new("code", "This isn't the current code for this key.")]));
+            return Ok(OwnChange::Invalid(vec![FieldError::new("code", FormError::CodeOfOtherKey.say())]));
         };
         let action = AuditAction::EnableSecondFactor;
         match self.prove(present, origin, password, None, action).await? {

@@ -15,9 +15,10 @@ use crate::{
         credentials::{
             CredentialId,
             edit_form::without_masked,
-            form::{self, FieldError, FieldFault, RawForm},
+            form::{self, FieldError, RawForm},
             verification::{StageObserver, Unobserved, Verification},
         },
+        form_errors::FormError,
     },
     service::{
         Service, ServiceError,
@@ -199,8 +200,7 @@ fn patched(opened: &Opened, patch: CredentialPatch) -> Result<RawForm, Vec<Field
         let is_empty = value.as_ref().is_none_or(|value| value.expose_secret().trim().is_empty());
         match value {
             _ if field.secret && is_empty => {
-                let message = format!("Send the {} whole, or leave it out to keep the stored one.", field.label);
-                errors.push(FieldError::new(id, message));
+                errors.push(FieldError::of(id, FormError::SecretMissingInPatch, &[("field", &field.label)]));
             }
             Some(value) => drop(raw.fields.insert(field.id.clone(), value)),
             None => drop(raw.fields.remove(&field.id)),
@@ -212,7 +212,6 @@ fn patched(opened: &Opened, patch: CredentialPatch) -> Result<RawForm, Vec<Field
 fn field_of<'a>(connector: &'a Connector, id: &str) -> Result<&'a Field, FieldError> {
     connector.field(id).ok_or_else(|| {
         let known: Vec<&str> = connector.fields.iter().map(|field| FieldId::as_str(&field.id)).collect();
-        let message = format!("{} has no such field. Its fields are {}.", connector.name, known.join(", "));
-        FieldError::new(id, message).coded(FieldFault::Unknown)
+        FieldError::of(id, FormError::FieldUnknown, &[("service", &connector.name), ("fields", &known.join(", "))])
     })
 }

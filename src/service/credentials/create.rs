@@ -17,10 +17,11 @@ use crate::{
         connectors::Connector,
         credentials::{
             CredentialId,
-            form::{self, CredentialInput, FieldError, FieldFault, Kept, RawForm},
+            form::{self, CredentialInput, FieldError, Kept, RawForm},
             values::FieldValues,
             verification::{StageObserver, Verification},
         },
+        form_errors::FormError,
         naming::name_key,
         users::UserId,
     },
@@ -267,6 +268,5 @@ impl Service {
 
 /// The error for a name that another credential of the owner has.
 pub(in crate::service) fn name_taken(connector: &Connector, name: &str) -> FieldError {
-    let message = format!("You already have a {} credential named “{name}”. Choose another name.", connector.name);
-    FieldError::new("name", message).coded(FieldFault::Taken)
+    FieldError::of("name", FormError::CredentialNameTaken, &[("service", &connector.name), ("name", name)])
 }

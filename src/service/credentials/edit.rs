@@ -12,10 +12,11 @@ use crate::{
         connectors::{Connector, Field},
         credentials::{
             CredentialId, CredentialSummary, edit_form,
-            form::{CredentialInput, FieldError, FieldFault, Kept, RawForm},
+            form::{CredentialInput, FieldError, Kept, RawForm},
             values::FieldValues,
             verification::{StageObserver, Verification},
         },
+        form_errors::FormError,
         users::UserId,
     },
     service::{Service, ServiceError, access::caller::Caller, audit::record::target},
@@ -268,10 +269,12 @@ fn changed_labels(connector: &Connector, opened: &Opened, input: &CredentialInpu
 
 fn name_taken(caller: &Caller, connector: &Connector, opened: &Opened, input: &CredentialInput) -> CredentialUpdate {
     let name = input.name.as_str();
-    let who = match &opened.row.owner {
-        Some(owner) if Some(owner.id) != caller.user() => format!("Its owner, {}, already has", owner.name),
-        _ => "You already have".to_owned(),
+    let error = match &opened.row.owner {
+        Some(owner) if Some(owner.id) != caller.user() => {
+            let parts = [("owner", owner.name.as_str()), ("service", &connector.name), ("name", name)];
+            FieldError::of("name", FormError::CredentialNameTakenByOwner, &parts)
+        }
+        _ => super::create::name_taken(connector, name),
     };
-    let message = format!("{who} a {} credential named “{name}”. Choose another name.", connector.name);
-    CredentialUpdate::Invalid(vec![FieldError::new("name", message).coded(FieldFault::Taken)])
+    CredentialUpdate::Invalid(vec![error])
 }

@@ -12,11 +12,7 @@ use crate::{
         access::permission::{Access, Permission},
         audit::event::{AuditAction, AuditOutcome, TargetKind},
         connectors::{Connector, context::Context},
-        credentials::{
-            CredentialId,
-            values::FieldValues,
-            verification::{Blame, Diagnosis},
-        },
+        credentials::{CredentialId, diagnoses, values::FieldValues, verification::Diagnosis},
         naming::is_unseen,
         resources::{Endpoint, Resource},
         tokens::failure::FailureClass,
@@ -172,10 +168,7 @@ impl Service {
 /// The diagnosis for users who don't manage the credential: says that it doesn't work, and nothing about its
 /// fields.
 pub(in crate::service) fn for_users(diagnosis: Diagnosis) -> Diagnosis {
-    let (summary, remedy) = match diagnosis.blame {
-        Blame::Input => ("The credential didn't work.", "Ask the credential's owner to check it, or use another one."),
-        Blame::Service | Blame::ThisServer => ("Keytile couldn't complete the request to the service.", "Try again later."),
-    };
+    let (summary, remedy) = diagnoses::for_users(diagnosis.blame);
     Diagnosis { summary: summary.into(), remedy: remedy.into(), fields: Vec::new(), service: None, ..diagnosis }
 }
 

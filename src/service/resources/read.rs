@@ -10,10 +10,8 @@ use crate::{
         access::permission::Permission,
         audit::event::{AuditAction, TargetKind},
         connectors::{Connector, ConnectorId},
-        credentials::{
-            CredentialId, CredentialStatus,
-            form::{FieldError, FieldFault},
-        },
+        credentials::{CredentialId, CredentialStatus, form::FieldError},
+        form_errors::FormError,
         naming::{Description, Name},
         resources::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind, egress_policy::EgressPolicy},
         time::Timestamp,
@@ -160,13 +158,14 @@ impl Service {
         let mut errors = Vec::new();
         let query = parse_query(&raw.query).map_err(|message| errors.push(FieldError::new("query", message)));
         let target = if raw.endpoint.is_empty() {
-            let method = Method::parse(&raw.method).ok_or_else(|| errors.push(FieldError::new("method", "Choose a method.")));
+            let method =
+                Method::parse(&raw.method).ok_or_else(|| errors.push(FieldError::new("method", FormError::MethodMissing.say())));
             let path = ApiPath::parse(&raw.path).map_err(|message| errors.push(FieldError::new("path", message)));
             method.and_then(|method| path.map(|path| (method, path)))
         } else {
             let offer = connector.endpoints_for(kind).find(|offer| offer.name == raw.endpoint);
             let offer = offer.map(|offer| (offer.method, offer.path.clone()));
-            offer.ok_or_else(|| errors.push(FieldError::new("endpoint", "Choose an endpoint or a custom path.")))
+            offer.ok_or_else(|| errors.push(FieldError::new("endpoint", FormError::EndpointMissing.say())))
         };
         match (target, query) {
             (Ok((method, path)), Ok(query)) => Ok(Endpoint { method, path, query }),
@@ -197,10 +196,7 @@ impl Service {
         let (Ok(name), Ok(description), Ok(endpoint)) = (name, description, endpoint) else {
             return Ok(ResourceCreation::Invalid(errors));
         };
-        let gone = || {
-            let message = "This credential isn't available. Go back and choose another one.";
-            ResourceCreation::Invalid(vec![FieldError::new("credential", message)])
-        };
+        let gone = || ResourceCreation::Invalid(vec![FieldError::of("credential", FormError::CredentialGone, &[])]);
         match self.usable(caller, credential).await? {
             Some((row, _)) if row.summary.connector == connector.id => {}
             _ => return Ok(gone()),
@@ -225,8 +221,8 @@ impl Service {
             ResourceInsert::AlreadyCreated(earlier) => ResourceCreation::Created(earlier),
             ResourceInsert::CredentialGone => gone(),
             ResourceInsert::NameTaken => {
-                let message = format!("You already have a data {} named “{}”. Choose another name.", kind.as_str(), name.as_str());
-                ResourceCreation::Invalid(vec![FieldError::new("name", message).coded(FieldFault::Taken)])
+                let parts = [("kind", kind.as_str()), ("name", name.as_str())];
+                ResourceCreation::Invalid(vec![FieldError::of("name", FormError::ResourceNameTaken, &parts)])
             }
         })
     }
@@ -394,16 +390,17 @@ fn parse_query(rows: &[(String, String)]) -> Result<Vec<(String, String)>, Strin
         match (name.is_empty(), value.is_empty()) {
             (true, true) => continue,
             (true, false) => {
-                return Err(format!("Name the query parameter with the value “{}”.", value.chars().take(40).collect::<String>()));
+                let beginning: String = value.chars().take(40).collect();
+                return Err(FormError::ParameterWithoutName.with(&[("value", &beginning)]));
             }
             (false, _) => query.push((name.to_owned(), value.to_owned())),
         }
         if name.chars().count() > PARAMETER_MAX || value.chars().count() > PARAMETER_MAX {
-            return Err(format!("Use at most {PARAMETER_MAX} characters for a query parameter."));
+            return Err(FormError::ParameterTooLong.with(&[("most", &PARAMETER_MAX.to_string())]));
         }
     }
     if query.len() > PARAMETERS_MAX {
-        return Err(format!("Use at most {PARAMETERS_MAX} query parameters."));
+        return Err(FormError::TooManyParameters.with(&[("most", &PARAMETERS_MAX.to_string())]));
     }
     Ok(query)
 }

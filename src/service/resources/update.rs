@@ -10,10 +10,8 @@ use crate::{
         access::permission::Permission,
         audit::event::{AuditAction, AuditOutcome, TargetKind},
         connectors::Connector,
-        credentials::{
-            CredentialId,
-            form::{FieldError, FieldFault},
-        },
+        credentials::{CredentialId, form::FieldError},
+        form_errors::FormError,
         naming::{Description, Name},
         resources::{
             Endpoint, ResourceId, ResourceKind,
@@ -175,14 +173,14 @@ impl Service {
         }
         let wrong = |field, message: String| Ok(ProgramCreation::Invalid(vec![FieldError::new(field, message)]));
         let Some((row, _)) = self.usable(caller, wanted.credential).await? else {
-            return wrong("credential", "You don't have access to a credential with this ID.".into());
+            return wrong("credential", FormError::CredentialUnknown.say());
         };
         let Some(connector) = self.catalogue().get(row.summary.connector.as_str()).cloned() else {
-            return wrong("credential", "This credential's connector isn't installed.".into());
+            return wrong("credential", FormError::CredentialWithoutConnector.say());
         };
         let kind = wanted.kind;
         if !connector.used_for.contains(&kind) {
-            return wrong("kind", format!("{} can't be used as a {}.", connector.name, kind.as_str()));
+            return wrong("kind", FormError::KindNotOffered.with(&[("service", &connector.name), ("kind", kind.as_str())]));
         }
         let raw = raw_resource(&connector, kind, wanted.name, wanted.description, wanted.endpoint, None);
         let policy = match wanted.policy {
@@ -238,11 +236,8 @@ impl Service {
                 return Ok(ResourcePatched::Outdated);
             }
             let wrong = |error: FieldError| Ok(ResourcePatched::Invalid(vec![error]));
-            let no_credential = || {
-                let message = "You don't have access to a credential with this ID for the same connector.";
-                wrong(FieldError::new("credential", message))
-            };
-            // Checked here too, because the check at the time of the change doesn't know the limits of an API key.
+            let no_credential = || wrong(FieldError::of("credential", FormError::CredentialUnknownForConnector, &[]));
+            // Asked here as well as at the moment of the change, which knows nothing of what a key is limited to.
             if wanted.credential != row.credential && self.usable(caller, wanted.credential).await?.is_none() {
                 return no_credential();
             }
@@ -272,8 +267,8 @@ impl Service {
                 ResourceChange::CredentialGone => return no_credential(),
                 ResourceChange::NameTaken => {
                     let name = wanted.name.as_str();
-                    let message = format!("Its owner already has a data {} named “{name}”. Choose another name.", kind.as_str());
-                    return wrong(FieldError::new("name", message).coded(FieldFault::Taken));
+                    let parts = [("kind", kind.as_str()), ("name", name)];
+                    return wrong(FieldError::of("name", FormError::ResourceNameTakenByOwner, &parts));
                 }
             }
         }
@@ -316,7 +311,7 @@ impl Service {
 
     fn changed_endpoint(&self, row: &ResourceRow, before: &Endpoint, patch: &EndpointPatch) -> Result<Endpoint, Vec<FieldError>> {
         let Some(connector) = self.catalogue().get(row.connector.as_str()) else {
-            return Err(vec![FieldError::new("endpoint", "This resource's connector isn't installed.")]);
+            return Err(vec![FieldError::new("endpoint", FormError::ResourceWithoutConnector.say())]);
         };
         let raw = raw_resource(connector, row.kind, String::new(), String::new(), patch.clone(), Some(before));
         self.parse_endpoint(connector, row.kind, &raw)
@@ -368,7 +363,7 @@ fn changed_policy(before: &EgressPolicy, patch: PolicyPatch) -> Result<EgressPol
     }
     if let Some(prefixes) = patch.prefixes {
         if prefixes.iter().any(|prefix| prefix.contains(['\n', '\r'])) {
-            return Err(vec![FieldError::new("prefixes", "Write each path without a line break.")]);
+            return Err(vec![FieldError::new("prefixes", FormError::PrefixWithBreak.say())]);
         }
         raw.prefixes = prefixes.join("\n");
     }

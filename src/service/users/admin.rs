@@ -14,6 +14,7 @@ use crate::{
             event::{AuditAction, TargetKind},
         },
         credentials::form::FieldError,
+        form_errors::FormError,
         naming::{Name, name_key},
         time::Timestamp,
         users::{Email, Role, UserId},
@@ -107,7 +108,7 @@ impl RawPerson {
         let mut errors = Vec::new();
         let email = Email::parse(&self.email).map_err(|message| errors.push(FieldError::new("email", message)));
         let name = Name::parse(&self.name).map_err(|message| errors.push(FieldError::new("name", message)));
-        let role = Role::parse(&self.role).ok_or_else(|| errors.push(FieldError::new("role", "Choose a role.")));
+        let role = Role::parse(&self.role).ok_or_else(|| errors.push(FieldError::new("role", FormError::RoleMissing.say())));
         match (email, name, role) {
             (Ok(email), Ok(name), Ok(role)) => Ok(ParsedPerson { email, name, role }),
             _ => Err(errors),
@@ -159,7 +160,7 @@ impl Service {
             Err(errors) => return Ok(PersonAdded::Invalid(errors)),
         };
         if parsed.role != Role::Administrator && !self.has_users().await? {
-            let error = FieldError::new("role", "The first account must be an administrator.");
+            let error = FieldError::new("role", FormError::FirstIsAdministrator.say());
             return Ok(PersonAdded::Invalid(vec![error]));
         }
         let phc = match password {
@@ -225,10 +226,9 @@ impl Service {
                 PersonChanged::Changed { sessions_ended: ends_sessions }
             }
             UserChanged::EmailTaken => PersonChanged::Invalid(vec![email_taken()]),
-            UserChanged::LastAdministrator => PersonChanged::Invalid(vec![FieldError::new(
-                "role",
-                "This is the last active administrator. Make someone else an administrator first.",
-            )]),
+            UserChanged::LastAdministrator => {
+                PersonChanged::Invalid(vec![FieldError::of("role", FormError::LastAdministrator, &[])])
+            }
             UserChanged::Outdated => PersonChanged::Outdated,
         })
     }
@@ -314,7 +314,7 @@ fn changes(before: &User, now: &ParsedPerson) -> Vec<String> {
 }
 
 fn email_taken() -> FieldError {
-    FieldError::new("email", "Another account already has this email address.")
+    FieldError::new("email", FormError::EmailTaken.say())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{
             event::{AuditAction, TargetKind},
         },
         credentials::form::FieldError,
+        form_errors::FormError,
         naming::Name,
         users::session::SessionStage,
     },
@@ -129,7 +130,7 @@ impl Service {
             PasswordAnswer::Right { .. } => {}
             PasswordAnswer::Wrong => {
                 self.failed(attempt, &caller, tried("wrong password")).await?;
-                return Ok(Proof::Wrong(FieldError::new("password", "This is not your current password.")));
+                return Ok(Proof::Wrong(FieldError::new("password", FormError::PasswordWrong.say())));
             }
             PasswordAnswer::Busy => {
                 self.not_made(attempt).await?;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::domain::credentials::form::FieldError;
+use crate::domain::{credentials::form::FieldError, form_errors::FormError};
 
 /// What is said of a code that does not do.
-pub(in crate::service) const WRONG_CODE: &str = "This code is incorrect or has already been used.";
+pub(in crate::service) const WRONG_CODE: &str = FormError::CodeWrong.sentence();
 
 /// What came of a change of one's own account.
 pub enum OwnChange<T> {

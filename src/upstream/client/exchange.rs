@@ -6,7 +6,10 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -77,7 +80,9 @@ impl Exchanger {
         deadline: Deadline,
         progress: &mut Progress<'_>,
     ) -> Result<Answer, Fault> {
-        // An IP address in place of a host name never reaches a resolver, so it is checked here.
+        let limit_of_time = deadline.saturating_duration_since(Deadline::now());
+        let begun = AtomicBool::new(false);
+        // An address in place of a host name never reaches a resolver, so it is checked here.
         if let Some(address) = literal_address(&outgoing.url) {
             self.names.check(address).map_err(|fault| Fault { stage: Stage::Address, kind: FaultKind::Name(fault) })?;
             progress.pass(Stage::Address, Instant::now());
@@ -85,7 +90,7 @@ impl Exchanger {
         let (marks, mut marked) = mpsc::unbounded_channel();
         let client = self.client(&marks).map_err(|error| Fault::of_client(progress.current(), &error))?;
         let request = self.request(outgoing);
-        let mut work = std::pin::pin!(send(client, request, limit));
+        let mut work = std::pin::pin!(send(client, request, limit, &begun));
         let watched = async {
             loop {
                 tokio::select! {
@@ -105,7 +110,8 @@ impl Exchanger {
             Ok(Err(Broken::TooLarge)) => Err(Fault { stage, kind: FaultKind::TooLarge }),
             Ok(Err(Broken::Head(error))) => Err(Fault::of_head(stage, &error)),
             Ok(Err(Broken::Body)) => Err(Fault { stage, kind: FaultKind::Cut }),
-            Err(_) => Err(Fault::timed_out(stage)),
+            Err(_) if begun.load(Ordering::Relaxed) => Err(Fault { stage, kind: FaultKind::Unfinished(limit_of_time) }),
+            Err(_) => Err(Fault::timed_out(stage, limit_of_time)),
         }
     }
 
@@ -171,8 +177,10 @@ enum Broken {
     TooLarge,
 }
 
-async fn send(client: reqwest::Client, request: Request, limit: BodyLimit) -> Result<Answer, Broken> {
+/// Notes in `begun` that a response has begun.
+async fn send(client: reqwest::Client, request: Request, limit: BodyLimit, begun: &AtomicBool) -> Result<Answer, Broken> {
     let mut response = client.execute(request).await.map_err(Broken::Head)?;
+    begun.store(true, Ordering::Relaxed);
     let (BodyLimit::Refuse(most) | BodyLimit::CutAt(most)) = limit;
     // Allocated in full, because a buffer that grows would leave copies of a token behind.
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(8 * 1024);
@@ -248,7 +256,7 @@ where
         let connecting = self.inner.call(request);
         let ConnectWatch { limit, marks } = self.watch.clone();
         Box::pin(async move {
-            let connection = tokio::time::timeout(limit, connecting).await.map_err(|_| ConnectTimedOut)??;
+            let connection = tokio::time::timeout(limit, connecting).await.map_err(|_| ConnectTimedOut(limit))??;
             let _ = marks.send((Stage::Tls, Instant::now()));
             Ok(connection)
         })

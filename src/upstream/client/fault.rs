@@ -1,7 +1,7 @@
 //! Why there is no response, derived from the current stage and the source chain of the client's error. If neither
 //! tells, the fault only says that the exchange failed.
 
-use std::{error::Error, io};
+use std::{error::Error, io, time::Duration};
 
 use rustls::CertificateError;
 
@@ -22,7 +22,12 @@ pub(in crate::upstream) enum FaultKind {
     Refused,
     /// The connection could not be opened, or it broke; with the system's reason if it gave one.
     Failed(Option<io::ErrorKind>),
-    TimedOut,
+    /// The time ran out: Keytile's limit, or one of the system's.
+    TimedOut(Option<Duration>),
+    /// The time ran out when the response had begun.
+    Unfinished(Duration),
+    /// The time ran out before the request was this host's turn.
+    QueueTimedOut,
     CertificateExpired,
     CertificateNotYetValid,
     CertificateWrongName,
@@ -49,14 +54,14 @@ pub(in crate::upstream) enum FaultKind {
 /// The time for connecting ran out.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was not made in time")]
-pub(in crate::upstream) struct ConnectTimedOut;
+pub(in crate::upstream) struct ConnectTimedOut(pub(in crate::upstream) Duration);
 
 impl Fault {
-    /// The time ran out. During a name lookup, that means that the resolver didn't respond.
-    pub(in crate::upstream) fn timed_out(stage: Stage) -> Self {
+    /// The time ran out. While a name is being looked up, that is the resolver's silence.
+    pub(in crate::upstream) fn timed_out(stage: Stage, limit: Duration) -> Self {
         let kind = match stage {
-            Stage::Address => FaultKind::Name(NameFault::ResolverFailed("it did not answer".into())),
-            _ => FaultKind::TimedOut,
+            Stage::Address => FaultKind::Name(NameFault::ResolverFailed("it didn't respond".into())),
+            _ => FaultKind::TimedOut(Some(limit)),
         };
         Self { stage, kind }
     }
@@ -76,8 +81,8 @@ impl Fault {
     pub(in crate::upstream) fn of_head(stage: Stage, error: &reqwest::Error) -> Self {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(error) = next {
-            if error.is::<ConnectTimedOut>() {
-                return Self::timed_out(stage);
+            if let Some(ConnectTimedOut(limit)) = error.downcast_ref() {
+                return Self::timed_out(stage, *limit);
             }
             if let Some(kind) = of_link(stage, error) {
                 return Self { stage, kind };
@@ -115,7 +120,7 @@ fn of_link(stage: Stage, error: &(dyn Error + 'static)) -> Option<FaultKind> {
     }
     Some(match (stage, error.kind()) {
         (Stage::Connection, io::ErrorKind::ConnectionRefused) => FaultKind::Refused,
-        (_, io::ErrorKind::TimedOut) => FaultKind::TimedOut,
+        (_, io::ErrorKind::TimedOut) => FaultKind::TimedOut(None),
         (Stage::Tls, io::ErrorKind::UnexpectedEof) => FaultKind::Tls("the connection was closed during the handshake".into()),
         (_, kind) => FaultKind::Failed(Some(kind)),
     })
@@ -131,8 +136,8 @@ fn of_tls(error: &rustls::Error) -> FaultKind {
             // created again.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => FaultKind::CertificateUnknownAuthority,
             CertificateError::Other(other) if of_authority(&*other.0) => FaultKind::CertificateOfAuthority,
-            // The library's message may quote names, so only the kind is kept.
-            _ => FaultKind::Tls("its certificate cannot be verified".into()),
+            // The words of the library may quote names; the kind alone is enough.
+            _ => FaultKind::Tls("its certificate can't be verified".into()),
         },
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => FaultKind::NotTls,
         other => FaultKind::Tls(other.to_string()),

@@ -1,24 +1,29 @@
-//! What a fault means for the person who fills in the form, in the connector's terms.
+//! What a fault means for the person who fills in the form, said in the words of the connector. The sentences
+//! themselves are rows of [`diagnoses`](crate::domain::credentials::diagnoses).
 //!
 //! Summaries and remedies never contain the value of a field: they are stored in the clear with the verification,
 //! while field values are only stored sealed.
 
+use std::time::Duration;
+
+use super::retry_after::{time_in_words, wait_in_words};
 use crate::{
     domain::{
         connectors::{
             Connector, FieldId,
             url_template::{RenderError, UrlTemplate},
         },
-        credentials::verification::{Blame, Diagnosis, FaultCode, ServiceWords, Stage},
+        credentials::{
+            diagnoses::{Again, Case, Remedy, wait, within},
+            verification::{Diagnosis, ServiceWords, Stage},
+        },
+        sentences::{fill, listed},
     },
     upstream::{
         client::fault::{Fault, FaultKind},
         egress::resolver::NameFault,
     },
 };
-
-/// The remedy when the problem is on the service's side.
-pub(in crate::upstream) const NOT_YOUR_INPUT: &str = "What you entered is not the cause. Try again in a moment.";
 
 /// What was called: a connector's token endpoint or its API.
 #[derive(Clone, Copy)]
@@ -49,20 +54,20 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The name of what was called, for the start of a sentence. A generic connector has no service name to use.
-    pub(in crate::upstream) fn who(&self) -> String {
+    /// Who was called, at the beginning of a sentence. A connector for any service has no name to give.
+    fn who(&self) -> String {
         let free = self.connector.token.url.host_is_free();
         match self.part {
             Part::TokenEndpoint if free => "The service".into(),
             Part::TokenEndpoint => self.connector.name.clone(),
             Part::Api if free => "The API".into(),
-            Part::Api => format!("The API of {}", self.connector.name),
+            Part::Api => format!("{}'s API", self.connector.name),
         }
     }
 
-    /// True if the host is the service's own and fields only choose an account on it.
+    /// True when the host is the service's own and what was typed chooses no more than an account on it.
     fn host_names_an_account(&self) -> bool {
-        self.part == Part::TokenEndpoint && !self.url().host_is_free()
+        self.part == Part::TokenEndpoint && self.url().host_is_typed() && !self.url().host_is_free()
     }
 
     /// The fields that the host is made of.
@@ -70,158 +75,89 @@ impl<'a> Subject<'a> {
         self.url().host_fields()
     }
 
-    /// The labels of fields as a phrase: `Client ID or Client Secret`.
-    pub(in crate::upstream) fn labels(&self, fields: &[FieldId]) -> String {
+    /// The labels of fields as people read them: `Client ID or Client Secret`.
+    fn labels(&self, fields: &[FieldId], last: &str) -> String {
         let labels: Vec<&str> = fields.iter().map(|field| self.connector.label(field)).collect();
-        match labels.split_last() {
-            None => String::new(),
-            Some((last, [])) => (*last).to_owned(),
-            Some((last, before)) => format!("{} or {last}", before.join(", ")),
-        }
+        listed(&labels, last)
     }
 
     /// The diagnosis for an exchange that failed.
     pub(in crate::upstream) fn of_fault(&self, fault: Fault) -> Diagnosis {
-        let who = self.who();
-        let of_service = |code, summary: String| plain(fault.stage, code, Blame::Service, summary, NOT_YOUR_INPUT.into());
-        let certificate = |code, summary: String, remedy: &str| plain(fault.stage, code, Blame::Service, summary, remedy.into());
+        let said = |case| self.say(case, fault.stage);
         match fault.kind {
             FaultKind::Name(name) => self.of_name(fault.stage, name),
-            FaultKind::Refused => of_service(FaultCode::ConnectionRefused, format!("{who} refuses connections.")),
-            FaultKind::Failed(reason) => {
-                let reason = reason.map_or_else(String::new, |kind| format!(" ({kind})"));
-                of_service(FaultCode::ConnectionFailed, format!("The connection to {} failed{reason}.", mid_sentence(&who)))
-            }
-            FaultKind::TimedOut => {
-                let what = match fault.stage {
-                    Stage::Input | Stage::Address | Stage::Connection => "could not be reached in time",
-                    Stage::Tls => "accepted the connection but did not answer in time",
-                    _ => "did not finish its answer in time",
+            FaultKind::Refused => said(Case::ConnectionRefused).done(),
+            FaultKind::Failed(None) => said(Case::ConnectionFailed).done(),
+            FaultKind::Failed(Some(kind)) => said(Case::ConnectionFailedBecause).part("reason", kind.to_string()).done(),
+            FaultKind::TimedOut(limit) => {
+                let case = match fault.stage {
+                    Stage::Input | Stage::Address | Stage::Connection => Case::ConnectTimedOut,
+                    Stage::Tls => Case::TlsTimedOut,
+                    _ => Case::ResponseTimedOut,
                 };
-                of_service(FaultCode::TimedOut, format!("{who} {what}."))
+                said(case).part("within", within(limit)).done()
             }
-            FaultKind::CertificateExpired => certificate(
-                FaultCode::CertificateExpired,
-                format!("The certificate of {} has expired.", mid_sentence(&who)),
-                "What you entered is not the cause. Its operators must renew it, unless the clock of this server is wrong.",
-            ),
-            FaultKind::CertificateNotYetValid => certificate(
-                FaultCode::CertificateExpired,
-                format!("The certificate of {} is not valid yet.", mid_sentence(&who)),
-                "What you entered is not the cause. Check the clock of this server, or wait until the certificate is valid.",
-            ),
-            FaultKind::CertificateWrongName => certificate(
-                FaultCode::CertificateWrongName,
-                format!("The certificate of {} is for another name.", mid_sentence(&who)),
-                "Nothing was sent. Check that the address is the right one; if it is, the service's operators must correct it.",
-            ),
-            FaultKind::CertificateUnknownAuthority => certificate(
-                FaultCode::CertificateUnknownAuthority,
-                format!("The certificate of {} comes from an authority that is not trusted.", mid_sentence(&who)),
-                "Nothing was sent. If the authority is your own, an administrator can add it with --extra-ca.",
-            ),
-            FaultKind::CertificateOfAuthority => certificate(
-                FaultCode::CertificateUnknownAuthority,
-                format!("The certificate of {} is one that only an authority can use, not a server.", mid_sentence(&who)),
-                "Nothing was sent. The server needs a certificate that an authority has issued to it. If the authority is your own, \
-                 an administrator can add it with --extra-ca.",
-            ),
-            FaultKind::NotTls => {
-                of_service(FaultCode::TlsFailed, format!("What answers for {} does not speak TLS.", mid_sentence(&who)))
-            }
-            FaultKind::Tls(reason) => {
-                of_service(FaultCode::TlsFailed, format!("No TLS connection to {} could be made: {reason}.", mid_sentence(&who)))
-            }
-            FaultKind::NotHttp => {
-                let code = match self.part {
-                    Part::TokenEndpoint => FaultCode::NotTokenEndpoint,
-                    Part::Api => FaultCode::ConnectionFailed,
-                };
-                of_service(code, format!("What answers for {} does not speak HTTP.", mid_sentence(&who)))
-            }
-            FaultKind::HeadTooLarge => plain(
-                fault.stage,
-                FaultCode::AnswerTooLarge,
-                Blame::Service,
-                format!("The headers in the answer of {} are too many or too long.", mid_sentence(&who)),
-                "What you entered is not the cause. The service, or something in front of it, must send fewer headers.".into(),
-            ),
-            FaultKind::Cut => of_service(FaultCode::AnswerCut, format!("{who} broke off in the middle of its answer.")),
-            FaultKind::TooLarge => Diagnosis {
-                fields: self.address_fields(),
-                ..plain(
-                    fault.stage,
-                    FaultCode::AnswerTooLarge,
-                    Blame::Service,
-                    format!("The answer of {} is far larger than one with an access token.", mid_sentence(&who)),
-                    "This does not look like a token endpoint. Check the address.".into(),
-                )
+            FaultKind::Unfinished(limit) => said(Case::ResponseUnfinished).part("within", within(Some(limit))).done(),
+            FaultKind::QueueTimedOut => said(Case::QueueTimedOut).done(),
+            FaultKind::CertificateExpired => said(Case::CertificateExpired).done(),
+            FaultKind::CertificateNotYetValid => said(Case::CertificateNotYetValid).done(),
+            FaultKind::CertificateWrongName => said(Case::CertificateWrongName).done(),
+            FaultKind::CertificateUnknownAuthority => said(Case::CertificateUnknownAuthority).done(),
+            FaultKind::CertificateOfAuthority => said(Case::CertificateOfAuthority).done(),
+            FaultKind::NotTls => said(Case::NotTls).done(),
+            FaultKind::Tls(reason) => said(Case::TlsFailed).part("reason", reason).done(),
+            FaultKind::NotHttp => match self.part {
+                Part::TokenEndpoint => said(Case::NotHttpToken).done(),
+                Part::Api => said(Case::NotHttpApi).done(),
             },
-            FaultKind::Internal => plain(
-                fault.stage,
-                FaultCode::ConnectionFailed,
-                Blame::ThisServer,
-                "This server could not begin the request.".into(),
-                "What you entered is not the cause. An administrator finds the reason in the log.".into(),
-            ),
+            FaultKind::HeadTooLarge => said(Case::HeadTooLarge).done(),
+            FaultKind::Cut => said(Case::ResponseCut).done(),
+            FaultKind::TooLarge => said(Case::ResponseTooLarge).fields(self.address_fields()).done(),
+            FaultKind::Internal => said(Case::NotStarted).done(),
         }
     }
 
     fn of_name(&self, stage: Stage, fault: NameFault) -> Diagnosis {
-        let who = self.who();
         let fields = self.host_fields();
-        let labels = self.labels(&fields);
         match fault {
-            NameFault::NoSuchHost if fields.is_empty() => {
-                let summary = format!("The host of {} does not exist in DNS.", mid_sentence(&who));
-                plain(stage, FaultCode::NoSuchHost, Blame::Service, summary, NOT_YOUR_INPUT.into())
+            NameFault::NoSuchHost if fields.is_empty() => self.say(Case::NoSuchHost, stage).done(),
+            NameFault::NoSuchHost if self.host_names_an_account() => {
+                let choices = self.labels(&self.url().host_choices(), "and");
+                let case = if choices.is_empty() { Case::NoSuchAccount } else { Case::NoSuchAccountForChoice };
+                self.say(case, stage).part("choices", choices).fields(self.address_fields()).done()
             }
-            NameFault::NoSuchHost => self.no_such_account(stage, FaultCode::NoSuchHost, "this host does not exist"),
-            NameFault::ResolverFailed(reason) => plain(
-                stage,
-                FaultCode::ResolverFailed,
-                Blame::ThisServer,
-                format!("This server could not look up the address of {}: its DNS resolver failed ({reason}).", mid_sentence(&who)),
-                "What you entered is not the cause. An administrator should check the DNS of this server; then try again.".into(),
-            ),
-            NameFault::AddressRefused(kind) => {
-                let free = self.url().host_is_free();
-                let summary = if free {
-                    format!("{labels}: this leads to {kind}, which Keytile does not connect to.")
-                } else {
-                    format!("The name of {} leads to {kind}, which Keytile does not connect to.", mid_sentence(&who))
-                };
-                Diagnosis {
-                    fields: if free { fields } else { Vec::new() },
-                    ..plain(
-                        stage,
-                        FaultCode::AddressRefused,
-                        if free { Blame::Input } else { Blame::ThisServer },
-                        summary,
-                        "Use a public address. If the service is in your own network, an administrator can allow it with \
-                         --allow-private-egress or --egress-pin."
-                            .into(),
-                    )
-                }
+            NameFault::NoSuchHost => self.say(Case::NoSuchChosenHost, stage).fields(self.address_fields()).done(),
+            NameFault::ResolverFailed(reason) => self.say(Case::ResolverFailed, stage).part("reason", reason).done(),
+            NameFault::AddressRefused(kind) if self.url().host_is_free() => {
+                self.say(Case::ChosenAddressRefused, stage).part("kind", kind.into()).fields(fields).done()
             }
+            NameFault::AddressRefused(kind) => self.say(Case::AddressRefused, stage).part("kind", kind.into()).done(),
         }
     }
 
-    /// The host or address that the fields lead to doesn't exist. `free` is the summary for hosts that a field
-    /// chooses completely.
-    pub(in crate::upstream) fn no_such_account(&self, stage: Stage, code: FaultCode, free: &str) -> Diagnosis {
+    /// A token endpoint, or what was taken for one, says that there is nothing (404 or 410).
+    pub(in crate::upstream) fn not_found(&self, stage: Stage, status: u16) -> Diagnosis {
         let fields = self.address_fields();
-        let labels = self.labels(&fields);
-        let who = self.who();
-        let (summary, remedy) = if self.host_names_an_account() && !fields.is_empty() {
-            (format!("{labels}: {} knows no such account.", mid_sentence(&who)), format!("Check the spelling of {labels}."))
-        } else if fields.is_empty() {
-            (format!("{who} has nothing at this address."), "The connector may be out of date.".into())
-        } else {
-            (format!("{labels}: {free}."), format!("Check {labels} against the documentation of the service."))
+        let case = match () {
+            () if self.host_names_an_account() => Case::AccountNotFound,
+            () if fields.is_empty() => Case::AddressNotFound,
+            () => Case::ChosenAddressNotFound,
         };
-        let blame = if fields.is_empty() { Blame::Service } else { Blame::Input };
-        Diagnosis { fields, ..plain(stage, code, blame, summary, remedy) }
+        self.say(case, stage).status(status).fields(fields).done()
+    }
+
+    /// Begins a diagnosis of a case.
+    pub(in crate::upstream) fn say(&self, case: Case, stage: Stage) -> Saying<'a> {
+        Saying { subject: *self, case, stage, fields: Vec::new(), parts: Vec::new(), wait: None }
+    }
+
+    /// What a failure that may pass says of the values.
+    fn again(&self, stage: Stage) -> Again {
+        match stage < Stage::Http {
+            true if self.host_fields().is_empty() => Again::NotTheValues,
+            true => Again::HostFields,
+            false => Again::Unknown,
+        }
     }
 
     /// The fields that the address is made of.
@@ -236,9 +172,68 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A diagnosis without fields and without the service's words.
-pub(in crate::upstream) fn plain(stage: Stage, code: FaultCode, blame: Blame, summary: String, remedy: String) -> Diagnosis {
-    Diagnosis { stage, code, blame, summary, remedy, fields: Vec::new(), service: None, retry_after: None }
+/// A diagnosis that is being put into words: its row, and what stands in for the parts of the row's sentences.
+pub(in crate::upstream) struct Saying<'a> {
+    subject: Subject<'a>,
+    case: Case,
+    stage: Stage,
+    fields: Vec<FieldId>,
+    parts: Vec<(&'static str, String)>,
+    wait: Option<u64>,
+}
+
+impl Saying<'_> {
+    /// The fields most likely at fault.
+    pub(in crate::upstream) fn fields(self, fields: Vec<FieldId>) -> Self {
+        Self { fields, ..self }
+    }
+
+    /// The status that came back.
+    pub(in crate::upstream) fn status(self, status: u16) -> Self {
+        self.part("status", status.to_string())
+    }
+
+    /// For how many seconds the service asks to be left alone, if it says so.
+    pub(in crate::upstream) fn wait(self, wait: Option<u64>) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// Another part of the sentences.
+    pub(in crate::upstream) fn part(mut self, name: &'static str, value: String) -> Self {
+        self.parts.push((name, value));
+        self
+    }
+
+    /// The diagnosis, without words of the service.
+    pub(in crate::upstream) fn done(self) -> Diagnosis {
+        let Self { subject, case, stage, fields, parts, wait } = self;
+        let row = case.row();
+        let who = subject.who();
+        let wait = wait.map(|seconds| fill(wait::KNOWN, &[("time", &wait_in_words(seconds))]));
+        let (named, remedy) = match row.remedy {
+            Remedy::Say(text) => (fields.clone(), text),
+            Remedy::Fields(_, text) if fields.is_empty() => (Vec::new(), text),
+            Remedy::Fields(text, _) => (fields.clone(), text),
+            Remedy::Again => (subject.host_fields(), subject.again(stage).sentence()),
+        };
+        let mut all = vec![
+            ("Who", who.clone()),
+            ("who", mid_sentence(&who)),
+            ("fields", subject.labels(&fields, "or")),
+            ("each_field", subject.labels(&named, "and")),
+            ("when", wait.clone().unwrap_or_else(|| wait::SOON.to_owned())),
+            ("later", wait.unwrap_or_else(|| wait::LATER.to_owned())),
+        ];
+        all.extend(parts);
+        let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (summary, remedy) = (fill(row.summary, &all), fill(remedy, &all));
+        Diagnosis { stage, code: row.code, blame: row.blame, summary, remedy, fields, service: None, retry_after: None }
+    }
+}
+
+/// How long was waited.
+fn within(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| within::UNKNOWN.to_owned(), |limit| fill(within::KNOWN, &[("time", &time_in_words(limit))]))
 }
 
 /// The values don't make a request that can be sent.
@@ -257,9 +252,17 @@ impl From<RenderError> for InputFault {
 
 impl From<InputFault> for Diagnosis {
     fn from(fault: InputFault) -> Self {
-        let summary = "These values do not make a request that can be sent.".into();
-        let said = plain(Stage::Input, FaultCode::InvalidInput, Blame::Input, summary, fault.reason);
-        Self { fields: fault.field.into_iter().collect(), ..said }
+        let row = Case::InvalidInput.row();
+        Self {
+            stage: Stage::Input,
+            code: row.code,
+            blame: row.blame,
+            summary: row.summary.to_owned(),
+            remedy: fault.reason,
+            fields: fault.field.into_iter().collect(),
+            service: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -268,8 +271,8 @@ pub(in crate::upstream) fn with_words(diagnosis: Diagnosis, words: ServiceWords,
     Diagnosis { service: Some(words), retry_after, ..diagnosis }
 }
 
-/// `The API` inside a sentence; a name stays unchanged.
-pub(in crate::upstream) fn mid_sentence(who: &str) -> String {
+/// `The API` inside a sentence; a name stays as it is.
+fn mid_sentence(who: &str) -> String {
     match who.strip_prefix("The ") {
         Some(rest) => format!("the {rest}"),
         None => who.to_owned(),

@@ -1,5 +1,7 @@
 //! Whether a service may be asked again, and when.
 
+use std::time::Duration;
+
 use hyper::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
 use crate::domain::time::Timestamp;
@@ -38,6 +40,16 @@ pub(in crate::upstream) fn wait_in_words(seconds: u64) -> String {
         120..=7_199 => format!("{} minutes", seconds.div_ceil(60)),
         7_200..=172_799 => format!("{} hours", seconds.div_ceil(3_600)),
         _ => format!("{} days", seconds.div_ceil(86_400)),
+    }
+}
+
+/// A time limit as people say it: in whole seconds, unless it is shorter than one.
+pub(in crate::upstream) fn time_in_words(time: Duration) -> String {
+    // The clock was read a little after the limit began to run.
+    match (time + Duration::from_millis(20)).as_millis() {
+        millis if millis < 1_000 => format!("{} milliseconds", time.as_millis()),
+        millis if millis < 2_000 => "1 second".into(),
+        millis => format!("{} seconds", millis / 1_000),
     }
 }
 

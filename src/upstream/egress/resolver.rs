@@ -133,16 +133,16 @@ fn addresses_of(lookup: &Lookup) -> impl Iterator<Item = IpAddr> {
 /// The reason for a failure, without the name that was looked up, which may be a sealed value.
 fn reason_of(error: &NetError) -> String {
     match error {
-        NetError::Timeout => "it did not answer".into(),
-        NetError::Dns(hickory_resolver::net::DnsError::ResponseCode(code)) => format!("it answered {code}"),
-        NetError::Io(error) => format!("it could not be reached ({})", error.kind()),
-        NetError::NoConnections => "it could not be reached".into(),
-        _ => "its answer could not be used".into(),
+        NetError::Timeout => "it didn't respond".into(),
+        NetError::Dns(hickory_resolver::net::DnsError::ResponseCode(code)) => format!("it responded with {code}"),
+        NetError::Io(error) => format!("it couldn't be reached ({})", error.kind()),
+        NetError::NoConnections => "it couldn't be reached".into(),
+        _ => "its response couldn't be used".into(),
     }
 }
 
 fn resolver(nameserver: Nameserver, patience: Duration) -> Result<TokioResolver, String> {
-    let unreadable = |error: NetError| format!("the system's resolver configuration cannot be used ({error})");
+    let unreadable = |error: NetError| format!("the system's resolver configuration can't be used ({error})");
     let mut builder = match nameserver {
         Nameserver::System => TokioResolver::builder_tokio().map_err(unreadable)?,
         Nameserver::At(address) => {

@@ -37,7 +37,7 @@ pub(in crate::upstream) async fn connect(
     limit: Duration,
 ) -> Result<Link, Fault> {
     let end = Instant::now() + limit;
-    let in_time = |stage| move |_| Fault::timed_out(stage);
+    let in_time = |stage| move |_| Fault::timed_out(stage, limit);
     let found = timeout_at(end, addresses(names, host, port)).await.map_err(in_time(Stage::Address))?;
     let found = found.map_err(|fault| Fault { stage: Stage::Address, kind: FaultKind::Name(fault) })?;
     let stream = timeout_at(end, first(&found)).await.map_err(in_time(Stage::Connection))?;

@@ -26,6 +26,7 @@ use crate::{
     domain::{
         connectors::{Connector, context::Context},
         credentials::{values::FieldValues, verification::Diagnosis},
+        form_errors::FormError,
     },
     upstream::{
         api::authorization_headers,
@@ -74,7 +75,7 @@ impl Forwarder {
         let base =
             connector.api.base_url.render(&Context::new(&connector.fields, values)).map_err(InputFault::from).map_err(boxed)?;
         refuse_user_information(&base, &connector.api.base_url.host_fields()).map_err(boxed)?;
-        let unusable = || boxed(InputFault { field: None, reason: "This makes no address of an API.".into() });
+        let unusable = || boxed(InputFault { field: None, reason: FormError::NoApiAddress.say() });
         let host = base.host().ok_or_else(unusable)?;
         let named = base.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
         let target = Target {

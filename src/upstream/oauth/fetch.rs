@@ -24,7 +24,7 @@ use crate::{
     upstream::{
         client::{
             exchange::{BodyLimit, Exchanger},
-            fault::Fault,
+            fault::{Fault, FaultKind},
             progress::Progress,
         },
         diagnosis::diagnose::Subject,
@@ -82,10 +82,9 @@ impl TokenClient {
         let subject = Subject::token_endpoint(connector);
         let request = token_request(connector, values)?;
         progress.pass(Stage::Input, Instant::now());
-        // A host that keeps those waiting who are before it in the queue does not answer in time either.
         let turn = self.hosts.turn(request.url.host_str().unwrap_or_default());
         let Ok(_turn) = tokio::time::timeout(self.limits.request, turn).await else {
-            return Err(subject.of_fault(Fault::timed_out(Stage::Connection)));
+            return Err(subject.of_fault(Fault { stage: Stage::Connection, kind: FaultKind::QueueTimedOut }));
         };
         let deadline = Deadline::now() + self.limits.request;
         let limit = BodyLimit::Refuse(self.limits.token_answer);

@@ -16,6 +16,7 @@ use crate::{
             template::Template,
         },
         credentials::values::FieldValues,
+        form_errors::FormError,
     },
     upstream::{client::exchange::Outgoing, diagnosis::diagnose::InputFault},
 };
@@ -100,8 +101,7 @@ pub(in crate::upstream) fn add_headers(
 
 /// A header value marked sensitive, so that debug output hides it.
 pub(in crate::upstream) fn header_value(text: &str, field: &str) -> Result<HeaderValue, InputFault> {
-    let mut value = HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|_| blamed(field, "Remove the control characters: they cannot be sent in a header.".into()))?;
+    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| blamed(field, FormError::ControlInHeader.say()))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -112,19 +112,19 @@ pub(in crate::upstream) fn refuse_user_information(url: &Url, fields: &[FieldId]
         return Ok(());
     }
     let field = fields.first().map_or(CLIENT_ID, FieldId::as_str);
-    Err(blamed(field, "Remove the user name and password from the address.".into()))
+    Err(blamed(field, FormError::UserInAddress.say()))
 }
 
 fn required<'a>(context: &Context<'a>, connector: &Connector, field: &str) -> Result<&'a str, InputFault> {
     let label = || connector.field(field).map_or(field, |field| &field.label);
-    context.value(field).ok_or_else(|| blamed(field, format!("Enter the {}.", label())))
+    context.value(field).ok_or_else(|| blamed(field, FormError::FieldMissing.with(&[("field", label())])))
 }
 
 fn choose<T: Copy>(choice: &Choice<T>, context: &Context<'_>) -> Result<T, InputFault> {
     choice.choose(context).ok_or_else(|| match choice {
-        Choice::ByField(field, _) => InputFault { field: Some(field.clone()), reason: "Choose one of the options.".into() },
-        // A fixed setting always has a value.
-        Choice::Fixed(_) => blamed(CLIENT_ID, "The connector's setting is incomplete.".into()),
+        Choice::ByField(field, _) => InputFault { field: Some(field.clone()), reason: FormError::NotAnOption.say() },
+        // A fixed setting is always there.
+        Choice::Fixed(_) => blamed(CLIENT_ID, FormError::ConnectorIncomplete.say()),
     })
 }
 

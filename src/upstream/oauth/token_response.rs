@@ -10,17 +10,18 @@ use crate::{
     domain::{
         connectors::{CLIENT_ID, CLIENT_SECRET, FieldId},
         credentials::{
+            diagnoses::Case,
             values::FieldValues,
-            verification::{Blame, Diagnosis, FaultCode, Stage},
+            verification::{Diagnosis, Stage},
         },
         time::Timestamp,
     },
     upstream::{
         client::exchange::Answer,
         diagnosis::{
-            diagnose::{NOT_YOUR_INPUT, Subject, mid_sentence, plain, with_words},
+            diagnose::{Subject, with_words},
             redactor::{Redactor, content_type},
-            retry_after::{retry_after, wait_in_words},
+            retry_after::retry_after,
         },
     },
 };
@@ -47,7 +48,8 @@ pub(in crate::upstream) fn read(
     let json = serde_json::from_slice::<Value>(&answer.body).ok();
     let object = json.as_ref().and_then(Value::as_object);
     let error = object.and_then(|object| object.get("error")).and_then(Value::as_str);
-    let judge = Judge { subject, answer, error };
+    let wait = retry_after(&answer.headers, now).filter(|_| answer.status >= 400);
+    let judge = Judge { subject, answer, error, wait };
     let diagnosis = match judge.verdict(object) {
         None => match object.and_then(usable_token) {
             Some(token) => {
@@ -60,8 +62,7 @@ pub(in crate::upstream) fn read(
     };
     let redactor = Redactor::new(subject.connector, values, None);
     let words = redactor.words(answer.status, &answer.headers, json.as_ref());
-    let wait = retry_after(&answer.headers, now).filter(|_| answer.status >= 400);
-    Err(Box::new(with_wait(with_words(diagnosis, words, wait))))
+    Err(Box::new(with_words(diagnosis, words, wait)))
 }
 
 /// The access token, if it can be sent in a header: visible ASCII only (RFC 6749 appendix A.12).
@@ -83,48 +84,29 @@ fn lifetime(expires_in: Option<&Value>, default: u64) -> Duration {
     }
 }
 
-/// Adds the time to wait to the remedy, if waiting helps.
-fn with_wait(mut diagnosis: Diagnosis) -> Diagnosis {
-    match (diagnosis.code, diagnosis.retry_after) {
-        (FaultCode::RateLimited, Some(seconds)) => diagnosis.remedy = format!("Try again in {}.", wait_in_words(seconds)),
-        (FaultCode::ServiceError, Some(seconds)) => {
-            diagnosis.remedy = format!("What you entered is not the cause. Try again in {}.", wait_in_words(seconds));
-        }
-        _ => {}
-    }
-    diagnosis
-}
-
 struct Judge<'a> {
     subject: Subject<'a>,
     answer: &'a Answer,
     /// The `error` parameter of the response.
     error: Option<&'a str>,
+    /// For how many seconds the service asks to be left alone.
+    wait: Option<u64>,
 }
 
 impl Judge<'_> {
     /// What is wrong according to status and `error`; `None` if they indicate success.
     fn verdict(&self, object: Option<&Map<String, Value>>) -> Option<Diagnosis> {
-        let who = self.subject.who();
         let status = self.answer.status;
         let has_token = object.is_some_and(|object| object.contains_key("access_token"));
         let succeeded = (200..300).contains(&status);
         if succeeded && has_token {
             return None;
         }
-        let of_service = |code, summary: String| plain(Stage::Http, code, Blame::Service, summary, NOT_YOUR_INPUT.into());
         Some(match status {
-            300..=399 => self.redirected(),
-            429 => plain(
-                Stage::Http,
-                FaultCode::RateLimited,
-                Blame::Service,
-                format!("{who} asks for fewer requests."),
-                "Wait a few minutes and try again.".into(),
-            ),
-            500.. | 408 => {
-                of_service(FaultCode::ServiceError, format!("{who} answered with an error of its own (status {status})."))
-            }
+            300..=399 => self.at_address(Case::Redirected, Stage::Http),
+            429 => self.of_service(Case::RateLimited, Stage::Http),
+            408 => self.of_service(Case::RequestTooSlow, Stage::Http),
+            500.. => self.of_service(Case::ServiceError, Stage::Http),
             _ => return self.of_error().or_else(|| (!succeeded).then(|| self.of_status(status))),
         })
     }
@@ -132,104 +114,66 @@ impl Judge<'_> {
     /// The diagnosis for an error code of RFC 6749 section 5.2, whatever the status.
     fn of_error(&self) -> Option<Diagnosis> {
         Some(match self.error? {
-            "invalid_client" => self.invalid_client(),
+            "invalid_client" => self.of_client(Case::InvalidClient, &[CLIENT_ID, CLIENT_SECRET]),
             "invalid_scope" => self.invalid_scope(),
-            "unauthorized_client" | "unsupported_grant_type" | "access_denied" => self.unauthorized_client(),
-            "temporarily_unavailable" | "server_error" => plain(
-                Stage::Oauth,
-                FaultCode::ServiceError,
-                Blame::Service,
-                format!("{} answered with an error of its own.", self.subject.who()),
-                NOT_YOUR_INPUT.into(),
-            ),
-            "invalid_request" | "invalid_grant" => self.rejected(),
+            "unauthorized_client" | "access_denied" => self.of_client(Case::UnauthorizedClient, &[CLIENT_ID]),
+            "unsupported_grant_type" => self.of_client(Case::GrantNotSupported, &[CLIENT_ID]),
+            "temporarily_unavailable" => self.of_service(Case::TemporarilyUnavailable, Stage::Oauth),
+            "server_error" => self.of_service(Case::ServerError, Stage::Oauth),
+            "invalid_request" | "invalid_grant" => self.of_client(Case::RequestRejected, &[]),
             _ => return None,
         })
     }
 
     fn of_status(&self, status: u16) -> Diagnosis {
         match status {
-            401 => self.invalid_client(),
-            403 => self.unauthorized_client(),
-            404 | 410 => {
-                self.subject.no_such_account(Stage::Http, FaultCode::NotFound, "there is no token endpoint at this address")
-            }
-            _ => self.rejected(),
+            401 => self.of_client(Case::InvalidClient, &[CLIENT_ID, CLIENT_SECRET]),
+            403 => self.of_client(Case::TokenForbidden, &[CLIENT_ID, CLIENT_SECRET]),
+            404 | 410 => self.subject.not_found(Stage::Http, status),
+            _ => self.of_client(Case::RequestRejected, &[]),
         }
-    }
-
-    fn invalid_client(&self) -> Diagnosis {
-        let fields: Vec<FieldId> = [CLIENT_ID, CLIENT_SECRET].into_iter().filter_map(FieldId::new).collect();
-        let summary = format!("{} rejected this {}.", self.subject.who(), self.subject.labels(&fields));
-        let remedy = "Check for a missing character, or create a new secret. A newly added scope can take some minutes to work.";
-        self.of_input(Stage::Oauth, FaultCode::InvalidClient, summary, remedy.into(), fields)
     }
 
     fn invalid_scope(&self) -> Diagnosis {
         let scope = self.subject.connector.token.params.iter().find(|(name, _)| name == "scope");
         let fields: Vec<FieldId> =
             scope.into_iter().flat_map(|(_, template)| template.references()).filter_map(|one| one.field().cloned()).collect();
-        let labels = if fields.is_empty() { "scopes of this client".into() } else { self.subject.labels(&fields) };
-        let summary = format!("{} rejected the {labels}.", self.subject.who());
-        let remedy = "Check the spelling, and that the client was given each of them. \
-                      A newly added scope can take some minutes to work.";
-        self.of_input(Stage::Oauth, FaultCode::InvalidScope, summary, remedy.into(), fields)
-    }
-
-    fn unauthorized_client(&self) -> Diagnosis {
-        let fields: Vec<FieldId> = FieldId::new(CLIENT_ID).into_iter().collect();
-        let summary = format!("{} does not let this client fetch access tokens.", self.subject.who());
-        let remedy = "Check in the service that the client is active and may use the grant “client credentials”.";
-        self.of_input(Stage::Oauth, FaultCode::UnauthorizedClient, summary, remedy.into(), fields)
-    }
-
-    fn rejected(&self) -> Diagnosis {
-        let status = self.answer.status;
-        let summary = format!("{} finds the request for an access token wrong (status {status}).", self.subject.who());
-        let remedy = "Read what the service says, and check the fields it speaks of.";
-        self.of_input(Stage::Oauth, FaultCode::RequestRejected, summary, remedy.into(), Vec::new())
-    }
-
-    fn redirected(&self) -> Diagnosis {
-        let status = self.answer.status;
-        let who = self.subject.who();
-        let summary = format!("{who} answered with a redirect (status {status}). Credentials are not sent on to another address.");
-        let fields = self.subject.address_fields();
-        let remedy = match self.subject.labels(&fields) {
-            labels if labels.is_empty() => "The connector may be out of date.".to_owned(),
-            labels => format!("Check {labels}: a redirect often means an address that is not quite right."),
-        };
-        self.of_input(Stage::Http, FaultCode::Redirected, summary, remedy, fields)
+        let case = if fields.is_empty() { Case::InvalidClientScope } else { Case::InvalidScope };
+        self.subject.say(case, Stage::Oauth).fields(fields).done()
     }
 
     /// The diagnosis for a success without an access token.
     fn no_token(&self, object: Option<&Map<String, Value>>) -> Diagnosis {
-        let Answer { status, headers, .. } = self.answer;
-        let who = self.subject.who();
-        let (stage, what) = match object {
-            Some(object) if object.contains_key("access_token") => (Stage::Token, "an access token that cannot be used".to_owned()),
-            Some(_) => (Stage::Token, "JSON without an access token".to_owned()),
+        match object {
+            Some(object) if object.contains_key("access_token") => self.at_address(Case::UnusableToken, Stage::Token),
+            Some(_) => self.at_address(Case::NoToken, Stage::Token),
             None => {
-                let kind = content_type(headers).unwrap_or_default();
-                let what = match kind.as_str() {
-                    "text/html" | "application/xhtml+xml" => "a web page".to_owned(),
-                    _ if self.answer.body.is_empty() => "nothing".to_owned(),
-                    _ => "something that is not JSON".to_owned(),
+                let kind = content_type(&self.answer.headers).unwrap_or_default();
+                let case = match kind.as_str() {
+                    "text/html" | "application/xhtml+xml" => Case::WebPage,
+                    _ if self.answer.body.is_empty() => Case::EmptyResponse,
+                    _ if serde_json::from_slice::<Value>(&self.answer.body).is_ok() => Case::NoToken,
+                    _ => Case::NotJson,
                 };
-                (Stage::Oauth, what)
+                self.at_address(case, Stage::Oauth)
             }
-        };
-        let fields = self.subject.address_fields();
-        let summary = format!("{who} answered with {what} (status {status}), so this is not a token endpoint.");
-        let remedy = match self.subject.labels(&fields) {
-            labels if labels.is_empty() => format!("Something between this server and {} may have answered.", mid_sentence(&who)),
-            labels => format!("Check {labels}, or whether something between this server and the service has answered."),
-        };
-        self.of_input(stage, FaultCode::NotTokenEndpoint, summary, remedy, fields)
+        }
     }
 
-    fn of_input(&self, stage: Stage, code: FaultCode, summary: String, remedy: String, fields: Vec<FieldId>) -> Diagnosis {
-        Diagnosis { fields, ..plain(stage, code, Blame::Input, summary, remedy) }
+    /// The client is at fault, and with it these fields.
+    fn of_client(&self, case: Case, fields: &[&str]) -> Diagnosis {
+        let fields = fields.iter().filter_map(|field| FieldId::new(field)).collect();
+        self.subject.say(case, Stage::Oauth).status(self.answer.status).fields(fields).done()
+    }
+
+    /// The address may be at fault.
+    fn at_address(&self, case: Case, stage: Stage) -> Diagnosis {
+        self.subject.say(case, stage).status(self.answer.status).fields(self.subject.address_fields()).done()
+    }
+
+    /// The service is not able to, or not for now.
+    fn of_service(&self, case: Case, stage: Stage) -> Diagnosis {
+        self.subject.say(case, stage).status(self.answer.status).wait(self.wait).done()
     }
 }
 

@@ -75,7 +75,7 @@ impl Caller<'_> {
     pub(in crate::upstream) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallFault> {
         let (parts, body) = request.into_parts();
         let url: Url =
-            parts.uri.to_string().parse().map_err(|_| CallFault::Unfit("an address that it names is no address".into()))?;
+            parts.uri.to_string().parse().map_err(|_| CallFault::Unfit("it names an address that isn't valid".into()))?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut headers = parts.headers;
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -91,13 +91,13 @@ impl Caller<'_> {
         match answer.status {
             300..=399 => {
                 let status = answer.status;
-                Err(CallFault::Unfit(format!("{host} answers with a redirect (status {status}), which is not followed")))
+                Err(CallFault::Unfit(format!("{host} responded with a redirect ({status}), which Keytile doesn't follow")))
             }
-            429 | 500.. => Err(CallFault::Unreachable(format!("{host} answers with status {}", answer.status))),
+            429 | 500.. => Err(CallFault::Unreachable(format!("{host} responded with status {}", answer.status))),
             status => {
                 let mut response = HttpResponse::new(std::mem::take(&mut *answer.body));
                 *response.status_mut() = StatusCode::from_u16(status)
-                    .map_err(|_| CallFault::Unfit(format!("{host} answers with a status that does not exist")))?;
+                    .map_err(|_| CallFault::Unfit(format!("{host} responded with a status that doesn't exist")))?;
                 *response.headers_mut() = answer.headers;
                 Ok(response)
             }
@@ -119,32 +119,34 @@ impl<'c> AsyncHttpClient<'c> for Caller<'_> {
 fn of_fault(host: &str, fault: &Fault) -> CallFault {
     let words = match &fault.kind {
         FaultKind::TooLarge | FaultKind::HeadTooLarge => {
-            return CallFault::Unfit(format!("the answer of {host} is far too large"));
+            return CallFault::Unfit(format!("the response of {host} is too large"));
         }
-        FaultKind::Name(NameFault::NoSuchHost) => format!("the host {host} does not exist"),
+        FaultKind::Name(NameFault::NoSuchHost) => format!("the host {host} can't be found in DNS"),
         FaultKind::Name(NameFault::ResolverFailed(reason)) => {
             format!("the DNS resolver of this server failed for {host} ({reason})")
         }
         FaultKind::Name(NameFault::AddressRefused(kind)) => format!(
-            "{host} leads to {kind}, which Keytile does not connect to; it is not the host of the issuer, so allow it with \
+            "{host} points to {kind}, which Keytile doesn't connect to; it isn't the host of the issuer, so allow it with \
              --allow-private-egress or --egress-pin"
         ),
         FaultKind::Refused => format!("{host} refuses connections"),
         FaultKind::Failed(Some(reason)) => format!("the connection to {host} failed ({reason})"),
         FaultKind::Failed(None) => format!("the connection to {host} failed"),
-        FaultKind::TimedOut => format!("{host} does not answer in time"),
-        FaultKind::CertificateExpired => format!("the certificate of {host} has expired"),
-        FaultKind::CertificateNotYetValid => format!("the certificate of {host} is not valid yet"),
-        FaultKind::CertificateWrongName => format!("the certificate of {host} is for another name"),
+        FaultKind::TimedOut(_) => format!("{host} didn't respond in time"),
+        FaultKind::Unfinished(_) => format!("{host} started to respond, but didn't finish in time"),
+        FaultKind::QueueTimedOut => format!("other requests to {host} took too long"),
+        FaultKind::CertificateExpired => format!("the certificate for {host} has expired"),
+        FaultKind::CertificateNotYetValid => format!("the certificate for {host} isn't valid yet"),
+        FaultKind::CertificateWrongName => format!("the certificate for {host} names a different host"),
         FaultKind::CertificateUnknownAuthority => {
-            format!("the certificate of {host} comes from an authority that is not trusted; add your own with --extra-ca")
+            format!("the certificate for {host} comes from an authority that isn't trusted; add your own with --extra-ca")
         }
-        FaultKind::CertificateOfAuthority => format!("the certificate of {host} is one that only an authority can use"),
-        FaultKind::Tls(reason) => format!("no TLS connection to {host} could be made ({reason})"),
-        FaultKind::NotTls => format!("what answers for {host} does not speak TLS"),
-        FaultKind::NotHttp => format!("what answers for {host} does not speak HTTP"),
-        FaultKind::Cut => format!("{host} broke off in the middle of its answer"),
-        FaultKind::Internal => "this server could not begin the request; its log says why".into(),
+        FaultKind::CertificateOfAuthority => format!("the certificate for {host} is one that only an authority can use"),
+        FaultKind::Tls(reason) => format!("the TLS connection to {host} failed ({reason})"),
+        FaultKind::NotTls => format!("{host} didn't respond with TLS"),
+        FaultKind::NotHttp => format!("{host} didn't respond with HTTP"),
+        FaultKind::Cut => format!("the connection to {host} broke in the middle of the response"),
+        FaultKind::Internal => "Keytile couldn't start the request; its log says why".into(),
     };
     CallFault::Unreachable(words)
 }

@@ -19,14 +19,14 @@ const ERROR_MAX: usize = 100;
 /// Why a sign-in failed. Each variant displays as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SingleSignOnError {
-    /// The settings of this installation can't work.
-    #[error("Single sign-on is not set up rightly: {0}.")]
+    /// The settings of this installation cannot work.
+    #[error("Single sign-on isn't set up correctly: {0}.")]
     Settings(String),
-    /// The provider is down, doesn't respond in time, or reports a server error.
-    #[error("The identity provider cannot be reached: {0}.")]
+    /// The provider is away, does not answer in time or answers that it cannot.
+    #[error("Keytile can't use the identity provider right now: {0}.")]
     Unreachable(String),
-    /// The provider's configuration can't be used.
-    #[error("The configuration of the identity provider cannot be used: {0}.")]
+    /// What the provider says of itself cannot be used.
+    #[error("Keytile can't use the identity provider's configuration: {0}.")]
     Discovery(String),
     /// The provider refused the sign-in, with its own message.
     #[error("The identity provider refused the sign-in: {error}{}.", described(.description))]
@@ -36,59 +36,59 @@ pub enum SingleSignOnError {
         /// The provider's description of the error.
         description: Option<String>,
     },
-    /// The state is missing or wrong: the response comes from another site, an old page or another browser.
-    #[error("This answer does not belong to a sign-in that was begun in this browser. Begin it again.")]
+    /// The state is missing or another one: another site, an old page or another browser.
+    #[error("This response doesn't belong to a sign-in started in this browser. Start again.")]
     ForeignAnswer,
-    /// The response comes from another provider than the one that was asked (RFC 9207), or doesn't name its issuer
-    /// although this provider always does.
-    #[error("This answer is not from the identity provider that was asked.")]
+    /// The answer comes from another provider than the one that was asked (RFC 9207), or does not say
+    /// from which although this provider always does.
+    #[error("This response isn't from the identity provider that this sign-in started with.")]
     OtherIssuer,
-    /// The response to the browser, of the token endpoint or of the userinfo endpoint can't be used.
-    #[error("The answer of the identity provider cannot be used: {0}.")]
+    /// The answer to the browser, of the token endpoint or of the userinfo endpoint cannot be used.
+    #[error("Keytile can't use the identity provider's response: {0}.")]
     Answer(String),
-    /// The ID token doesn't prove who this is.
-    #[error("The ID token of the identity provider is not valid: {0}.")]
+    /// The ID token does not prove who this is.
+    #[error("The identity provider's ID token isn't valid: {0}.")]
     InvalidToken(TokenFault),
-    /// The userinfo endpoint describes another person than the ID token.
-    #[error("The userinfo of the identity provider is about another person than its ID token.")]
+    /// The userinfo endpoint speaks of somebody else than the ID token.
+    #[error("The identity provider's userinfo is about a different person than its ID token.")]
     OtherSubject,
 }
 
 /// What is wrong with an ID token (OpenID Connect Core section 3.1.3.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
-    /// It isn't a token, or lacks a required claim.
-    #[error("it cannot be read")]
+    /// It is no token at all, or lacks a claim that it must have.
+    #[error("it can't be read")]
     Malformed,
-    /// It is encrypted, or has a type or an extension that isn't supported.
-    #[error("it is encrypted, or of a kind that is not supported")]
+    /// It is encrypted, or of a type or with an extension that is not supported.
+    #[error("it's encrypted, or of a kind that isn't supported")]
     Unsupported,
     /// Its algorithm is `none`.
-    #[error("it is not signed")]
+    #[error("it isn't signed")]
     Unsigned,
-    /// It is signed with an algorithm that isn't allowed, such as one with a shared secret.
-    #[error("it is signed with an algorithm that is not allowed")]
+    /// It is signed with an algorithm that is not allowed, such as one with a shared secret.
+    #[error("it's signed with an algorithm that isn't allowed")]
     Algorithm,
-    /// No key of the provider, or more than one, matches its key id.
-    #[error("it is not signed with a key that the provider publishes")]
+    /// No key of the provider, or more than one, fits what it says of its key.
+    #[error("it isn't signed with a key that the provider publishes")]
     UnknownKey,
     /// The signature isn't the provider's.
     #[error("its signature is wrong")]
     Signature,
-    /// It was issued by another provider.
-    #[error("it names another issuer")]
+    /// Another provider has issued it.
+    #[error("it names a different issuer")]
     Issuer,
     /// It was issued to another client.
-    #[error("it is meant for another client")]
+    #[error("it's meant for a different client")]
     Audience,
-    /// It has expired, or one of the clocks is wrong.
-    #[error("it has expired; if this comes again, compare the clocks of both servers")]
+    /// It is too old, or one of the clocks is wrong.
+    #[error("it has expired; if this happens again, compare the clocks of both servers")]
     Expired,
     /// It was issued for another sign-in.
-    #[error("it belongs to another sign-in (nonce)")]
+    #[error("it belongs to a different sign-in (nonce)")]
     Nonce,
-    /// It was issued with another access token.
-    #[error("it belongs to another access token (at_hash)")]
+    /// The access token beside it is not the one that it was issued with.
+    #[error("it belongs to a different access token (at_hash)")]
     AccessToken,
 }
 
@@ -117,7 +117,7 @@ impl SingleSignOnError {
         let redactor = Redactor::of_secrets(own.chain(client_secret).chain(pairs));
         let clean = |text: &str, most| Some(redactor.clean(text, most)).filter(|text| !text.is_empty());
         Self::Refused {
-            error: clean(error, ERROR_MAX).unwrap_or_else(|| "it does not say why".into()),
+            error: clean(error, ERROR_MAX).unwrap_or_else(|| "no reason given".into()),
             description: description.and_then(|text| clean(text, SERVICE_WORDS_MAX)),
         }
     }

@@ -107,7 +107,7 @@ impl Providers {
 
     async fn lock(&self, caller: &Caller<'_>) -> Result<MutexGuard<'_, Option<Known>>, SingleSignOnError> {
         let locked = timeout_at(caller.deadline, self.known.lock()).await;
-        locked.map_err(|_| SingleSignOnError::Unreachable(format!("{} does not answer in time", caller.own_host)))
+        locked.map_err(|_| SingleSignOnError::Unreachable(format!("{} didn't respond in time", caller.own_host)))
     }
 }
 
@@ -140,18 +140,18 @@ async fn fetch(issuer: &Url, caller: &Caller<'_>) -> Result<Provider, SingleSign
     let wrong = SingleSignOnError::Discovery;
     let address = format!("{}/.well-known/openid-configuration", issuer.as_str().trim_end_matches('/'));
     let mut request = HttpRequest::new(Vec::new());
-    *request.uri_mut() = address.parse().map_err(|_| wrong(format!("{address} is no address")))?;
+    *request.uri_mut() = address.parse().map_err(|_| wrong(format!("{address} isn't a valid address")))?;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
     let answer = caller.send(request).await.map_err(CallFault::of_discovery)?;
     if answer.status().as_u16() != 200 {
-        return Err(wrong(format!("{address} answers with status {}; check the issuer", answer.status().as_u16())));
+        return Err(wrong(format!("{address} responded with status {}; check the issuer", answer.status().as_u16())));
     }
     let document: Document = serde_json::from_slice(answer.body())
-        .map_err(|_| wrong(format!("what {address} answers is not an OpenID Connect configuration; check the issuer")))?;
+        .map_err(|_| wrong(format!("the response of {address} isn't an OpenID Connect configuration; check the issuer")))?;
     if !is_same_issuer(&document.issuer, issuer) {
         // It is untrusted text, so only the normalized URL is shown.
         let named = document.issuer.parse::<Url>().map_or_else(|_| "something else".into(), |url| cut(url.as_str()));
-        return Err(wrong(format!("it calls itself {named}, and the issuer is set to {issuer}; both must be equal")));
+        return Err(wrong(format!("it names the issuer {named}, but the issuer is set to {issuer}; both must be equal")));
     }
     let mut provider = Provider {
         authorization: AuthUrl::from_url(endpoint("authorization_endpoint", document.authorization_endpoint)?),
@@ -163,7 +163,7 @@ async fn fetch(issuer: &Url, caller: &Caller<'_>) -> Result<Provider, SingleSign
         auth: auth_type(document.token_endpoint_auth_methods_supported.as_deref()),
         names_itself: document.authorization_response_iss_parameter_supported,
         keys: CoreJsonWebKeySet::default(),
-        id: IssuerUrl::new(document.issuer).map_err(|_| wrong("its issuer is no address".into()))?,
+        id: IssuerUrl::new(document.issuer).map_err(|_| wrong("its issuer isn't a valid address".into()))?,
     };
     let keys = JsonWebKeySetUrl::from_url(endpoint("jwks_uri", document.jwks_uri)?);
     provider.keys = fetch_keys(&keys, caller).await?;
@@ -174,9 +174,9 @@ async fn fetch_keys(address: &JsonWebKeySetUrl, caller: &Caller<'_>) -> Result<C
     let keys = CoreJsonWebKeySet::fetch_async(address, caller).await.map_err(|error| match error {
         DiscoveryError::Request(fault) => fault.of_discovery(),
         DiscoveryError::Response(status, ..) => {
-            SingleSignOnError::Discovery(format!("its jwks_uri answers with status {}, or not with keys", status.as_u16()))
+            SingleSignOnError::Discovery(format!("its jwks_uri responded with status {}, or without keys", status.as_u16()))
         }
-        _ => SingleSignOnError::Discovery("what its jwks_uri answers is not a set of keys".into()),
+        _ => SingleSignOnError::Discovery("the response of its jwks_uri isn't a set of keys".into()),
     })?;
     Ok(CoreJsonWebKeySet::new(keys.keys().iter().filter(|key| is_strong(key)).cloned().collect()))
 }
@@ -189,12 +189,12 @@ fn is_same_issuer(named: &str, set: &Url) -> bool {
 fn endpoint(name: &str, address: Option<String>) -> Result<Url, SingleSignOnError> {
     let wrong = |reason: &str| SingleSignOnError::Discovery(format!("its {name} {reason}"));
     let address = address.ok_or_else(|| wrong("is missing"))?;
-    let url: Url = address.parse().map_err(|_| wrong("is no address"))?;
+    let url: Url = address.parse().map_err(|_| wrong("isn't a valid address"))?;
     if url.scheme() != "https" || url.host_str().is_none() {
-        return Err(wrong("is not an https address"));
+        return Err(wrong("isn't an https address"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds a user name or a password"));
+        return Err(wrong("has a username or password"));
     }
     Ok(url)
 }

@@ -74,7 +74,7 @@ impl ProviderClient {
         if let Some(error) = &answer.error {
             return Err(SingleSignOnError::refused(error, answer.error_description.as_deref(), settings, pending, answer));
         }
-        let code = answer.code.as_ref().ok_or(SingleSignOnError::Answer("it holds neither a code nor an error".into()))?;
+        let code = answer.code.as_ref().ok_or(SingleSignOnError::Answer("it has neither a code nor an error".into()))?;
         let tokens = token::exchange(&provider, settings, redirect, pending, code, &caller).await;
         let tokens = tokens.map_err(|fault| fault.into_error(settings, pending, answer))?;
         let (provider, issued) = self.verified(provider, settings, pending, tokens, &caller).await?;

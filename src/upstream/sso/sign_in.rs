@@ -36,7 +36,7 @@ pub(super) fn own_host(issuer: &Url) -> Result<String, String> {
         return Err(format!("the issuer must be an https address, and {} is not", issuer.scheme()));
     }
     if !issuer.username().is_empty() || issuer.password().is_some() {
-        return Err("the issuer must not hold a user name or a password".into());
+        return Err("the issuer must not have a username or password".into());
     }
     if issuer.query().is_some() || issuer.fragment().is_some() {
         return Err("the issuer must not have a query or a fragment".into());

@@ -168,14 +168,14 @@ pub(in crate::upstream) async fn exchange(
             ExchangeFault::Other(SingleSignOnError::InvalidToken(TokenFault::Malformed))
         }
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            wrong("what its token endpoint answers is not JSON with tokens")
+            wrong("the response of its token endpoint isn't JSON with tokens")
         }
     })?;
     let id_token = answer.id_token().ok_or_else(|| wrong("its token endpoint issued no ID token"))?.clone();
     let access_token = answer.access_token().clone();
     // The library expects that the token fits into a header.
     if HeaderValue::from_str(access_token.secret()).is_err() {
-        return Err(wrong("its access token cannot be sent in a header"));
+        return Err(wrong("its access token can't be sent in a header"));
     }
     Ok(Tokens { id_token, access_token })
 }
@@ -235,9 +235,9 @@ pub(in crate::upstream) async fn user_info(
         UserInfoError::ClaimsVerification(ClaimsVerificationError::InvalidSubject(_)) => SingleSignOnError::OtherSubject,
         UserInfoError::ClaimsVerification(_) => wrong("the signature of its userinfo is wrong".into()),
         UserInfoError::Response(status, ..) => {
-            wrong(format!("its userinfo endpoint answers with status {}, or not with JSON", status.as_u16()))
+            wrong(format!("its userinfo endpoint responded with status {}, or without JSON", status.as_u16()))
         }
-        _ => wrong("what its userinfo endpoint answers is not JSON about a person".into()),
+        _ => wrong("the response of its userinfo endpoint isn't JSON about a person".into()),
     })?;
     // For a signed response, the library leaves the check of the subject to the caller.
     if answer.subject() != issued.claims.subject() {

@@ -53,7 +53,7 @@ async fn a_rejected_client_is_said_so_in_either_way() {
         let found = (diagnosis.stage, diagnosis.code, diagnosis.blame);
         assert_eq!(found, (Stage::Oauth, FaultCode::InvalidClient, Blame::Input));
         assert_eq!(diagnosis.summary, "TalkDesk rejected this Client ID or Client Secret.");
-        assert!(diagnosis.remedy.contains("newly added scope can take some minutes"));
+        assert!(diagnosis.remedy.ends_with("A newly added scope can take a few minutes to work."));
         assert_eq!(fields(&diagnosis), ["client_id", "client_secret"]);
         assert_eq!(diagnosis.service.unwrap().error.as_deref(), error);
     }
@@ -76,7 +76,11 @@ async fn oauth_errors_name_their_field() {
         let words = diagnosis.service.unwrap();
         assert_eq!((words.status, words.error.as_deref()), (Some(status), Some(error)));
     }
-    assert_eq!(diagnosis_of(html(403)).await.code, FaultCode::UnauthorizedClient);
+    // Some servers answer a wrong secret with 403 and nothing else.
+    let forbidden = diagnosis_of(html(403)).await;
+    assert_eq!(forbidden.code, FaultCode::UnauthorizedClient);
+    assert_eq!(forbidden.summary, "TalkDesk refused to issue an access token (403).");
+    assert_eq!(fields(&forbidden), ["client_id", "client_secret"]);
     assert_eq!(diagnosis_of(html(400)).await.code, FaultCode::RequestRejected);
 }
 
@@ -85,13 +89,13 @@ async fn nothing_at_the_token_url_is_the_account_name() {
     for status in [404, 410] {
         let diagnosis = diagnosis_of(html(status)).await;
         assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::NotFound, Blame::Input));
-        assert_eq!(diagnosis.summary, "Account Name or Region: TalkDesk knows no such account.");
+        assert_eq!(diagnosis.summary, format!("TalkDesk probably has no account with this name ({status})."));
         assert_eq!(fields(&diagnosis), ["account_name", "region"]);
     }
     let (_server, upstream) = serving(|_| html(404)).await;
     let attempt = upstream.tokens.fetch_token(&generic(), &generic_values("https://id.example.test/tokens"), &Unobserved).await;
     let diagnosis = failure(attempt);
-    assert_eq!(diagnosis.summary, "Token URL: there is no token endpoint at this address.");
+    assert_eq!(diagnosis.summary, "Token URL: the service found nothing at this address (404).");
     assert_eq!(fields(&diagnosis), ["token_url"]);
 }
 
@@ -104,8 +108,8 @@ async fn too_many_requests_honours_both_forms_of_retry_after() {
         (Some("5400"), Some(5_400), "Try again in 90 minutes."),
         (Some("36000"), Some(36_000), "Try again in 10 hours."),
         (Some("99999999999999999999"), Some(30 * 86_400), "Try again in 30 days."),
-        (Some("whenever"), None, "Wait a few minutes and try again."),
-        (None, None, "Wait a few minutes and try again."),
+        (Some("whenever"), None, "Try again in a few minutes."),
+        (None, None, "Try again in a few minutes."),
     ] {
         let headers = header.map(|value| ("Retry-After", value.to_owned())).into_iter().collect();
         let diagnosis = diagnosis_of(Reply::Whole(429, headers, String::new())).await;
@@ -121,11 +125,14 @@ async fn errors_of_the_service_are_not_the_input() {
         let diagnosis = diagnosis_of(Reply::json(status, body)).await;
         assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::ServiceError, Blame::Service));
         assert!(diagnosis.fields.is_empty());
-        assert!(diagnosis.remedy.contains("not the cause"), "{}", diagnosis.remedy);
+        assert_eq!(diagnosis.summary, format!("TalkDesk had an internal error ({status})."));
+        assert_eq!(diagnosis.remedy, "This doesn't show whether your values are right. Try again in a moment.");
         assert_eq!(diagnosis.service.unwrap().status, Some(status));
     }
     let later = Reply::Whole(503, vec![("Retry-After", "120".into())], String::new());
-    assert_eq!(diagnosis_of(later).await.retry_after, Some(120));
+    let later = diagnosis_of(later).await;
+    assert_eq!(later.retry_after, Some(120));
+    assert_eq!(later.remedy, "This doesn't show whether your values are right. Try again in 2 minutes.");
 }
 
 #[tokio::test]
@@ -153,7 +160,7 @@ async fn a_redirect_is_refused_and_nothing_reaches_its_target() {
 async fn what_is_no_token_endpoint_is_shown_with_status_and_type() {
     let diagnosis = diagnosis_of(html(200)).await;
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Oauth, FaultCode::NotTokenEndpoint, Blame::Input));
-    assert!(diagnosis.summary.contains("a web page (status 200)"), "{}", diagnosis.summary);
+    assert!(diagnosis.summary.contains("a web page instead of an access token (200)"), "{}", diagnosis.summary);
     let words = diagnosis.service.unwrap();
     assert_eq!((words.status, words.content_type.as_deref()), (Some(200), Some("text/html")));
 

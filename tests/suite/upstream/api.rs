@@ -191,13 +191,16 @@ async fn a_call_that_gets_no_answer_has_a_diagnosis() {
         _ => Reply::Silence,
     })
     .await;
-    for (path, code) in [("/cut", FaultCode::AnswerCut), ("/silent", FaultCode::TimedOut)] {
+    for (path, code, summary) in [
+        ("/cut", FaultCode::AnswerCut, "The connection to TalkDesk's API broke in the middle of the response."),
+        ("/silent", FaultCode::TimedOut, "TalkDesk's API didn't respond within 2 seconds."),
+    ] {
         let endpoint = endpoint(Method::Get, path, &[]);
         let request = ApiRequest { endpoint: &endpoint, body: None };
         let result = upstream.api.call(&talkdesk(), &talkdesk_values(), &token(), &request).await;
         let diagnosis = result.err().unwrap();
         assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, code, Blame::Service));
-        assert!(diagnosis.summary.starts_with("The API of TalkDesk"), "{}", diagnosis.summary);
+        assert_eq!(diagnosis.summary, summary);
     }
 }
 
@@ -254,14 +257,27 @@ async fn a_probe_tells_which_prefix_the_api_takes() {
     assert_eq!(outcome.report.outcome, StageOutcome::Failed);
     let notice = outcome.notice.unwrap();
     assert_eq!((notice.stage, notice.code), (Stage::Probe, FaultCode::WrongAuthorizationPrefix));
-    assert_eq!(notice.summary, "The API of TalkDesk does not take the access token with “Basic”, but takes it with “Bearer”.");
-    assert_eq!(notice.remedy, "Edit the credential, and choose “Bearer” as its Authorization prefix.");
+    assert_eq!(notice.summary, "TalkDesk's API rejects “Basic” tokens but accepts “Bearer”.");
+    assert_eq!(notice.remedy, "Edit the credential and choose “Bearer” as its Authorization prefix.");
     assert_eq!(fields(&notice), ["authorization_prefix"]);
     assert_eq!(notice.service.unwrap().description.as_deref(), Some("token [redacted] not accepted"));
     assert_eq!(server.seen().len(), 2);
 
     let bearer = with(talkdesk_values(), "authorization_prefix", "Bearer");
     assert_eq!(upstream.api.probe(&talkdesk(), &bearer, &token()).await.notice, None);
+}
+
+#[tokio::test]
+async fn a_prefix_that_only_brings_another_refusal_is_not_called_the_right_one() {
+    let (_server, upstream) = serving(|seen| match seen.header("authorization") {
+        Some("Bearer tok-1") => Reply::json(403, json!({})),
+        _ => Reply::json(401, json!({})),
+    })
+    .await;
+    let notice = upstream.api.probe(&talkdesk(), &talkdesk_values(), &token()).await.notice.unwrap();
+    assert_eq!((notice.stage, notice.code), (Stage::Probe, FaultCode::WrongAuthorizationPrefix));
+    let summary = "TalkDesk's API rejects “Basic” tokens (401), but only refuses the request with “Bearer” (403).";
+    assert_eq!(notice.summary, summary);
 }
 
 #[tokio::test]

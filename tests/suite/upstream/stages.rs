@@ -67,7 +67,7 @@ async fn a_name_that_does_not_exist_is_the_account_name() {
     let diagnosis = fetch_asking(&dns, Limits::default()).await;
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Address, FaultCode::NoSuchHost, Blame::Input));
     assert_eq!(fields(&diagnosis)[0], "account_name");
-    assert_eq!(diagnosis.summary, "Account Name or Region: TalkDesk knows no such account.");
+    assert_eq!(diagnosis.summary, "TalkDesk has no account with this name for the chosen Region.");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_host_that_a_field_chooses_is_named_by_that_field() {
     let attempt = upstream.tokens.fetch_token(&generic(), &generic_values("https://id.example.test/token"), &Unobserved).await;
     let diagnosis = failure(attempt);
     assert_eq!(fields(&diagnosis), ["token_url"]);
-    assert_eq!(diagnosis.summary, "Token URL: this host does not exist.");
+    assert_eq!(diagnosis.summary, "Token URL: this host can't be found in DNS.");
 }
 
 #[tokio::test]
@@ -140,6 +140,8 @@ async fn a_closed_port_refuses_the_connection() {
     let found = (diagnosis.stage, diagnosis.code, diagnosis.blame);
     assert_eq!(found, (Stage::Connection, FaultCode::ConnectionRefused, Blame::Service));
     assert!(diagnosis.fields.is_empty() && diagnosis.service.is_none());
+    // The account and the region chose the host, so they may be wrong.
+    assert_eq!(diagnosis.remedy, "Try again in a moment. If it keeps failing, check Account Name and Region.");
 }
 
 #[tokio::test]
@@ -211,7 +213,7 @@ async fn a_server_without_tls_is_told_from_one_that_breaks_off() {
     let plain = FaultServer::plain(|_| Reply::token()).await;
     let diagnosis = failure(fetch(&upstream(pinned(&plain, &authority))).await);
     assert_eq!((diagnosis.stage, diagnosis.code), (Stage::Tls, FaultCode::TlsFailed));
-    assert!(diagnosis.summary.contains("does not speak TLS"), "{}", diagnosis.summary);
+    assert!(diagnosis.summary.contains("didn't respond with TLS"), "{}", diagnosis.summary);
     assert!(plain.seen().is_empty());
 
     let closing = FaultServer::closing().await;
@@ -225,6 +227,7 @@ async fn a_slow_drip_ends_with_the_time_for_the_whole_request() {
     let begun = Instant::now();
     let diagnosis = failure(timeout(PATIENCE, fetch(&upstream)).await.expect("it ends"));
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::TimedOut, Blame::Service));
+    assert_eq!(diagnosis.summary, "TalkDesk started to respond, but didn't finish within 2 seconds.");
     assert!(begun.elapsed() >= short().request, "{:?}", begun.elapsed());
 }
 
@@ -233,6 +236,7 @@ async fn an_answer_that_never_begins_ends_with_the_time_too() {
     let (server, upstream) = serving_within(short(), |_| Reply::Silence).await;
     let diagnosis = failure(fetch(&upstream).await);
     assert_eq!((diagnosis.stage, diagnosis.code), (Stage::Http, FaultCode::TimedOut));
+    assert_eq!(diagnosis.summary, "TalkDesk didn't respond within 2 seconds.");
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -250,7 +254,7 @@ async fn a_head_over_the_limit_is_named_as_one() {
         let diagnosis = failure(fetch(&upstream).await);
         let found = (diagnosis.stage, diagnosis.code, diagnosis.blame);
         assert_eq!(found, (Stage::Http, FaultCode::AnswerTooLarge, Blame::Service), "{diagnosis:?}");
-        assert_eq!(diagnosis.summary, "The headers in the answer of TalkDesk are too many or too long.");
+        assert_eq!(diagnosis.summary, "TalkDesk responded with too many or too long headers.");
         assert!(diagnosis.fields.is_empty());
     }
 }

@@ -159,7 +159,7 @@ async fn what_is_long_comes_back_whole() {
     let long = "x".repeat(12_000);
     let page = browser.post(OVERLAY, &replaced(good_values("Long", &draft), &[("description", &long), ("client_id", &long)])).await;
     assert_eq!(page.status, 422);
-    page.says("Use at most 2000 characters; this description has 12000.");
+    page.says("Use at most 2000 characters. This description has 12000.");
     assert_eq!(page.value("client_id").len(), 12_000);
     page.says(&long);
     server.stop().await;

@@ -222,7 +222,7 @@ async fn a_masked_or_wrong_secret_changes_nothing() {
     for masked in ["••••••••••••", " ******** ", "•"] {
         let page = edit(&mut browser, &id, &values(masked)).await;
         assert_eq!(page.status, 422, "{}", page.text);
-        page.says("Leave it empty to keep the stored one, or enter it whole.");
+        page.says("Leave the field empty to keep the saved value, or enter the full value.");
         page.says("href=\"#f-client_secret\"");
         assert_eq!(page.value("client_secret"), "");
         // What is masked does not wait in a draft either.
@@ -282,7 +282,7 @@ async fn a_stored_secret_goes_only_where_it_was_verified() {
     ] {
         let page = edit(&mut browser, &id, &replaced(values(""), &[(field, url)])).await;
         assert_eq!(page.status, 422);
-        page.says("Enter the Client Secret again: the stored one was verified with another address");
+        page.says("Enter the Client Secret again. The saved one was verified with a different address.");
         page.does_not_say("Leave empty to keep the stored value");
         // However often it is sent.
         assert_eq!(send(&mut browser, &page, &id, &replaced(values(""), &[(field, url)])).await.status, 422);

@@ -107,7 +107,7 @@ async fn configure_says_what_is_wrong_and_keeps_what_was_typed() {
     let page = browser.post(&path, &typed).await;
     assert_eq!(page.status, 422);
     page.says("Enter a name");
-    page.says("Begin the path with one /");
+    page.says("Start the path with a single /");
     page.says("Name the query parameter");
     page.says("kept");
     assert_eq!(page.value("path"), "users/../secrets");

@@ -139,7 +139,7 @@ async fn a_draft_survives_a_restart_a_time_out_and_a_lost_connection() {
     let slow = replaced(good_values("Slow desk", &draft), &[("account_name", "slow")]);
     let page = browser.post(OVERLAY, &slow).await;
     assert_eq!(page.status, 422);
-    page.says("did not finish its answer in time");
+    page.says("TalkDesk didn't respond within 1 second.");
     server.stop().await;
     let server = setup.start().await;
     let mut browser = browser.moved_to(&server);
@@ -229,7 +229,7 @@ async fn each_account_that_misbehaves_is_explained() {
     for (account, said) in [
         ("down", "503"),
         ("ratelimited", "30 seconds"),
-        ("html", "answered with a web page (status 200)"),
+        ("html", "responded with a web page instead of an access token (200)"),
         ("nobody", "Account Name"),
     ] {
         let draft = browser.get(OVERLAY).await.value("draft");

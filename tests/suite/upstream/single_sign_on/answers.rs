@@ -91,15 +91,15 @@ async fn an_answer_without_tokens_is_refused() {
     let tokens = |id_token: &str| json!({"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": id_token});
     let location = vec![("Location", "https://other.example.test/token".to_owned())];
     for (reply, words) in [
-        (Reply::Whole(302, location.clone(), String::new()), "redirect (status 302)"),
-        (Reply::Whole(307, location, tokens("x").to_string()), "redirect (status 307)"),
-        (Reply::Whole(200, vec![("Content-Type", "text/html".into())], tokens("x").to_string()), "not JSON with tokens"),
-        (Reply::Whole(200, Vec::new(), format!("{{\"access_token\": \"{ACCESS_TOKEN}\"")), "not JSON with tokens"),
-        (Reply::Whole(200, Vec::new(), String::new()), "not JSON with tokens"),
-        (Reply::Whole(400, Vec::new(), format!("oh no: {CODE}")), "not JSON with tokens"),
-        (Reply::json(200, json!({"id_token": "a.b.c"})), "not JSON with tokens"),
+        (Reply::Whole(302, location.clone(), String::new()), "redirect (302)"),
+        (Reply::Whole(307, location, tokens("x").to_string()), "redirect (307)"),
+        (Reply::Whole(200, vec![("Content-Type", "text/html".into())], tokens("x").to_string()), "isn't JSON with tokens"),
+        (Reply::Whole(200, Vec::new(), format!("{{\"access_token\": \"{ACCESS_TOKEN}\"")), "isn't JSON with tokens"),
+        (Reply::Whole(200, Vec::new(), String::new()), "isn't JSON with tokens"),
+        (Reply::Whole(400, Vec::new(), format!("oh no: {CODE}")), "isn't JSON with tokens"),
+        (Reply::json(200, json!({"id_token": "a.b.c"})), "isn't JSON with tokens"),
         (Reply::json(200, json!({"access_token": ACCESS_TOKEN, "token_type": "Bearer"})), "no ID token"),
-        (Reply::Endless, "far too large"),
+        (Reply::Endless, "is too large"),
     ] {
         liar.change(|says| says.token_reply = Some(reply));
         let error = liar.refused().await;
@@ -122,7 +122,7 @@ async fn an_access_token_that_no_header_takes_does_no_harm() {
         says.claims.as_object_mut().unwrap().remove("email");
     });
     let error = liar.refused().await;
-    assert!(is_answer(&error, "cannot be sent in a header"), "{error}");
+    assert!(is_answer(&error, "can't be sent in a header"), "{error}");
 }
 
 #[tokio::test]
@@ -191,11 +191,11 @@ async fn userinfo_that_cannot_be_believed_signs_nobody_in() {
     });
     assert_eq!(liar.refused().await, SingleSignOnError::OtherSubject);
     for (reply, words) in [
-        (Reply::json(200, json!({"groups": ["admins"]})), "not JSON about a person"),
+        (Reply::json(200, json!({"groups": ["admins"]})), "isn't JSON about a person"),
         (Reply::json(403, json!({"error": ACCESS_TOKEN})), "status 403"),
-        (Reply::Whole(200, vec![("Content-Type", "text/html".into())], ACCESS_TOKEN.into()), "not with JSON"),
+        (Reply::Whole(200, vec![("Content-Type", "text/html".into())], ACCESS_TOKEN.into()), "or without JSON"),
         (Reply::Whole(303, vec![("Location", "https://other.example.test/".into())], String::new()), "redirect"),
-        (Reply::Endless, "far too large"),
+        (Reply::Endless, "is too large"),
     ] {
         liar.change(|says| says.userinfo = reply);
         let error = liar.refused().await;

@@ -71,17 +71,17 @@ async fn a_configuration_that_cannot_be_trusted_is_refused() {
         ("issuer", json!("https://evil.example.test"), "evil.example.test"),
         ("issuer", json!(format!("{ISSUER}/realm")), "/realm"),
         ("issuer", json!("<script>"), "something else"),
-        ("issuer", json!(7), "not an OpenID Connect configuration"),
-        ("token_endpoint", json!("http://id.example.test/token"), "token_endpoint is not an https address"),
-        ("token_endpoint", json!("https://a:b@id.example.test/token"), "token_endpoint holds a user name"),
+        ("issuer", json!(7), "isn't an OpenID Connect configuration"),
+        ("token_endpoint", json!("http://id.example.test/token"), "token_endpoint isn't an https address"),
+        ("token_endpoint", json!("https://a:b@id.example.test/token"), "token_endpoint has a username"),
         ("token_endpoint", json!(null), "token_endpoint is missing"),
-        ("authorization_endpoint", json!("javascript:alert(1)"), "authorization_endpoint is not an https address"),
-        ("authorization_endpoint", json!("/authorize"), "authorization_endpoint is no address"),
-        ("userinfo_endpoint", json!("http://id.example.test/userinfo"), "userinfo_endpoint is not an https address"),
-        ("jwks_uri", json!("file:///etc/passwd"), "jwks_uri is not an https address"),
+        ("authorization_endpoint", json!("javascript:alert(1)"), "authorization_endpoint isn't an https address"),
+        ("authorization_endpoint", json!("/authorize"), "authorization_endpoint isn't a valid address"),
+        ("userinfo_endpoint", json!("http://id.example.test/userinfo"), "userinfo_endpoint isn't an https address"),
+        ("jwks_uri", json!("file:///etc/passwd"), "jwks_uri isn't an https address"),
         ("jwks_uri", json!(null), "jwks_uri is missing"),
         ("jwks_uri", json!(format!("{ISSUER}/nothing")), "404"),
-        ("jwks_uri", json!(format!("{ISSUER}/token")), "not a set of keys"),
+        ("jwks_uri", json!(format!("{ISSUER}/token")), "isn't a set of keys"),
     ] {
         liar.change(|says| {
             says.document = right.clone();
@@ -103,21 +103,26 @@ async fn what_is_no_configuration_is_refused() {
     let liar = Liar::start_within(short()).await;
     let header = |name, value: &str| vec![(name, value.to_owned())];
     for (reply, words) in [
-        (Reply::Whole(200, header("Content-Type", "text/html"), "<h1>Welcome</h1>".into()), "not an OpenID Connect configuration"),
+        (
+            Reply::Whole(200, header("Content-Type", "text/html"), "<h1>Welcome</h1>".into()),
+            "isn't an OpenID Connect configuration",
+        ),
         (Reply::json(404, json!({})), "status 404"),
-        (Reply::Whole(302, header("Location", "https://other.example.test/"), String::new()), "redirect (status 302)"),
-        (Reply::Endless, "far too large"),
-        (Reply::Whole(200, Vec::new(), " ".repeat(300 * 1024)), "far too large"),
+        (Reply::Whole(302, header("Location", "https://other.example.test/"), String::new()), "redirect (302)"),
+        (Reply::Endless, "is too large"),
+        (Reply::Whole(200, Vec::new(), " ".repeat(300 * 1024)), "is too large"),
     ] {
         liar.change(|says| says.discovery_reply = Some(reply));
         let error = not_begun(&liar).await;
         assert!(is_discovery(&error, words), "{words}: {error}");
     }
-    for reply in [Reply::Silence, Reply::Drip] {
+    for (reply, words) in [
+        (Reply::Silence, "id.example.test didn't respond in time"),
+        (Reply::Drip, "id.example.test started to respond, but didn't finish in time"),
+    ] {
         liar.change(|says| says.discovery_reply = Some(reply));
         let error = not_begun(&liar).await;
-        let expected = SingleSignOnError::Unreachable("id.example.test does not answer in time".into());
-        assert_eq!(error, expected);
+        assert_eq!(error, SingleSignOnError::Unreachable(words.into()));
     }
 }
 
@@ -152,7 +157,7 @@ async fn the_issuers_own_host_may_be_private_and_no_other_host() {
             let now = liar.clock.now().as_millis() / 1000;
             liar.change(|says| says.claims["exp"] = (now + 300).into());
             let error = liar.refused().await;
-            let refused = matches!(&error, SingleSignOnError::Unreachable(words) if words.contains("does not connect to"));
+            let refused = matches!(&error, SingleSignOnError::Unreachable(words) if words.contains("doesn't connect to"));
             assert!(refused, "{name} {host}: {error}");
             // Whatever was asked for before was asked for at the issuer's own host.
             let own = format!("{}:{port}", liar::HOST);

@@ -100,7 +100,7 @@ async fn an_answer_counts_only_in_the_browser_that_asked_and_only_once() {
     let mut stranger = site.server.visitor();
     let refused = stranger.get(&back).await;
     assert_eq!(refused.status, 400);
-    refused.says("does not belong to a sign-in that was begun in this browser");
+    refused.says("doesn't belong to a sign-in started in this browser");
     refused.says(&format!("open Keytile at {}", site.server.address));
     site.begin(&mut stranger, "/sign-in/sso").await;
     assert_eq!(stranger.get(&back).await.status, 400);
@@ -193,7 +193,7 @@ async fn a_provider_that_is_away_is_asked_once_in_five_seconds() {
         setup.clock.advance(Duration::from_secs(after));
         let page = server.visitor().get("/sign-in/sso").await;
         assert_eq!(page.status, 502);
-        page.says("The identity provider cannot be reached");
+        page.says("Keytile can't use the identity provider right now");
         assert!(!page.headers.contains_key(header::SET_COOKIE), "nothing is under way");
         assert_eq!(recorded().await, failures);
     }

@@ -117,7 +117,7 @@ fn other_mistakes_are_refused() {
         ("\"{authorization_prefix} {access_token}\"", "\"{scopes} {access_token}\"", "api.authorization", "may be empty"),
         ("account = \"{account_name}{region.tile}\"", "account = \"{client_secret}\"", "account", "must not be shown"),
         ("default = \"us\"", "default = \"uk\"", "field[3].default", "not a value"),
-        ("path = \"/account\"\ncompare", "path = \"account\"\ncompare", "probe.path", "Begin the path"),
+        ("path = \"/account\"\ncompare", "path = \"account\"\ncompare", "probe.path", "Start the path"),
         ("compare = \"authorization_prefix\"", "compare = \"scopes\"", "probe.compare", "not an enum field"),
         ("scope = \"{scopes}\"", "client_secret = \"x\"", "token.params.client_secret", "set by the grant"),
         ("scope = \"{scopes}\"", "scope = \"{scopes\"", "token.params.scope", "without its"),
