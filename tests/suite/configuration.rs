@@ -79,9 +79,9 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)], named: &str, reason: 
 #[test]
 fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--listen", "nowhere"], &[], "--listen", "invalid socket address");
-    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "--public-url is needed");
-    refused(&["--listen", "[::]:0"], &[], "--listen", "--public-url is needed");
-    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "--public-url is needed");
+    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "--public-url is required");
+    refused(&["--listen", "[::]:0"], &[], "--listen", "--public-url is required");
+    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "--public-url is required");
     refused(&["--tls-cert", "a.pem"], &[], "--tls-key", "");
     refused(&["--tls-key", "a.pem"], &[], "--tls-cert", "");
     refused(&[], &[("KEYTILE_TLS_CERT", "a.pem")], "--tls-key", "");
@@ -139,7 +139,7 @@ fn single_sign_on_is_set_up_whole_or_not_at_all() {
         &both,
         &[("KEYTILE_SSO_CLIENT_SECRET", "hunter2")],
         "--sso-client-secret-file",
-        "KEYTILE_SSO_CLIENT_SECRET is set as well",
+        "KEYTILE_SSO_CLIENT_SECRET is also set",
     );
     for issuer in ["http://id.example", "https://id.example?a=b", "https://:hunter2@id.example"] {
         let arguments = ["--listen", "127.0.0.1:0", "--sso-client-id", "keytile", "--sso-issuer", issuer];
