@@ -17,10 +17,10 @@ pub enum ClientError {
     #[error("it {0}")]
     Broken(String),
     /// Something before the server, or the server in distress, answers with this status.
-    #[error("it answers with status {0}")]
+    #[error("it responded with status {0}")]
     Unwell(u16),
     /// What answers is no Keytile, or another version of it.
-    #[error("it answers {0}")]
+    #[error("it responded {0}")]
     NotUnderstood(String),
     /// The client could not be made.
     #[error("{0}")]
@@ -54,12 +54,12 @@ fn words(error: &reqwest::Error) -> String {
         }
     }
     if error.is_timeout() {
-        return "does not answer in time".into();
+        return "did not respond in time".into();
     }
     if error.is_connect() {
         format!("cannot be reached ({cause})")
     } else {
-        format!("broke off before its answer was whole ({cause})")
+        format!("did not send a complete response ({cause})")
     }
 }
 
@@ -69,19 +69,19 @@ fn known(cause: &(dyn Error + 'static)) -> Option<String> {
             return Some(inner);
         }
         return match cause.kind() {
-            io::ErrorKind::ConnectionRefused => Some("refuses connections".into()),
-            io::ErrorKind::TimedOut => Some("does not answer in time".into()),
+            io::ErrorKind::ConnectionRefused => Some("refused the connection".into()),
+            io::ErrorKind::TimedOut => Some("did not respond in time".into()),
             _ => None,
         };
     }
     match cause.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(reason) => Some(match reason {
             rustls::CertificateError::UnknownIssuer => {
-                "has a certificate of an authority that is not trusted; name a file with yours by --ca".into()
+                "has a certificate from an authority that is not trusted; if it's your own, pass it with --ca".into()
             }
             reason => format!("has a certificate that cannot be trusted ({reason})"),
         }),
-        rustls::Error::InvalidMessage(_) => Some("does not speak TLS; an address with http:// may be meant".into()),
-        reason => Some(format!("makes no TLS connection ({reason})")),
+        rustls::Error::InvalidMessage(_) => Some("did not respond with TLS; if it doesn't use TLS, start the address with http://".into()),
+        reason => Some(format!("could not set up TLS ({reason})")),
     }
 }

@@ -132,7 +132,7 @@ async fn the_first_start_makes_a_private_folder_and_the_second_finds_it() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("keytile-data");
     let program = Program::start(folder.path());
-    assert!(program.said.iter().any(|line| line.contains("Made a new keyring")), "{:?}", program.said);
+    assert!(program.said.iter().any(|line| line.contains("Created a keyring")), "{:?}", program.said);
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&data.join("keyring")), 0o600);
     assert_eq!(mode(&data.join("keytile.db")), 0o600);
@@ -264,7 +264,7 @@ fn init_makes_a_keyring_once() {
     assert!(init().status.success());
     let keyring = std::fs::read(folder.path().join("keytile-data/keyring")).unwrap();
     let again = init();
-    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already there"));
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already exists"));
     assert_eq!(std::fs::read(folder.path().join("keytile-data/keyring")).unwrap(), keyring);
 }
 
