@@ -304,10 +304,7 @@ async fn write_history(service: Service) {
     loop {
         ticks.tick().await;
         if let Err(error) = service.write_history().await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot write the usage of credentials; trying again later"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot write the usage of credentials; trying again later");
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) async fn run(config: &StorageConfig) -> Result<(), String> {
     };
     store.close().await;
     result?;
-    println!("Created a keyring: {}. Back it up separately from the database. Without it, sealed values can't be opened.", path.display());
+    println!(
+        "Created a keyring: {}. Back it up separately from the database. Without it, sealed values can't be opened.",
+        path.display()
+    );
     Ok(())
 }

@@ -183,10 +183,9 @@ impl UserCommand {
                 let person = find(service, &caller, email).await?;
                 match service.disable_person(&caller, person.id).await.map_err(words)? {
                     PersonState::Done => Ok(format!("{} is disabled. All sessions ended.\n", person.email)),
-                    PersonState::LastAdministrator => Err(format!(
-                        "{} is the last active administrator. Make someone else an administrator first.",
-                        person.email
-                    )),
+                    PersonState::LastAdministrator => {
+                        Err(format!("{} is the last active administrator. Make someone else an administrator first.", person.email))
+                    }
                     PersonState::NotFound => Err(nobody(email)),
                 }
             }

@@ -56,11 +56,7 @@ fn words(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "did not respond in time".into();
     }
-    if error.is_connect() {
-        format!("cannot be reached ({cause})")
-    } else {
-        format!("did not send a complete response ({cause})")
-    }
+    if error.is_connect() { format!("cannot be reached ({cause})") } else { format!("did not send a complete response ({cause})") }
 }
 
 fn known(cause: &(dyn Error + 'static)) -> Option<String> {
@@ -81,7 +77,9 @@ fn known(cause: &(dyn Error + 'static)) -> Option<String> {
             }
             reason => format!("has a certificate that cannot be trusted ({reason})"),
         }),
-        rustls::Error::InvalidMessage(_) => Some("did not respond with TLS; if it doesn't use TLS, start the address with http://".into()),
+        rustls::Error::InvalidMessage(_) => {
+            Some("did not respond with TLS; if it doesn't use TLS, start the address with http://".into())
+        }
         reason => Some(format!("could not set up TLS ({reason})")),
     }
 }

@@ -162,13 +162,13 @@ impl fmt::Debug for Sealed {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OpenError {
     /// The keyring has no key of this id.
-    #[error("the value is sealed under the key `{id}`, which the keyring does not have")]
+    #[error("the value is sealed with the key `{id}`, which is not in the keyring")]
     UnknownKey {
         /// The id that is stored with the value.
         id: String,
     },
     /// The key is wrong, the value has been changed, or it is from another place.
-    #[error("the sealed value has been changed, belongs to another row, or is sealed under another key")]
+    #[error("the sealed value was changed, belongs to another row, or is sealed with another key")]
     Refused,
 }
 

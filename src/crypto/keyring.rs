@@ -143,13 +143,13 @@ pub enum KeyringError {
         path: PathBuf,
     },
     /// There is something at the path already.
-    #[error("--keyring: {} exists already, and a keyring is never overwritten", path.display())]
+    #[error("--keyring: {} already exists, and Keytile never overwrites a keyring", path.display())]
     Exists {
         /// The path that was asked for.
         path: PathBuf,
     },
     /// Others than the owner may read or write the file.
-    #[error("--keyring: {} may be read or written by others (mode {mode:04o}); run: chmod 600 {}", path.display(), path.display())]
+    #[error("--keyring: others have access to {} (mode {mode:04o}); run: chmod 600 {}", path.display(), path.display())]
     Exposed {
         /// The path that was asked for.
         path: PathBuf,
@@ -185,10 +185,10 @@ pub enum KeyringError {
         line: Option<usize>,
     },
     /// An id that cannot be stored with a sealed value.
-    #[error("--keyring: the id of a key has 1 to {KEY_ID_MAX} letters, digits, `-`, `_` and `.`")]
+    #[error("--keyring: a key's id must have 1 to {KEY_ID_MAX} letters, digits, `-`, `_` or `.`")]
     KeyId,
     /// The active key is not among the keys.
-    #[error("--keyring: `active` names a key that is not below `[keys]`")]
+    #[error("--keyring: `active` names a key that is not listed under `[keys]`")]
     NoActiveKey,
 }
 
@@ -209,8 +209,8 @@ fn new_text() -> SecretString {
     let encoded = Zeroizing::new(BASE64_STANDARD.encode(*key));
     let mut text = Zeroizing::new(String::with_capacity(512));
     for part in [
-        "# Keytile's keyring. Whoever has it can open what the database holds; without it nobody can.\n",
-        "# Keep a copy in a safe place, apart from the copies of the database.\n",
+        "# Keytile's keyring. Anyone with this file can decrypt the values in the database; without it, no one can.\n",
+        "# Keep a backup in a safe place, separate from backups of the database.\n",
         "active = \"k1\"\n\n[keys]\nk1 = \"",
         &encoded,
         "\"\n",

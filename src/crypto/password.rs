@@ -64,7 +64,7 @@ impl PasswordCost {
 
 /// There was not enough memory for a hash. It says nothing about the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is not enough memory to hash a password")]
+#[error("not enough memory to hash a password")]
 pub struct OutOfMemory;
 
 /// What checking a password found.

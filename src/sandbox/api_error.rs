@@ -51,5 +51,5 @@ pub(super) async fn no_such_path() -> ApiError {
 
 /// 405; the router adds the header that lists the methods there are.
 pub(super) async fn no_such_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This path does not take this method.")
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This path does not support this method.")
 }

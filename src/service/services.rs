@@ -220,7 +220,7 @@ impl Service {
         self.0.tasks.close();
         self.0.tasks.wait().await;
         if let Err(error) = self.write_history().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the last uses of credentials could not be written");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not write the last usage of credentials");
         }
         self.close_traces().await;
         self.0.store.close().await;

@@ -170,7 +170,7 @@ async fn a_keyring_that_is_gone_wrong_or_open_to_others_is_refused() {
     refused("chmod 600");
     std::fs::remove_file(&keyring).unwrap();
     keytile::crypto::keyring::Keyring::create(&keyring).unwrap();
-    refused("not the one");
+    refused("does not match the database");
     std::fs::remove_file(&keyring).unwrap();
     std::fs::rename(&kept, &keyring).unwrap();
     drop(Program::start(folder.path()));

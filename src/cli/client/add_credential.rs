@@ -94,7 +94,10 @@ async fn connector(session: &Session, id: &str) -> Result<Connector, Failure> {
             let known = session.ask("Listing the connectors", session.client().get("connectors", &[])).await?;
             let known: serde_json::Value = known.read().map_err(|error| session.failure(error))?;
             let ids: Vec<String> = known["items"].as_array().into_iter().flatten().map(|connector| text(connector, "id")).collect();
-            Err(Failure::new(Exit::NotFound, format!("there is no connector {:?}; the connectors are {}", plain(id), ids.join(", "))))
+            Err(Failure::new(
+                Exit::NotFound,
+                format!("there is no connector {:?}; the connectors are {}", plain(id), ids.join(", ")),
+            ))
         }
     }
 }

@@ -117,6 +117,7 @@ fn key_of(path: &Path) -> Result<ApiKeyText, Failure> {
     let mut text = Zeroizing::new(String::with_capacity(FILE_MAX as usize + 1));
     file.take(FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
     let parsed = ApiKeyText::parse(text.trim());
-    parsed
-        .ok_or_else(|| Failure::new(Exit::NotAllowed, format!("--key-file: {} does not contain a Keytile API key (kt_…)", path.display())))
+    parsed.ok_or_else(|| {
+        Failure::new(Exit::NotAllowed, format!("--key-file: {} does not contain a Keytile API key (kt_…)", path.display()))
+    })
 }

@@ -52,9 +52,7 @@ pub(crate) struct CurlArguments {
 
 pub(super) async fn run(arguments: &CurlArguments) -> Result<(), Failure> {
     if arguments.path.contains("://") {
-        return Err(Failure::usage(
-            "PATH is the part after the API's base URL, such as /users; Keytile adds the rest",
-        ));
+        return Err(Failure::usage("PATH is the part after the API's base URL, such as /users; Keytile adds the rest"));
     }
     let session = Session::new(&arguments.connection)?;
     let resource = find::id(&session, Thing::Resource, &arguments.resource).await?;

@@ -38,9 +38,8 @@ pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<
     let listed = session.ask(&format!("Looking for “{called}”"), session.client().all(path, search)).await;
     let listed = listed.map_err(|failure| match failure.exit() {
         Exit::NotAllowed => {
-            let sentence = format!(
-                "this API key can't list every {word}, so `keytile` can't find it by name; use its id, or another key"
-            );
+            let sentence =
+                format!("this API key can't list every {word}, so `keytile` can't find it by name; use its id, or another key");
             failure.saying_also(&sentence)
         }
         _ => failure,
@@ -60,7 +59,8 @@ pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<
                 format!("  {}  {}{kind}", text(item, "id"), text(item, "connector") + " ")
             });
             let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
-            let sentence = format!("“{}” is the name of several items; use the id of one of them:\n{}", plain(called), lines.join("\n"));
+            let sentence =
+                format!("“{}” is the name of several items; use the id of one of them:\n{}", plain(called), lines.join("\n"));
             Err(Failure::new(Exit::Conflict, sentence))
         }
     }

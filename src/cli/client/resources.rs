@@ -98,7 +98,7 @@ struct AddArguments {
     #[arg(long, value_name = "METHOD", value_parser = METHODS, ignore_case = true)]
     allow_method: Vec<String>,
 
-    /// A start of paths to allow, such as `/users`. Can be repeated. By default, all paths are allowed.
+    /// A path prefix to allow, such as `/users`. Can be repeated. By default, all paths are allowed.
     #[arg(long, value_name = "PREFIX")]
     allow_prefix: Vec<String>,
 

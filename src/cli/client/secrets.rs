@@ -102,7 +102,11 @@ impl ValueArguments {
         for (flag, name) in set.chain(files).chain(stdin) {
             let Some(field) = fields.iter().find(|field| field.id == *name) else {
                 let known: Vec<&str> = fields.iter().map(|field| field.id.as_str()).collect();
-                return Err(Failure::usage(format!("{flag}: there is no field {:?}; the fields are {}", plain(name), known.join(", "))));
+                return Err(Failure::usage(format!(
+                    "{flag}: there is no field {:?}; the fields are {}",
+                    plain(name),
+                    known.join(", ")
+                )));
             };
             if field.secret && flag == "--set" {
                 return Err(Failure::usage(format!(
@@ -143,9 +147,7 @@ fn assignments(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>, Fa
 /// `FIELD=VALUE`. The error does not repeat what was typed.
 pub(super) fn assignment(typed: &str) -> Result<(String, String), String> {
     let parts = typed.split_once('=').filter(|(name, _)| !name.is_empty());
-    parts
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .ok_or_else(|| "expected NAME=VALUE".to_owned())
+    parts.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "expected NAME=VALUE".to_owned())
 }
 
 /// The text of a file. The error follows the name of the file.

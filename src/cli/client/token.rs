@@ -55,7 +55,9 @@ pub(super) async fn run(arguments: &TokenArguments) -> Result<(), Failure> {
     let token: Token = answer.read().map_err(|error| session.failure(error))?;
     if is_shown() {
         let left = token.seconds_left;
-        complain(&format!("This is a secret, valid for {left} s. You can pass it on without showing it: keytile token --header … | curl -H @- …"));
+        complain(&format!(
+            "This is a secret, valid for {left} s. You can pass it on without showing it: keytile token --header … | curl -H @- …"
+        ));
     }
     let line = match arguments.header {
         true => Zeroizing::new(format!("{}: {}\n", token.header.name, token.header.value)),

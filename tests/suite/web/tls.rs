@@ -175,7 +175,7 @@ async fn a_signal_reads_the_pair_again_and_a_wrong_one_changes_nothing() {
     program.reload("cannot be read");
     assert!(program.answers(&old).await);
     pair.write(&new);
-    program.reload("used for new connections");
+    program.reload("reloaded the TLS certificate for new connections");
     assert!(program.answers(&new).await && !program.answers(&old).await);
 }
 

@@ -155,7 +155,7 @@ impl Service {
         let now = self.now();
         let Some(begun) = cookie.and_then(|cookie| self.open_begun(cookie)) else {
             // No sign-in was begun in this browser, so that there is none that could have failed: only the log tells.
-            tracing::warn!("single sign-on: an answer came to a browser that asked for none");
+            tracing::warn!("single sign-on: a response arrived in a browser that had not started a sign-in");
             return Ok(FinishOutcome::Failed(SingleSignOnError::ForeignAnswer));
         };
         let address = &visitor.origin.address;
