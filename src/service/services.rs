@@ -53,7 +53,7 @@ pub enum ServiceError {
     #[error("the database failed")]
     Store(#[from] StoreError),
     /// Something sealed does not open: it was changed, moved, or sealed by a key that is gone.
-    #[error("a sealed value of {table} does not open")]
+    #[error("cannot decrypt a sealed value of {table}")]
     Sealed {
         /// The table it is in.
         table: &'static str,
@@ -71,7 +71,7 @@ pub enum ServiceError {
     #[error("not allowed")]
     Refused(Permission),
     /// The caller has too many calls of services under way.
-    #[error("too many calls of one person are under way")]
+    #[error("one person has too many calls in progress")]
     TooMany,
     /// There is no memory for the hash of a password.
     #[error("a password could not be hashed")]

@@ -31,7 +31,7 @@ pub struct Admitted {
 
 /// Too much work waits already, or Keytile is ending: try again in a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many passwords are being checked at this moment")]
+#[error("too many passwords are being checked at the moment")]
 pub struct Busy;
 
 impl HashingPool {
