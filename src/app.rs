@@ -1,6 +1,7 @@
 //! Builds an [`App`] from a [`Config`] and a clock, and serves it. The program and the tests both use this.
 
 mod single_sign_on;
+mod start_error;
 
 use std::{
     fs, io,
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use self::start_error::StartError;
 use crate::{
     config::{Config, KEYRING_VALUE_VARIABLE, StorageConfig},
     crypto::{
@@ -23,13 +25,9 @@ use crate::{
     },
     domain::time::Clock,
     sandbox::{self, Sandbox},
-    service::{
-        InstallationError, Service, ServiceError,
-        connectors::catalogue::{Catalogue, CatalogueError},
-        usage,
-    },
-    store::{Store, StoreError},
-    upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamError, UpstreamSettings},
+    service::{Service, ServiceError, connectors::catalogue::Catalogue, usage},
+    store::Store,
+    upstream::{self, EgressPin, Limits, Nameserver, Upstream, UpstreamSettings},
     web::{
         self, SandboxHints, TrustedProxies, WebSettings, WebState,
         server::{Certificate, ScrapeServer, Server, ServingLimits, Workers},
@@ -49,60 +47,6 @@ pub struct App {
     scraped: Option<ScrapeServer>,
     address: Url,
     made_keyring: Option<PathBuf>,
-}
-
-/// Why Keytile does not start. Each says which setting to look at.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A setting that parses but cannot be used.
-    #[error("{0}")]
-    Setting(String),
-    /// A file or folder of a setting.
-    #[error("{setting}: {} {doing}: {cause}", path.display())]
-    File {
-        /// The setting's flag.
-        setting: &'static str,
-        /// What could not be done.
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// The database.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    /// The keyring.
-    #[error("{0}")]
-    Keyring(#[from] KeyringError),
-    /// The keyring beside the database.
-    #[error("{0}")]
-    Installation(#[from] InstallationError),
-    /// The connectors.
-    #[error("{0}")]
-    Catalogue(#[from] CatalogueError),
-    /// What calls out.
-    #[error("{0}")]
-    Upstream(#[from] UpstreamError),
-    /// What is done with the database at the start, such as recording that settings have changed.
-    #[error("{}", causes(.0))]
-    Service(#[from] ServiceError),
-    /// The address to listen on.
-    #[error("{setting}: cannot listen on {address}: {cause}")]
-    Listen {
-        /// The setting's flag.
-        setting: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        cause: io::Error,
-    },
-    /// The threads that serve connections.
-    #[error("cannot start the threads that serve connections: {0}")]
-    Threads(io::Error),
-    /// The sandbox.
-    #[error("--sandbox: cannot start the sandbox: {0}")]
-    Sandbox(io::Error),
 }
 
 /// What a test may set that an operator cannot.
@@ -283,18 +227,6 @@ async fn log_end_of_audit_trail(service: &Service) {
         Ok(end) => tracing::info!(%end, "the last event of the audit trail"),
         Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "cannot read the end of the audit trail"),
     }
-}
-
-/// An error and what caused it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    words
 }
 
 /// Writes again and again what was counted. Stopped in between, it is written at the end.

@@ -1,8 +1,8 @@
-//! Which thread this is, for what each thread has its own of.
+//! Numbers threads, for data that is split into one part per thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The number of this thread: 0 for the first that asks for its own, and so on.
+/// The number of this thread: 0 for the first thread that calls this, and so on. A thread keeps its number.
 pub fn thread_number() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -5,7 +5,7 @@ use std::fs;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::StartError;
+use super::start_error::StartError;
 use crate::{
     config::{SSO_CLIENT_SECRET_VARIABLE, SingleSignOnConfig},
     domain::access::group_role::RoleRules,

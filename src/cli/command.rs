@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Keytile: a self-hosted credential store for data connectors.
 #[derive(Debug, Parser)]
@@ -67,7 +67,7 @@ impl CommandLine {
             Command::Resources(arguments) => return super::client::commands::resources(&arguments).await,
             Command::Curl(arguments) => return super::client::commands::curl(&arguments).await,
             Command::Token(arguments) => return super::client::commands::token(&arguments).await,
-            Command::Completions(arguments) => return super::completions::run(&arguments),
+            Command::Completions(arguments) => return super::completions::run(&arguments, Self::command()),
             Command::ExitCodes => return super::client::commands::print_text(super::client::exit_codes().as_bytes()),
         };
         match result {
@@ -77,18 +77,5 @@ impl CommandLine {
                 ExitCode::FAILURE
             }
         }
-    }
-}
-
-/// Ready when the process is asked to stop: SIGTERM or Ctrl-C.
-pub(super) async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!("cannot listen for signals; stop Keytile with SIGKILL");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
 }

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::{generate, shells};
 
-use super::{CommandLine, client};
+use super::client;
 
 /// The settings of `keytile completions`.
 #[derive(Debug, Args)]
@@ -22,8 +22,8 @@ enum Shell {
     Fish,
 }
 
-pub(super) fn run(arguments: &CompletionsArguments) -> ExitCode {
-    let mut command = CommandLine::command();
+/// Prints the completions of a whole command line.
+pub(super) fn run(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
     let name = command.get_name().to_owned();
     // Into memory first: written straight to a pipe that is closed, it would panic.
     let mut script = Vec::new();

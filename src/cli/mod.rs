@@ -8,8 +8,10 @@ mod completions;
 mod health;
 mod init;
 mod logging;
+mod prompt;
 mod sandbox;
 mod serve;
+mod signals;
 mod user;
 
 pub use self::command::CommandLine;

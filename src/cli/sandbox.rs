@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::command::asked_to_stop;
+use super::signals::asked_to_stop;
 use crate::{app::sandbox_pins, domain::time::SystemClock, sandbox::Sandbox};
 
 /// The settings of `keytile sandbox`.
@@ -23,6 +23,7 @@ pub(super) async fn run(arguments: &SandboxArguments) -> Result<(), String> {
     if !arguments.listen.ip().is_loopback() {
         return Err(format!("--listen: {} is not a loopback address; the sandbox is for this machine only", arguments.listen));
     }
+    let stop = asked_to_stop();
     let started = Sandbox::start(arguments.listen, Arc::new(SystemClock)).await;
     let sandbox = started.map_err(|error| format!("--listen: cannot listen on {}: {error}", arguments.listen))?;
     let written = std::fs::write(&arguments.ca_file, sandbox.ca_pem());
@@ -30,7 +31,7 @@ pub(super) async fn run(arguments: &SandboxArguments) -> Result<(), String> {
     println!("The sandbox is listening on {}. Start Keytile with:", sandbox.address());
     let pins: Vec<String> = sandbox_pins(&sandbox).into_iter().map(|pin| format!("--egress-pin '{pin}'")).collect();
     println!("keytile serve --extra-ca {} {}", arguments.ca_file.display(), pins.join(" "));
-    asked_to_stop().await;
+    stop.await;
     sandbox.stop().await;
     Ok(())
 }

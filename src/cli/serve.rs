@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{command::asked_to_stop, logging};
+use super::{logging, signals::asked_to_stop};
 use crate::{
     app::{App, Overrides},
     config::Config,
@@ -14,7 +14,12 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let app = App::build(config, Arc::new(SystemClock), Overrides::default()).await.map_err(|error| error.to_string())?;
+    // Before anything can be asked of Keytile, so that a stop finds it listening.
+    let mut stop = Box::pin(asked_to_stop());
+    let app = tokio::select! {
+        app = App::build(config, Arc::new(SystemClock), Overrides::default()) => app.map_err(|error| error.to_string())?,
+        () = &mut stop => return Ok(()),
+    };
     if let Some(path) = app.made_keyring() {
         println!(
             "Created a keyring: {}. Back it up separately from the database. Without it, sealed values can't be opened.",
@@ -28,5 +33,5 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
             println!("Keytile is ready{sandbox}. Open this link to create the first administrator. It works once: {link}")
         }
     }
-    app.serve(asked_to_stop()).await.map_err(|error| format!("the server stopped: {error}"))
+    app.serve(stop).await.map_err(|error| format!("the server stopped: {error}"))
 }

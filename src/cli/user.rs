@@ -3,6 +3,7 @@
 //!
 //! A password is never an argument: those are seen by every user of the machine.
 
+use crate::domain::users::User;
 use std::{
     io::{IsTerminal, Read, Write},
     net::SocketAddr,
@@ -15,6 +16,7 @@ use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::prompt::ask_both;
 use crate::{
     app::existing_service,
     config::{self, StorageConfig},
@@ -31,7 +33,6 @@ use crate::{
             password_links::{PasswordLink, PasswordReset, PasswordSet},
         },
     },
-    store::UserRow,
 };
 
 /// The longest password that is read, in bytes; none that can be chosen is longer.
@@ -219,7 +220,7 @@ impl UserCommand {
 async fn reset_password(
     service: &Service,
     caller: &Caller,
-    person: &UserRow,
+    person: &User,
     arguments: &PasswordArguments,
     typed: Option<&SecretString>,
 ) -> Result<String, String> {
@@ -243,7 +244,7 @@ async fn reset_password(
 
 const BUSY: &str = "Keytile is busy; try again";
 
-async fn find(service: &Service, caller: &Caller, email: &str) -> Result<UserRow, String> {
+async fn find(service: &Service, caller: &Caller, email: &str) -> Result<User, String> {
     service.person_of_email(caller, email).await.map_err(words)?.ok_or_else(|| nobody(email))
 }
 
@@ -251,7 +252,7 @@ fn nobody(email: &str) -> String {
     format!("there is no one with the email address {email:?}; `keytile user list` shows everyone")
 }
 
-async fn everybody(service: &Service, caller: &Caller) -> Result<Vec<UserRow>, String> {
+async fn everybody(service: &Service, caller: &Caller) -> Result<Vec<User>, String> {
     let mut people = Vec::new();
     let mut after = None;
     loop {
@@ -269,9 +270,9 @@ fn told(link: &PasswordLink, arguments: &PasswordArguments) -> String {
     format!("This link for choosing a password works once, until {}:\n{address}\n", time(link.expires_at))
 }
 
-fn table(people: &[UserRow]) -> String {
+fn table(people: &[User]) -> String {
     let head = ["EMAIL", "NAME", "ROLE", "STATUS", "TWO-STEP", "LAST SIGN-IN"].map(str::to_owned);
-    let row = |user: &UserRow| {
+    let row = |user: &User| {
         [
             user.email.clone(),
             user.name.clone(),
@@ -291,7 +292,7 @@ fn table(people: &[UserRow]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn as_json(user: &UserRow) -> String {
+fn as_json(user: &User) -> String {
     let object = json!({
         "id": user.id.to_string(),
         "email": user.email,
@@ -347,8 +348,11 @@ fn words(error: impl std::error::Error) -> String {
 fn read_password() -> Result<SecretString, String> {
     let unreadable = |error: std::io::Error| format!("--password-stdin: cannot read the password: {error}");
     if std::io::stdin().is_terminal() {
-        let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(unreadable)?);
-        let second = Zeroizing::new(rpassword::prompt_password("Repeat password: ").map_err(unreadable)?);
+        let (first, second) = match ask_both("Password: ", "Repeat password: ") {
+            // As a shell has it for what Ctrl-C has ended. Nothing is open yet.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::process::exit(130),
+            asked => asked.map_err(unreadable)?,
+        };
         return if first == second { Ok(first.as_str().into()) } else { Err("the passwords don't match".into()) };
     }
     // All of the room at once: a text that grows would leave copies of the password behind.
@@ -362,8 +366,8 @@ fn read_password() -> Result<SecretString, String> {
 mod tests {
     use super::*;
 
-    fn person(email: &str, signed_in_at: Option<Timestamp>) -> UserRow {
-        UserRow {
+    fn person(email: &str, signed_in_at: Option<Timestamp>) -> User {
+        User {
             id: uuid::Uuid::nil(),
             email: email.into(),
             name: "Jürgen".into(),

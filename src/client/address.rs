@@ -1,15 +1,15 @@
-//! The address of a server as its user names it.
+//! The address of a server, as the user types it.
 
 use std::{fmt, str::FromStr};
 
 use reqwest::Url;
 
-/// Scheme, host and port of a Keytile.
+/// Scheme, host and port of a Keytile server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerAddress(Url);
 
 impl ServerAddress {
-    /// The address of `path` on it, which begins with `/` and may have a query.
+    /// The URL of `path`, which begins with `/` and may have a query.
     pub(super) fn below(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
@@ -22,7 +22,7 @@ impl ServerAddress {
 impl FromStr for ServerAddress {
     type Err = String;
 
-    /// The error is a sentence that does not repeat what was typed, since there may be a password in it.
+    /// The error is a sentence that doesn't repeat what was typed, because that may contain a password.
     fn from_str(typed: &str) -> Result<Self, String> {
         let url = Url::parse(typed.trim()).map_err(|_| EXPECTED.to_owned())?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {

@@ -1,36 +1,36 @@
-//! Why a request to the server has led to nothing.
+//! Why a request to the server failed.
 
 use std::{error::Error, io};
 
 use super::Problem;
 
-/// Why there is no answer that is good. No words repeat what was sent.
+/// The messages never repeat what was sent. Some continue a sentence about the server and begin with “it”.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The API says why it has not done it.
+    /// The API responded with a problem.
     #[error("{}", .0.detail)]
     Problem(Box<Problem>),
-    /// The request was not sent.
+    /// The request wasn't sent.
     #[error("it {0}")]
     Unreachable(String),
-    /// The request may have been sent, and no answer came, or not all of it.
+    /// The request may have been sent, but the response is missing or incomplete.
     #[error("it {0}")]
     Broken(String),
-    /// Something before the server, or the server in distress, answers with this status.
+    /// A proxy in front of the server, or a server in trouble, responded with this status.
     #[error("it responded with status {0}")]
     Unwell(u16),
-    /// What answers is no Keytile, or another version of it.
+    /// The response isn't from Keytile, or from another version of it.
     #[error("it responded {0}")]
     NotUnderstood(String),
-    /// The client could not be made.
+    /// The client couldn't be created.
     #[error("{0}")]
     Setup(String),
-    /// What was to be sent could not be read.
+    /// The body to send couldn't be read.
     #[error("{0}")]
     Body(String),
 }
 
-/// The error of a request, without its address.
+/// Leaves out the URL of the request.
 pub(super) fn of(error: &reqwest::Error) -> ClientError {
     if error.is_connect() {
         return ClientError::Unreachable(words(error));
@@ -41,7 +41,7 @@ pub(super) fn of(error: &reqwest::Error) -> ClientError {
     ClientError::Broken(words(error))
 }
 
-/// What follows “it”.
+/// The rest of a sentence that begins with “it”.
 fn words(error: &reqwest::Error) -> String {
     let mut cause: &(dyn Error + 'static) = error;
     loop {

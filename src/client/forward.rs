@@ -1,4 +1,4 @@
-//! A request through the proxy of the server: what a pipeline sends, with both bodies streaming.
+//! A request through the server's proxy, as a pipeline sends it. Both bodies are streamed.
 
 use std::{io, os::fd::AsFd, path::PathBuf};
 
@@ -15,51 +15,47 @@ use uuid::Uuid;
 
 use super::{Client, ClientError, Problem, fault, keytile::JSON};
 
-/// How much of a file is read at once.
+/// How much of a file is read at a time, in bytes.
 const PIECE: usize = 64 * 1024;
-/// The largest problem that is read.
+/// The most bytes of a problem that are read.
 const PROBLEM_MAX: usize = 256 * 1024;
-/// Marks what the service has answered, and not Keytile.
+/// Set on responses that come from the service, and not from Keytile itself.
 const MARK: &str = "x-keytile-upstream";
 
-/// What is sent to a service.
+/// A request to a service.
 pub struct ForwardRequest {
     /// The source or destination.
     pub resource: Uuid,
-    /// Path below the base URL of the API, with query.
+    /// Below the base URL of the API, with query.
     pub path: String,
-    /// The method, as it was typed.
+    /// As it was typed.
     pub method: String,
-    /// Headers that are sent beside the key, as `Name: value`.
+    /// `Name: value`, in addition to the API key.
     pub headers: Vec<String>,
-    /// The body.
     pub body: ForwardBody,
 }
 
-/// Where the body of a request comes from.
 pub enum ForwardBody {
-    /// There is none.
     None,
-    /// It is this text.
     Text(String),
-    /// It is in a file.
     File(PathBuf),
-    /// It comes in on standard input.
     StandardInput,
 }
 
-/// What came back from the service, up to the body.
+/// The response of the service. Its body hasn't been read yet.
 pub struct ForwardAnswer(Response);
 
 impl Client {
     /// Sends a request through the proxy.
     ///
     /// # Errors
-    /// Keytile answers itself, since it sends the request not on or got no answer; or see [`ClientError`].
+    ///
+    /// Keytile responded itself, because it rejected the request or got no response; otherwise see
+    /// [`ClientError`].
     pub async fn forward(&self, request: ForwardRequest) -> Result<ForwardAnswer, ClientError> {
         let root = format!("/proxy/{}/", request.resource);
         let url = self.server().below(&format!("{root}{}", request.path.trim_start_matches('/')));
-        // Dot segments are settled in an address: with enough of them it would be one of the API itself.
+        // The URL parser has resolved dot segments: enough of them would lead to Keytile's own API.
         if !url.path().starts_with(&root) {
             return Err(ClientError::Body("the path leads outside the source or destination; remove `..`".into()));
         }
@@ -114,12 +110,11 @@ impl Client {
 }
 
 impl ForwardAnswer {
-    /// The status that the service answered with.
     pub fn status(&self) -> u16 {
         self.0.status().as_u16()
     }
 
-    /// Status line and headers, as they came over the wire.
+    /// The status line and headers, as they were received.
     pub fn head(&self) -> Vec<u8> {
         let status = self.0.status();
         let mut head = format!("{:?} {} {}\r\n", self.0.version(), status.as_str(), status.canonical_reason().unwrap_or_default())
@@ -137,13 +132,14 @@ impl ForwardAnswer {
     /// The next piece of the body; `None` at its end.
     ///
     /// # Errors
-    /// The body does not come whole.
+    ///
+    /// The body is incomplete.
     pub async fn piece(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, ClientError> {
         self.0.chunk().await.map_err(|error| fault::of(&error))
     }
 }
 
-/// Headers out of lines. No error repeats a value.
+/// Parses `Name: value` lines. Errors never repeat a value.
 fn headers(lines: &[String]) -> Result<HeaderMap, ClientError> {
     let mut headers = HeaderMap::new();
     for line in lines {
@@ -160,7 +156,7 @@ fn headers(lines: &[String]) -> Result<HeaderMap, ClientError> {
     Ok(headers)
 }
 
-/// What a reader gives, piece by piece.
+/// Reads to the end, in pieces.
 fn pieces(reader: impl AsyncRead + Unpin + Send + 'static) -> impl Stream<Item = io::Result<Vec<u8>>> + Send {
     stream::try_unfold(reader, |mut reader| async move {
         let mut piece = Vec::with_capacity(PIECE);

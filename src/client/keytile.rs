@@ -1,8 +1,6 @@
-//! Keytile's own API as the command line uses it: a server that its user names, and an API key.
+//! The API client itself: one request for each method, JSON in and out.
 //!
-//! This is no part of what a Keytile does while it serves: `service` and `web` may not name this module, so that a
-//! server reaches others only through `upstream` and its guard. No redirect is followed and no proxy of the environment
-//! is used: the key goes to the server that was named, and nowhere else.
+//! See [`super`] for what it must not do with the key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,35 +18,36 @@ use crate::domain::api_keys::ApiKeyText;
 use super::{address::ServerAddress, fault::ClientError, problem::Problem};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// For how long nothing at all may come. Longer than anything that a server waits for itself, so that it is the server
-/// that says what took too long.
+/// The longest time without receiving anything. Longer than any limit of the server, so that the server gets
+/// to say what took too long.
 const SILENCE_LIMIT: Duration = Duration::from_secs(90);
-/// How often a request with an idempotency key is sent again when its answer does not come.
+/// How often a request with an idempotency key is sent again if no response arrives.
 const RESENDS: usize = 2;
 const PREFIX: &str = "/api/v1/";
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A Keytile, and the key with which it is asked.
+/// A Keytile server, and the API key for it.
 pub struct Client {
     http: reqwest::Client,
     server: ServerAddress,
     authorization: HeaderValue,
 }
 
-/// What the API answered when it did what it was asked.
+/// A successful response of the API.
 pub struct Answer {
-    /// The revision of the thing, for [`Client::delete`].
+    /// The revision of the object, for [`Client::delete`].
     pub etag: Option<HeaderValue>,
-    /// The JSON, as it came; empty where there is none.
+    /// The JSON as received; empty if there is none.
     pub text: Vec<u8>,
 }
 
 impl Answer {
-    /// The JSON as a value of a type.
+    /// Parses the JSON.
     ///
     /// # Errors
-    /// It is not what this version of the command line knows.
+    ///
+    /// The JSON isn't what this version of the command line expects.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.text)
             .map_err(|_| ClientError::NotUnderstood("with JSON that this version of keytile does not understand".into()))
@@ -56,10 +55,11 @@ impl Answer {
 }
 
 impl Client {
-    /// A client of `server`. Over HTTPS it trusts `authorities`, or the public ones where there are none of these.
+    /// Over HTTPS the client trusts `authorities`, or the public ones if `authorities` is empty.
     ///
     /// # Errors
-    /// One of the authorities cannot be used.
+    ///
+    /// One of the authorities can't be used.
     pub fn new(server: ServerAddress, key: &ApiKeyText, authorities: &[CertificateDer<'static>]) -> Result<Self, ClientError> {
         let unusable = |error: &dyn std::error::Error| ClientError::Setup(error.to_string());
         let http = reqwest::Client::builder()
@@ -76,14 +76,14 @@ impl Client {
         Ok(Self { http, server, authorization })
     }
 
-    /// Where it asks.
     pub fn server(&self) -> &ServerAddress {
         &self.server
     }
 
-    /// Reads what is at `path`, below `/api/v1/`.
+    /// Reads `path`, below `/api/v1/`.
     ///
     /// # Errors
+    ///
     /// See [`ClientError`].
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, ClientError> {
         let mut url = self.url(path);
@@ -93,9 +93,10 @@ impl Client {
         self.answer(self.http.get(url)).await
     }
 
-    /// Reads a list to its end, page by page; answers the items of all pages.
+    /// Reads a whole list, page by page. Returns the items of all pages.
     ///
     /// # Errors
+    ///
     /// See [`ClientError`].
     pub async fn all(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<Value>, ClientError> {
         #[derive(serde::Deserialize)]
@@ -111,7 +112,7 @@ impl Client {
             query.extend(cursor.iter().map(|cursor| ("cursor", cursor.as_str())));
             let page: Page = self.get(path, &query).await?.read()?;
             items.extend(page.items);
-            // A cursor that does not move would never end.
+            // A cursor that doesn't move would never end.
             if page.next_cursor.is_none() || page.next_cursor == cursor {
                 return Ok(items);
             }
@@ -122,15 +123,18 @@ impl Client {
     /// Sends `body`, which is JSON, to `path`.
     ///
     /// # Errors
+    ///
     /// See [`ClientError`].
     pub async fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, ClientError> {
         let request = self.http.post(self.url(path));
         self.answer(if body.is_empty() { request } else { request.header(CONTENT_TYPE, JSON).body(body) }).await
     }
 
-    /// Creates something at `path`, once: where no answer comes, the request is sent again under the same `key`.
+    /// Creates an object at `path` exactly once: if no response arrives, the request is sent again with the
+    /// same idempotency `key`.
     ///
     /// # Errors
+    ///
     /// See [`ClientError`].
     pub async fn create(&self, path: &str, body: Vec<u8>, key: &str) -> Result<Answer, ClientError> {
         let mut resends = 0;
@@ -143,9 +147,10 @@ impl Client {
         }
     }
 
-    /// Deletes what is at `path`, if it still is of this revision.
+    /// Deletes `path`, if it still has this revision.
     ///
     /// # Errors
+    ///
     /// See [`ClientError`].
     pub async fn delete(&self, path: &str, etag: Option<&HeaderValue>) -> Result<(), ClientError> {
         let mut request = self.http.delete(self.url(path));
@@ -179,7 +184,7 @@ impl Client {
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An error where the API has not done what it was asked.
+/// Turns an unsuccessful response into an error.
 fn refuse(status: StatusCode, headers: &HeaderMap, text: &[u8]) -> Result<(), ClientError> {
     if status.is_success() {
         return Ok(());

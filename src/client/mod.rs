@@ -1,8 +1,8 @@
-//! Keytile's own API as the command line uses it: a server that its user names, and an API key.
+//! The client of Keytile's own API, for the command line: a server that the user names, and an API key.
 //!
-//! This is no part of what a Keytile does while it serves: `service` and `web` may not name this module, so that a
-//! server reaches others only through `upstream` and its guard. No redirect is followed and no proxy of the environment
-//! is used: the key goes to the server that was named, and nowhere else.
+//! A running server doesn't use it: `service` and `web` must not name this module, so that a server reaches
+//! others only through `upstream` and its egress guard. The client follows no redirects and ignores proxy
+//! settings of the environment: the key goes only to the named server.
 
 mod address;
 mod fault;

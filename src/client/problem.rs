@@ -1,45 +1,44 @@
-//! An error as the API tells it (RFC 9457), read.
+//! An error response of the API (RFC 9457), parsed.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Why the API has not done what it was asked.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Problem {
-    /// The status code.
+    /// The HTTP status code.
     pub status: u16,
-    /// Which error it is, as a word that stays the same.
+    /// A stable code for the kind of error.
     pub code: String,
     /// A sentence for people.
     pub detail: String,
-    /// What is wrong with which member of the request.
+    /// What is wrong with individual members of the request.
     #[serde(default)]
     pub errors: Vec<MemberError>,
-    /// The verification that did not pass.
+    /// The verification that didn't pass.
     #[serde(default)]
     pub verification: Option<Value>,
-    /// By which the log of the server speaks of the request.
+    /// The id of the request in the server's log.
     #[serde(default)]
     pub request_id: String,
-    /// All of it, as it came.
+    /// The whole body, as received.
     #[serde(skip)]
     pub text: Vec<u8>,
 }
 
-/// What is wrong with one member of a request.
+/// What is wrong with one member of the request.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MemberError {
     /// The path of the member.
     pub field: String,
     /// A sentence for people.
     pub message: String,
-    /// The same as a word.
+    /// A stable code for the kind of error.
     pub code: String,
 }
 
 impl Problem {
-    /// Reads an answer; `None` if it is no problem.
+    /// `None` if the response isn't a problem.
     pub(super) fn read(headers: &HeaderMap, text: &[u8]) -> Option<Self> {
         let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
         if !kind.trim_start().to_ascii_lowercase().starts_with("application/problem+json") {

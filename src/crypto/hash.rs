@@ -1,4 +1,4 @@
-//! One-way values: what may be stored and compared, but not turned back into what it was made of.
+//! One-way values: they can be stored and compared, but not turned back into what they were made from.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,51 +9,50 @@ use zeroize::Zeroizing;
 
 use crate::domain::{api_keys::ApiKeyText, audit::AuditChain};
 
-/// What is stored of a session: the SHA-256 of its token. The token has 256 random bits (see
-/// [`super::random::url_token`]), so that no salt or slow hash is needed.
+/// The stored form of a session token: its SHA-256. The token has 256 random bits (see
+/// [`super::random::url_token`]), so it needs no salt and no slow hash.
 pub fn session_hash(token: &SecretString) -> [u8; 32] {
     Sha256::digest(token.expose_secret()).into()
 }
 
-/// What a form has to bring with it, for the session of this cookie: a hash of the cookie that nobody can make
-/// who does not have the cookie, and that does not give the cookie away to who reads the page. It needs no
-/// place in the database, and holds before anybody is signed in.
+/// The CSRF token of forms, derived from the session cookie. Only someone with the cookie can compute it, and
+/// the token doesn't reveal the cookie to anyone who reads the page. It needs no database row and works
+/// before sign-in.
 pub fn form_token(cookie: &str) -> String {
     let digest = Sha256::new().chain_update(b"keytile form token\0").chain_update(cookie).finalize();
     BASE64_URL_SAFE_NO_PAD.encode(digest)
 }
 
-/// Whether two texts are equal, in a time that depends only on their lengths.
+/// Takes a time that depends only on the lengths.
 pub fn equal_in_constant_time(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
-/// What is stored of an API key, and what it is looked up by: the SHA-256 of its text. The key has 256
-/// random bits, so that no salt or slow hash is needed, and how long a look-up by the hash takes tells
-/// nothing of the key. The text and not the bytes behind it, so that a check need not decode it.
+/// The stored form of an API key: the SHA-256 of its text, also used to find it. The key has 256 random bits,
+/// so it needs no salt and no slow hash, and the time of a query by the hash reveals nothing about the key.
+/// Hashing the text rather than the bytes behind it avoids decoding it for a check.
 pub fn api_key_hash(key: &ApiKeyText) -> [u8; 32] {
     Sha256::digest(key.expose()).into()
 }
 
-/// Makes keyed fingerprints (HMAC-SHA-256, RFC 2104), by which equal values are found without being
-/// revealed: who has only the database can neither read nor guess them.
+/// Keyed fingerprints (HMAC-SHA-256, RFC 2104), which find equal values without revealing them: someone with
+/// only the database can neither read nor guess the values.
 pub struct Fingerprint(Zeroizing<[u8; 32]>);
 
 impl Fingerprint {
-    /// Fingerprints under `key`; under another key they are others.
     pub fn new(key: Zeroizing<[u8; 32]>) -> Self {
         Self(key)
     }
 
-    /// Fingerprints under a key that was kept as bytes; `None` if they are not 32.
+    /// `None` unless there are 32 bytes.
     pub fn from_key_bytes(key: &[u8]) -> Option<Self> {
         Some(Self(Zeroizing::new(key.try_into().ok()?)))
     }
 
-    /// The fingerprint of a list of values. The length of each goes in before it, so that `ab`, `c`
-    /// and `a`, `bc` differ.
+    /// The fingerprint of a list of values. Each value is preceded by its length, so that `ab`, `c` and `a`,
+    /// `bc` differ.
     pub fn of(&self, parts: &[&[u8]]) -> [u8; 32] {
-        // A key that is shorter than a block is filled up with zeros (RFC 2104 section 2).
+        // A key shorter than a block is padded with zeros (RFC 2104 section 2).
         let mut block = Zeroizing::new([0; 64]);
         block[..32].copy_from_slice(&*self.0);
         let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
@@ -65,12 +64,12 @@ impl Fingerprint {
     }
 }
 
-/// The chain of the audit trail: HMAC-SHA-256 under a key of the installation, so that somebody who can write
-/// to the database but has no keyring cannot make a chain that holds.
+/// The chain of the audit trail: HMAC-SHA-256 under a key of the installation. Someone who can write to the
+/// database but has no keyring can't forge a valid chain.
 pub struct KeyedChain(Fingerprint);
 
 impl KeyedChain {
-    /// A chain under a key of its own, derived from that of the fingerprints.
+    /// Uses its own key, derived from the fingerprint key.
     pub fn derived_from(fingerprint: &Fingerprint) -> Self {
         Self(Fingerprint::new(Zeroizing::new(fingerprint.of(&[b"audit trail"]))))
     }

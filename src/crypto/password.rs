@@ -1,8 +1,8 @@
-//! Hashes of passwords: argon2id, version 1.3 (RFC 9106), kept as PHC strings with their own salt and cost.
+//! Password hashes: argon2id version 1.3 (RFC 9106), stored as PHC strings that contain their salt and cost.
 //!
-//! Checking takes the same work whether or not there is a hash to check against: who has no account is
-//! checked against [`stand_in`], and what cannot be read as a hash is worked on all the same. All of it
-//! takes long and much memory: run it in `service::hashing`.
+//! A check takes the same work whether or not there is a hash: an unknown account is checked against
+//! [`stand_in`], and text that isn't a hash is hashed for all the same. Everything here takes much time and
+//! memory: run it in `service::hashing`.
 
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, Version};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
@@ -12,26 +12,26 @@ use zeroize::Zeroizing;
 use super::random;
 use crate::domain::users::password::Password;
 
-/// Bytes of a salt: 128 bits, as RFC 9106 section 4 recommends.
+/// In bytes: 128 bits, as RFC 9106 section 4 recommends.
 const SALT_LENGTH: usize = 16;
-/// Bytes of a tag, which is the hash itself: 256 bits, as RFC 9106 section 4 recommends.
+/// The hash itself, in bytes: 256 bits, as RFC 9106 section 4 recommends.
 const TAG_LENGTH: usize = 32;
 
-/// How much work a hash is.
+/// The memory, passes and lanes of a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordCost(Params);
 
 impl PasswordCost {
-    /// The second recommended option of RFC 9106 section 4, for where memory is not plentiful: 64 MiB,
-    /// 3 passes, 4 lanes.
+    /// The second recommended option of RFC 9106 section 4, for machines with less memory: 64 MiB, 3 passes,
+    /// 4 lanes.
     pub const RECOMMENDED: Self = match Self::new(64 * 1024, 3, 4) {
         Some(cost) => cost,
         None => panic!("the recommended cost is within the limits"),
     };
 
-    /// A cost of `memory_kib` KiB of memory, filled `passes` times in `lanes` lanes. `None` where argon2
-    /// does not allow it or one hash would take more than 1 GiB, 64 passes or 16 lanes: a changed row of
-    /// the database must not take the server's memory.
+    /// `memory_kib` KiB of memory, filled `passes` times in `lanes` lanes. `None` if argon2 doesn't allow it,
+    /// or if one hash would take more than 1 GiB, 64 passes or 16 lanes: a tampered row must not exhaust the
+    /// server's memory.
     pub const fn new(memory_kib: u32, passes: u32, lanes: u32) -> Option<Self> {
         if memory_kib > 1024 * 1024 || passes > 64 || lanes > 16 {
             return None;
@@ -45,7 +45,7 @@ impl PasswordCost {
     fn tag(&self, password: &Password, salt: &[u8]) -> Result<Zeroizing<[u8; TAG_LENGTH]>, OutOfMemory> {
         let mut tag = Zeroizing::new([0; TAG_LENGTH]);
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.0.clone());
-        // The lengths of password, salt and tag are within what argon2 takes; memory is what may be missing.
+        // Password, salt and tag have valid lengths, so only an allocation can fail.
         argon2.hash_password_into(password.expose().as_bytes(), salt, &mut *tag).map_err(|_| OutOfMemory)?;
         Ok(tag)
     }
@@ -62,31 +62,29 @@ impl PasswordCost {
     }
 }
 
-/// There was not enough memory for a hash. It says nothing about the password.
+/// There wasn't enough memory for a hash. Says nothing about the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not enough memory to hash a password")]
 pub struct OutOfMemory;
 
-/// What checking a password found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordCheck {
-    /// Whether it is the password.
     pub matches: bool,
-    /// Whether the hash was made with another cost, so that a password that matches should be hashed anew.
+    /// Whether the hash has another cost, so that a matching password should be hashed again.
     pub outdated: bool,
 }
 
-/// Hashes a password under a new salt. The result is a PHC string.
+/// Hashes a password with a new salt. Returns a PHC string.
 pub fn hash(password: &Password, cost: &PasswordCost) -> Result<String, OutOfMemory> {
     let salt = random::bytes::<SALT_LENGTH>();
     Ok(cost.phc(&salt, &*cost.tag(password, &salt)?))
 }
 
-/// Checks a password against a PHC string. The work is that of the PHC string; what is not such a hash
-/// matches nothing, after the work of `cost`.
+/// Checks a password against a PHC string, with the cost in the string. Text that isn't such a hash matches
+/// nothing, but takes the work of `cost`.
 pub fn check(password: &Password, phc: &str, cost: &PasswordCost) -> Result<PasswordCheck, OutOfMemory> {
     let Some(stored) = Stored::parse(phc) else {
-        // The result is of no use: what counts is that it took as long.
+        // The result doesn't matter, only that it took as long.
         drop(cost.tag(password, &[0; SALT_LENGTH])?);
         return Ok(PasswordCheck { matches: false, outdated: true });
     };
@@ -95,14 +93,15 @@ pub fn check(password: &Password, phc: &str, cost: &PasswordCost) -> Result<Pass
     Ok(PasswordCheck { matches: tag.ct_eq(&stored.tag).into(), outdated })
 }
 
-/// A hash that no known password has, to be made once and checked against where there is no account.
+/// A hash that no known password has. Create it once, and check against it if there is no account.
 ///
-/// Its tag is random: nothing is hashed for it, and a password for it is as hard to find as any preimage.
+/// Its tag is random: no password was hashed for it, and finding a matching one is as hard as finding any
+/// preimage.
 pub fn stand_in(cost: &PasswordCost) -> String {
     cost.phc(&random::bytes::<SALT_LENGTH>(), &random::bytes::<TAG_LENGTH>())
 }
 
-/// A PHC string of argon2id version 1.3, taken apart.
+/// A parsed PHC string of argon2id version 1.3.
 struct Stored {
     cost: PasswordCost,
     salt: Vec<u8>,
@@ -117,8 +116,8 @@ impl Stored {
             return None;
         }
         let tag = parsed.hash?.as_bytes().try_into().ok()?;
-        // Defaults of the library would stand in for what is not said, and a key id or associated data
-        // is nothing that this module writes.
+        // Every parameter must be present: the library would use defaults for missing ones. This module never
+        // writes a key id or associated data.
         let mut parameters = parsed.params.iter().map(|(name, value)| Some((name, value.decimal().ok()?)));
         let mut next = |expected: &str| {
             let (name, value) = parameters.next()??;
@@ -168,7 +167,7 @@ mod tests {
         let right = password("tulip-gravel-anchor");
         let phc = hash(&right, &PasswordCost::RECOMMENDED).unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=65536,t=3,p=4$"), "{phc}");
-        // 16 bytes are 22 characters and 32 are 43.
+        // 16 bytes are 22 characters and 32 bytes are 43.
         assert_eq!(phc.split('$').skip(4).map(str::len).collect::<Vec<_>>(), [22, 43]);
         let found = check(&right, &phc, &PasswordCost::RECOMMENDED).unwrap();
         assert_eq!(found, PasswordCheck { matches: true, outdated: false });

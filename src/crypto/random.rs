@@ -1,5 +1,5 @@
-//! The one place that asks the operating system for randomness, and what is made of it: keys,
-//! nonces, ids and tokens.
+//! The only place that asks the operating system for randomness, and what is made from it: keys, nonces, ids
+//! and tokens.
 
 use std::{
     cell::RefCell,
@@ -13,13 +13,14 @@ use zeroize::Zeroizing;
 
 use crate::domain::time::Timestamp;
 
-/// For how many requests a thread holds ids ready.
+/// How many request ids a thread prepares at a time.
 const REQUEST_IDS_AHEAD: usize = 64;
 
 /// Fills `buffer` from the operating system's generator.
 ///
 /// # Panics
-/// If the system has none: nothing that needs randomness may go on with less of it.
+///
+/// If the system has no randomness: nothing that needs it may continue with less.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
 pub fn fill(buffer: &mut [u8]) {
     if let Err(error) = getrandom::fill(buffer) {
@@ -27,24 +28,23 @@ pub fn fill(buffer: &mut [u8]) {
     }
 }
 
-/// `N` random bytes.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut buffer = [0; N];
     fill(&mut buffer);
     buffer
 }
 
-/// A new id: a UUID version 7 (RFC 9562 section 5.7) of the time `now`.
+/// A UUID version 7 (RFC 9562 section 5.7) for the time `now`.
 ///
-/// Ids that one process makes in the same millisecond sort in the order in which they were made, by
-/// a counter of 26 bits in front of the random bits (section 6.2, method 1).
+/// Ids that one process makes in the same millisecond sort in the order in which they were made, by a 26-bit
+/// counter in front of the random bits (section 6.2, method 1).
 pub fn new_id(now: Timestamp) -> Uuid {
     static SEQUENCE: IdSequence = IdSequence::new();
     SEQUENCE.next(now)
 }
 
-/// An id for a request that comes without: a UUID version 4. It is no secret, so that each thread asks the system for
-/// the randomness of many at once.
+/// A UUID version 4 for a request that comes without an id. It isn't secret, so each thread asks the system
+/// for many at a time.
 pub fn request_id() -> Uuid {
     thread_local! {
         static AHEAD: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
@@ -59,7 +59,7 @@ pub fn request_id() -> Uuid {
     })
 }
 
-/// A number from 0 up to 1, of 53 random bits.
+/// A number from 0 up to but not including 1, from 53 random bits.
 pub fn fraction() -> f64 {
     let bits = u64::from_le_bytes(bytes()) >> 11;
     #[expect(clippy::cast_precision_loss, reason = "53 bits are what a f64 holds exactly")]
@@ -67,14 +67,14 @@ pub fn fraction() -> f64 {
     fraction
 }
 
-/// A token of 256 random bits, in letters that a URL and a cookie take (base64url, RFC 4648
-/// section 5, without padding).
+/// 256 random bits in characters that URLs and cookies accept (base64url, RFC 4648 section 5, without
+/// padding).
 pub fn url_token() -> SecretString {
     let secret = Zeroizing::new(bytes::<32>());
     BASE64_URL_SAFE_NO_PAD.encode(*secret).into()
 }
 
-/// The millisecond of the last id, and the counter that it got.
+/// The millisecond of the last id, and its counter.
 struct IdSequence(Mutex<(i64, u32)>);
 
 impl IdSequence {
@@ -89,14 +89,14 @@ impl IdSequence {
         let counter = if last.0 == millis {
             last.1 + 1
         } else {
-            // Begins with 24 random bits of 26, so that it cannot run over within a millisecond.
+            // Starts with 24 random bits of 26, so the counter can't overflow within a millisecond.
             u32::from_be_bytes([0, random[0], random[1], random[2]])
         };
         *last = (millis, counter);
         drop(last);
 
-        // The UUID keeps 12 bits of the first two bytes and 6 of the third; the counter fills these and
-        // the fourth, most significant bits first, so that it sorts.
+        // The UUID keeps 12 bits of the first two bytes and 6 of the third. The counter fills these and the
+        // fourth byte, most significant bits first, so that ids sort.
         random[0] = (counter >> 22) as u8;
         random[1] = (counter >> 14) as u8;
         random[2] = (counter >> 8) as u8 & 0x3F;

@@ -1,8 +1,8 @@
-//! The second factor: codes that an authenticator app makes (TOTP, RFC 6238), and recovery codes for the
-//! day the app is gone.
+//! The second factor: codes from an authenticator app (TOTP, RFC 6238), and recovery codes for when the app
+//! is lost.
 //!
-//! A code is six digits of HMAC-SHA-1 over the number of 30-second steps since 1970, which is what every
-//! app can do. One step to either side is accepted, and no step twice.
+//! A code is six digits of HMAC-SHA-1 over the number of 30-second steps since 1970, which every app
+//! supports. One step to either side is accepted, and no step twice.
 
 use std::array;
 
@@ -17,54 +17,52 @@ use zeroize::Zeroizing;
 use super::random;
 use crate::domain::time::Timestamp;
 
-/// Bytes of a secret: 160 bits, as RFC 4226 section 4 recommends.
+/// In bytes: 160 bits, as RFC 4226 section 4 recommends.
 pub const SECRET_LENGTH: usize = 20;
-/// How many recovery codes a person gets.
+/// Recovery codes per user.
 pub const RECOVERY_CODES: usize = 10;
 
-/// How the app names this account's service.
+/// The name that the app shows for the account's service.
 const ISSUER: &str = "Keytile";
-/// Seconds that a code is shown: RFC 6238 section 5.2.
+/// How long a code is shown (RFC 6238 section 5.2).
 const STEP_SECONDS: i64 = 30;
-/// Digits of a code.
 const DIGITS: usize = 6;
-/// What an address takes as it is: the unreserved characters of RFC 3986 section 2.3.
+/// All except the unreserved characters of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Base32 of RFC 4648 section 6, which apps read.
+/// The base32 alphabet of RFC 4648 section 6, which apps read.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/// Base32 without letters that look like others: Crockford's, in lower case. `i`, `l` and `o` are read
-/// as the digits they look like; `u` is missing so that no words come about.
+/// Crockford's base32 alphabet in lower case, without letters that look alike. `i`, `l` and `o` are read as
+/// the digits they look like; `u` is left out so that no words appear.
 const RECOVERY_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The secret that an authenticator app and Keytile share. It has no `Debug`.
 pub struct TotpSecret(Zeroizing<[u8; SECRET_LENGTH]>);
 
 impl TotpSecret {
-    /// A new secret.
     pub fn generate() -> Self {
         let mut secret = Zeroizing::new([0; SECRET_LENGTH]);
         random::fill(&mut *secret);
         Self(secret)
     }
 
-    /// Reads what [`Self::expose`] gave; `None` if it has another length.
+    /// Reads what [`Self::expose`] returned; `None` if the length is wrong.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self(Zeroizing::new(bytes.try_into().ok()?)))
     }
 
-    /// The secret, exposed: for sealing it.
+    /// Exposed for sealing.
     pub fn expose(&self) -> &[u8; SECRET_LENGTH] {
         &self.0
     }
 
-    /// The secret as people type it into an app that cannot scan: 32 letters and digits of base32.
+    /// For typing into an app that can't scan: 32 characters of base32.
     pub fn base32(&self) -> SecretString {
         let mut text = Zeroizing::new(String::with_capacity(SECRET_LENGTH * 8 / 5));
         write_base32(&*self.0, BASE32, &mut text);
         text.as_str().into()
     }
 
-    /// The address that an app scans, for the account with this e-mail. It holds the secret.
+    /// The `otpauth:` address that an app scans. Contains the secret.
     pub fn uri(&self, email: &str) -> SecretString {
         let email = utf8_percent_encode(email, RESERVED);
         let base32 = self.base32();
@@ -76,35 +74,35 @@ impl TotpSecret {
         uri.as_str().into()
     }
 
-    /// [`Self::uri`] as a QR code: an `svg` element to be put into a page, with a white ground of its own
-    /// for dark pages, and with neither style nor script. It holds the secret. `None` if the e-mail is too
-    /// long for a QR code, which is longer than an e-mail can be.
+    /// [`Self::uri`] as a QR code: an `svg` element for a page, with its own white background for dark pages,
+    /// and without styles or scripts. Contains the secret. `None` if the email address is too long for a QR
+    /// code, which no valid one is.
     pub fn qr_svg(&self, email: &str) -> Option<SecretString> {
         let code = QrCode::with_error_correction_level(self.uri(email).expose_secret(), EcLevel::M).ok()?;
         let colours = (svg::Color("#000000"), svg::Color("#ffffff"));
         let document = code.render().dark_color(colours.0).light_color(colours.1).module_dimensions(4, 4).build();
         let document = Zeroizing::new(document);
-        // An element within a page has no XML declaration, and tells what it is to who cannot see it.
+        // An element inside a page has no XML declaration. The label describes it to screen readers.
         let (_, element) = document.split_once("<svg ")?;
         let named = Zeroizing::new(["<svg role=\"img\" aria-label=\"QR code for an authenticator app\" ", element].concat());
         Some(named.as_str().into())
     }
 
-    /// The step of a code that is right now or was or will be one step away; blanks in it are ignored.
-    /// `None` if it is wrong, or if its step is not after `last_step`, the step that was accepted last:
-    /// a code that was seen or kept is not good a second time (RFC 6238 section 5.2).
+    /// The step of a code that is valid now, or one step earlier or later. Ignores blanks. `None` if the code
+    /// is wrong, or if its step isn't after `last_step`, the last accepted one: a code that was seen or
+    /// recorded isn't valid a second time (RFC 6238 section 5.2).
     ///
-    /// All three codes are made and compared whatever the code is, so that time tells nothing.
+    /// Always computes and compares all three codes, so that the time reveals nothing.
     pub fn check(&self, code: &str, now: Timestamp, last_step: Option<i64>) -> Option<i64> {
         let code = six_digits(code)?;
         let present = now.as_millis().div_euclid(1_000 * STEP_SECONDS);
         let totp = self.totp();
         let (mut found, mut step_found) = (Choice::from(0), 0_i64);
         for step in present - 1..=present + 1 {
-            // Before 1970 there are no steps.
+            // There are no steps before 1970.
             let Ok(second) = u64::try_from(step.saturating_mul(STEP_SECONDS)) else { continue };
             let expected = Zeroizing::new(totp.generate(second).to_string());
-            // Which steps were used is no secret; whether the code is right is.
+            // Which steps were used isn't secret; whether the code is right is.
             let fresh = Choice::from(u8::from(last_step.is_none_or(|last| step > last)));
             let hit = expected.as_bytes().ct_eq(&code) & fresh;
             step_found.conditional_assign(&step, hit);
@@ -114,13 +112,13 @@ impl TotpSecret {
     }
 
     fn totp(&self) -> Totp {
-        // The builder's defaults are those of RFC 6238: SHA-1, 6 digits, 30 seconds. Its checks are of the
+        // The builder's defaults are those of RFC 6238: SHA-1, 6 digits, 30 seconds. It only checks the
         // length of the secret and the number of digits, which are constants here.
         Builder::new().with_secret(*self.0).with_step_duration(STEP_SECONDS.unsigned_abs()).build_noncompliant()
     }
 }
 
-/// New recovery codes, each of 120 random bits, as they are shown once: `k7f3-9xq2-0mza-h5te-2w8b-c4rn`.
+/// Recovery codes of 120 random bits each, in the form that is shown once: `k7f3-9xq2-0mza-h5te-2w8b-c4rn`.
 pub fn recovery_codes() -> [SecretString; RECOVERY_CODES] {
     array::from_fn(|_| {
         let mut letters = Zeroizing::new(String::with_capacity(24));
@@ -136,8 +134,8 @@ pub fn recovery_codes() -> [SecretString; RECOVERY_CODES] {
     })
 }
 
-/// What is stored of a recovery code: the SHA-256 of its normal form, in which case, blanks and dashes do
-/// not count and look-alikes are the same. With 120 random bits it needs neither salt nor a slow hash.
+/// The stored form of a recovery code: the SHA-256 of its normal form, which ignores case, blanks and dashes
+/// and treats look-alikes as the same. With 120 random bits it needs no salt and no slow hash.
 pub fn recovery_hash(code: &SecretString) -> [u8; 32] {
     let mut hash = Sha256::new();
     for letter in code.expose_secret().chars().filter(|c| !c.is_whitespace() && !is_dash(*c)) {
@@ -151,7 +149,8 @@ pub fn recovery_hash(code: &SecretString) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The six digits of a code as it was typed; `None` if there is anything but digits and blanks, or another number of them.
+/// The six digits of a typed code; `None` if it has anything but digits and blanks, or another number of
+/// digits.
 fn six_digits(code: &str) -> Option<[u8; DIGITS]> {
     let mut digits = [0; DIGITS];
     let mut length = 0;
@@ -163,7 +162,7 @@ fn six_digits(code: &str) -> Option<[u8; DIGITS]> {
     (length == DIGITS).then_some(digits)
 }
 
-/// Writes bytes, five at a time, as eight letters of an alphabet of 32.
+/// Writes every five bytes as eight letters of the alphabet.
 fn write_base32(bytes: &[u8], alphabet: &[u8; 32], text: &mut String) {
     for group in bytes.chunks_exact(5) {
         let bits = group.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
@@ -171,7 +170,7 @@ fn write_base32(bytes: &[u8], alphabet: &[u8; 32], text: &mut String) {
     }
 }
 
-/// The dash of the keyboard and those that word processors make of it.
+/// The dash of the keyboard, and those that word processors replace it with.
 fn is_dash(c: char) -> bool {
     matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
@@ -191,7 +190,7 @@ mod tests {
         Timestamp::from_millis(1_000 * seconds)
     }
 
-    /// Appendix B of RFC 6238, the rows of SHA-1. There are eight digits there, of which a code of six has the last.
+    /// RFC 6238 appendix B, the rows for SHA-1. They have eight digits; a six-digit code is the last six.
     const VECTORS: [(i64, &str); 6] = [
         (59, "94287082"),
         (1_111_111_109, "07081804"),
@@ -211,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_code_is_good_one_step_before_and_after_its_own_and_no_longer() {
-        // The code of 1234567890 is that of a step that begins in that second.
+        // The step of 1234567890 begins in exactly that second.
         let begin = 1_234_567_890;
         assert_eq!(begin % 30, 0);
         for (time, good) in [(-31, false), (-30, true), (-1, true), (0, true), (29, true), (59, true), (60, false)] {
@@ -225,7 +224,7 @@ mod tests {
         let (now, step) = (second(1_111_111_111), 1_111_111_111 / 30);
         assert_eq!(secret().check("050471", now, Some(step - 1)), Some(step));
         assert_eq!(secret().check("050471", now, Some(step)), None);
-        // The code of the step before is still in the window, but a later one was used.
+        // The code of the previous step is still in the window, but a later one was used.
         assert_eq!(secret().check("081804", now, None), Some(step - 1));
         assert_eq!(secret().check("081804", now, Some(step)), None);
     }
@@ -322,7 +321,7 @@ mod tests {
         fn only_steps_after_the_last_are_accepted(step in 1_i64..4_000_000_000, off in -3_i64..=3, last in -3_i64..=3) {
             let code = secret().totp().generate(u64::try_from(30 * step).unwrap()).to_string();
             let found = secret().check(&code, second(30 * (step + off)), Some(step + last));
-            // Another step of the window may have the same code by chance: it must be a fresh one too.
+            // Another step of the window may have the same code by chance; it must be unused too.
             prop_assert!(found.is_none_or(|found| found > step + last));
             if off.abs() <= 1 && last < 0 {
                 prop_assert!(found.is_some());

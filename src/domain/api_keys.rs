@@ -1,9 +1,9 @@
-//! API keys: Keytile's own keys for programs, as text, and what a key may be allowed.
+//! API keys: the text of a key, and the scopes that limit what it allows.
 //!
-//! A key is `kt_`, 43 base62 characters for 256 random bits, and 6 base62 characters for the CRC-32
-//! (that of IEEE 802.3) of everything before them. The checksum protects nothing: it lets a scanner
-//! tell a leaked key from chance text, and lets a mistyped key be refused without a look into the
-//! database. The regular expression for scanners is
+//! A key is `kt_`, 43 base62 characters for 256 random bits, and 6 base62 characters for the CRC-32 (IEEE
+//! 802.3) of everything before them. The checksum adds no security: it lets a secret scanner tell a leaked
+//! key from random text, and lets Keytile reject a mistyped key without a database query. The regular
+//! expression for scanners is
 //!
 //! ```text
 //! \bkt_[0-9A-Za-z]{49}\b
@@ -17,12 +17,11 @@ use zeroize::Zeroizing;
 
 use super::{access::permission::Permission, time::Timestamp};
 
-/// Identifies an API key where it is listed and revoked. It is not the key.
+/// Identifies an API key in lists and when revoking it. This is not the secret key.
 pub type ApiKeyId = Uuid;
 
-/// What every key begins with.
 pub const PREFIX: &str = "kt_";
-/// How many characters (and bytes) a key has.
+/// In characters, which are also bytes.
 pub const KEY_LENGTH: usize = PREFIX.len() + BODY_LENGTH + CHECKSUM_LENGTH;
 
 /// 62^43 is the first power of 62 above 2^256.
@@ -31,35 +30,33 @@ const BODY_LENGTH: usize = 43;
 const CHECKSUM_LENGTH: usize = 6;
 /// How many characters of a key a list shows after the prefix: 24 bits, which leaves 232 to guess.
 const HINT_LENGTH: usize = 4;
-/// The digits of base62, in the order of ASCII.
+/// In ASCII order.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The most days after which a key can be said to end.
 pub const EXPIRY_DAYS_MAX: u64 = 3_650;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The text of an API key, known to be well formed. That it is a key of this Keytile is another question.
+/// The text of an API key, known to be well formed. It may still be a key that Keytile never issued.
 pub struct ApiKeyText(SecretString);
 
 impl ApiKeyText {
-    /// The key that these random bytes make.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         let mut text = Zeroizing::new([0; KEY_LENGTH]);
         text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
         let (payload, checksum) = text.split_at_mut(PREFIX.len() + BODY_LENGTH);
         write_base62(bytes, &mut payload[PREFIX.len()..]);
         checksum.copy_from_slice(&checksum_of(payload));
-        // Room for all of it at once: a string that grows would leave copies behind.
+        // The full capacity up front: a string that grows would leave copies in memory.
         let mut exposed = Zeroizing::new(String::with_capacity(KEY_LENGTH));
         exposed.extend(text.iter().copied().map(char::from));
         Self(exposed.as_str().into())
     }
 
-    /// Reads a key; `None` if its length, its letters or its checksum are wrong. Nothing is cut off:
-    /// a blank at an end makes it wrong.
+    /// `None` if its length, characters or checksum are wrong. Nothing is trimmed: a blank at either end
+    /// makes it invalid.
     ///
-    /// Text whose body stands for more than 2^256 is no key that was ever made, but costs more to find
-    /// than the look-up that then finds nothing, so that it passes.
+    /// Accepts a body above 2^256, which no issued key has: detecting that costs more than the database query
+    /// that then finds nothing.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != KEY_LENGTH || !text.starts_with(PREFIX) {
             return None;
@@ -68,11 +65,11 @@ impl ApiKeyText {
         if !payload[PREFIX.len()..].iter().all(u8::is_ascii_alphanumeric) {
             return None;
         }
-        // The checksum is made of public text by public rules, so that its comparison may take any time.
+        // Both sides are public, so the comparison needs no constant time.
         (checksum == checksum_of(payload)).then(|| Self(text.into()))
     }
 
-    /// The key, exposed. For the answer that shows it once, and for hashing it.
+    /// The secret key, for the response that shows it once and for hashing it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -83,14 +80,13 @@ impl ApiKeyText {
     }
 }
 
-/// What an API key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Read resources.
+    /// See resources, but no credential values.
     ResourcesRead,
     /// Get access tokens from the broker.
     TokensIssue,
-    /// Use the proxy.
+    /// Send requests through the proxy.
     Proxy,
     /// Add, change and delete credentials.
     CredentialsManage,
@@ -99,10 +95,10 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope, the least first.
+    /// The most limited first.
     pub const ALL: [Self; 5] = [Self::ResourcesRead, Self::TokensIssue, Self::Proxy, Self::CredentialsManage, Self::Admin];
 
-    /// The word that is stored and that the API speaks.
+    /// The value in the database and in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ResourcesRead => "resources:read",
@@ -113,12 +109,11 @@ impl Scope {
         }
     }
 
-    /// The scope that a word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == word)
     }
 
-    /// What the scope allows, as a sentence for the person who makes a key.
+    /// A sentence for the person who creates a key.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::ResourcesRead => "See data sources and data destinations, but no values.",
@@ -129,8 +124,8 @@ impl Scope {
         }
     }
 
-    /// Whether the scope lets a key have a permission that its owner has. What [`Self::TokensIssue`] and
-    /// [`Self::Proxy`] are for is no permission of a role.
+    /// Whether a key with this scope may use a permission that its owner has. [`Self::TokensIssue`] and
+    /// [`Self::Proxy`] match no permission of a role.
     pub const fn permits(self, permission: Permission) -> bool {
         match self {
             Self::ResourcesRead => matches!(permission, Permission::Look),
@@ -145,39 +140,39 @@ impl Scope {
     }
 }
 
-/// The scopes of a key: at least one.
+/// A set of scopes, never empty.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// These scopes; `None` if there are none.
+    /// `None` if there are none.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Option<Self> {
         let bits = scopes.into_iter().fold(0, |bits, scope| bits | scope.bit());
         (bits != 0).then_some(Self(bits))
     }
 
-    /// Reads words that are separated by blanks; `None` if one of them is no scope, or there is none.
+    /// Reads scopes separated by blanks; `None` if one of them is unknown, or there is none.
     pub fn parse(words: &str) -> Option<Self> {
         let scopes: Option<Vec<Scope>> = words.split_whitespace().map(Scope::parse).collect();
         Self::new(scopes?)
     }
 
-    /// The words, separated by blanks, the least scope first.
+    /// Separated by blanks, the most limited scope first.
     pub fn to_words(self) -> String {
         self.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    /// The scopes, the least first.
+    /// The most limited first.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0)
     }
 
-    /// Whether a key of these scopes may do what `scope` is for: it has it, or [`Scope::Admin`].
+    /// True if the set contains `scope`, or [`Scope::Admin`], which includes every other.
     pub const fn allow(self, scope: Scope) -> bool {
         self.0 & (scope.bit() | Scope::Admin.bit()) != 0
     }
 
-    /// Whether one of the scopes lets a key have a permission that its owner has.
+    /// Whether any of the scopes lets a key use a permission that its owner has.
     pub fn permit(self, permission: Permission) -> bool {
         self.iter().any(|scope| scope.permits(permission))
     }
@@ -189,9 +184,9 @@ impl fmt::Debug for Scopes {
     }
 }
 
-/// Reads when a key is to end, as a person typed it: `never`, a number of days from `now` on, or a date such as
-/// `2027-01-31`, which is meant to its end in UTC. `None` for a key that does not end; the error is a sentence for
-/// that person.
+/// Reads the expiry of a key as a person typed it: `never`, a number of days after `now`, or a date such as
+/// `2027-01-31`, meaning the end of that day in UTC. `None` for a key that never expires. The error is a
+/// sentence for that person.
 pub fn parse_expiry(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, String> {
     let typed = typed.trim();
     if typed == "never" {
@@ -200,7 +195,7 @@ pub fn parse_expiry(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, St
     let latest = now.plus(Duration::from_secs(EXPIRY_DAYS_MAX * DAY.as_secs()));
     let too_far = || format!("Choose a date within the next {EXPIRY_DAYS_MAX} days.");
     if !typed.is_empty() && typed.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is too large as well.
+        // A number too large for a u64 is above the limit as well.
         let days = typed.parse().unwrap_or(u64::MAX);
         return match days {
             0 => Err("Enter at least one day.".to_owned()),
@@ -217,7 +212,7 @@ pub fn parse_expiry(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, St
     if end > latest { Err(too_far()) } else { Ok(Some(end)) }
 }
 
-/// The end of a day that was written as `2027-01-31`, in UTC.
+/// Midnight UTC after a day written as `2027-01-31`.
 fn end_of_day(text: &str) -> Option<Timestamp> {
     let date = jiff::civil::Date::strptime("%Y-%m-%d", text).ok()?;
     let end = date.tomorrow().ok()?.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok()?;
@@ -235,15 +230,15 @@ fn checksum_of(payload: &[u8]) -> [u8; CHECKSUM_LENGTH] {
     digits
 }
 
-/// Writes a number of 256 bits, most significant byte first, in base62, filled up with `0` in front.
+/// Writes a 256-bit big-endian number in base62, padded with leading zeros.
 fn write_base62(number: &[u8; 32], digits: &mut [u8]) {
     let mut rest = Zeroizing::new(*number);
     for digit in digits.iter_mut().rev() {
-        // One long division by 62; what remains is the next digit from the right.
+        // One long division by 62; the remainder is the next digit from the right.
         let mut remainder = 0_u16;
         for byte in rest.iter_mut() {
             let dividend = remainder << 8 | u16::from(*byte);
-            // Below 256, because the remainder before it was below 62.
+            // Below 256, because the previous remainder was below 62.
             *byte = (dividend / 62) as u8;
             remainder = dividend % 62;
         }
@@ -264,7 +259,8 @@ mod tests {
 
     #[test]
     fn keys_are_what_another_implementation_makes() {
-        // Made with Python: int.from_bytes(bytes) in base62, and zlib.crc32 of what is before it.
+        // Computed in Python: int.from_bytes(bytes) in base62, and zlib.crc32 of everything before the
+        // checksum.
         for (bytes, text) in KNOWN {
             assert_eq!(ApiKeyText::from_bytes(&bytes).expose(), text);
             assert_eq!(ApiKeyText::parse(text).unwrap().expose(), text);

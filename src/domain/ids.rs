@@ -12,14 +12,14 @@ macro_rules! identifier {
         pub struct $name(String);
 
         impl $name {
-            /// Checks an identifier; `None` if it is not one.
+            /// `None` unless it begins with a lower-case letter, has at most 64 bytes, and uses only
+            /// lower-case letters, digits and the separator.
             pub fn new(text: &str) -> Option<Self> {
                 let starts = text.starts_with(|c: char| c.is_ascii_lowercase());
                 let rest = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == $separator);
                 (starts && rest && text.len() <= 64).then(|| Self(text.to_owned()))
             }
 
-            /// The identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -56,12 +56,12 @@ macro_rules! identifier {
 }
 
 identifier!(
-    /// Identifies a connector: lower-case letters, digits and `-`.
+    /// Lower-case letters, digits and `-`.
     ConnectorId,
     '-'
 );
 identifier!(
-    /// Identifies a field of a connector: lower-case letters, digits and `_`.
+    /// Lower-case letters, digits and `_`.
     FieldId,
     '_'
 );

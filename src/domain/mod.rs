@@ -1,7 +1,7 @@
 //! The types and rules of Keytile: no input or output, no clock of their own, no framework.
 //!
-//! What is parsed here cannot hold a wrong value afterwards. Nothing in here calls out, reads a file
-//! or asks for the time; whoever needs the time is handed a [`time::Clock`].
+//! Types are parsed once at the edge and can't hold an invalid value afterwards. Nothing in here calls a
+//! service, reads a file or asks for the time; code that needs the time takes a [`time::Clock`].
 
 pub mod access;
 pub mod api_keys;

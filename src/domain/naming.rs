@@ -2,18 +2,18 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The most characters a name may have.
+/// In characters (Unicode code points).
 pub const NAME_MAX: usize = 100;
-/// The most characters a description may have.
+/// In characters (Unicode code points).
 pub const DESCRIPTION_MAX: usize = 2_000;
 
-/// The name of a credential or a resource: 1 to 100 characters on one line, no blanks at its ends,
-/// in Unicode normalisation form C.
+/// The name of a credential or resource: 1 to 100 characters on one line, no leading or trailing blanks, in
+/// Unicode normalisation form C.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
 impl Name {
-    /// Reads a name as a person typed it. The error is a sentence for that person.
+    /// Parses what a person typed. The error is a sentence for that person.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let name: String = typed.trim().nfc().collect();
         let length = name.chars().count();
@@ -32,42 +32,42 @@ impl Name {
         Ok(Self(name))
     }
 
-    /// The name as it is shown.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What two names have in common when they differ only in case, in joiners or in compatible forms
-    /// of the same characters. Names are unique by this key.
+    /// Equal for names that differ only in case, joiners or compatible forms of the same characters. Names
+    /// are unique by this key.
     pub fn key(&self) -> String {
         name_key(&self.0)
     }
 }
 
-/// The key by which names are compared and searched: see [`Name::key`].
+/// The key for comparing and searching names: see [`Name::key`].
 pub fn name_key(text: &str) -> String {
-    // Upper case first: so “ß” meets “SS”, and the two small sigmas meet each other.
+    // Upper case first, so that “ß” matches “SS”, and the two small sigmas match each other.
     let folded = text.nfkc().filter(|c| !is_joiner(*c)).flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     folded.nfkc().collect()
 }
 
-/// Characters that join or vary their neighbours. Some scripts and emoji need them; alone they are nothing.
+/// Characters that join or vary their neighbours. Some scripts and emoji need them, but alone they show
+/// nothing.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}')
 }
 
-/// Characters that take no room, and with which one name could pass for another.
+/// Characters without width, which could make two different names look the same.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}'
         | '\u{2060}'..='\u{2064}' | '\u{206A}'..='\u{206F}' | '\u{3164}' | '\u{FFA0}' | '\u{E0000}'..='\u{E007F}')
 }
 
-/// A description: up to 2,000 characters, which may have line breaks, or empty.
+/// Up to 2,000 characters, including line breaks. May be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Description(String);
 
 impl Description {
-    /// Reads a description as a person typed it. The error is a sentence for that person.
+    /// Parses what a person typed. The error is a sentence for that person.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let text: String = typed.trim().replace("\r\n", "\n").nfc().collect();
         let length = text.chars().count();
@@ -80,13 +80,12 @@ impl Description {
         Ok(Self(text))
     }
 
-    /// The description as it is shown; empty when none was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Characters that would let one name look like another or break a line: controls, line and
+/// Characters that could make one name look like another or break a line: control characters, line and
 /// paragraph separators, and the bidirectional overrides of Unicode (UAX #9).
 pub(crate) fn is_unseen(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')

@@ -1,14 +1,12 @@
-//! A setting as the audit trail compares it from one start to the next.
+//! A setting, in the form in which the audit trail compares it between two starts.
 
-/// A setting and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// Its flag, without the dashes.
+    /// The flag without the leading dashes.
     pub name: &'static str,
-    /// Its value as it is typed; empty when it is not set, several separated by commas.
+    /// As it's typed. Empty if it isn't set; several values are separated by commas.
     pub value: String,
-    /// The value that it has when nobody sets it.
     pub default: &'static str,
-    /// True when the value, or a part of it, is not to be shown.
+    /// True if the value, or a part of it, must not be shown.
     pub secret: bool,
 }

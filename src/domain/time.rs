@@ -1,35 +1,33 @@
-//! Points in time, and the clock that tells them. Everything that needs the time takes a [`Clock`].
+//! Points in time, and the clock that gives them. Everything that needs the time takes a [`Clock`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A point in time: milliseconds since 1970-01-01T00:00:00Z, the precision both databases keep.
+/// Milliseconds since 1970-01-01T00:00:00Z, the precision that both databases keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The point `millis` milliseconds after the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// This point moved later by `by`; stays at the far end rather than wrap around.
+    /// Saturates instead of wrapping around.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This point moved earlier by `by`; stays at the far end rather than wrap around.
+    /// Saturates instead of wrapping around.
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Reads a date, or a date and a time, as people and browsers write them: `2026-01-02`, `2026-01-02T03:04`, with
-    /// seconds, with a space for the `T`, with `Z` or an offset from UTC (RFC 3339). Without an offset it is UTC.
-    /// Answers how exact it is, too: a day, a minute or a second.
+    /// Reads a date, or a date and a time, as people and browsers write them: `2026-01-02`,
+    /// `2026-01-02T03:04`, with seconds, with a space for the `T`, with `Z` or an offset from UTC (RFC 3339).
+    /// Without an offset it is UTC. Also returns the precision: a day, a minute or a second.
     pub fn parse_utc(text: &str) -> Option<(Self, Duration)> {
         let text = text.trim();
         let exact = match text.len() {
@@ -44,25 +42,28 @@ impl Timestamp {
         Some((Self(point.timestamp().as_millisecond()), exact))
     }
 
-    /// The point in time as RFC 3339 in UTC, with milliseconds where there are some.
+    /// RFC 3339 in UTC, with milliseconds unless they are zero.
     pub fn to_rfc3339(self) -> String {
-        // A time beyond the years that RFC 3339 writes can only come from a broken row.
+        // Years that RFC 3339 can't write only come from a corrupt row.
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
     }
 
-    /// How long ago `earlier` was, or zero if it lies in the future.
+    /// Zero if `earlier` is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// Tells the time. The program has one that reads the system's; tests have one that they move.
+/// Gives the time. The program reads the system's clock; tests set theirs by hand.
 pub trait Clock: Send + Sync + 'static {
-    /// The present time.
     fn now(&self) -> Timestamp;
+
+    /// What this clock has for a moment of the one that only goes on. Tests let time pass by it.
+    fn steady(&self, moment: Instant) -> Instant {
+        moment
+    }
 }
 
-/// The operating system's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

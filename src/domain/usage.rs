@@ -1,59 +1,57 @@
 //! The history of a credential or resource: who used it, with which token, how long it took and how it ended.
 //!
-//! One use is a [`Use`]. Uses that differ in nothing but their moment are counted together, for a minute each
-//! ([`UseKey`], [`Tally`]); of these, hours are made ([`HourCounts`]), which are kept longer.
+//! One use is a [`Use`]. Uses that differ only in their time are counted together for a minute ([`UseKey`],
+//! [`Tally`]). Minutes are summed up into hours ([`HourCounts`]), which are kept longer.
 
 use std::time::Duration;
 
 use super::{
     api_keys::ApiKeyId,
     credentials::CredentialId,
-    resources::ResourceId,
+    resources::{ResourceId, ResourceKind},
     time::Timestamp,
     tokens::{failure::FailureClass, state::FetchReason},
     users::UserId,
 };
 
-/// Milliseconds of a minute.
+/// In milliseconds.
 pub const MINUTE: i64 = 60_000;
-/// Milliseconds of an hour.
+/// In milliseconds.
 pub const HOUR: i64 = 60 * MINUTE;
 
-/// Up to how many milliseconds the requests took that are counted in each part of [`Latencies`]; the last part holds
-/// those that took longer.
+/// The upper bounds of the buckets of [`Latencies`], in milliseconds, inclusive. One more bucket holds
+/// everything slower.
 pub const LATENCY_BOUNDS: [u64; 10] = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000];
 
-/// Who used a credential.
+/// The actor that used a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Asker {
-    /// A program, with this API key.
+    /// An API client with this API key.
     Key(ApiKeyId),
     /// A person, on a page.
     Person(UserId),
-    /// Keytile itself, for whoever needs a token next.
+    /// Keytile itself, refreshing a token in advance.
     Keytile,
 }
 
-/// What a credential was used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UseAction {
     /// A request through the proxy.
     Request,
-    /// An access token was handed out.
+    /// An access token was issued to an API client.
     Token,
     /// Test and Preview of a resource.
     Preview,
     /// A token was fetched from the service.
     Fetch,
-    /// The credential was verified, which fetches a token.
+    /// The credential was verified, which also fetches a token.
     Verification,
 }
 
 impl UseAction {
-    /// Every action.
     pub const ALL: [Self; 5] = [Self::Request, Self::Token, Self::Preview, Self::Fetch, Self::Verification];
 
-    /// The word that is stored.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request => "request",
@@ -64,32 +62,29 @@ impl UseAction {
         }
     }
 
-    /// The action that a stored word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.as_str() == word)
     }
 
-    /// Whether a token was fetched, and nothing else.
+    /// Whether its only purpose was to fetch a token.
     pub const fn is_fetch(self) -> bool {
         matches!(self, Self::Fetch | Self::Verification)
     }
 }
 
-/// Where the access token of a use came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TokenSource {
-    /// It was at hand.
+    /// It was cached in memory.
     Memory,
-    /// Another instance had fetched it, or this one before it was started again.
+    /// Another instance had fetched it, or this one before a restart.
     Database,
-    /// It was waited for, and fetched for this reason.
+    /// It was fetched for this reason while the request waited.
     Fetched(FetchReason),
     /// There was none, or none was needed.
     None,
 }
 
 impl TokenSource {
-    /// Every source.
     pub const ALL: [Self; 9] = [
         Self::Memory,
         Self::Database,
@@ -102,7 +97,7 @@ impl TokenSource {
         Self::None,
     ];
 
-    /// The word that is stored.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -112,34 +107,31 @@ impl TokenSource {
         }
     }
 
-    /// The source that a stored word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.as_str() == word)
     }
 }
 
-/// How a use ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UseOutcome {
-    /// The service answered the request with this status.
+    /// The service responded with this status.
     Answered(u16),
-    /// There is a token.
+    /// A token was issued.
     Issued,
-    /// The service issued no token, or could not be reached. Why is told by the verification, which is sealed.
+    /// The service issued no token or could not be reached. The verification, which is sealed, has the
+    /// reason.
     Failed(FailureClass),
-    /// Keytile did not pass the request on, or has no answer of the service: the code that the program was told.
+    /// Keytile didn't forward the request, or got no response from the service.
     Refused {
-        /// The status that the program was told.
+        /// The HTTP status of the response to the client.
         status: u16,
-        /// The code of the problem.
+        /// The `code` of the problem in that response.
         code: &'static str,
     },
 }
 
-/// How good an outcome is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Success {
-    /// What was asked for was done.
     Done,
     /// The request was at fault (4xx).
     Refused,
@@ -148,7 +140,7 @@ pub enum Success {
 }
 
 impl Success {
-    /// The word that is stored.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -157,14 +149,12 @@ impl Success {
         }
     }
 
-    /// What a stored word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Done, Self::Refused, Self::Failed].into_iter().find(|success| success.as_str() == word)
     }
 }
 
 impl UseOutcome {
-    /// How good it is.
     pub const fn success(self) -> Success {
         match self {
             Self::Issued | Self::Answered(..400) => Success::Done,
@@ -173,7 +163,7 @@ impl UseOutcome {
         }
     }
 
-    /// The word that is stored: a status of three digits, `issued`, or a code.
+    /// The value stored in the database: a three-digit status, `issued`, or a code.
     pub fn word(self) -> String {
         match self {
             Self::Answered(status) => status.to_string(),
@@ -187,45 +177,32 @@ impl UseOutcome {
 /// One use of a credential.
 #[derive(Debug, Clone, Copy)]
 pub struct Use {
-    /// When it was over.
+    /// When it ended.
     pub at: Timestamp,
-    /// The credential.
     pub credential: CredentialId,
-    /// For which resource, if for one.
     pub resource: Option<ResourceId>,
-    /// Who.
     pub asker: Asker,
-    /// What for.
     pub action: UseAction,
-    /// With which token.
     pub token: TokenSource,
-    /// How it ended.
     pub outcome: UseOutcome,
-    /// How long whoever asked waited: for a request, until the service began to answer.
+    /// How long the actor waited. For a request: until the service began to respond.
     pub took: Duration,
 }
 
 /// What uses have in common that are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UseKey {
-    /// The credential.
     pub credential: CredentialId,
-    /// The beginning of the minute.
+    /// The beginning of the minute, in milliseconds since the Unix epoch.
     pub minute: i64,
-    /// For which resource, if for one.
     pub resource: Option<ResourceId>,
-    /// Who.
     pub asker: Asker,
-    /// What for.
     pub action: UseAction,
-    /// With which token.
     pub token: TokenSource,
-    /// How they ended.
     pub outcome: UseOutcome,
 }
 
 impl Use {
-    /// What it is counted under.
     pub fn key(&self) -> UseKey {
         let Self { at, credential, resource, asker, action, token, outcome, .. } = *self;
         let minute = at.as_millis().div_euclid(MINUTE) * MINUTE;
@@ -233,27 +210,25 @@ impl Use {
     }
 }
 
-/// How many requests took how long: one number for each of [`LATENCY_BOUNDS`] and one for what is above.
+/// A histogram: one count for each of [`LATENCY_BOUNDS`], and one for everything slower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Latencies(pub [u64; LATENCY_BOUNDS.len() + 1]);
 
 impl Latencies {
-    /// Counts one.
     pub fn count(&mut self, took: Duration) {
         let millis = took.as_micros().div_ceil(1_000);
         let part = LATENCY_BOUNDS.iter().position(|bound| millis <= u128::from(*bound)).unwrap_or(LATENCY_BOUNDS.len());
         self.0[part] += 1;
     }
 
-    /// Adds others.
     pub fn add(&mut self, others: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(others.0) {
             *mine += theirs;
         }
     }
 
-    /// Below which time so many of them lie (`share` from 0 to 1), in milliseconds: within a part it is taken to be
-    /// spread evenly. The last bound where it lies above all; `None` where there are none.
+    /// The time in milliseconds below which a `share` (0 to 1) of the requests lie, interpolated linearly
+    /// within a bucket. The last bound if it's above all of them; `None` if there are no requests.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let all: u64 = self.0.iter().sum();
         if all == 0 {
@@ -276,20 +251,17 @@ impl Latencies {
 /// Uses that were counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
-    /// How many.
     pub uses: u64,
-    /// How long they took together, in microseconds.
+    /// The total duration, in microseconds.
     pub micros: u64,
-    /// How long the longest of them took, in microseconds.
+    /// The longest duration, in microseconds.
     pub longest: u64,
-    /// When the last of them was over.
+    /// When the last of them ended.
     pub last_at: Timestamp,
-    /// How many took how long.
     pub latencies: Latencies,
 }
 
 impl Tally {
-    /// One use.
     pub fn of(one: &Use) -> Self {
         let micros = u64::try_from(one.took.as_micros()).unwrap_or(u64::MAX);
         let mut latencies = Latencies::default();
@@ -297,7 +269,6 @@ impl Tally {
         Self { uses: 1, micros, longest: micros, last_at: one.at, latencies }
     }
 
-    /// Adds others.
     pub fn add(&mut self, others: &Self) {
         self.uses += others.uses;
         self.micros = self.micros.saturating_add(others.micros);
@@ -307,27 +278,25 @@ impl Tally {
     }
 }
 
-/// What happened within an hour, or within several.
+/// Totals of one or more hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HourCounts {
-    /// Requests: of programs, previews of people, and tokens that were asked for.
+    /// Requests, previews, and tokens issued to API clients.
     pub requests: u64,
-    /// How many of them were at fault themselves (4xx).
+    /// Requests at fault themselves (4xx).
     pub refused: u64,
-    /// How many of them failed: through the service, the way to it or the credential.
+    /// Requests that failed because of the service, the way to it or the credential.
     pub failed: u64,
-    /// How many of them found a token at hand.
+    /// Requests that used a token cached in memory.
     pub cached: u64,
-    /// How often a token was fetched, or tried to be.
+    /// Attempts to fetch a token, including verifications.
     pub fetches: u64,
-    /// How often that failed.
     pub failed_fetches: u64,
-    /// How long requests took.
+    /// Of the requests, not the fetches.
     pub latencies: Latencies,
 }
 
 impl HourCounts {
-    /// Adds uses that were counted together.
     pub fn count(&mut self, key: &UseKey, tally: &Tally) {
         let success = key.outcome.success();
         if key.action.is_fetch() {
@@ -345,7 +314,6 @@ impl HourCounts {
         self.latencies.add(&tally.latencies);
     }
 
-    /// Adds others.
     pub fn add(&mut self, others: &Self) {
         self.requests += others.requests;
         self.refused += others.refused;
@@ -355,6 +323,39 @@ impl HourCounts {
         self.failed_fetches += others.failed_fetches;
         self.latencies.add(&others.latencies);
     }
+}
+
+/// Uses that were counted together, with the names that there are now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UseRecord {
+    /// The beginning of the minute.
+    pub minute: Timestamp,
+    /// For which resource, if for one.
+    pub resource: Option<ResourceId>,
+    /// Its kind and name, unless it is deleted.
+    pub resource_name: Option<(ResourceKind, String)>,
+    /// Who.
+    pub asker: Asker,
+    /// The name of the API key, where one was used that is still known.
+    pub key_name: Option<String>,
+    /// The account of the person or of the key's owner, and its name, unless it is deleted.
+    pub account: Option<(UserId, String)>,
+    /// What for.
+    pub action: UseAction,
+    /// With which token.
+    pub token: TokenSource,
+    /// How they ended: a status, `issued` or a code.
+    pub outcome: String,
+    /// How good that is.
+    pub success: Success,
+    /// How many.
+    pub uses: u64,
+    /// How long they took together, in microseconds.
+    pub micros: u64,
+    /// How long the longest of them took, in microseconds.
+    pub longest: u64,
+    /// When the last of them was over.
+    pub last_at: Timestamp,
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Durations, counted by how long they were. The library's own histogram takes a lock for each; this one takes none,
-//! because every request of the proxy adds to one.
+//! A histogram of durations without a lock. The library's own takes a lock for each observation, and every
+//! request through the proxy makes one.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use prometheus_client::{
 use super::sharded_counter::PARTS;
 use crate::threads::thread_number;
 
-/// The bounds for what takes from less than a millisecond to some seconds, in nanoseconds.
+/// Bucket bounds for requests, from less than a millisecond to some seconds, in nanoseconds.
 pub(super) const REQUEST: &[u64] = &[
     250_000,
     500_000,
@@ -37,7 +37,7 @@ pub(super) const REQUEST: &[u64] = &[
     30_000_000_000,
 ];
 
-/// The bounds for calls of a token endpoint.
+/// Bucket bounds for requests to a token endpoint, in nanoseconds.
 pub(super) const CALL: &[u64] = &[
     10_000_000,
     25_000_000,
@@ -52,34 +52,33 @@ pub(super) const CALL: &[u64] = &[
     20_000_000_000,
 ];
 
-/// How often something took how long. Cheap to clone; clones count together.
+/// Cheap to clone; clones share their counts.
 #[derive(Debug, Clone)]
 pub struct Histogram(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    /// In nanoseconds, each included in its bucket.
+    /// In nanoseconds, inclusive.
     bounds: &'static [u64],
-    /// What the threads have counted, each in a part of its own.
+    /// Split by thread, so that threads don't wait for each other.
     parts: [Part; PARTS],
 }
 
 #[derive(Debug)]
 struct Part {
-    /// One for each bound, and one for what is beyond the last.
+    /// One for each bound, and one for everything above.
     buckets: Box<[AtomicU64]>,
-    /// Of all durations, in nanoseconds: enough for five centuries.
+    /// The sum of all durations in nanoseconds. Overflows after five centuries.
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// Nothing yet.
     pub(super) fn new(bounds: &'static [u64]) -> Self {
         let part = |_| Part { buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(), sum: AtomicU64::new(0) };
         Self(Arc::new(Counts { bounds, parts: std::array::from_fn(part) }))
     }
 
-    /// One that took so long.
+    /// Counts a duration.
     pub fn observe(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let Counts { bounds, parts } = &*self.0;
@@ -101,7 +100,7 @@ impl EncodeMetric for Histogram {
         let upper = bounds.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
         let counted: Vec<(f64, u64)> =
             upper.enumerate().map(|(bucket, upper)| (upper, together(&|part| &part.buckets[bucket]))).collect();
-        // From the same numbers, so that the last bucket and the count are equal whatever is added meanwhile.
+        // From the same numbers, so that the last bucket equals the count even while other threads add.
         let count = counted.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(seconds(together(&|part| &part.sum)), count, &counted, None)
     }

@@ -1,10 +1,11 @@
-//! The figures of one Keytile, as Prometheus reads them: what is counted, under which names and labels.
+//! The metrics of one Keytile instance, in the formats that Prometheus reads.
 //!
-//! Whoever does the work holds a handle and adds to it, which is one addition to an atomic number; the names are
-//! looked up only when somebody reads. A label is a word out of a list that is known beforehand, or the pattern of a
-//! route: never a name or an id of a credential, a resource or a person, so that the figures tell nothing of what is
-//! stored, and their number stays the same however much that is.
+//! Code that does the work holds a handle, and counting is one atomic addition; names are looked up only for
+//! a scrape. A label value comes from a fixed list or is a route pattern, never the name or id of a
+//! credential, resource or user. The metrics therefore reveal nothing that is stored, and their number stays
+//! the same however much is stored.
 
+mod families;
 mod histogram;
 mod process;
 pub mod registry;

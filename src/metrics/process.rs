@@ -1,5 +1,5 @@
-//! Figures of the process, under the names that every Prometheus client library uses for them. They are read from
-//! `/proc` when somebody asks; where the system has none, they are left out.
+//! Metrics of the process, under the names that every Prometheus client library uses. They are read from
+//! `/proc` for each scrape, and left out on systems without it.
 
 use std::fs;
 
@@ -9,10 +9,9 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-/// Ticks of the scheduler's clock a second, as Linux tells user space on every machine (`USER_HZ`).
+/// Clock ticks per second, which Linux reports to user space on every machine (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
-/// What is known of a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Process {
     cpu_seconds: f64,
@@ -38,7 +37,7 @@ impl Collector for ProcessCollector {
             gauge("process_threads", "Threads of the process", number(process.threads))?;
         }
         if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
-            // The descriptor of the folder itself is among them.
+            // Without the descriptor of the folder that is being read.
             gauge("process_open_fds", "Open file descriptors", number(descriptors.count().saturating_sub(1) as u64))?;
         }
         if let Some(most) = fs::read_to_string("/proc/self/limits").ok().and_then(|limits| open_files(&limits)) {
@@ -58,11 +57,11 @@ fn read() -> Option<Process> {
     parse(&read("/proc/self/stat")?, &read("/proc/self/status")?, &read("/proc/stat")?)
 }
 
-/// Reads what Linux writes (proc(5)).
+/// Parses files in the formats that proc(5) describes.
 fn parse(stat: &str, status: &str, system: &str) -> Option<Process> {
-    // The name of the program stands in parentheses and may hold anything, these too.
+    // The program name is in parentheses and can itself contain parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    // The first of them is the third of the line.
+    // The first field here is field 3 in proc(5).
     let ticks = |field: usize| fields.get(field - 3)?.parse::<u64>().ok().map(|ticks| number(ticks) / TICKS);
     let kilobytes = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -78,7 +77,7 @@ fn parse(stat: &str, status: &str, system: &str) -> Option<Process> {
     })
 }
 
-/// The soft limit of open files.
+/// The soft limit for open files.
 fn open_files(limits: &str) -> Option<u64> {
     limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }

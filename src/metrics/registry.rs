@@ -1,9 +1,4 @@
-//! The figures of one Keytile, as Prometheus reads them: what is counted, under which names and labels.
-//!
-//! Whoever does the work holds a handle and adds to it, which is one addition to an atomic number; the names are
-//! looked up only when somebody reads. A label is a word out of a list that is known beforehand, or the pattern of a
-//! route: never a name or an id of a credential, a resource or a person, so that the figures tell nothing of what is
-//! stored, and their number stays the same however much that is.
+//! The registry: holds every metric of the instance and writes them for a scrape.
 
 use prometheus_client::{
     encoding::{prometheus_text, text},
@@ -12,49 +7,40 @@ use prometheus_client::{
 };
 
 use super::{
+    families::{Counters, Words},
     process::ProcessCollector,
     service::{BrokerMetrics, CacheMetrics, VerificationMetrics},
-    sharded_counter::Counter,
     snapshot::{Measured, MeasuredMetrics},
     web::{ProxyMetrics, RouteMetrics},
 };
 
-/// Labels with words that are known beforehand.
-pub(super) type Words<const N: usize> = [(&'static str, &'static str); N];
-/// Numbers that only grow, told apart by such labels.
-pub(super) type Counters<const N: usize> = Family<Words<N>, Counter>;
-
 /// All figures.
 pub struct Metrics {
     registry: Registry,
-    /// Requests of people and of programs to Keytile itself.
+    /// Requests to Keytile's own pages and API.
     pub routes: RouteMetrics,
-    /// Requests of programs to services.
+    /// Requests through the proxy to services.
     pub proxy: ProxyMetrics,
-    /// Access tokens.
     pub broker: BrokerMetrics,
-    /// Verifications of credentials.
     pub verifications: VerificationMetrics,
-    /// What is remembered of sessions.
+    /// The cache of sessions.
     pub sessions: CacheMetrics,
-    /// What is remembered of API keys.
+    /// The cache of API keys.
     pub keys: CacheMetrics,
-    /// What is remembered of resources, for the proxy.
+    /// The proxy's cache of resources.
     pub resources: CacheMetrics,
     measured: MeasuredMetrics,
 }
 
-/// How figures are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
-    /// The text format of Prometheus, version 0.0.4.
+    /// The Prometheus text format, version 0.0.4.
     Text,
 }
 
 impl Format {
-    /// The content type of an answer.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -64,7 +50,7 @@ impl Format {
 }
 
 impl Metrics {
-    /// Every figure, at nothing.
+    /// All at zero.
     pub fn new() -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessCollector));
@@ -86,11 +72,11 @@ impl Metrics {
         }
     }
 
-    /// Every figure as text, with what was measured just now.
+    /// Writes every metric, with the snapshot that was taken for this scrape.
     pub fn write(&self, format: Format, measured: &Measured) -> String {
         self.measured.set(measured);
         let mut written = String::with_capacity(32 * 1024);
-        // Writing into a text does not fail.
+        // Writing to a String can't fail.
         let _ = match format {
             Format::OpenMetrics => text::encode(&mut written, &self.registry),
             Format::Text => prometheus_text::encode(&mut written, &self.registry),

@@ -1,10 +1,10 @@
-//! Figures of the work behind requests: tokens, verifications, what is remembered.
+//! Metrics of the work behind requests: tokens, verifications and caches.
 
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 
-use super::{Counter, Histogram, registry::Counters, web::call_histogram};
+use super::{Counter, Histogram, families::Counters, web::call_histogram};
 use crate::domain::{
     credentials::{
         CredentialStatus,
@@ -13,12 +13,11 @@ use crate::domain::{
     tokens::{failure::FailureClass, state::FetchReason},
 };
 
-/// How a fetch of a token ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// The service issued one.
+    /// The service issued a token.
     Issued,
-    /// It issued none.
+    /// The service issued none.
     Refused(FailureClass),
 }
 
@@ -30,7 +29,7 @@ impl FetchOutcome {
         Self::Refused(FailureClass::Unavailable),
     ];
 
-    /// The word that stands for it.
+    /// The label value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Issued => "issued",
@@ -39,13 +38,13 @@ impl FetchOutcome {
     }
 }
 
-/// Access tokens: who asked, and what was fetched.
+/// Requests for access tokens, and fetches from services.
 pub struct BrokerMetrics {
-    /// Answered from memory.
+    /// A cached token was used.
     pub from_memory: Counter,
-    /// Answered after a wait for a fetch, by whoever began it.
+    /// The request waited for a fetch, whether or not it had started the fetch.
     pub after_wait: Counter,
-    /// Not answered with a token.
+    /// No token could be provided.
     pub without_token: Counter,
     fetches: Counters<2>,
     took: Histogram,
@@ -80,7 +79,7 @@ impl BrokerMetrics {
         Self { from_memory, after_wait, without_token, fetches, took }
     }
 
-    /// A token was fetched, or was to be.
+    /// Counts a fetch, successful or not.
     pub fn fetched(&self, reason: FetchReason, outcome: FetchOutcome, took: Duration) {
         self.fetches.get_or_create(&labels(reason, outcome)).inc();
         self.took.observe(took);
@@ -91,7 +90,7 @@ fn labels(reason: FetchReason, outcome: FetchOutcome) -> [(&'static str, &'stati
     [("reason", reason.as_str()), ("outcome", outcome.as_str())]
 }
 
-/// Verifications of credentials, when they are saved, edited and tested.
+/// Verifications when credentials are saved, edited and tested.
 pub struct VerificationMetrics {
     verifications: Counters<2>,
     took: Histogram,
@@ -114,7 +113,6 @@ impl VerificationMetrics {
         Self { verifications, took }
     }
 
-    /// A verification has ended.
     pub fn ended(&self, verification: &Verification) {
         let labels = [("stage", verification.decided_at().as_str()), ("outcome", verification.status().as_str())];
         self.verifications.get_or_create(&labels).inc();
@@ -122,11 +120,11 @@ impl VerificationMetrics {
     }
 }
 
-/// Look-ups in one kind of what is remembered.
+/// Lookups in one cache.
 pub struct CacheMetrics {
-    /// It was there.
+    /// Hits.
     pub found: Counter,
-    /// It had to be read.
+    /// Misses.
     pub missed: Counter,
 }
 
@@ -136,7 +134,7 @@ impl CacheMetrics {
         Self { found: counter("found"), missed: counter("missed") }
     }
 
-    /// Counts a look-up, and hands on what it brought.
+    /// Counts a lookup and returns its result.
     pub fn counted<T>(&self, looked_up: Option<T>) -> Option<T> {
         if looked_up.is_some() {
             self.found.inc()

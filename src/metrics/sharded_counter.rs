@@ -1,5 +1,5 @@
-//! What each thread has a part of for itself, so that threads that do the same do not wait for each other: where two
-//! cores write to the same place in turn, each waits for it longer than all the rest of a count takes.
+//! A counter in parts, one for each thread: two cores that take turns writing to the same memory wait for it
+//! longer than everything else in a count takes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,22 +7,22 @@ use prometheus_client::metrics::counter::{self, Atomic};
 
 use crate::threads::thread_number;
 
-/// How many parts there are. Further threads share those of the first.
+/// The number of parts. With more threads, some share a part.
 pub(super) const PARTS: usize = 8;
 
-/// A number that only grows, as it is read.
+/// A counter that only increases.
 pub type Counter = counter::Counter<u64, Spread>;
 
-/// A number in parts.
+/// The parts of a counter; its value is their sum.
 #[derive(Debug, Default)]
 pub struct Spread([Part; PARTS]);
 
-/// As large as what the cores of a processor hand to each other at least, in bytes.
+/// Fills a cache line of 64 bytes, the unit of memory that cores exchange.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Part(AtomicU64);
 
-/// Adding answers what the part was before, not the whole.
+/// Adding returns the previous value of one part, not of the sum.
 impl Atomic<u64> for Spread {
     fn inc(&self) -> u64 {
         self.inc_by(1)

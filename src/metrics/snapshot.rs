@@ -1,4 +1,4 @@
-//! Figures that are not counted but looked up when somebody reads.
+//! Metrics that aren't counted, but looked up for each scrape.
 
 use std::sync::atomic::Ordering;
 
@@ -7,64 +7,61 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::registry::Words;
+use super::families::Words;
 
-/// What was looked up.
+/// The values looked up for one scrape.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// Whether the database does its work.
+    /// Whether the database works.
     pub database_ok: bool,
-    /// Whether the keyring opens what was sealed in this database.
+    /// Whether the keyring opens what is sealed in this database.
     pub keyring_ok: bool,
-    /// The connections to the database, by what they are for.
+    /// The database connections, by purpose.
     pub database: Vec<(&'static str, Pool)>,
     /// The connections to the APIs of services.
     pub upstream: Pool,
     /// The tokens in memory.
     pub tokens: TokenCounts,
-    /// Approximate number of cache entries, by kind.
+    /// The number of entries in each cache.
     pub remembered: Vec<(&'static str, u64)>,
-    /// What became of spans.
     pub spans: SpanTotals,
-    /// How many stored credentials did not pass their last verification, by status; `None` where the database could
-    /// not tell.
+    /// Stored credentials whose last verification didn't pass, by status; `None` if the database didn't
+    /// respond.
     pub failing: Option<Vec<(&'static str, u64)>>,
 }
 
-/// Connections that are kept.
+/// A pool of connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pool {
-    /// In use now.
     pub in_use: u64,
-    /// Waiting to be used.
     pub idle: u64,
-    /// Maximum number of connections to the database.
+    /// The maximum size.
     pub most: u64,
 }
 
-/// How the credentials are of which a token is held or was looked for.
+/// The states of the credentials that the broker knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenCounts {
-    /// There is a token that is good for a while.
+    /// The token is valid and not due for a refresh.
     pub fresh: u64,
-    /// There is a token that is due to be replaced.
+    /// The token is usable, but due for a refresh.
     pub due: u64,
-    /// There is none that can be used, and nothing stands against fetching one.
+    /// There is no usable token, and nothing prevents a fetch.
     pub none: u64,
-    /// The service is left alone after a failure.
+    /// The service isn't asked again yet, after a failure.
     pub failing: u64,
-    /// Fetches under way.
+    /// Fetches in progress.
     pub fetching: u64,
 }
 
-/// What became of spans since the start.
+/// Spans since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpanTotals {
-    /// The collector has taken them.
+    /// The collector accepted them.
     pub exported: u64,
-    /// There was no room for them.
+    /// The buffer was full.
     pub dropped: u64,
-    /// The collector did not take them.
+    /// The collector didn't accept them.
     pub failed: u64,
 }
 
@@ -139,12 +136,13 @@ impl MeasuredMetrics {
         }
         let SpanTotals { exported, dropped, failed } = measured.spans;
         for (counter, total) in self.spans.iter().zip([exported, dropped, failed]) {
-            // They are counted where they are sent, so that these need no parts; here they only grow too.
+            // The exporter counts the spans, so this counter needs no parts. Its value never decreases here
+            // either.
             counter.inner().fetch_max(total, Ordering::Relaxed);
         }
         match &measured.failing {
             Some(failing) => failing.iter().for_each(|(status, count)| set(&self.failing, "status", status, *count)),
-            // An old number would look like a new one.
+            // An outdated number would look like a current one.
             None => self.failing.clear(),
         }
     }

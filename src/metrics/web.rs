@@ -1,4 +1,4 @@
-//! Figures of requests that come in.
+//! Metrics of incoming requests.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family, regis
 
 use super::{
     Counter, Histogram,
+    families::Counters,
     histogram::{CALL, REQUEST},
-    registry::Counters,
 };
 
 /// The classes of status codes.
@@ -35,7 +35,7 @@ fn request_histogram() -> Histogram {
     Histogram::new(REQUEST)
 }
 
-/// Requests to Keytile's own pages and its API.
+/// Requests to Keytile's own pages and API.
 pub struct RouteMetrics {
     requests: Family<RouteLabels, Counter>,
     took: Histograms<RouteLabel>,
@@ -54,7 +54,7 @@ impl RouteMetrics {
         Self { requests, took }
     }
 
-    /// A request was answered. `route` is the pattern of the route, as the router has it.
+    /// Counts a response. `route` is the route's pattern, so that ids don't become label values.
     pub fn answered(&self, route: &str, method: &str, status: u16, took: Duration) {
         let route = route.to_owned();
         self.took.get_or_create(&RouteLabel { route: route.clone() }).observe(took);
@@ -63,15 +63,15 @@ impl RouteMetrics {
     }
 }
 
-/// What a client calls its method is up to the client; as a label it is a word out of a list.
+/// The method as a label value. Clients can send any method, so unknown ones become `other`.
 pub fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
 }
 
-/// Requests of programs that the proxy takes.
+/// Requests through the proxy.
 pub struct ProxyMetrics {
-    /// By the class of the status that the service answered.
+    /// By the status class of the service's response.
     forwarded: [Counter; 5],
     requests: Counters<2>,
     took: Histogram,
@@ -79,13 +79,12 @@ pub struct ProxyMetrics {
     abandoned: Counter,
 }
 
-/// A request that is under way. One that is dropped without an answer was given up by its client, and counts as such.
+/// A request in progress. Dropped without a response, it counts as abandoned by the client.
 pub struct UnderWay<'a> {
     abandoned: Option<&'a Counter>,
 }
 
 impl UnderWay<'_> {
-    /// It has an answer.
     pub fn answered(mut self) {
         self.abandoned = None;
     }
@@ -117,18 +116,17 @@ impl ProxyMetrics {
         );
         registry.register(
             "keytile_proxy_requests_sent_again",
-            "Requests sent once more: with a new token, or after a pause where the contract allows it",
+            "Requests sent again: with a new token, or after a pause if the egress policy allows it",
             again.clone(),
         );
         Self { forwarded, requests, took, again, abandoned }
     }
 
-    /// A request has come.
     pub fn begun(&self) -> UnderWay<'_> {
         UnderWay { abandoned: Some(&self.abandoned) }
     }
 
-    /// The service has answered after so many tries.
+    /// The service responded, after this many attempts.
     pub fn forwarded(&self, status: u16, tries: u8, took: Duration) {
         self.forwarded[class(status)].inc();
         self.took.observe(took);
@@ -137,13 +135,12 @@ impl ProxyMetrics {
         }
     }
 
-    /// Keytile has answered itself, with this code.
+    /// Keytile responded itself, with this error code.
     pub fn refused(&self, code: &'static str) {
         self.requests.get_or_create(&[("by", "keytile"), ("outcome", code)]).inc();
     }
 }
 
-/// A histogram of calls to a service.
 pub(super) fn call_histogram() -> Histogram {
     Histogram::new(CALL)
 }

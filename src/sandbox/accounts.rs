@@ -1,37 +1,37 @@
 //! The accounts of the sandbox, the values that work on them, and what to tell people about both.
 //!
-//! The values are public on purpose. Accounts that misbehave each show one diagnosis of a verification.
+//! The values are public on purpose. Each account that misbehaves demonstrates one diagnosis of a
+//! verification.
 
-/// The one Client ID that every account knows.
+/// The only Client ID that every account accepts.
 pub(super) const CLIENT_ID: &str = "sandbox-client";
-/// Its Client Secret. Public, like everything in here.
+/// Public, like everything here.
 pub(super) const CLIENT_SECRET: &str = "sandbox-secret";
-/// The one that comes after it, so that changing it can be tried: both work, as in the middle of a rotation.
+/// The next secret, for trying a rotation: every account accepts both.
 pub(super) const NEXT_CLIENT_SECRET: &str = "sandbox-secret-2";
 
-/// How an account behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// As TalkDesk does.
+    /// Like TalkDesk.
     Good,
-    /// Its API takes access tokens only after the word `Bearer`.
+    /// The API accepts access tokens only after the word `Bearer`.
     BearerOnly,
-    /// Its token endpoint answers only after [`SLOW_ANSWER_SECONDS`].
+    /// The token endpoint responds after [`SLOW_ANSWER_SECONDS`].
     Slow,
-    /// Its token endpoint answers 503.
+    /// The token endpoint responds with 503.
     Down,
-    /// Its token endpoint answers 429.
+    /// The token endpoint responds with 429.
     RateLimited,
-    /// Its token endpoint answers 200 with a page for people.
+    /// The token endpoint responds with 200 and an HTML page.
     Html,
 }
 
-/// How long `slow` takes: more than the 15 seconds that Keytile waits for a whole request.
+/// Longer than the 15 seconds that Keytile allows for a whole request.
 pub(super) const SLOW_ANSWER_SECONDS: u64 = 20;
-/// What `ratelimited` sends as Retry-After.
+/// The `Retry-After` of the account `ratelimited`.
 pub(super) const RETRY_AFTER_SECONDS: u64 = 30;
 
-/// How the account with this name behaves; `None` where there is no such account.
+/// `None` if there is no account with this name.
 pub(super) fn behaviour(account: &str) -> Option<Behaviour> {
     Some(match account {
         "acme" | "acme-support" | "acme-sales" => Behaviour::Good,
@@ -44,19 +44,18 @@ pub(super) fn behaviour(account: &str) -> Option<Behaviour> {
     })
 }
 
-/// What the overlay of one connector can say about the sandbox.
+/// What the credential form of one connector can say about the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hints {
-    /// Values that pass the verification, by the id of their field, in the order of the form.
+    /// Values that pass the verification, by field id, in the order of the form.
     pub values: &'static [(&'static str, &'static str)],
-    /// The field whose value chooses how the sandbox behaves; empty where there is none.
+    /// The field whose value chooses how the sandbox behaves; empty if there is none.
     pub behaviour_field: &'static str,
-    /// Values of that field that misbehave on purpose, and what they do, as one sentence for people.
+    /// Values of that field that misbehave on purpose, and what each does, as a sentence for people.
     pub behaviours: &'static [(&'static str, &'static str)],
 }
 
-/// What works on the sandbox with the connector of this id; `None` for a connector that has nothing to
-/// do with it.
+/// `None` for a connector that has nothing to do with the sandbox.
 pub fn hints(connector_id: &str) -> Option<&'static Hints> {
     match connector_id {
         "talkdesk" => Some(&TALKDESK),

@@ -1,11 +1,8 @@
-//! The API of a region: the account, its users and its contacts, in HAL with pages, as TalkDesk answers.
+//! The API of a region: the account, its users and its contacts, as paged HAL like TalkDesk's.
 //!
-//! Contacts that are created stay until the sandbox stops, as many as [`CREATED_MAX`] for each account.
+//! Contacts that are created stay until the sandbox stops, up to [`CREATED_MAX`] for each account.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use axum::{
     Extension, Json, Router,
@@ -24,18 +21,16 @@ use serde_json::{Value, json};
 use super::{
     accounts::{self, Behaviour},
     api_error::{self, ApiError},
+    contacts::NewContact,
     hosts::{Host, Region},
     people::{self, Contact, User},
-    stand_in::State,
+    state::State,
     token::Claim,
 };
-use crate::domain::time::Timestamp;
 
-/// How many created contacts are kept for one account; the oldest go first.
-const CREATED_MAX: usize = 200;
 /// How many entries a page has when the request does not say.
 const PAGE_SIZE_DEFAULT: usize = 20;
-/// The most entries that a page may have.
+/// The most entries on a page.
 const PAGE_SIZE_MAX: usize = 100;
 
 /// The routes of the API's host.
@@ -51,67 +46,6 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-/// The contacts that were created since the start, by account, the newest first.
-#[derive(Debug, Default)]
-pub(super) struct CreatedContacts(Mutex<Created>);
-
-#[derive(Debug, Default)]
-struct Created {
-    by_account: HashMap<(String, Region), VecDeque<Contact>>,
-    number: usize,
-}
-
-impl CreatedContacts {
-    /// Every contact of an account, the created ones first.
-    fn all(&self, account: &str, region: Region) -> Vec<Contact> {
-        let created = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = created.by_account.get(&(account.to_owned(), region)).into_iter().flatten().cloned();
-        newest.chain(people::contacts()).collect()
-    }
-
-    /// Keeps a contact under an id of its own.
-    fn add(&self, account: &str, region: Region, new: NewContact, at: Timestamp) -> Contact {
-        let mut created = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = people::CONTACTS + created.number;
-        created.number += 1;
-        let contact = new.created(people::id("contact", index), at);
-        let of_account = created.by_account.entry((account.to_owned(), region)).or_default();
-        of_account.push_front(contact.clone());
-        of_account.truncate(CREATED_MAX);
-        contact
-    }
-}
-
-/// What a request to create a contact holds. Keys that are not known are ignored, as TalkDesk does.
-#[derive(Debug, Deserialize)]
-struct NewContact {
-    name: String,
-    company: Option<String>,
-    #[serde(default)]
-    emails: Vec<String>,
-    #[serde(default)]
-    phones: Vec<String>,
-}
-
-impl NewContact {
-    fn parse(body: &[u8]) -> Result<Self, String> {
-        let new: Self = serde_json::from_slice(body).map_err(|error| format!("The body is not a contact: {error}."))?;
-        if new.name.trim().is_empty() {
-            return Err("The contact needs a name.".into());
-        }
-        if let Some(wrong) = new.emails.iter().find(|email| !email.contains('@')) {
-            return Err(format!("{wrong:?} is not an email address."));
-        }
-        Ok(new)
-    }
-
-    fn created(self, id: String, at: Timestamp) -> Contact {
-        let Self { name, company, emails, phones } = self;
-        let created_at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default().to_string();
-        Contact { id, name, company, emails, phones, created_at }
-    }
-}
-
 /// A request's access token, checked: what it says, and the region it arrived in.
 struct Caller {
     claim: Claim,
@@ -119,7 +53,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Checks the token of a request and that it allows what `scope` stands for.
+    /// Checks the token of a request, and that it allows `scope`.
     fn check(state: &State, host: &Host, headers: &HeaderMap, scope: &str) -> Result<Self, ApiError> {
         let Host::Api(region) = *host else {
             return Err(ApiError::new(StatusCode::NOT_FOUND, "Not found", "This host has no API."));
@@ -243,11 +177,11 @@ async fn create_contact(
     Ok(response)
 }
 
-/// Which part of a list is asked for.
+/// Which part of a list is requested.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 struct Page {
-    /// From 1.
+    /// Counted from 1.
     page: usize,
     per_page: usize,
 }
@@ -268,7 +202,7 @@ impl Page {
         Ok(page)
     }
 
-    /// The HAL answer with this part of a list, under the list's name. A page beyond the end is empty.
+    /// The HAL response with this part of a list, under the list's name. A page beyond the end is empty.
     fn of(&self, entries: Vec<Value>, list: &str, caller: &Caller) -> Value {
         let total = entries.len();
         let skipped = (self.page - 1).saturating_mul(self.per_page);

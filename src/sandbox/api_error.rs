@@ -1,4 +1,4 @@
-//! Error answers of the shape that TalkDesk uses: a code, a message and a description, in JSON.
+//! Error responses in the shape that TalkDesk uses: a code, a message and a description, in JSON.
 
 use axum::{
     Json,
@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::json;
 
-/// Why the sandbox refuses a request, other than one for an access token.
+/// Why the sandbox rejects an API request. The token endpoint has its own errors.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -16,17 +16,17 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    /// An error with this status; the description is a sentence.
+    /// The description is a sentence.
     pub(super) fn new(status: StatusCode, message: &'static str, description: impl Into<String>) -> Self {
         Self { status, message, description: description.into() }
     }
 
-    /// 401, which the answer marks with the way to authenticate.
+    /// 401, with a `WWW-Authenticate` header.
     pub(super) fn unauthorized(description: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", description)
     }
 
-    /// 404 for an id that nothing has.
+    /// 404 for an unknown id.
     pub(super) fn no_such(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found", format!("There is no {what} with this id."))
     }
@@ -44,12 +44,12 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// 404 for a path that does not exist.
+/// 404 for an unknown path.
 pub(super) async fn no_such_path() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "Not found", "There is nothing at this path.")
 }
 
-/// 405; the router adds the header that lists the methods there are.
+/// 405. The router adds the `Allow` header.
 pub(super) async fn no_such_method() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This path does not support this method.")
 }

@@ -1,7 +1,7 @@
-//! The sandbox's certificate authority and the certificate of its server, made anew at each start.
+//! The sandbox's certificate authority and server certificate, created at each start.
 //!
-//! The authority may vouch for TalkDesk host names only (name constraints, RFC 5280 section 4.2.1.10),
-//! and its key is dropped as soon as it has signed, so that trusting it puts nothing else at risk.
+//! The authority can only vouch for TalkDesk host names (name constraints, RFC 5280 section 4.2.1.10), and
+//! its key is dropped as soon as it has signed, so that trusting it puts nothing else at risk.
 
 use std::sync::Arc;
 
@@ -16,20 +16,18 @@ use rustls::{
 
 use super::hosts;
 
-/// Who the sandbox is, for TLS.
 pub(super) struct TlsIdentity {
-    /// Presents the server's certificate; speaks HTTP/1.1 over TLS 1.2 and 1.3.
+    /// Has the server's certificate; speaks HTTP/1.1 over TLS 1.2 and 1.3.
     pub(super) server_config: Arc<ServerConfig>,
-    /// The authority, in PEM.
+    /// The authority's certificate, in PEM.
     pub(super) ca_pem: String,
-    /// The authority, in DER.
+    /// The authority's certificate, in DER.
     pub(super) ca_der: CertificateDer<'static>,
 }
 
-/// Makes an authority and a certificate for every TalkDesk host name.
+/// Creates an authority and a certificate for every TalkDesk host name.
 ///
-/// Both are valid for centuries: the sandbox runs under clocks that tests move, and the other side
-/// checks against a clock of its own.
+/// Both are valid for centuries: tests set the sandbox's clock, and the other side checks against its own.
 pub(super) fn issue() -> Result<TlsIdentity, Box<dyn std::error::Error + Send + Sync>> {
     let authority = CertifiedIssuer::self_signed(authority_params()?, KeyPair::generate()?)?;
     let server_key = KeyPair::generate()?;
@@ -50,7 +48,7 @@ fn authority_params() -> Result<CertificateParams, rcgen::Error> {
     params.distinguished_name.push(DnType::CommonName, "Keytile sandbox authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    // A permitted subtree holds a domain with everything below it, so the `*.` of a pattern goes.
+    // A permitted subtree includes everything below its domain, so the `*.` of a pattern is dropped.
     let permitted = hosts::PATTERNS.map(|pattern| GeneralSubtree::DnsName(pattern.trim_start_matches("*.").to_owned()));
     params.name_constraints = Some(NameConstraints { permitted_subtrees: permitted.to_vec(), excluded_subtrees: Vec::new() });
     Ok(params)

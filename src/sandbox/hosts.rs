@@ -1,7 +1,7 @@
-//! The host names of TalkDesk, and what the sandbox is for each of them.
+//! The host names of TalkDesk, and what the sandbox serves for each of them.
 //!
-//! TalkDesk has two kinds of hosts in each region: one per account that issues access tokens, and one
-//! for the API of all accounts. Both arrive at the same port here; the Host header tells them apart.
+//! TalkDesk has two kinds of hosts in each region: one per account, which issues access tokens, and one for
+//! the API of all accounts. Both arrive at the same port here; the Host header tells them apart.
 
 /// Every host, as patterns in which `*` stands for one label.
 pub(super) const PATTERNS: [&str; 8] = [
@@ -15,7 +15,7 @@ pub(super) const PATTERNS: [&str; 8] = [
     "api.talkdeskapp.au",
 ];
 
-/// Where TalkDesk keeps an account. An access token of one region is nothing to another.
+/// Where TalkDesk keeps an account. Access tokens of one region aren't valid in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Region {
     UnitedStates,
@@ -27,7 +27,7 @@ pub(super) enum Region {
 impl Region {
     const ALL: [Self; 4] = [Self::UnitedStates, Self::Europe, Self::Canada, Self::Australia];
 
-    /// The domain under which each account has its host.
+    /// The domain below which each account has its host.
     const fn identity_domain(self) -> &'static str {
         match self {
             Self::UnitedStates => "talkdeskid.com",
@@ -37,7 +37,7 @@ impl Region {
         }
     }
 
-    /// The host of the API. Australia's is not published; this one is the sandbox's own.
+    /// The host of the API. Australia's isn't published, so this one is invented.
     pub(super) const fn api_host(self) -> &'static str {
         match self {
             Self::UnitedStates => "api.talkdeskapp.com",
@@ -47,7 +47,7 @@ impl Region {
         }
     }
 
-    /// The word for it in an access token.
+    /// Its name in an access token.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::UnitedStates => "us",
@@ -57,20 +57,18 @@ impl Region {
         }
     }
 
-    /// The region with this word.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|region| region.word() == word)
     }
 }
 
-/// What a host is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Host {
     /// The token endpoint of one account.
     Identity {
         /// The first label of the host name, in lower case.
         account: String,
-        /// By the rest of it.
+        /// From the rest of the host name.
         region: Region,
     },
     /// The API of one region.
@@ -78,7 +76,7 @@ pub(super) enum Host {
 }
 
 impl Host {
-    /// Reads a Host header, with or without a port. `None` for a host that is not TalkDesk's.
+    /// Parses a Host header, with or without a port. `None` for a host that isn't TalkDesk's.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let name = header.rsplit_once(':').map_or(header, |(name, _port)| name).to_ascii_lowercase();
         if let Some(region) = Region::ALL.into_iter().find(|region| region.api_host() == name) {

@@ -1,5 +1,5 @@
-//! The token endpoint of an account: the client credentials grant of OAuth2 (RFC 6749 section 4.4), with
-//! the error answers of section 5.2, and the accounts that misbehave.
+//! The token endpoint of an account: the client credentials grant of OAuth 2.0 (RFC 6749 section 4.4), with
+//! the error responses of section 5.2, and the accounts that misbehave.
 
 use std::{
     collections::HashMap,
@@ -26,11 +26,11 @@ use super::{
     accounts::{self, Behaviour, CLIENT_ID, CLIENT_SECRET, NEXT_CLIENT_SECRET, RETRY_AFTER_SECONDS, SLOW_ANSWER_SECONDS},
     api_error::{ApiError, no_such_method, no_such_path},
     hosts::{Host, Region},
-    stand_in::State,
+    state::State,
     token,
 };
 
-/// What an access token can be asked to allow.
+/// The scopes that an access token can have.
 const SCOPES: [&str; 4] = ["account:read", "contacts:read", "contacts:write", "users:read"];
 
 /// The routes of an account's host.
@@ -83,7 +83,7 @@ fn grant(state: &State, account: &str, region: Region, headers: &HeaderMap, body
     }
 }
 
-/// Goes through a token request in the order in which a server can know what is wrong with it.
+/// Checks a token request in the order in which a server can find out what is wrong.
 fn granted_scopes(headers: &HeaderMap, body: &[u8]) -> Result<Vec<&'static str>, Refusal> {
     let params = parse_form(headers, body)?;
     authenticate(headers, &params)?;
@@ -99,7 +99,8 @@ fn granted_scopes(headers: &HeaderMap, body: &[u8]) -> Result<Vec<&'static str>,
     Ok(SCOPES.into_iter().filter(|scope| asked.is_empty() || asked.contains(scope)).collect())
 }
 
-/// RFC 6749 section 3.2: form-encoded, no parameter more than once, one without a value is left out.
+/// RFC 6749 section 3.2: form-encoded, no parameter more than once, and one without a value counts as left
+/// out.
 fn parse_form(headers: &HeaderMap, body: &[u8]) -> Result<HashMap<String, String>, Refusal> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -115,7 +116,7 @@ fn parse_form(headers: &HeaderMap, body: &[u8]) -> Result<HashMap<String, String
     Ok(params)
 }
 
-/// RFC 6749 section 2.3.1: in the header, or in the body, never in both.
+/// RFC 6749 section 2.3.1: in the header or in the body, never in both.
 fn authenticate(headers: &HeaderMap, params: &HashMap<String, String>) -> Result<(), Refusal> {
     let (id, secret) = match (headers.get(AUTHORIZATION), params.get("client_secret")) {
         (Some(_), Some(_)) => {
@@ -128,7 +129,7 @@ fn authenticate(headers: &HeaderMap, params: &HashMap<String, String>) -> Result
     if id == CLIENT_ID && [CLIENT_SECRET, NEXT_CLIENT_SECRET].contains(&secret.as_str()) { Ok(()) } else { Err(Refusal::client()) }
 }
 
-/// Takes HTTP Basic apart (RFC 7617) and undoes the form encoding of both halves.
+/// Parses HTTP Basic (RFC 7617) and undoes the form encoding of both halves.
 fn basic_credentials(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -144,7 +145,7 @@ fn form_decoded(text: &str) -> Option<String> {
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-/// Waits as long as `slow` does. The error is the answer when the sandbox stops in the meantime.
+/// Waits as long as the account `slow` does. The error is the response if the sandbox stops meanwhile.
 async fn slow_down(state: &State) -> Result<(), Response> {
     tokio::select! {
         () = tokio::time::sleep(Duration::from_secs(SLOW_ANSWER_SECONDS)) => Ok(()),
@@ -163,7 +164,7 @@ fn rate_limited() -> Response {
     response
 }
 
-/// An error answer of RFC 6749 section 5.2.
+/// An error response of RFC 6749 section 5.2.
 struct Refusal {
     status: StatusCode,
     error: &'static str,
@@ -175,7 +176,7 @@ impl Refusal {
         Self { status: StatusCode::BAD_REQUEST, error, description }
     }
 
-    /// One answer for an unknown client and a wrong secret, so that neither can be told from the other.
+    /// The same response for an unknown client and a wrong secret, so that it doesn't reveal which it was.
     fn client() -> Self {
         Self { status: StatusCode::UNAUTHORIZED, error: "invalid_client", description: "Client authentication failed." }
     }

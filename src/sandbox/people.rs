@@ -1,10 +1,10 @@
-//! The people in the sandbox: users and contacts that are the same at every start. All invented.
+//! The users and contacts in the sandbox, the same at every start. All are invented.
 
 use serde::Serialize;
 
-/// How many users every account has.
+/// Users of every account.
 pub(super) const USERS: usize = 120;
-/// How many contacts every account begins with.
+/// Contacts of every account at the start.
 pub(super) const CONTACTS: usize = 60;
 
 const GIVEN: [&str; 20] = [
@@ -52,7 +52,7 @@ const TEAMS: [&str; 5] = ["Support", "Sales", "Billing", "Onboarding", "Quality"
 const COMPANIES: [&str; 6] =
     ["Harbour Tools", "Northfield Dairy", "Pine & Sons", "Quarter Post", "Redwell Books", "Silverline Rail"];
 
-/// Somebody who works with the account.
+/// Someone who works at the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct User {
     pub(super) id: String,
@@ -63,7 +63,7 @@ pub(super) struct User {
     pub(super) created_at: String,
 }
 
-/// Somebody who calls the account, or is called by it.
+/// Someone who calls the account, or is called by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Contact {
     pub(super) id: String,
@@ -74,7 +74,6 @@ pub(super) struct Contact {
     pub(super) created_at: String,
 }
 
-/// The users of an account.
 pub(super) fn users(account: &str) -> Vec<User> {
     (0..USERS)
         .map(|index| {
@@ -91,11 +90,11 @@ pub(super) fn users(account: &str) -> Vec<User> {
         .collect()
 }
 
-/// The contacts that every account begins with.
+/// The contacts of every account at the start.
 pub(super) fn contacts() -> Vec<Contact> {
     (0..CONTACTS)
         .map(|index| {
-            // Other pairs of names than the users have.
+            // Different names from the users'.
             let (given, family) = name(USERS + index);
             let company = COMPANIES[index % COMPANIES.len()];
             Contact {
@@ -103,7 +102,7 @@ pub(super) fn contacts() -> Vec<Contact> {
                 name: format!("{given} {family}"),
                 company: (index % 4 != 3).then(|| company.to_owned()),
                 emails: vec![format!("{}.{}@customer.example", ascii(given), ascii(family))],
-                // Numbers that are set aside for fiction and belong to nobody.
+                // From a range that is reserved for fiction.
                 phones: if index % 5 == 4 { vec![] } else { vec![format!("+1202555{:04}", 100 + index)] },
                 created_at: date(USERS + index),
             }
@@ -111,13 +110,13 @@ pub(super) fn contacts() -> Vec<Contact> {
         .collect()
 }
 
-/// The id of the person with this number: 24 hexadecimal digits, as TalkDesk's are.
+/// 24 hexadecimal digits, like TalkDesk's ids.
 pub(super) fn id(kind: &str, index: usize) -> String {
     let kind_digit = if kind == "user" { 'a' } else { 'b' };
     format!("{kind_digit}57e{index:020x}")
 }
 
-/// A different pair for each of the first 340 numbers: 20 and 17 have no common divisor.
+/// A different pair for each of the first 340 numbers, because 20 and 17 have no common divisor.
 fn name(index: usize) -> (&'static str, &'static str) {
     (GIVEN[index % GIVEN.len()], FAMILY[index % FAMILY.len()])
 }

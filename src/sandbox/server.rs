@@ -1,4 +1,4 @@
-//! The sandbox's TLS listener, and the fork between identity and API by the Host header.
+//! The sandbox's TLS listener. Sends each request to the identity or the API router, by its Host header.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,14 +17,13 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt as _;
 
-use super::{api, api_error::ApiError, hosts::Host, identity, stand_in::State};
+use super::{api, api_error::ApiError, hosts::Host, identity, state::State};
 
-/// The largest body that is read.
 const BODY_LIMIT_BYTES: usize = 16 * 1024;
-/// How long a client may take over the TLS handshake.
+/// How long a client may take for the TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Serves until the state says stop, then finishes what is under way.
+/// Serves until the state says stop, then finishes the requests in progress.
 pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, state: Arc<State>) {
     let stopping = state.stopping.clone();
     let listener = match TlsListener::new(listener, tls, &state) {
@@ -44,7 +43,7 @@ fn router(state: &Arc<State>) -> Router {
     Router::new().fallback(fork).layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
 }
 
-/// Hands a request to whatever its host is, which finds the [`Host`] among the request's extensions.
+/// Passes a request to the router for its host, with the [`Host`] in the request's extensions.
 async fn fork(mut request: Request, identity: Router, api: Router) -> Response {
     let header = request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::debug!(host = header, method = %request.method(), path = request.uri().path(), "the sandbox received a request");
@@ -60,7 +59,7 @@ async fn fork(mut request: Request, identity: Router, api: Router) -> Response {
     }
 }
 
-/// Accepts TLS connections. Handshakes run beside each other, so that one slow client holds up nobody.
+/// Accepts TLS connections. Handshakes run concurrently, so that a slow client delays no other.
 struct TlsListener {
     ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
     address: SocketAddr,
@@ -81,7 +80,7 @@ async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, handshaken: mp
         let (acceptor, handshaken) = (acceptor.clone(), handshaken.clone());
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(connection)).await {
-                // Nobody receives any more only when the sandbox is stopping.
+                // The receiver is only gone while the sandbox is stopping.
                 Ok(Ok(stream)) => drop(handshaken.send((stream, peer)).await),
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake with the sandbox failed"),
                 Err(_) => tracing::debug!("a client's TLS handshake with the sandbox took too long"),
@@ -97,7 +96,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         match self.ready.recv().await {
             Some(accepted) => accepted,
-            // Nothing more will come; the graceful shutdown ends this wait.
+            // There are no more connections; the graceful shutdown ends this wait.
             None => std::future::pending().await,
         }
     }

@@ -1,9 +1,4 @@
-//! A stand-in TalkDesk over real TLS, for trying Keytile and for tests.
-//!
-//! It answers for every TalkDesk host name on one loopback port, with a certificate authority of its
-//! own: the token endpoint of each account and the API of each region. Nothing in Keytile knows that it
-//! is there; connections are pinned to it from outside. All it keeps is in memory, and it must never be
-//! given real values: the ones that work are public (see [`hints`]).
+//! Starts and stops the sandbox, and holds the state that its request handlers share.
 
 use std::{
     io,
@@ -19,13 +14,13 @@ use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{api::CreatedContacts, token::TokenIssuer};
+use super::{contacts::CreatedContacts, state::State, token::TokenIssuer};
 use crate::domain::time::Clock;
 
-/// How long [`Sandbox::stop`] waits for answers that are under way.
+/// How long [`Sandbox::stop`] waits for responses in progress.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// A running stand-in. It stops when it is dropped; [`Sandbox::stop`] finishes what is under way first.
+/// A running sandbox. Stops when dropped; [`Sandbox::stop`] finishes the responses in progress first.
 pub struct Sandbox {
     address: SocketAddr,
     ca_pem: String,
@@ -34,21 +29,12 @@ pub struct Sandbox {
     server: JoinHandle<()>,
 }
 
-/// What every request handler can reach.
-pub(super) struct State {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) tokens: TokenIssuer,
-    pub(super) contacts: CreatedContacts,
-    pub(super) token_requests: AtomicU64,
-    pub(super) stopping: CancellationToken,
-}
-
 impl Sandbox {
-    /// Starts to listen on `listen` (port 0 chooses a free one). The clock decides when access tokens
-    /// expire.
+    /// Starts listening on `listen`; port 0 picks a free port. The clock decides when access tokens expire.
     ///
     /// # Errors
-    /// The address cannot be listened on, or no certificate could be made.
+    ///
+    /// The address can't be used, or no certificate could be created.
     pub async fn start(listen: SocketAddr, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let identity = super::certificate::issue().map_err(io::Error::other)?;
         let listener = tokio::net::TcpListener::bind(listen).await?;
@@ -64,34 +50,33 @@ impl Sandbox {
         Ok(Self { address, ca_pem: identity.ca_pem, ca_der: identity.ca_der, state, server })
     }
 
-    /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The certificate authority to trust, in PEM. It can vouch for TalkDesk host names only, and its
-    /// key is gone once the certificate of the server is signed.
+    /// The certificate authority to trust, in PEM. It can only vouch for TalkDesk host names, and its key was
+    /// dropped after it signed the server's certificate.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// The certificate authority to trust, in DER.
+    /// The same authority, in DER.
     pub fn ca_der(&self) -> CertificateDer<'static> {
         self.ca_der.clone()
     }
 
-    /// Every host name that it answers for, as patterns in which `*` stands for one label.
+    /// Every host name that it responds for, as patterns in which `*` stands for one label.
     pub const fn host_patterns() -> &'static [&'static str] {
         &super::hosts::PATTERNS
     }
 
-    /// How many requests for an access token have arrived since the start, answered or not.
+    /// Requests for an access token since the start, including unanswered ones.
     pub fn token_requests(&self) -> u64 {
         self.state.token_requests.load(Ordering::Relaxed)
     }
 
-    /// Takes no new connection, finishes the answers that are under way (the account that is slow on
-    /// purpose answers at once that it is stopping) and returns after 5 seconds at most.
+    /// Accepts no new connections and finishes the responses in progress. The slow account immediately
+    /// responds that it's stopping. Returns after 5 seconds at most.
     pub async fn stop(mut self) {
         self.state.stopping.cancel();
         if tokio::time::timeout(STOP_LIMIT, &mut self.server).await.is_err() {

@@ -1,7 +1,7 @@
-//! The sandbox's access tokens: a claim and its signature, nothing that must be remembered.
+//! The sandbox's access tokens: a signed claim, so that nothing has to be stored.
 //!
-//! They are signed with a constant, so that they stay valid over a restart of the sandbox, as TalkDesk's
-//! do. The constant protects nothing: whoever reads this can make a token for the sandbox, and may.
+//! They are signed with a constant and stay valid over a restart of the sandbox, as TalkDesk's do. The
+//! constant protects nothing: everyone who reads it can forge a token for the sandbox, which is fine.
 
 use std::{
     sync::{
@@ -19,40 +19,37 @@ use sha2::Sha256;
 use super::hosts::Region;
 use crate::domain::time::{Clock, Timestamp};
 
-/// How long an access token lives, as TalkDesk's do.
+/// The same as TalkDesk's.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
 const SIGNING_KEY: &[u8] = b"keytile sandbox, public on purpose";
 const PREFIX: &str = "sandbox";
 
-/// What an access token says.
+/// The content of an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claim {
-    /// The account it was issued for.
     pub(super) account: String,
-    /// The word of the account's region.
+    /// The name of the account's region.
     region: String,
-    /// What it allows.
     pub(super) scopes: Vec<String>,
-    /// When it stops working, in milliseconds since the Unix epoch.
+    /// In milliseconds since the Unix epoch.
     expires: i64,
-    /// Tells tokens apart that were issued in the same millisecond.
+    /// Makes tokens different that were issued in the same millisecond.
     serial: u64,
 }
 
 impl Claim {
-    /// The region it was issued in.
+    /// The region that the token was issued in.
     pub(super) fn region(&self) -> Option<Region> {
         Region::from_word(&self.region)
     }
 
-    /// True if it allows what the scope stands for.
     pub(super) fn allows(&self, scope: &str) -> bool {
         self.scopes.iter().any(|allowed| allowed == scope)
     }
 }
 
-/// Issues access tokens and tells real ones from others.
+/// Issues access tokens and verifies them.
 pub(super) struct TokenIssuer {
     clock: Arc<dyn Clock>,
     issued: AtomicU64,
@@ -63,7 +60,7 @@ impl TokenIssuer {
         Self { clock, issued: AtomicU64::new(0) }
     }
 
-    /// A fresh token, different from every other.
+    /// A new token, different from every other.
     pub(super) fn issue(&self, account: &str, region: Region, scopes: &[&str]) -> String {
         let claim = Claim {
             account: account.to_owned(),
@@ -77,7 +74,7 @@ impl TokenIssuer {
         format!("{PREFIX}.{payload}.{}", signature.unwrap_or_default())
     }
 
-    /// What a token says, if it was issued here and has not expired.
+    /// The content of a token; `None` if it wasn't issued here or has expired.
     pub(super) fn check(&self, token: &str) -> Option<Claim> {
         let (payload, signature) = token.strip_prefix(PREFIX)?.strip_prefix('.')?.split_once('.')?;
         signature_of(payload)?.verify_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
@@ -86,7 +83,7 @@ impl TokenIssuer {
     }
 }
 
-/// `None` only if HMAC refused the key, which it does for no length.
+/// `None` only if HMAC rejects the key, which it does for no length.
 fn signature_of(payload: &str) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(SIGNING_KEY).ok()?;
     mac.update(payload.as_bytes());
@@ -143,7 +140,7 @@ mod tests {
     fn a_changed_character_anywhere_makes_a_token_worthless() {
         let (_, issuer) = issuer_at(0);
         let token = issuer.issue("acme", Region::UnitedStates, &["account:read"]);
-        // The last character of the signature carries two bits that decoding ignores or refuses.
+        // The last character of the signature has two bits that decoding ignores or rejects.
         for at in 0..token.len() - 1 {
             let swapped = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
             let changed = format!("{}{swapped}{}", &token[..at], &token[at + 1..]);

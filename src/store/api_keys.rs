@@ -1,4 +1,4 @@
-//! API keys: only their hashes, with whose they are and what they may do.
+//! API keys in the database: only their hashes, with their owner and scopes.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -25,94 +25,75 @@ use crate::domain::{
 /// A key to be stored.
 #[derive(Debug, Clone)]
 pub struct NewApiKey<'a> {
-    /// Its id.
     pub id: ApiKeyId,
-    /// Whose rights it has at most.
+    /// The key never has more permissions than its owner.
     pub owner: UserId,
-    /// Its name.
     pub name: &'a Name,
-    /// Its first letters.
+    /// See [`ApiKeyText::hint`](crate::domain::api_keys::ApiKeyText::hint).
     pub hint: &'a str,
-    /// Its hash.
+    /// The SHA-256 of its text.
     pub hash: &'a [u8; 32],
-    /// What it may do.
     pub scopes: Scopes,
-    /// The resources that it is only for; `None` for all that the owner may use.
+    /// The only resources that the key may use; `None` for all that its owner may use.
     pub resources: Option<&'a [ResourceId]>,
-    /// When it is made.
     pub created_at: Timestamp,
-    /// When it ends, if it does.
+    /// `None` if it never expires.
     pub expires_at: Option<Timestamp>,
-    /// The form that was sent; the same form makes one key, however often it is sent.
+    /// The id of the submitted form. Submitting the same form again creates no second key.
     pub form_id: Uuid,
 }
 
-/// What came of storing a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiKeyInsert {
-    /// It is stored.
     Inserted,
-    /// The same form has already made this key.
+    /// The same form has already created this key.
     AlreadyMade(ApiKeyId),
-    /// The owner or one of the resources does not exist any more.
+    /// The owner or one of the resources no longer exists.
     Gone,
 }
 
-/// A stored key and the account that it belongs to.
+/// A stored key and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyRow {
-    /// Its id.
     pub id: ApiKeyId,
-    /// Its name.
     pub name: String,
-    /// Its first letters.
+    /// The first characters, shown in lists.
     pub hint: String,
-    /// What it may do.
     pub scopes: Scopes,
-    /// True if it is only for the resources of [`Store::resources_of_api_key`].
+    /// True if it's limited to the resources of [`Store::resources_of_api_key`].
     pub restricted: bool,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it ends, if it does.
+    /// `None` if it never expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the minute.
+    /// Rounded down to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// When it was revoked, if it was.
+    /// `None` if it isn't revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Whose it is.
     pub owner: ApiKeyOwner,
-    /// Whether the account can be used.
     pub owner_state: UserState,
 }
 
-/// An account that a key can belong to.
+/// A user who can own a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyOwner {
-    /// Its id.
     pub id: UserId,
-    /// Its e-mail address.
     pub email: String,
-    /// The name of the person.
     pub name: String,
-    /// Its role.
     pub role: Role,
 }
 
-/// A resource that a key is for.
+/// A resource that a key is limited to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyResource {
-    /// Its id.
     pub id: ResourceId,
-    /// Source or destination.
     pub kind: ResourceKind,
-    /// Its name.
     pub name: String,
 }
 
-/// Revokes the API keys of an account: the account, the time.
+/// Revokes the API keys of a user. Parameters: owner, time.
 pub(super) const REVOKE_KEYS: &str = "UPDATE api_keys SET revoked_at = $2 WHERE owner = $1 AND revoked_at IS NULL";
 
-/// The events of API keys that are revoked with something that happens to their owner.
+/// The audit events for keys that are revoked because of a change to their owner.
 pub(super) fn revoked_keys<'a>(audit: &Audit<'a>, keys: &[(ApiKeyId, String)], why: &str) -> Vec<Audit<'a>> {
     let revoked = |(id, name): &(ApiKeyId, String)| {
         let mut audit = audit.clone().saying(why.to_owned());
@@ -124,7 +105,6 @@ pub(super) fn revoked_keys<'a>(audit: &Audit<'a>, keys: &[(ApiKeyId, String)], w
 }
 
 impl Store {
-    /// Stores a key.
     pub async fn insert_api_key(&self, new: &NewApiKey<'_>, audit: &Audit<'_>) -> Result<ApiKeyInsert, StoreError> {
         const INSERT: &str =
             "INSERT INTO api_keys (id, owner, name, hint, hash, scopes, restricted, created_at, expires_at, form_id)
@@ -156,7 +136,7 @@ impl Store {
         match result {
             Ok(true) => Ok(ApiKeyInsert::Inserted),
             Ok(false) => {
-                // Asked of the connections that write: these see what made the insertion give way.
+                // Uses the write connections, which see the row that made the insert do nothing.
                 let made: Uuid = writing!(self, pool => {
                     sqlx::query_scalar(queries::API_KEY_OF_FORM).bind(new.form_id).fetch_one(pool).await?
                 });
@@ -167,20 +147,19 @@ impl Store {
         }
     }
 
-    /// The key of this hash, whether or not it can still be used.
+    /// Returns the key even if it's expired or revoked.
     pub async fn api_key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiKeyRow>, StoreError> {
         let row: Option<Row> =
             reading!(self, pool => sqlx::query_as(queries::API_KEY_BY_HASH).bind(&hash[..]).fetch_optional(pool).await?);
         row.map(ApiKeyRow::try_from).transpose()
     }
 
-    /// One key.
     pub async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKeyRow>, StoreError> {
         let row: Option<Row> = reading!(self, pool => sqlx::query_as(queries::API_KEY).bind(id).fetch_optional(pool).await?);
         row.map(ApiKeyRow::try_from).transpose()
     }
 
-    /// The keys, newest first, at most `limit`, beginning below `after`.
+    /// Newest first, at most `limit`, with ids below `after`.
     pub async fn api_keys_page(&self, after: Option<ApiKeyId>, limit: i64) -> Result<Vec<ApiKeyRow>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
         let rows: Vec<Row> =
@@ -188,7 +167,7 @@ impl Store {
         rows.into_iter().map(ApiKeyRow::try_from).collect()
     }
 
-    /// The resources that a key is for, the oldest first. One that was deleted is not among them any more.
+    /// The resources that a key is limited to, oldest first. Deleted resources are left out.
     pub async fn resources_of_api_key(&self, id: ApiKeyId) -> Result<Vec<ApiKeyResource>, StoreError> {
         let rows: Vec<(Uuid, String, String)> =
             reading!(self, pool => sqlx::query_as(queries::RESOURCES_OF_API_KEY).bind(id).fetch_all(pool).await?);
@@ -200,14 +179,14 @@ impl Store {
         resources.ok_or(wrong)
     }
 
-    /// Notes that a key was used. Keeps the later of two times.
+    /// Records when a key was used. Keeps the later of the two times.
     pub async fn touch_api_key(&self, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
         const TOUCH: &str = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
         writing!(self, pool => { sqlx::query(TOUCH).bind(id).bind(at.as_millis()).execute(pool).await?; });
         Ok(())
     }
 
-    /// Revokes a key. True if there was one that was not revoked before.
+    /// False if there is no such key, or it's already revoked.
     pub async fn revoke_api_key(&self, id: ApiKeyId, now: Timestamp, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const REVOKE: &str = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
         transaction!(self, transaction => {
@@ -222,14 +201,15 @@ impl Store {
         })
     }
 
-    /// The active account of an e-mail address, by the key of [`Email::key`](crate::domain::users::Email::key).
+    /// The active user with this email address. `email_key` comes from
+    /// [`Email::key`](crate::domain::users::Email::key).
     pub async fn api_key_owner(&self, email_key: &str) -> Result<Option<ApiKeyOwner>, StoreError> {
         let row: Option<OwnerRow> =
             reading!(self, pool => sqlx::query_as(queries::API_KEY_OWNER).bind(email_key).fetch_optional(pool).await?);
         row.map(ApiKeyOwner::try_from).transpose()
     }
 
-    /// The active accounts in the order of their e-mail addresses, at most `limit`.
+    /// The active users in the order of their email addresses, at most `limit`.
     pub async fn api_key_owners(&self, limit: i64) -> Result<Vec<ApiKeyOwner>, StoreError> {
         let rows: Vec<OwnerRow> =
             reading!(self, pool => sqlx::query_as(queries::API_KEY_OWNERS).bind("").bind(limit).fetch_all(pool).await?);

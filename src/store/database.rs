@@ -1,28 +1,27 @@
-//! The two databases, and the macros that run one body on whichever there is.
+//! The two databases, and the macros that run one body on either of them.
 //!
-//! The statements are the same for both: native types, `$1` placeholders, and no function that only
-//! one of them has. A body is compiled once for each.
+//! The statements are the same for both: native types, `$1` placeholders, and no function that only one of
+//! them has. A body is compiled once for each database.
 
 use sqlx::{PgPool, SqlitePool};
 
 use super::sqlite_readers::Readers;
 
-/// The connections to a database.
 #[derive(Clone)]
 pub(super) enum Db {
-    /// One connection writes, so that Keytile's own writers wait in line instead of failing with
-    /// `SQLITE_BUSY`; the others read beside it (WAL).
+    /// One connection writes, so that Keytile's own writers queue instead of failing with `SQLITE_BUSY`. The
+    /// others read at the same time (WAL).
     Sqlite {
-        /// Connections that cannot write.
+        /// Connections that can't write.
         read: Readers,
-        /// The one connection that can.
+        /// The only connection that can write.
         write: SqlitePool,
     },
-    /// Any connection reads and writes.
+    /// Every connection reads and writes.
     Postgres(PgPool),
 }
 
-/// Evaluates an expression with something to read from, which it uses for one statement.
+/// Evaluates an expression that reads with one statement.
 macro_rules! reading {
     ($store:expr, $pool:ident => $body:expr) => {
         match &$store.database {
@@ -38,7 +37,7 @@ macro_rules! reading {
     };
 }
 
-/// Evaluates an expression with a pool for one statement that writes.
+/// Evaluates an expression that writes with one statement, outside of a transaction.
 macro_rules! writing {
     ($store:expr, $pool:ident => $body:expr) => {
         match &$store.database {
@@ -48,11 +47,11 @@ macro_rules! writing {
     };
 }
 
-/// Evaluates an expression with a transaction that may write. The body commits; where it returns
-/// without, the transaction is rolled back.
+/// Evaluates an expression in a transaction that may write. The body commits; if it returns without, the
+/// transaction is rolled back.
 ///
-/// SQLite takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that read first and wants
-/// to write later could not wait for another process, it would fail.
+/// SQLite takes the write lock immediately (`BEGIN IMMEDIATE`): a transaction that reads first and writes
+/// later can't wait for another process, and would fail.
 macro_rules! transaction {
     ($store:expr, $transaction:ident => $body:expr) => {
         match &$store.database {

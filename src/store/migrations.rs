@@ -1,19 +1,19 @@
-//! The changes of the tables, in order, embedded in the program.
+//! The migrations, in order, embedded in the program.
 //!
-//! Each is a file of the same name for both databases. A file that has been released is never changed:
-//! the database keeps its checksum, and a program with another one does not start.
+//! Each is a file of the same name for both databases. Never change a file that has been released: the
+//! database keeps its checksum, and a program whose file differs doesn't start.
 
 use sqlx::{
     SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},
 };
 
-/// One change, in the words of either database.
+/// One migration, for both databases.
 #[derive(Debug, Clone, Copy)]
 pub struct MigrationFile {
-    /// Its place in the order; the number that its name begins with.
+    /// Its position; the number at the beginning of its name.
     pub version: i64,
-    /// The name of its file, without `.sql`.
+    /// The file name without `.sql`.
     pub name: &'static str,
     sqlite: &'static str,
     postgres: &'static str,
@@ -30,7 +30,7 @@ macro_rules! migration_file {
     };
 }
 
-/// Every change. A test compares the list with the folders.
+/// Every migration. A test compares the list with the folders.
 pub const MIGRATIONS: &[MigrationFile] = &[
     migration_file!(1, "0001_credentials_and_resources"),
     migration_file!(2, "0002_accounts"),
@@ -38,17 +38,15 @@ pub const MIGRATIONS: &[MigrationFile] = &[
     migration_file!(4, "0004_history"),
 ];
 
-/// The newest version that this program knows.
+/// The newest schema version that this program knows.
 pub(super) fn newest() -> i64 {
     MIGRATIONS.iter().map(|file| file.version).max().unwrap_or(0)
 }
 
-/// The changes for SQLite.
 pub(super) fn sqlite() -> Migrator {
     migrator(|file| file.sqlite)
 }
 
-/// The changes for PostgreSQL.
 pub(super) fn postgres() -> Migrator {
     migrator(|file| file.postgres)
 }

@@ -1,5 +1,4 @@
-//! Opening a database: reading its URL, connecting with the right settings, and bringing its tables
-//! up to date.
+//! Opens a database: reads its URL, connects with the right settings, and runs the migrations.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -22,21 +21,20 @@ use super::{Store, StoreError, database::Db, migrations, sqlite_readers::Readers
 
 /// How long SQLite waits for another process that holds its lock.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long an opening waits for another program that opens or changes the same database.
+/// How long opening waits for another program that opens or migrates the same database.
 const OPENING: Duration = Duration::from_secs(10);
-/// How often it asks whether that program is done.
+/// How often it tries to get the folder's lock.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-/// The same for PostgreSQL, which would wait for ever. A limit that the URL sets is kept.
+/// The same limit for PostgreSQL, which would wait forever. Keeps a limit that is set in the URL.
 const LIMIT_LOCKS: &str = "SELECT set_config('lock_timeout', $1, false) WHERE current_setting('lock_timeout') = '0'";
 /// How long a request waits for a free connection before it fails.
 const ACQUIRE: Duration = Duration::from_secs(10);
-/// Readers of SQLite beside the writer; each is a thread, and a page is read in less than a millisecond.
+/// SQLite connections that read. Each is a thread, and reading a page takes less than a millisecond.
 const SQLITE_READERS: u32 = 4;
-/// Connections to PostgreSQL.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
-/// The parameters of a PostgreSQL URL. Others are refused here, because sqlx would only log them, and a
-/// misspelt `password` with it.
+/// The accepted parameters of a PostgreSQL URL. Others are rejected here, because sqlx only logs them,
+/// including a misspelt `password`.
 const POSTGRES_PARAMETERS: [&str; 19] = [
     "sslmode",
     "ssl-mode",
@@ -60,11 +58,12 @@ const POSTGRES_PARAMETERS: [&str; 19] = [
 ];
 
 impl Store {
-    /// Opens the database at `url`, `sqlite:PATH` or `postgres://…`, and brings its tables up to date.
-    /// A SQLite file that does not exist is made, with mode 0600; a PostgreSQL database is not.
+    /// Opens the database at `url`, `sqlite:PATH` or `postgres://…`, and runs the migrations. Creates a
+    /// missing SQLite file with mode 0600; never creates a PostgreSQL database.
     ///
     /// # Errors
-    /// A sentence that names the setting and never holds the password of the URL.
+    ///
+    /// The message names the setting and never contains the password of the URL.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let database = if let Some(path) = url.strip_prefix("sqlite:") {
             open_sqlite(&sqlite_path(path)?).await?
@@ -76,7 +75,8 @@ impl Store {
         Ok(Self { database })
     }
 
-    /// Whether [`Self::open`] would find a database at `url`, rather than make one. A PostgreSQL database is never made.
+    /// Whether [`Self::open`] would open an existing database rather than create one. Always true for
+    /// PostgreSQL, where it never creates one.
     pub fn exists(url: &str) -> Result<bool, StoreError> {
         match url.strip_prefix("sqlite:") {
             Some(path) => Ok(sqlite_path(path)?.exists()),
@@ -84,12 +84,12 @@ impl Store {
         }
     }
 
-    /// Waits for the statements under way and closes every connection. Statements after it fail.
+    /// Waits for running statements and closes every connection. Later statements fail.
     pub async fn close(&self) {
         match &self.database {
             Db::Sqlite { read, write } => {
-                // The writer last: the last connection moves what is in the WAL into the file, which
-                // a reader may not do.
+                // Close the writer last: the last connection moves the WAL into the file, which a reader
+                // can't do.
                 read.close().await;
                 write.close().await;
             }
@@ -98,7 +98,7 @@ impl Store {
     }
 }
 
-/// The path in what follows `sqlite:`; a leading `//` is accepted as other programs write it.
+/// The path after `sqlite:`. Accepts a leading `//`, which other programs write.
 fn sqlite_path(text: &str) -> Result<PathBuf, StoreError> {
     let path = text.strip_prefix("//").unwrap_or(text);
     if path.is_empty() {
@@ -123,14 +123,15 @@ async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
-        // A page of tiles and one more fit: the thread that reads does not stop to wait for the one that takes.
+        // More rows than a page of tiles has, so the reading thread doesn't wait for the thread that takes
+        // them.
         .row_buffer_size(128)
-        // What is deleted is overwritten with zeros, so that it does not stay in free pages of the file.
+        // Deleted content is overwritten with zeros and doesn't stay in free pages of the file.
         .pragma("secure_delete", "ON");
-    // A connection to a file does not get lost, so it need not be asked before each use.
+    // Connections to a file don't get lost, so they need no test before each use.
     let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(ACQUIRE).idle_timeout(None).max_lifetime(None);
-    // SQLite ends a transaction by itself when the disk is full; sqlx does not notice, and takes the
-    // connection to be in that transaction ever after. Such a connection is replaced.
+    // SQLite ends a transaction by itself when the disk is full. sqlx doesn't notice and thinks that the
+    // connection is still in the transaction. Such a connection is replaced.
     let one_writer = pool
         .clone()
         .max_connections(1)
@@ -148,8 +149,8 @@ async fn open_sqlite(path: &Path) -> Result<Db, StoreError> {
     Ok(Db::Sqlite { read: Readers::new(read), write })
 }
 
-/// Brings the tables up to date in one transaction: sqlx takes no lock of its own on SQLite, and two
-/// programs that find an empty file would both make the tables.
+/// Runs the migrations in one transaction. sqlx takes no lock on SQLite, so two programs that find an empty
+/// file would both create the tables.
 async fn prepare_sqlite(write: &SqlitePool) -> Result<(), StoreError> {
     let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
     migrations::sqlite().run(&mut *transaction).await.map_err(table_error)?;
@@ -157,16 +158,17 @@ async fn prepare_sqlite(write: &SqlitePool) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Waits until no other program is opening a database in this folder, and keeps others waiting as long
-/// as the answer lives: SQLite does not wait its turn when it switches a new file to WAL. Where a
-/// folder cannot be locked, two first starts at one moment can fail, and nothing else.
+/// Waits until no other program is opening a database in this folder, and makes others wait until the
+/// returned file is dropped. Needed because SQLite doesn't wait for its lock when it switches a new file to
+/// WAL. If the folder can't be locked, two first starts at the same moment can fail; nothing else can.
 ///
 /// # Errors
-/// [`StoreError::Opening`] if another program still has the lock after this time.
+///
+/// [`StoreError::Opening`] if another program still has the lock after `patience`.
 pub(super) async fn lock_folder(path: &Path, patience: Duration) -> Result<Option<File>, StoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(file) = File::open(folder) else { return Ok(None) };
-    // Asked again and again, because a thread that waits for the lock could not be called back.
+    // Polls, because a thread that waits for the lock can't be cancelled.
     let locked = async {
         loop {
             match file.try_lock() {
@@ -182,8 +184,8 @@ pub(super) async fn lock_folder(path: &Path, patience: Duration) -> Result<Optio
     }
 }
 
-/// Makes an empty file that only its owner may read. SQLite takes it for an empty database, and gives
-/// the files beside it (`-wal`, `-shm`) the same mode.
+/// Creates an empty file of mode 0600. SQLite treats it as an empty database, and gives the files beside it
+/// (`-wal`, `-shm`) the same mode.
 fn create_private(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -192,7 +194,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 async fn open_postgres(url: &str) -> Result<Db, StoreError> {
-    // The words of these errors are fixed, they do not repeat the URL.
+    // The messages of these errors are fixed; they don't repeat the URL.
     let parsed = Url::parse(url).map_err(|error| StoreError::Setting(format!("this is not a URL: {error}")))?;
     for (parameter, _) in parsed.query_pairs() {
         if !POSTGRES_PARAMETERS.contains(&&*parameter) && !parameter.starts_with("options[") {
@@ -204,7 +206,7 @@ async fn open_postgres(url: &str) -> Result<Db, StoreError> {
         .application_name("keytile");
     let name = format!("the database `{}` at {}", options.get_database().unwrap_or(options.get_username()), place_of(&options));
     let unavailable = |source| StoreError::Unavailable { name: name.clone(), source };
-    // A connection by itself first: a pool would try for ten seconds to reach what is not there.
+    // A single connection first: a pool would retry an unreachable server for ten seconds.
     let connected = tokio::time::timeout(ACQUIRE, PgConnection::connect_with(&options)).await;
     let mut connection = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))).map_err(unavailable)?;
     let limit = OPENING.as_millis().to_string();
@@ -213,7 +215,7 @@ async fn open_postgres(url: &str) -> Result<Db, StoreError> {
         Ok(_) => migrations::postgres().run(&mut connection).await.map_err(table_error),
         Err(error) => Err(error),
     };
-    // Ends the session, and with it the lock under which tables are changed.
+    // Ends the session, and with it the lock under which the migrations run.
     connection.close().await?;
     prepared?;
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE).connect_lazy_with(options);
@@ -238,7 +240,7 @@ fn table_error(error: MigrateError) -> StoreError {
     }
 }
 
-/// A failure that has a name of its own, or one of the tables.
+/// Keeps a failure that has its own variant; anything else is a failed migration.
 fn classify(source: sqlx::Error, tables: impl FnOnce(sqlx::Error) -> MigrateError) -> StoreError {
     match StoreError::from(source) {
         StoreError::Failed(source) => StoreError::Tables(tables(source)),

@@ -1,8 +1,8 @@
-//! The connections to SQLite that only read.
+//! The read-only connections to SQLite.
 //!
-//! sqlx asks each connection of its pool on its way back whether it still works. A connection to SQLite has a thread of
-//! its own, so that asking costs as much as a small statement: two changes of threads. Connections whose statement went
-//! well are therefore kept beside the pool, and only the others go back to it.
+//! sqlx's pool tests each connection when it's returned. A SQLite connection has its own thread, so the test
+//! costs as much as a small statement: two thread switches. Connections whose statement succeeded are
+//! therefore kept outside of the pool, and only the others go back to it.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -16,18 +16,18 @@ use tokio::{
     time::timeout,
 };
 
-/// The connections to a file that cannot write to it.
+/// Connections to a database file that can't write to it.
 #[derive(Clone)]
 pub(super) struct Readers(Arc<Inner>);
 
 struct Inner {
     pool: SqlitePool,
-    /// As many permits as the pool may have connections, so that whoever has one finds a connection.
+    /// As many permits as the pool may have connections, so that every holder of a permit finds a connection.
     room: Semaphore,
     kept: Mutex<Vec<PoolConnection<Sqlite>>>,
 }
 
-/// A connection in use. Goes back to the pool when it is dropped, unless it is kept.
+/// A connection in use. Goes back to the pool when dropped, unless [`Reader::keep`] is called.
 pub(super) struct Reader<'a> {
     connection: PoolConnection<Sqlite>,
     readers: &'a Inner,
@@ -40,7 +40,7 @@ impl Readers {
         Self(Arc::new(Inner { pool, room, kept: Mutex::default() }))
     }
 
-    /// Takes a connection, which may have to be waited for as long as for one of the pool.
+    /// Waits for a free connection, for as long as the pool would. Fails when the readers are closed.
     pub(super) async fn take(&self) -> Result<Reader<'_>, sqlx::Error> {
         let readers = &*self.0;
         let permit = match readers.room.try_acquire() {
@@ -62,14 +62,14 @@ impl Readers {
         self.0.pool.options().get_acquire_timeout()
     }
 
-    /// How many are in use, how many wait, and how many there may be.
+    /// Connections in use, idle connections, and the maximum.
     pub(super) fn counts(&self) -> [u64; 3] {
         let (pool, most) = (&self.0.pool, u64::from(self.0.pool.options().get_max_connections()));
         let in_use = most - self.0.room.available_permits() as u64;
         [in_use, u64::from(pool.size()).saturating_sub(in_use), most]
     }
 
-    /// Waits for the statements under way and closes every connection.
+    /// Waits for running statements and closes every connection.
     pub(super) async fn close(&self) {
         self.0.room.close();
         drop(std::mem::take(&mut *self.0.kept()));
@@ -84,11 +84,11 @@ impl Inner {
 }
 
 impl Reader<'_> {
-    /// Its statement went well: it is kept for the next one.
+    /// Keeps the connection for the next statement. Call it after a successful statement only.
     pub(super) fn keep(self) {
         let Self { connection, readers, _permit } = self;
         let mut kept = readers.kept();
-        // Whoever closes takes all that are kept after this is said.
+        // After the semaphore is closed, `close` has taken or will take every kept connection.
         if !readers.room.is_closed() {
             kept.push(connection);
         }
@@ -121,7 +121,7 @@ mod tests {
         Readers::new(pool.connect_lazy_with(options))
     }
 
-    /// Which connection it is: each has tables of its own, in memory.
+    /// Which connection it is: each has its own tables in memory.
     async fn is_marked(reader: &mut Reader<'_>) -> bool {
         sqlx::query("SELECT * FROM mark").fetch_optional(&mut **reader).await.is_ok()
     }

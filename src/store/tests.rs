@@ -1,5 +1,5 @@
-//! Faults that are brought about on the connections themselves: a full disk, a file that another
-//! program keeps locked, a reader that writes. What can be tested from outside is in `tests/`.
+//! Faults injected into the connections themselves: a full disk, a file that another program keeps locked, a
+//! reader that writes. What can be tested from outside is in `tests/`.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn save(store: &Store, name: &str, sealed_bytes: usize) -> Result<Credenti
             stage: Stage::Token,
             status: CredentialStatus::Verified,
             duration_ms: 1,
-            // The last thing that a save writes.
+            // The last value that a save writes.
             sealed: vec![4; sealed_bytes],
         },
         draft: None,
@@ -65,10 +65,10 @@ async fn save(store: &Store, name: &str, sealed_bytes: usize) -> Result<Credenti
     store.insert_credential(&new, &audit()).await
 }
 
-/// Whose everything is.
+/// The owner of everything.
 const OWNER: UserId = uuid::Uuid::from_u128(7);
 
-/// The account, stored if it is not there.
+/// Stores the user if it isn't there.
 async fn owner(store: &Store) -> Result<UserId, StoreError> {
     let (email, name) = (Email::parse("ana@example.com").unwrap(), Name::parse("Ana").unwrap());
     let new = NewUser { id: OWNER, email: &email, name: &name, role: Role::Editor, password: None, created_at: NOW };
@@ -102,7 +102,7 @@ fn audit() -> Audit<'static> {
 async fn a_full_disk_is_named_and_nothing_is_half_stored() {
     let (_folder, store) = sqlite().await;
     save(&store, "Before", 200).await.unwrap();
-    // As many pages as there are, and some: the credential finds room, its verification does not.
+    // As many pages as there are, and some more: the credential fits, its verification doesn't.
     store.on_writer("PRAGMA max_page_count = 140").await;
     let error = save(&store, "Too much", 2_000_000).await.unwrap_err();
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
@@ -110,8 +110,8 @@ async fn a_full_disk_is_named_and_nothing_is_half_stored() {
     let page = CredentialQuery { viewer: OWNER, connector: None, search: None, after: None, limit: 10 };
     let names = |rows: Vec<CredentialRow>| rows.into_iter().map(|row| row.summary.name).collect::<Vec<_>>();
     assert_eq!(names(store.credentials_page(&page).await.unwrap()), ["Before"]);
-    // The connection that saw it is replaced by one without the limit: there is room again, and the
-    // same save works.
+    // The connection that hit the limit is replaced by one without it: there is space again, and the same
+    // save works.
     assert_eq!(save(&store, "Too much", 2_000_000).await.unwrap(), CredentialInsert::Inserted);
     assert_eq!(names(store.credentials_page(&page).await.unwrap()), ["Too much", "Before"]);
 }
@@ -123,7 +123,7 @@ async fn a_file_that_another_program_keeps_locked_is_named_and_nothing_is_stored
     let (Db::Sqlite { write, .. }, hash) = (&store.database, [1; 32]) else { panic!("these tests are of SQLite") };
     let mut other = (*write.connect_options()).clone().connect().await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();
-    // Reading goes on beside the other writer.
+    // Reading works while the other writer is active.
     assert!(store.session(&hash).await.unwrap().is_none());
     let expired = ExpiredSessions { ended_before: NOW, unused_since: NOW };
     for error in [
@@ -148,7 +148,7 @@ async fn a_folder_that_another_program_keeps_locked_is_named() {
     let error = open::lock_folder(&path, Duration::from_millis(60)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Opening { folder: named } if named == folder.path()), "{error:?}");
     assert!(error.to_string().contains(&format!("has locked the folder {}", folder.path().display())), "{error}");
-    // Whoever waits long enough gets its turn.
+    // With enough patience it gets the lock.
     let (waiting, released) = tokio::join!(open::lock_folder(&path, Duration::from_secs(60)), async { other.unlock() });
     released.unwrap();
     let mine = waiting.unwrap();

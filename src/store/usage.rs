@@ -1,5 +1,7 @@
-//! History: uses of credentials by the minute, and counts by the hour. Added to, never set: several instances write.
+//! The usage history: uses of credentials by the minute, and totals by the hour. Values are added, never
+//! overwritten, because several instances write.
 
+use crate::domain::usage::UseRecord;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -13,28 +15,24 @@ use crate::domain::{
     resources::{ResourceId, ResourceKind},
     time::Timestamp,
     usage::{Asker, HourCounts, Latencies, Success, Tally, TokenSource, UseAction, UseKey},
-    users::UserId,
 };
 
-/// Counts of an hour that are to be added.
+/// Totals to add to an hour.
 #[derive(Debug, Clone, Copy)]
 pub struct NewHour {
-    /// The credential.
     pub credential: CredentialId,
-    /// The beginning of the hour, in milliseconds since the epoch.
+    /// The beginning of the hour, in milliseconds since the Unix epoch.
     pub hour: i64,
-    /// For which resource, if for one.
     pub resource: Option<ResourceId>,
-    /// What happened.
     pub counts: HourCounts,
 }
 
-/// Whose history is read.
+/// The subject whose history is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryOf {
-    /// That of a credential, for whatever resource.
+    /// A credential, for any resource.
     Credential(CredentialId),
-    /// That of a resource, with whatever credential.
+    /// A resource, with any credential.
     Resource(ResourceId),
 }
 
@@ -46,55 +44,20 @@ impl HistoryOf {
     }
 }
 
-/// Uses that were counted together, with the names that there are now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryRow {
-    /// The beginning of the minute.
-    pub minute: Timestamp,
-    /// For which resource, if for one.
-    pub resource: Option<ResourceId>,
-    /// Its kind and name, unless it is deleted.
-    pub resource_name: Option<(ResourceKind, String)>,
-    /// Who.
-    pub asker: Asker,
-    /// The name of the API key, where one was used that is still known.
-    pub key_name: Option<String>,
-    /// The account of the person or of the key's owner, and its name, unless it is deleted.
-    pub account: Option<(UserId, String)>,
-    /// What for.
-    pub action: UseAction,
-    /// With which token.
-    pub token: TokenSource,
-    /// How they ended: a status, `issued` or a code.
-    pub outcome: String,
-    /// How good that is.
-    pub success: Success,
-    /// How many.
-    pub uses: u64,
-    /// How long they took together, in microseconds.
-    pub micros: u64,
-    /// How long the longest of them took, in microseconds.
-    pub longest: u64,
-    /// When the last of them was over.
-    pub last_at: Timestamp,
-}
-
 /// Which uses to read.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryQuery {
-    /// Whose.
     pub of: HistoryOf,
-    /// Of minutes that began before this.
+    /// Only minutes that began before this.
     pub before: Timestamp,
-    /// Only those that were not done.
+    /// Leaves out successful uses.
     pub only_problems: bool,
-    /// How many at most.
     pub limit: i64,
 }
 
 impl Store {
-    /// Adds uses and counts, all or none of them. What is of a credential that is gone is left out. In the order of
-    /// their keys, so that two instances that add at once do not wait for each other in a circle.
+    /// Adds uses and totals, all or none. Leaves out those of deleted credentials. Pass both sorted by their
+    /// keys, so that instances that add at the same time don't deadlock.
     pub async fn add_history(&self, uses: &[(UseKey, Tally)], hours: &[NewHour]) -> Result<(), StoreError> {
         const USE: &str =
             "INSERT INTO history (credential, minute, resource, asker, asker_id, action, token, outcome, success, uses,
@@ -163,7 +126,7 @@ impl Store {
     }
 
     /// Uses, newest first.
-    pub async fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRow>, StoreError> {
+    pub async fn history(&self, query: &HistoryQuery) -> Result<Vec<UseRecord>, StoreError> {
         let statement = match (query.of, query.only_problems) {
             (HistoryOf::Credential(_), false) => queries::HISTORY_OF_CREDENTIAL,
             (HistoryOf::Credential(_), true) => queries::PROBLEMS_OF_CREDENTIAL,
@@ -174,10 +137,10 @@ impl Store {
             let lookup = sqlx::query_as(statement).bind(query.of.id()).bind(query.before.as_millis()).bind(query.limit);
             lookup.fetch_all(pool).await?
         });
-        rows.into_iter().map(HistoryRow::try_from).collect()
+        rows.into_iter().map(UseRecord::try_from).collect()
     }
 
-    /// The hours from a moment on in which something happened, oldest first.
+    /// The hours from `from` on that have any uses, oldest first.
     pub async fn history_hours(&self, of: HistoryOf, from: Timestamp) -> Result<Vec<(Timestamp, HourCounts)>, StoreError> {
         let statement = match of {
             HistoryOf::Credential(_) => queries::HOURS_OF_CREDENTIAL,
@@ -188,7 +151,7 @@ impl Store {
         Ok(rows.into_iter().map(HourRow::counts).collect())
     }
 
-    /// Deletes uses of minutes that began before `minutes`, and counts of hours that began before `hours`.
+    /// Deletes uses of minutes that began before `minutes`, and totals of hours that began before `hours`.
     pub async fn delete_history(&self, minutes: Timestamp, hours: Timestamp) -> Result<(), StoreError> {
         const USES: &str = "DELETE FROM history WHERE minute < $1";
         const HOURS: &str = "DELETE FROM history_hours WHERE hour < $1";
@@ -238,7 +201,7 @@ struct Row {
     last_at: i64,
 }
 
-impl TryFrom<Row> for HistoryRow {
+impl TryFrom<Row> for UseRecord {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {

@@ -1,6 +1,9 @@
 //! Requests to a connector's API: what a resource calls, and the probe of a verification.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
@@ -12,9 +15,8 @@ use tokio::time::Instant as Deadline;
 use zeroize::Zeroizing;
 
 use super::{
-    Upstream,
     client::{
-        exchange::{Answer, BodyLimit, Outgoing},
+        exchange::{Answer, BodyLimit, Exchanger, Outgoing},
         progress::Progress,
     },
     diagnosis::{
@@ -22,15 +24,17 @@ use super::{
         redactor::Redactor,
         retry_after::{retry_after, wait_in_words},
     },
+    limits::Limits,
     oauth::token_request::{add_headers, header_value, own_headers, refuse_user_information},
 };
 use crate::domain::{
-    connectors::{CLIENT_ID, Connector, FieldId, template::Context},
+    connectors::{CLIENT_ID, Connector, FieldId, context::Context},
     credentials::{
         values::{FieldValue, FieldValues},
         verification::{Blame, Diagnosis, FaultCode, Stage, StageOutcome, StageReport, Unobserved},
     },
     resources::{ApiPath, Endpoint, Method as ApiMethod},
+    time::Clock,
 };
 
 /// All but the unreserved characters of RFC 3986 section 2.3: every server decodes that alike, which
@@ -70,7 +74,18 @@ pub struct ProbeOutcome {
     pub notice: Option<Diagnosis>,
 }
 
-impl Upstream {
+/// Calls the API of a connector.
+pub struct ApiClient {
+    exchanger: Arc<Exchanger>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+}
+
+impl ApiClient {
+    pub(super) fn new(exchanger: Arc<Exchanger>, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        Self { exchanger, limits, clock }
+    }
+
     /// Sends one request of a resource to the API. Every status is an answer; the error says why
     /// there is none. An API that repeats the request does not give its secrets away.
     pub async fn call(
@@ -156,7 +171,7 @@ impl Upstream {
         field: &FieldId,
     ) -> Option<(FieldId, String, String)> {
         let options = &connector.field(field.as_str())?.options;
-        let present = Context::new(connector, values).value(field.as_str())?;
+        let present = Context::new(&connector.fields, values).value(field.as_str())?;
         let label = |id: &str| options.iter().find(|option| option.id == id).map(|option| option.label.clone());
         for option in options.iter().filter(|option| option.id != present) {
             let mut changed = values.clone();
@@ -259,7 +274,7 @@ fn api_request(
     access_token: &SecretString,
     request: &ApiRequest<'_>,
 ) -> Result<Outgoing, InputFault> {
-    let context = Context::new(connector, values).with_access_token(access_token);
+    let context = Context::new(&connector.fields, values).with_access_token(access_token);
     let base = connector.api.base_url.render(&context)?;
     refuse_user_information(&base, &connector.api.base_url.host_fields())?;
     let url = below(base, &request.endpoint.path, &request.endpoint.query)?;
@@ -299,7 +314,7 @@ pub fn authorization(
     values: &FieldValues,
     access_token: &SecretString,
 ) -> Result<SecretString, Box<Diagnosis>> {
-    let context = Context::new(connector, values).with_access_token(access_token);
+    let context = Context::new(&connector.fields, values).with_access_token(access_token);
     let header = authorization_header(connector, &context).map_err(|fault| Box::new(Diagnosis::from(fault)))?;
     Ok(String::from_utf8_lossy(header.as_bytes()).into_owned().into())
 }

@@ -29,7 +29,7 @@ use reqwest::{
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Upstream, egress::resolver::Names};
+use super::egress::resolver::Names;
 use crate::domain::{
     telemetry::span::{Span, SpanKind, SpanValue},
     time::{Clock, Timestamp},
@@ -99,14 +99,25 @@ pub struct SpanExporter {
     failing: bool,
 }
 
-impl Upstream {
+/// Calls the collector of traces, which an operator has named: the egress guard does not limit it.
+pub struct CollectorClient {
+    tls: rustls::ClientConfig,
+    names: Arc<Names>,
+    clock: Arc<dyn Clock>,
+}
+
+impl CollectorClient {
+    pub(super) fn new(tls: rustls::ClientConfig, names: Arc<Names>, clock: Arc<dyn Clock>) -> Self {
+        Self { tls, names, clock }
+    }
+
     /// A sink and what sends its spans to the collector at `endpoint`, below which OTLP's own path is appended.
     pub fn span_exporter(&self, endpoint: &Url) -> Result<(SpanSink, SpanExporter), String> {
         let mut address = endpoint.clone();
         address.set_path(&format!("{}/v1/traces", endpoint.path().trim_end_matches('/')));
         let client = Client::builder()
-            .tls_backend_preconfigured(self.exchanger.tls.clone())
-            .dns_resolver(OpenNames(Arc::clone(self.providers.names())))
+            .tls_backend_preconfigured(self.tls.clone())
+            .dns_resolver(OpenNames(Arc::clone(&self.names)))
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()

@@ -3,6 +3,7 @@
 //! They are answered before the router: nothing of what pages need lies around them. Both bodies stream; a small body
 //! of a request is taken whole first, so that it can be sent again with another token.
 
+use crate::service::proxy::{Forward, ForwardFault};
 use std::time::{Duration, Instant};
 
 use axum::{
@@ -42,7 +43,6 @@ use crate::{
         proxy::{Admission, Admitted, ProxyBody, ProxyFault, Refused, Route, Sent, Visit},
         tokens::broker::TokenRefusal,
     },
-    upstream::{Forward, ForwardFault},
 };
 
 /// What all addresses of the proxy begin with.
@@ -280,7 +280,7 @@ fn incomplete() -> Problem {
 }
 
 fn too_large(most: u64) -> Problem {
-    let detail = format!("The body is larger than this resource may send: {most} bytes. Its egress contract can allow more.");
+    let detail = format!("The request body is larger than the {most} bytes that this resource's egress policy allows.");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
@@ -295,23 +295,23 @@ fn not_allowed(route: &Route, refused: &Refused) -> Problem {
         Refused::Path(fault) => {
             Problem::new(StatusCode::BAD_REQUEST, "path_invalid", format!("Keytile doesn't forward this path: {fault}."))
         }
-        Refused::Contract(Breach::Method) => {
-            let allowed = route.contract().allow();
+        Refused::Policy(Breach::Method) => {
+            let allowed = route.policy().allow();
             let detail =
-                format!("This data {} may be used with {allowed}. Its egress contract can allow more.", route.kind().as_str());
+                format!("The egress policy of this data {} doesn't allow this method. It allows {allowed}.", route.kind().as_str());
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
             match HeaderValue::from_str(&allowed) {
                 Ok(allowed) => problem.with_header(header::ALLOW, allowed),
                 Err(_) => problem,
             }
         }
-        Refused::Contract(Breach::Path) => {
-            let detail = "This path lies outside of what the resource may be used for. Its egress contract can allow more.";
+        Refused::Policy(Breach::Path) => {
+            let detail = "The egress policy of this resource doesn't allow this path.";
             Problem::new(StatusCode::FORBIDDEN, "path_not_allowed", detail)
         }
-        Refused::TooLarge => too_large(route.contract().body_max),
+        Refused::TooLarge => too_large(route.policy().body_max),
         Refused::TooMany { retry_after } => {
-            let detail = "This resource may send no more requests this minute, by its egress contract.";
+            let detail = "This resource has reached the limit of requests per minute in its egress policy. Try again later.";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(*retry_after)
         }
     }

@@ -20,6 +20,7 @@ use super::{
         body_limit::{Receiving, receiving},
         concurrency_limit::in_flight,
         csrf::forgery,
+        error_pages::error_pages,
         host_guard::{Guard, guard},
         metrics::measured,
         request_id::request_id,
@@ -86,7 +87,9 @@ pub fn router(state: WebState) -> Router {
         .route("/{kind}/new/{connector}/configure", get(resources::configure::show).post(resources::configure::act))
         .route("/{kind}/{id}", get(resources::show::show))
         .route("/{kind}/{id}/preview", post(resources::show::preview))
-        .route("/{kind}/{id}/contract", get(resources::egress_policy::show).post(resources::egress_policy::change))
+        .route("/{kind}/{id}/policy", get(resources::egress_policy::show).post(resources::egress_policy::change))
+        // The old address of the policy.
+        .route("/{kind}/{id}/contract", get(resources::egress_policy::moved).post(resources::egress_policy::moved))
         .route("/{kind}/{id}/history", get(usage::of_resource))
         .route("/{kind}/{id}/credential", post(resources::show::change_credential))
         .route("/{kind}/{id}/delete", get(delete::ask_resource).post(delete::resource))
@@ -109,7 +112,7 @@ pub fn router(state: WebState) -> Router {
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(
             ServiceBuilder::new()
-                .layer(from_fn_with_state(state.clone(), error::error_pages))
+                .layer(from_fn_with_state(state.clone(), error_pages))
                 .layer(from_fn_with_state(room.clone(), in_flight))
                 .layer(from_fn_with_state(own.clone(), guard))
                 .layer(from_fn_with_state(state.clone(), identify))

@@ -19,12 +19,10 @@ use super::{
     middleware::request_id::RequestId,
     state::WebState,
 };
-use crate::{
-    crypto::{hash, random},
-    service::{
-        access::caller::{Caller, Origin, Person},
-        auth::sessions::{LIFETIME, Session, SessionState},
-    },
+use crate::service::{
+    access::caller::{Caller, Origin, Person},
+    auth::browser,
+    auth::sessions::{LIFETIME, Session, SessionState},
 };
 
 const COOKIE: Cookie = Cookie { host: "__Host-keytile_session", kept: LIFETIME };
@@ -95,16 +93,16 @@ pub(crate) async fn identify(State(state): State<WebState>, mut request: Request
         Some(cookie) => Visitor {
             state: state.service.resume_session(&cookie).await?,
             origin,
-            form_token: hash::form_token(&cookie).into(),
+            form_token: browser::form_token(&cookie).into(),
             agent: agent.into(),
             new_cookie: None,
         },
         None => {
-            let cookie = random::url_token();
+            let cookie = browser::new_secret();
             Visitor {
                 state: SessionState::None,
                 origin,
-                form_token: hash::form_token(cookie.expose_secret()).into(),
+                form_token: browser::form_token(cookie.expose_secret()).into(),
                 agent: agent.into(),
                 new_cookie: Some(COOKIE.set(secure, cookie.expose_secret())?),
             }

@@ -286,7 +286,7 @@ async fn sources_and_destinations() {
     visitor.again(&format!("{source}/history?range=quarter&only=problems"), "History of Agents").await;
     visitor.page(&format!("/credentials/{credential}/history"), "History of Support EU").await;
     visitor.page(&format!("{source}/delete"), "Delete Agents?").await;
-    visitor.page(&format!("{source}/contract"), "Allowed requests · Agents").await;
+    visitor.page(&format!("{source}/policy"), "Allowed requests · Agents").await;
     browser.fill("#prefixes", "users").await;
     browser.click("#save").await;
     visitor.next("Error: Allowed requests · Agents").await;

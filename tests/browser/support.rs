@@ -3,6 +3,7 @@
 #[path = "../suite/support/authenticator.rs"]
 pub(crate) mod authenticator;
 #[path = "../suite/support/clock.rs"]
+#[expect(dead_code, reason = "the suite uses the rest")]
 pub(crate) mod clock;
 #[path = "../suite/support/direct.rs"]
 #[expect(dead_code, reason = "the suite uses the rest")]

@@ -105,7 +105,7 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--sso-default-role", "root"], &[], "--sso-default-role", "administrator, editor");
     refused(&["--sso-issuer", "nowhere"], &[], "--sso-issuer", "relative URL");
     refused(&["--metrics-listen", "9440"], &[], "--metrics-listen", "invalid socket address");
-    refused(&["--listen", "127.0.0.1:0", "--metrics-listen", "192.0.2.1:9440"], &[], "--metrics-listen", "cannot be listened on");
+    refused(&["--listen", "127.0.0.1:0", "--metrics-listen", "192.0.2.1:9440"], &[], "--metrics-listen", "cannot listen on");
     for endpoint in ["nowhere", "ftp://a.example", "http://:hunter2@a.example", "http://a.example?key=hunter2"] {
         refused(&["--listen", "127.0.0.1:0", "--otlp-endpoint", endpoint], &[], "--otlp-endpoint", "");
     }
@@ -124,8 +124,8 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
 fn single_sign_on_is_set_up_whole_or_not_at_all() {
     let whole = ["--listen", "127.0.0.1:0", "--sso-issuer", "https://id.example", "--sso-client-id", "keytile"];
     let with = |more: &[&'static str]| -> Vec<&str> { whole.iter().copied().chain(more.iter().copied()).collect() };
-    refused(&whole[..4], &[], "--sso-client-id", "it is missing");
-    refused(&["--sso-client-id", "keytile"], &[], "--sso-issuer", "it is missing");
+    refused(&whole[..4], &[], "--sso-client-id", "missing, but --sso-");
+    refused(&["--sso-client-id", "keytile"], &[], "--sso-issuer", "missing, but --sso-");
     refused(&["--sso-only"], &[], "--sso-only", "--sso-issuer and --sso-client-id");
     refused(&[], &[("KEYTILE_SSO_ONLY", "true")], "--sso-only", "--sso-issuer and --sso-client-id");
     refused(&["--sso-role", "staff=viewer"], &[], "--sso-role", "which are missing");

@@ -1,8 +1,11 @@
 //! The program as it is run: its folder, its signals, and what a kill leaves behind.
 
 use std::{
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
+    io::{BufRead, BufReader, Read, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
+    },
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -196,6 +199,36 @@ async fn whoever_asked_before_the_signal_is_answered() {
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
         assert_eq!(program.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// A standard output that takes nothing until the other end, the second one, is read: the program waits where it says
+/// its first line.
+pub(crate) fn full_output() -> (Stdio, UnixStream) {
+    let (mut output, reader) = UnixStream::pair().unwrap();
+    output.set_nonblocking(true).unwrap();
+    while output.write(b"\n").is_ok() {}
+    output.set_nonblocking(false).unwrap();
+    (OwnedFd::from(output).into(), reader)
+}
+
+#[test]
+fn a_signal_that_comes_before_it_is_ready_stops_it_as_well() {
+    for signal in ["TERM", "INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, mut reader) = full_output();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keytile"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).env_clear();
+        let child = command.stdout(output).stderr(Stdio::null()).spawn().unwrap();
+        // The command has its copy of the output too, and would keep it open.
+        drop(command);
+        let mut program = Program { child, address: String::new(), setup: String::new(), said: Vec::new() };
+        while !folder.path().join("keytile-data/keyring").exists() {
+            std::thread::yield_now();
+        }
+        program.signal(signal);
+        reader.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(program.child.wait().unwrap().code(), Some(0), "{signal}");
     }
 }
 

@@ -7,7 +7,7 @@ use keytile::sandbox::{self, Sandbox};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{clock::TestClock, https};
+use crate::support::{clock::TestClock, https, raw::PATIENCE};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT: &str = "grant_type=client_credentials";
@@ -198,7 +198,7 @@ async fn the_slow_account_is_silent_and_does_not_hold_up_a_stop() {
     }
     assert!(!answer.is_finished());
 
-    tokio::time::timeout(Duration::from_secs(5), stage.sandbox.stop()).await.expect("stops although a request is under way");
+    tokio::time::timeout(PATIENCE, stage.sandbox.stop()).await.expect("stops although a request is under way");
 
     let response = answer.await.unwrap().unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

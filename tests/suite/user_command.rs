@@ -8,8 +8,10 @@ use std::{
 use keytile::{crypto::keyring::Keyring, domain::users::Role};
 
 use crate::support::{
+    clock::HOLDS_WITHIN,
     database::TestDatabase,
     server::{PASSWORD, Setup},
+    terminal::{self, shown},
 };
 
 /// Where the command finds its database and its keyring.
@@ -91,12 +93,14 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
     assert_eq!((&people[0]["role"], &people[0]["password"]), (&"editor".into(), &true.into()));
     // What the command does takes effect at once, in the Keytile that runs.
     place.says(&["set-role", "BEN@example.com", "administrator"], "is now an administrator. All sessions ended.");
-    assert_eq!(remembered(&mut ben).await, 303);
+    setup.clock.pass(HOLDS_WITHIN);
+    assert_eq!(ben.get("/").await.status, 303);
     place.says(&["set-role", "ben@example.com", "viewer"], "is now a viewer.\n");
     let mut cleo = server.browser_as("cleo@example.com", Role::Editor).await;
     assert_eq!(cleo.get("/").await.status, 200);
     place.says(&["disable", "cleo@example.com"], "is disabled");
-    assert_eq!(remembered(&mut cleo).await, 303);
+    setup.clock.pass(HOLDS_WITHIN);
+    assert_eq!(cleo.get("/").await.status, 303);
     place.refuses(&["reset-password", "cleo@example.com"], "is disabled. Enable them first.");
     place.says(&["enable", "cleo@example.com"], "is enabled");
     let said = place.says(&["reset-password", "cleo@example.com", "--listen=127.0.0.1:8441"], "http://127.0.0.1:8441/password?");
@@ -121,17 +125,6 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
         assert!(database.number(&event).await >= 1, "{action}");
     }
     server.stop().await;
-}
-
-/// The status of the start page, once this instance has heard of a change: within a second.
-async fn remembered(browser: &mut crate::support::server::Browser) -> u16 {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(1);
-    loop {
-        let status = browser.get("/").await.status;
-        if status != 200 || std::time::Instant::now() > until {
-            return status;
-        }
-    }
 }
 
 #[tokio::test]
@@ -174,6 +167,22 @@ async fn a_password_comes_from_standard_input_and_never_from_an_argument() {
     let server = setup.start_without_accounts().await;
     assert!(server.setup.is_none());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_is_typed_twice_and_not_shown() {
+    let database = TestDatabase::sqlite();
+    let setup = over(&database);
+    setup.start_without_accounts().await.stop().await;
+    let place = Place::of(&setup);
+    let add = format!("user add ana@example.com --name=Ana --role=administrator --password-stdin {}", place.arguments.join(" "));
+    let (seen, code) = terminal::talk(&add, Vec::new(), vec![(shown("Password: "), "\u{3}".to_owned())]).await;
+    assert!(code == 130 && terminal::shows_again(&seen), "{seen}");
+    // Pasted at one go: nobody waits for the second question.
+    let typed = format!("{PASSWORD}\n{PASSWORD}\n");
+    let (seen, code) = terminal::talk(&add, Vec::new(), vec![(shown("Password: "), typed)]).await;
+    assert!(code == 0 && seen.contains("Repeat password: ") && seen.contains("was added with this password"), "{seen}");
+    assert!(!seen.contains(PASSWORD) && terminal::shows_again(&seen), "{seen}");
 }
 
 #[tokio::test]

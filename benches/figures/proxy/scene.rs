@@ -12,7 +12,7 @@ use keytile::{
     domain::{
         connectors::FieldId,
         credentials::{CredentialId, form::RawForm, verification::Unobserved},
-        resources::{ResourceId, ResourceKind, egress_policy::RawContract},
+        resources::{ResourceId, ResourceKind, egress_policy::RawPolicy},
         time::SystemClock,
     },
     service::{
@@ -20,7 +20,7 @@ use keytile::{
         access::caller::Caller,
         api_keys::{KeyCreation, RawApiKey},
         credentials::create::SaveOutcome,
-        resources::{RawResource, ResourceCreation, egress_policy::ContractChange},
+        resources::{RawResource, ResourceCreation, egress_policy::PolicyChange},
     },
 };
 use tempfile::TempDir;
@@ -163,15 +163,15 @@ async fn add_resource(service: &Keytile, ana: &Caller, host: &str, kind: Resourc
         return Err("the resource was not created".into());
     };
     // Everything that can be checked is, and bodies may be as large as they are measured.
-    let contract = RawContract {
+    let policy = RawPolicy {
         methods: vec![method.into()],
         prefixes: "/small\n/large\n/huge\n/upload".into(),
         body_mib: "1048576".into(),
-        ..RawContract::default()
+        ..RawPolicy::default()
     };
-    match service.change_contract(ana, kind, id, 1, &contract).await? {
-        ContractChange::Changed => Ok((credential, id)),
-        other => Err(format!("the contract was not changed: {other:?}").into()),
+    match service.change_policy(ana, kind, id, 1, &policy).await? {
+        PolicyChange::Changed => Ok((credential, id)),
+        other => Err(format!("the policy was not changed: {other:?}").into()),
     }
 }
 

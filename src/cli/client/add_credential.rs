@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     connection::Session,
     exit::{Exit, Failure, text},
-    output::{complain, plain, print, print_json},
+    output::{print, print_json},
     secrets::{FieldsSchema, ValueArguments},
+    terminal,
+    text::{complain, plain},
 };
 use crate::{
     crypto::random,
@@ -51,8 +53,11 @@ struct NewCredential<'a> {
 }
 
 pub(super) async fn run(session: &Session, arguments: &AddArguments) -> Result<(), Failure> {
+    // Somebody who knows that a secret is asked for next may type it before.
+    let hidden = terminal::hidden();
     let connector = connector(session, &arguments.connector).await?;
     let values = arguments.values.values(&connector.fields_schema.fields()).await?;
+    drop(hidden);
     let body = NewCredential {
         connector: &arguments.connector,
         name: &arguments.name,

@@ -6,9 +6,10 @@
 use std::process::ExitCode;
 
 use super::{
-    credentials::CredentialsArguments, curl::CurlArguments, exit::Failure, output::complain, resources::ResourcesArguments,
+    credentials::CredentialsArguments, curl::CurlArguments, exit::Failure, resources::ResourcesArguments, text::complain,
     token::TokenArguments,
 };
+use crate::cli::prompt;
 
 /// `keytile credentials`.
 pub(in crate::cli) async fn credentials(arguments: &CredentialsArguments) -> ExitCode {
@@ -44,15 +45,15 @@ async fn finish(json: bool, command: impl Future<Output = Result<(), Failure>>) 
     };
     match ended {
         Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(failure)) if failure.exit() == super::exit::Exit::Interrupted => interrupted().await,
+        Some(Err(failure)) if failure.exit() == super::exit::Exit::Interrupted => interrupted(),
         Some(Err(failure)) => failure.end(json),
-        None => interrupted().await,
+        None => interrupted(),
     }
 }
 
 /// Ends at once: a thread that waits for somebody to type would otherwise be waited for.
-async fn interrupted() -> ExitCode {
-    super::terminal::restored().await;
+fn interrupted() -> ExitCode {
+    prompt::leave();
     complain("");
     std::process::exit(super::exit::Exit::Interrupted as i32)
 }

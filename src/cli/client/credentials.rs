@@ -10,8 +10,9 @@ use super::{
     connection::{Connection, Session},
     exit::{Exit, Failure, details, text},
     find::{self, Thing},
-    output::{complain, plain, print, print_json, print_pairs, print_table},
+    output::{print, print_json, print_pairs, print_table},
     terminal,
+    text::{complain, plain},
 };
 
 /// The settings of `keytile credentials`.

@@ -10,8 +10,9 @@ use super::{
     connection::{Connection, Session},
     exit::{Exit, Failure},
     find::{self, Thing},
-    output::{complain, is_shown, unwritable},
+    output::unwritable,
     progress,
+    text::{complain, is_shown},
 };
 use crate::client::{ForwardAnswer, ForwardBody, ForwardRequest};
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::output::{complain, plain};
+use super::text::{complain, plain};
 use crate::client::{ClientError, Problem};
 
 /// An exit code. The numbers are promised: scripts go by them.
@@ -27,7 +27,7 @@ pub(in crate::cli) const MEANINGS: [(u8, &str); 10] = [
     (1, "any other failure"),
     (2, "the command line, a file it names, or a value in it is wrong"),
     (3, "not found, or not available to this API key"),
-    (4, "the API key is missing or rejected, or it or the egress contract of the resource does not allow that"),
+    (4, "the API key is missing or rejected, or the key or the egress policy doesn't allow this"),
     (5, "the credential doesn't work: the service rejects it, or its stored values can't be used"),
     (6, "a conflict: the name is taken or not unique, the credential is in use, or something changed in the meantime"),
     (7, "Keytile or the service can't be reached, can't respond at the moment, or is limiting requests"),
@@ -179,11 +179,11 @@ fn flag(member: &str) -> &str {
         "endpoint.method" => "--method",
         "endpoint.path" => "--path",
         "endpoint.query" => "--query",
-        "contract.methods" => "--allow-method",
-        "contract.prefixes" => "--allow-prefix",
-        "contract.body_mib" => "--max-body",
-        "contract.per_minute" => "--per-minute",
-        "contract.retries" => "--retries",
+        "policy.methods" => "--allow-method",
+        "policy.prefixes" => "--allow-prefix",
+        "policy.body_mib" => "--max-body",
+        "policy.per_minute" => "--per-minute",
+        "policy.retries" => "--retries",
         "min_validity" => "--min-validity",
         member => member.strip_prefix("fields.").unwrap_or(member),
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     connection::Session,
     exit::{Exit, Failure, text},
-    output::plain,
+    text::plain,
 };
 use crate::domain::naming::name_key;
 

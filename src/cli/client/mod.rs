@@ -15,6 +15,7 @@ mod progress;
 mod resources;
 mod secrets;
 mod terminal;
+mod text;
 mod token;
 
 pub(in crate::cli) use self::{

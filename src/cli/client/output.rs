@@ -3,7 +3,7 @@
 //! Whoever reads may go away at any time (`| head`): that ends the output and is no failure. What comes from elsewhere is
 //! printed without its control characters, so that it cannot move the cursor of a terminal.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 
 use terminal_size::{Width, terminal_size_of};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -31,12 +31,6 @@ pub(super) fn unwritable(error: &io::Error) -> Result<(), Failure> {
     Err(Failure::new(Exit::Other, format!("cannot write the result: {error}")))
 }
 
-/// Says something beside the result.
-pub(in crate::cli) fn complain(text: &str) {
-    // If nobody reads standard error either, there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
 /// Prints JSON as it came, with a line break behind it.
 pub(super) fn print_json(text: &[u8]) -> Result<(), Failure> {
     let mut line = text.to_vec();
@@ -58,21 +52,6 @@ pub(super) fn print_pairs(pairs: &[(&str, String)]) -> Result<(), Failure> {
     let wide = pairs.iter().map(|(what, _)| what.width()).max().unwrap_or_default() + 1;
     let lines: String = pairs.iter().map(|(what, value)| format!("{:<wide$}  {value}\n", format!("{what}:"))).collect();
     print(lines.as_bytes())
-}
-
-/// Whether the result goes to a terminal.
-pub(super) fn is_shown() -> bool {
-    io::stdout().is_terminal()
-}
-
-/// Text on one line, without control characters.
-pub(super) fn plain(text: &str) -> String {
-    let seen = |c: char| match c {
-        '\n' | '\t' | '\r' => ' ',
-        c if c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}') => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    text.chars().map(seen).collect()
 }
 
 fn table<const N: usize>(head: [&str; N], flexible: [bool; N], rows: &[[String; N]], room: Option<usize>) -> String {
@@ -137,10 +116,5 @@ mod tests {
         assert!(printed.lines().all(|line| line.width() <= 18));
         let narrow = table(["NAME", "ID"], [true, false], &rows(), Some(3));
         assert!(narrow.contains("7f3a"), "an id is never cut: {narrow}");
-    }
-
-    #[test]
-    fn what_comes_from_elsewhere_cannot_move_the_cursor() {
-        assert_eq!(plain("a\x1b[2Kb\nc\u{202E}"), "a\u{FFFD}[2Kb c\u{FFFD}");
     }
 }

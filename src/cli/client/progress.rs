@@ -10,7 +10,7 @@ use std::{
 use terminal_size::{Width, terminal_size_of};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::output::{fitted, plain};
+use super::{output::fitted, text::plain};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How wide a terminal is taken to be that does not say.

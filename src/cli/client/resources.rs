@@ -11,8 +11,9 @@ use super::{
     credentials::{confirm, known},
     exit::{Failure, text},
     find::{self, Thing},
-    output::{complain, plain, print, print_json, print_pairs, print_table},
+    output::{print, print_json, print_pairs, print_table},
     secrets::assignment,
+    text::{complain, plain},
 };
 
 /// The settings of `keytile resources`.
@@ -127,7 +128,7 @@ struct Resource {
     credential_name: String,
     credential_status: String,
     endpoint: Option<Endpoint>,
-    contract: Option<Contract>,
+    policy: Option<Policy>,
     created_at: String,
 }
 
@@ -145,7 +146,7 @@ struct Parameter {
 }
 
 #[derive(Deserialize)]
-struct Contract {
+struct Policy {
     methods: Vec<String>,
     prefixes: Vec<String>,
     body_mib: u64,
@@ -180,7 +181,7 @@ impl AddArguments {
     fn body(&self, credential: Uuid) -> Value {
         let upper = |words: &[String]| words.iter().map(|word| word.to_uppercase()).collect::<Vec<_>>();
         let mut endpoint = Map::new();
-        let mut contract = Map::new();
+        let mut policy = Map::new();
         fn put(members: &mut Map<String, Value>, name: &str, value: Option<Value>) {
             if let Some(value) = value {
                 members.insert(name.to_owned(), value);
@@ -191,11 +192,11 @@ impl AddArguments {
         put(&mut endpoint, "path", self.path.clone().map(Value::from));
         let query: Vec<Value> = self.query.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         put(&mut endpoint, "query", (!query.is_empty()).then(|| query.into()));
-        put(&mut contract, "methods", (!self.allow_method.is_empty()).then(|| upper(&self.allow_method).into()));
-        put(&mut contract, "prefixes", (!self.allow_prefix.is_empty()).then(|| self.allow_prefix.clone().into()));
-        put(&mut contract, "body_mib", self.max_body.map(Value::from));
-        put(&mut contract, "per_minute", self.per_minute.map(Value::from));
-        put(&mut contract, "retries", self.retries.map(Value::from));
+        put(&mut policy, "methods", (!self.allow_method.is_empty()).then(|| upper(&self.allow_method).into()));
+        put(&mut policy, "prefixes", (!self.allow_prefix.is_empty()).then(|| self.allow_prefix.clone().into()));
+        put(&mut policy, "body_mib", self.max_body.map(Value::from));
+        put(&mut policy, "per_minute", self.per_minute.map(Value::from));
+        put(&mut policy, "retries", self.retries.map(Value::from));
         let mut body = json!({
             "kind": self.kind,
             "name": self.name,
@@ -203,8 +204,8 @@ impl AddArguments {
             "credential": credential,
             "endpoint": endpoint,
         });
-        if !contract.is_empty() {
-            body["contract"] = contract.into();
+        if !policy.is_empty() {
+            body["policy"] = policy.into();
         }
         body
     }
@@ -251,12 +252,12 @@ async fn show(session: &Session, called: &str) -> Result<(), Failure> {
         }
         None => pairs.push(("Problem", "its stored values can't be opened; ask your Keytile administrator to check it".into())),
     }
-    if let Some(contract) = &found.contract {
-        pairs.push(("May send", plain(&contract.methods.join(", "))));
-        pairs.push(("Below", plain(&contract.prefixes.join(", "))));
-        pairs.push(("Largest body", format!("{} MiB", contract.body_mib)));
-        pairs.push(("A minute", contract.per_minute.map_or_else(|| "as many as come".into(), |count| format!("{count} requests"))));
-        pairs.push(("Retries", contract.retries.to_string()));
+    if let Some(policy) = &found.policy {
+        pairs.push(("Allowed methods", plain(&policy.methods.join(", "))));
+        pairs.push(("Allowed paths", plain(&policy.prefixes.join(", "))));
+        pairs.push(("Max body", format!("{} MiB", policy.body_mib)));
+        pairs.push(("Per minute", policy.per_minute.map_or_else(|| "no limit".into(), |count| format!("{count} requests"))));
+        pairs.push(("Retries", policy.retries.to_string()));
     }
     pairs.retain(|(_, value)| !value.is_empty());
     print_pairs(&pairs)

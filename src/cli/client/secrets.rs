@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{exit::Failure, output::plain, terminal};
+use super::{exit::Failure, terminal, text::plain};
 
 /// What an API takes as a whole body. Longer than any field.
 const SECRET_MAX: u64 = 256 * 1024;

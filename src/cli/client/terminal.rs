@@ -1,36 +1,32 @@
 //! Asking somebody at a terminal. Waiting for a person happens on a thread of its own, so that Ctrl-C is heard meanwhile.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::io::{self, IsTerminal, Write};
 
 use secrecy::SecretString;
 use tokio::task::spawn_blocking;
-use zeroize::Zeroizing;
 
 use super::{
     exit::{Exit, Failure},
-    output::plain,
+    text::plain,
 };
-
-/// Whether the terminal shows nothing of what is typed. There is one terminal, so that one flag tells.
-static HIDDEN: AtomicBool = AtomicBool::new(false);
+use crate::cli::prompt::Hidden;
 
 /// Whether somebody can be asked.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal()
 }
 
+/// Has the terminal show nothing of what is typed before the first secret is asked for, as far as it is ours to say.
+pub(super) fn hidden() -> Option<Hidden> {
+    is_there().then(Hidden::begin_in_foreground).flatten()
+}
+
 /// Asks for a secret, which is not shown as it is typed.
 pub(super) async fn secret(label: &str) -> Result<SecretString, Failure> {
     let prompt = format!("{}: ", plain(label));
     let asked = spawn_blocking(move || {
-        HIDDEN.store(true, Ordering::SeqCst);
-        let typed = rpassword::prompt_password(prompt).map(Zeroizing::new);
-        HIDDEN.store(false, Ordering::SeqCst);
-        typed.map(|typed| SecretString::from(typed.as_str()))
+        let typed = Hidden::begin()?.ask(&prompt)?;
+        Ok(SecretString::from(typed.as_str()))
     });
     answered(asked.await)
 }
@@ -44,16 +40,6 @@ pub(super) async fn is_confirmed(question: String) -> Result<bool, Failure> {
         io::stdin().read_line(&mut line).map(|_| matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
     });
     answered(asked.await)
-}
-
-/// Waits until the terminal shows again what is typed. Ctrl-C ends a hidden question by itself, but a moment later.
-pub(super) async fn restored() {
-    for _ in 0..100 {
-        if !HIDDEN.load(Ordering::SeqCst) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 fn answered<T>(asked: Result<io::Result<T>, tokio::task::JoinError>) -> Result<T, Failure> {

@@ -9,7 +9,8 @@ use super::{
     connection::{Connection, Session},
     exit::Failure,
     find::{self, Thing},
-    output::{complain, is_shown, print, print_json},
+    output::{print, print_json},
+    text::{complain, is_shown},
 };
 
 /// The settings of `keytile token`.

@@ -1,4 +1,4 @@
-//! What sealing promises: a value opens in its own place, unchanged, under its own key, and nowhere else.
+//! A sealed value opens only in its own place, unchanged and under its own key.
 
 use proptest::prelude::*;
 
@@ -42,7 +42,7 @@ fn parts_of_two_sealed_values_do_not_open_together() {
 
 #[test]
 fn a_wrapped_key_is_no_value() {
-    // Both are AES-GCM under the same place; only the purpose tells them apart.
+    // Both are AES-GCM for the same place; only the purpose differs.
     let keyring = Keyring::generate();
     let sealed = keyring.seal(&PLACE, CANARY);
     let wrapping = keyring.key(&sealed.key_id).unwrap();
@@ -75,7 +75,7 @@ fn an_older_key_opens_and_the_active_one_seals() {
     let newer = after.seal(&PLACE, CANARY);
     assert_eq!(newer.key_id, "k2");
     assert_eq!(before.open(&PLACE, &newer), Err(OpenError::UnknownKey { id: "k2".into() }));
-    // A value does not become one of the other key by being relabelled.
+    // Relabelling a value doesn't move it to the other key.
     assert_eq!(after.open(&PLACE, &Sealed { key_id: "k2".into(), ..sealed }), Err(OpenError::Refused));
 }
 
@@ -107,7 +107,7 @@ fn places_have_distinct_names_for_each_table() {
     assert_eq!(tables.len(), places.len());
 }
 
-/// Short and of few letters, so that two of them are often equal, or equal when put together.
+/// Short and from few letters, so that two of them are often equal, or equal when concatenated.
 fn within() -> impl Strategy<Value = [Vec<u8>; 2]> {
     let part = || proptest::collection::vec(0_u8..2, 0..3);
     [part(), part()]
@@ -139,7 +139,7 @@ proptest! {
         match part {
             0 => {
                 let mut id = sealed.key_id.into_bytes();
-                // A flipped top bit is no text any more, and such a row is not even read.
+                // With the top bit flipped it's no longer text, and such a row isn't even read.
                 id[at.index(2)] ^= 1_u8 << (bit % 7);
                 sealed.key_id = String::from_utf8(id).unwrap();
             }

@@ -1,4 +1,4 @@
-//! The keyring's file: its mode, that it is never overwritten, and that no error repeats a key.
+//! The keyring's file: its mode, that it's never overwritten, and that no error repeats a key.
 
 use std::{os::unix::fs::symlink, sync::Barrier, thread};
 
@@ -45,7 +45,7 @@ fn a_keyring_is_never_overwritten() {
     fs::write(&path, "something else").unwrap();
     assert!(matches!(refused(Keyring::create(&path)), KeyringError::Exists { .. }));
     assert_eq!(fs::read_to_string(&path).unwrap(), "something else");
-    // Nor is a file made where a link points to.
+    // Nor is a file created where a link points to.
     let link = folder.path().join("link");
     symlink(folder.path().join("nowhere"), &link).unwrap();
     assert!(matches!(refused(Keyring::create(&link)), KeyringError::Exists { .. }));
@@ -86,7 +86,7 @@ fn of_many_creators_one_makes_it_and_every_reader_sees_it_whole() {
                 Err(error) => panic!("{error}"),
             }
         };
-        // Looks as often as it can: at every moment there is no file, or one that loads.
+        // Reads as often as possible: at every moment there is no file, or one that loads.
         let read = || {
             start.wait();
             loop {

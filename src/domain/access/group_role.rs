@@ -1,22 +1,21 @@
-//! Which role the groups of a provider of single sign-on give to the people in them.
+//! The roles that groups of a single sign-on provider give to their members.
 
 use std::{fmt, str::FromStr};
 
 use crate::domain::users::Role;
 
-/// Whoever is in a group of the provider has a role.
+/// Gives every member of a provider's group a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRole {
-    /// The group, letter by letter as the provider names it.
+    /// Case-sensitive, exactly as the provider names it.
     pub group: String,
-    /// The role.
     pub role: Role,
 }
 
 impl FromStr for GroupRole {
     type Err = String;
 
-    /// Reads `GROUP=ROLE`. The last `=` counts, for there may be others in the name of a group.
+    /// Reads `GROUP=ROLE`. The last `=` separates the two, because group names can contain one.
     fn from_str(text: &str) -> Result<Self, String> {
         let (group, role) = text.rsplit_once('=').ok_or("expected GROUP=ROLE, such as keytile-admins=administrator")?;
         let group = group.trim();
@@ -28,13 +27,13 @@ impl FromStr for GroupRole {
 }
 
 impl fmt::Display for GroupRole {
-    /// As it is typed.
+    /// Writes the form that [`FromStr`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.group, self.role.as_str())
     }
 }
 
-/// The role of a word, or a sentence that names those there are.
+/// Parses a role. The error is a sentence that lists the valid ones.
 pub fn role_of_word(word: &str) -> Result<Role, String> {
     Role::parse(word).ok_or_else(|| {
         let roles = Role::ALL.map(Role::as_str).join(", ");
@@ -42,22 +41,21 @@ pub fn role_of_word(word: &str) -> Result<Role, String> {
     })
 }
 
-/// The roles that single sign-on gives.
 #[derive(Debug, Clone, Default)]
 pub struct RoleRules {
-    /// By group. Empty where groups do not matter: then roles are given in Keytile.
+    /// Empty when groups don't decide roles; roles are then given in Keytile.
     pub by_group: Vec<GroupRole>,
-    /// For whoever is in none of these groups; they are not let in where it is missing.
+    /// For people in none of these groups. `None` refuses their sign-in.
     pub default: Option<Role>,
 }
 
 impl RoleRules {
-    /// Whether the provider decides on roles at every sign-in, or only on that of a new account.
+    /// Whether the provider sets the role at every sign-in. Otherwise it sets only the role of a new user.
     pub fn decide(&self) -> bool {
         !self.by_group.is_empty()
     }
 
-    /// The highest role that these groups give.
+    /// The highest role that these groups give, or the default.
     pub fn role_of(&self, groups: &[String]) -> Option<Role> {
         let gives = |role: &Role| self.by_group.iter().any(|rule| rule.role == *role && groups.contains(&rule.group));
         Role::ALL.into_iter().find(gives).or(self.default)

@@ -1,31 +1,29 @@
-//! Who may do what: the one table of rights by role. What somebody may do with one credential depends on its
-//! owner and on how it is shared as well; that is [`Access`].
+//! Who may do what: the one table that maps permissions to roles.
+//!
+//! What someone may do with a particular credential also depends on its owner and on how it's shared; that is
+//! [`Access`].
 
 use crate::domain::users::Role;
 
-/// Something that not everybody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// Sees tiles and resources that are theirs to see, the catalogue, and their own account.
+    /// See tiles and resources that are visible to them, the catalogue, and their own account.
     Look,
-    /// Creates, changes, previews and deletes resources, choosing a tile that may be used.
+    /// Create, change, preview and delete resources, choosing a credential they may use.
     MakeResources,
-    /// Adds credentials; sees the fields of, tests, shares and deletes those that may be managed.
+    /// Add credentials. See the fields of, test, share and delete those they may manage.
     MakeCredentials,
-    /// Adds, changes and disables accounts and groups; hands over what one person owns.
+    /// Add, change and disable users and groups, and transfer ownership of everything one person owns.
     ManageAccounts,
-    /// Makes and revokes API keys.
     ManageKeys,
-    /// Reads the audit trail.
     ReadAudit,
 }
 
 impl Permission {
-    /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Look, Self::MakeResources, Self::MakeCredentials, Self::ManageAccounts, Self::ManageKeys, Self::ReadAudit];
 
-    /// The least role that has it: each role has what the roles below it have.
+    /// The lowest role that has it. Each role includes the permissions of the roles below it.
     pub const fn least_role(self) -> Role {
         match self {
             Self::Look => Role::Viewer,
@@ -37,7 +35,6 @@ impl Permission {
 }
 
 impl Role {
-    /// Whether this role has a permission.
     pub const fn may(self, permission: Permission) -> bool {
         self.rank() >= permission.least_role().rank()
     }
@@ -51,24 +48,24 @@ impl Role {
         }
     }
 
-    /// How far somebody of this role can go with a credential that is shared as `granted`: nobody below an
-    /// editor manages one, not even their own.
+    /// The access that someone with this role really has to a credential shared as `granted`. Roles below
+    /// editor can't manage any credential, even one they own.
     pub const fn limits(self, granted: Access) -> Access {
         if self.may(Permission::MakeCredentials) { granted } else { Access::Use }
     }
 }
 
-/// What somebody may do with one credential. Without any access, there is no such credential for them.
+/// What someone may do with one credential. To people without access, the credential doesn't exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {
     /// See its tile and let resources use it.
     Use,
-    /// See its fields without the secret ones, test it, share it, delete it.
+    /// See its fields except secrets, test it, share it and delete it.
     Manage,
 }
 
 impl Access {
-    /// The word that is stored and typed.
+    /// The value stored in the database and used in forms.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Use => "use",
@@ -76,23 +73,22 @@ impl Access {
         }
     }
 
-    /// The access of a word.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Use, Self::Manage].into_iter().find(|access| access.as_str() == word)
     }
 }
 
-/// Whether a credential can be used by everybody or only by its owner and those it is shared with.
+/// Whether everyone may use a credential, or only its owner and the people it's shared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// Only by its owner, and by the people and groups it is shared with.
+    /// Only the owner, and the people and groups it's shared with.
     Private,
-    /// Everybody with an account may use it.
+    /// Everyone with an account may use it.
     Everyone,
 }
 
 impl Sharing {
-    /// The word that is stored and typed.
+    /// The value stored in the database and used in forms.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Private => "private",
@@ -100,7 +96,6 @@ impl Sharing {
         }
     }
 
-    /// The sharing of a word.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Private, Self::Everyone].into_iter().find(|sharing| sharing.as_str() == word)
     }

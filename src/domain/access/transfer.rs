@@ -1,12 +1,17 @@
-//! Names that tell apart, when what one person owned comes to another who has something of the same name.
+//! New names for a transfer of ownership, when the new owner already has something with the same name.
 
-use crate::domain::naming::{NAME_MAX, name_key};
+use uuid::Uuid;
 
-/// The most characters of a person's name that go into the name of a thing.
+use crate::domain::{
+    audit::event::TargetKind,
+    naming::{NAME_MAX, name_key},
+};
+
+/// The most characters of the previous owner's name that go into the new name.
 const FROM_MAX: usize = 40;
 
-/// A name that says from whom it came: `Sales (from Ana)`, cut to [`NAME_MAX`] characters, and with a number from
-/// 2 on for as long as `is_taken` says that its key is taken. Answers the name and its key.
+/// A name that says who it came from: `Sales (from Ana)`, cut to [`NAME_MAX`] characters. Counts up from 2
+/// while `is_taken` says that its key is taken: `Sales (from Ana, 2)`. Returns the name and its key.
 pub fn told_apart(name: &str, from: &str, is_taken: impl Fn(&str) -> bool) -> (String, String) {
     let from = cut(from, FROM_MAX);
     let mut number: u64 = 1;
@@ -22,13 +27,46 @@ pub fn told_apart(name: &str, from: &str, is_taken: impl Fn(&str) -> bool) -> (S
     }
 }
 
-/// At most `max` characters of a text, the last an ellipsis where it was longer.
+/// At most `max` characters of a text, ending in an ellipsis if it was longer.
 fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }
     let kept: String = text.chars().take(max.saturating_sub(1)).collect();
     format!("{}…", kept.trim_end())
+}
+
+/// What was handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transferred {
+    /// How much.
+    pub owned: Owned,
+    /// What got another name, because the receiver had something of that name.
+    pub renamed: Vec<Renamed>,
+}
+
+/// How much somebody owns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// Credentials.
+    pub credentials: i64,
+    /// Sources and destinations.
+    pub resources: i64,
+    /// API keys that are not revoked.
+    pub api_keys: i64,
+}
+
+/// Something that got another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Credential or resource.
+    pub kind: TargetKind,
+    /// Its id.
+    pub id: Uuid,
+    /// Its name before.
+    pub before: String,
+    /// Its name now.
+    pub now: String,
 }
 
 #[cfg(test)]

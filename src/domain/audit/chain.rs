@@ -1,24 +1,24 @@
-//! Following the chain of the audit trail: whether every event is the one that was recorded, and where not.
+//! Verifies the chain of the audit trail: whether every event is the one that was recorded, and where not.
 //!
-//! A walk takes the events in their order and is told the end at last. It needs no more than the event before, so
-//! that the longest trail is checked in little memory.
+//! A walk takes the events in order, and the recorded end last. It keeps only the previous event, so the
+//! longest trail is checked in constant memory.
 
 use std::{fmt, str::FromStr};
 
 use super::{AuditChain, AuditRecord};
 
-/// An event and its hash. Who notes one elsewhere can tell later whether the trail up to it is still the same, even
-/// from somebody who has the keyring. Written as `SEQ:HASH`, the hash in hexadecimal.
+/// An event's position and hash, written as `SEQ:HASH` with the hash in hexadecimal. Keep one outside of
+/// Keytile to check later that the trail up to it is unchanged, even by someone who has the keyring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainPoint {
-    /// The place of the event; 0 before the first.
+    /// The event's position in the chain; 0 before the first event.
     pub seq: i64,
-    /// Its hash; zeros before the first.
+    /// All zeros before the first event.
     pub hash: [u8; 32],
 }
 
 impl ChainPoint {
-    /// Before the first event.
+    /// The point before the first event.
     pub const BEGINNING: Self = Self { seq: 0, hash: [0; 32] };
 }
 
@@ -46,58 +46,48 @@ impl FromStr for ChainPoint {
     }
 }
 
-/// A hash in hexadecimal.
+/// 64 lower-case digits.
 pub fn hex(hash: &[u8; 32]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where a chain breaks, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainBreak {
     /// Events are missing.
     Removed {
-        /// The first of them.
+        /// The first missing event.
         from: i64,
-        /// The last of them.
+        /// The last missing event.
         to: i64,
     },
-    /// An event stands where there is none: before the first.
-    Inserted {
-        /// Its place.
-        seq: i64,
-    },
-    /// An event is not the one that was recorded there: it was changed, or another was put in its place.
-    Changed {
-        /// Its place.
-        seq: i64,
-    },
+    /// An event comes before the first, or appears twice.
+    Inserted { seq: i64 },
+    /// The event is not the one that was recorded there: it was changed or replaced.
+    Changed { seq: i64 },
     /// The last events are missing.
     CutOff {
-        /// The last that is there.
+        /// The last event that is still there.
         last: i64,
-        /// The last that was recorded.
+        /// The last event that was recorded.
         recorded: i64,
     },
-    /// Events follow that were not recorded.
+    /// Events follow the recorded end.
     Added {
-        /// The first of them.
+        /// The first added event.
         seq: i64,
     },
-    /// The note of the end does not belong to the last event.
+    /// The recorded end doesn't match the last event.
     OtherEnd {
         /// The last event.
         seq: i64,
     },
-    /// The noted event is another one now.
-    NotAsNoted {
-        /// Its place.
-        seq: i64,
-    },
+    /// The event at the noted position has another hash.
+    NotAsNoted { seq: i64 },
     /// The trail ends before the noted event.
     NotedMissing {
-        /// The place of the noted event.
+        /// The noted event.
         seq: i64,
-        /// The last that is there.
+        /// The last event that is still there.
         last: i64,
     },
 }
@@ -126,7 +116,6 @@ impl fmt::Display for ChainBreak {
     }
 }
 
-/// A walk along the chain.
 pub struct ChainWalk<'a> {
     chain: &'a dyn AuditChain,
     last: ChainPoint,
@@ -134,18 +123,18 @@ pub struct ChainWalk<'a> {
 }
 
 impl<'a> ChainWalk<'a> {
-    /// A walk from the beginning. It makes sure that it comes by `noted`.
+    /// Starts before the first event. The walk fails if it doesn't pass through `noted`.
     pub fn new(chain: &'a dyn AuditChain, noted: Option<ChainPoint>) -> Self {
-        // The point before the first event is the same in every trail.
+        // Position 0 is the same in every trail, so noting it checks nothing.
         Self { chain, last: ChainPoint::BEGINNING, noted: noted.filter(|noted| noted.seq != 0) }
     }
 
-    /// The event that was come by last.
+    /// The event that the last successful step verified.
     pub const fn last(&self) -> ChainPoint {
         self.last
     }
 
-    /// Goes on to the next event that is there.
+    /// Verifies the next event in the trail against the one before it.
     pub fn step(&mut self, record: &AuditRecord, hash: &[u8; 32]) -> Result<(), ChainBreak> {
         let (expected, seq) = (self.last.seq + 1, record.seq);
         if seq < expected {
@@ -164,7 +153,7 @@ impl<'a> ChainWalk<'a> {
         Ok(())
     }
 
-    /// Ends the walk where no event follows. `recorded` is the end as it was noted with the last event.
+    /// Ends the walk after the last event. `recorded` is the end that was stored with the last event.
     pub fn end(&self, recorded: ChainPoint) -> Result<(), ChainBreak> {
         let last = self.last.seq;
         if recorded.seq > last {

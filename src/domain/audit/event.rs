@@ -1,14 +1,14 @@
-//! The audit trail: who did what, on what, from where, when, and how it ended. Never a value.
+//! The audit trail: who did what, to what, from where, when, and how it ended. Never a credential value.
 //!
-//! Events are chained: the hash of each is made of the event and of the hash before it, so that a removed
-//! or changed one shows. Which hash that is, an [`AuditChain`] says.
+//! Events form a chain: each hash covers the event and the previous hash, so that removing or changing an
+//! event shows. An [`AuditChain`] provides the hash.
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::time::Timestamp;
+use crate::domain::{credentials::CredentialId, ids::ConnectorId, time::Timestamp};
 
-/// The longest name or detail that an event keeps, in characters. The rest is cut off.
+/// The longest text that an event keeps, in characters. The rest is cut off.
 pub const TEXT_MAX: usize = 300;
 
 macro_rules! words {
@@ -18,15 +18,14 @@ macro_rules! words {
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
-            /// All of them, in the order in which they are offered.
+            /// In the order in which filters list them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The word that is stored and exported.
+            /// The value that is stored and exported.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// What a word stands for.
             pub fn parse(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == word)
             }
@@ -35,125 +34,99 @@ macro_rules! words {
 }
 
 words!(
-    /// What was done, or tried.
+    /// What was done, or attempted.
     AuditAction {
-        /// The first administrator was made.
+        /// The first administrator was created.
         SetUp = "installation.set_up",
-        /// A sign-in, with whatever proof.
+        /// By any method: password, single sign-on or link.
         SignIn = "session.sign_in",
-        /// The code of the second factor.
+        /// A code for two-step verification was checked.
         SecondFactor = "session.second_factor",
         /// Too many failures: sign-ins are refused for a while.
         SignInLimited = "session.limited",
-        /// A sign-out.
         SignOut = "session.sign_out",
-        /// A session was ended from the list of sessions.
+        /// One session was ended, or several at once.
         EndSession = "session.end",
-        /// An account was added.
         AddUser = "user.add",
-        /// Name, e-mail address or role of an account was changed.
+        /// Name, email address or role changed.
         ChangeUser = "user.change",
-        /// An account was disabled.
         DisableUser = "user.disable",
-        /// An account was enabled again.
         EnableUser = "user.enable",
-        /// A link to choose a password was made.
+        /// A link to choose a password was created.
         ResetPassword = "user.reset_password",
-        /// A password was chosen.
         ChangePassword = "user.change_password",
-        /// A second factor was set up.
         EnableSecondFactor = "user.enable_second_factor",
-        /// A second factor was taken away.
         DisableSecondFactor = "user.disable_second_factor",
-        /// New recovery codes were made.
         RenewRecoveryCodes = "user.renew_recovery_codes",
-        /// Somebody is known at a provider of single sign-on from now on.
+        /// A user was linked to an identity at a single sign-on provider.
         LinkIdentity = "user.link_identity",
-        /// Everything that one person owned was handed over.
+        /// Ownership of everything that one person owned was transferred.
         HandOver = "user.hand_over",
-        /// A group was made.
         AddGroup = "group.add",
-        /// Name or members of a group were changed.
+        /// Its name or members changed.
         ChangeGroup = "group.change",
-        /// A group was deleted.
         DeleteGroup = "group.delete",
-        /// A credential was added.
         AddCredential = "credential.add",
-        /// Name, description or field values of a credential were changed.
+        /// Its name, description or field values changed.
         ChangeCredential = "credential.change",
-        /// A credential was verified, before it was saved or again.
+        /// Either before it was saved or again later.
         VerifyCredential = "credential.verify",
-        /// It was said who may use or manage a credential.
+        /// It changed who may use or manage a credential.
         ShareCredential = "credential.share",
-        /// A credential was deleted.
         DeleteCredential = "credential.delete",
-        /// A resource was created.
         CreateResource = "resource.create",
-        /// A resource was given another credential.
+        /// The resource now uses another credential.
         ChangeResource = "resource.change",
-        /// A request was made to see what a resource answers.
+        /// A test request was sent for a resource.
         PreviewResource = "resource.preview",
-        /// An access token of the service was handed to a program; recorded once a minute for each key and resource.
+        /// An access token was given to an API client. Recorded at most once a minute for each key and
+        /// resource.
         IssueToken = "resource.issue_token",
-        /// A resource was deleted.
         DeleteResource = "resource.delete",
-        /// An API key was made.
         AddKey = "api_key.add",
-        /// An API key was revoked.
         RevokeKey = "api_key.revoke",
-        /// Something was presented as an API key that is none, or not any more.
+        /// Malformed, unknown, revoked or expired, or its owner is disabled.
         RejectKey = "api_key.reject",
-        /// The audit trail was exported.
         ExportAudit = "audit.export",
-        /// Keytile was started with other settings than before.
+        /// Keytile was started with different settings.
         ChangeSettings = "settings.change",
-        /// Something was asked for that the role does not allow.
+        /// The role doesn't allow the action.
         Refused = "access.refused",
-        /// A form that no page of this session can have sent.
+        /// The form carried no valid token of the session (CSRF).
         ForgedForm = "access.forged_form",
     }
 );
 
 words!(
-    /// How it ended.
     AuditOutcome {
-        /// It was done.
         Done = "done",
-        /// It was tried, and did not work.
         Failed = "failed",
-        /// It was not allowed.
+        /// Not allowed.
         Refused = "refused",
     }
 );
 
 words!(
-    /// What kind of thing it was done to.
+    /// The kind of thing that an event is about.
     TargetKind {
-        /// An account.
         User = "user",
-        /// A group.
         Group = "group",
-        /// A session.
         Session = "session",
-        /// A credential.
         Credential = "credential",
-        /// A resource.
         Resource = "resource",
-        /// An API key.
         ApiKey = "api_key",
     }
 );
 
 words!(
-    /// Which kind of actor did it.
     ActorKind {
-        /// Somebody who is signed in, or who is signing in to this account.
+        /// A user who is signed in or signing in.
         Person = "person",
-        /// A program with an API key.
+        /// An API client.
         ApiKey = "api_key",
-        /// A command on the server, or Keytile by itself.
+        /// A command on the server, or Keytile itself.
         Server = "server",
-        /// Somebody who is not known.
+        /// Not authenticated.
         Nobody = "nobody",
     }
 );
@@ -161,80 +134,68 @@ words!(
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditActor {
-    /// What kind of actor.
     pub kind: ActorKind,
-    /// The account; that of the key's owner for an API key.
+    /// The user; the owner of the key for an API key.
     pub id: Option<Uuid>,
-    /// The e-mail address, the name of the key, or the command.
+    /// The email address, the name of the key, or the command.
     pub name: String,
 }
 
-/// What it was done to.
+/// What the action was applied to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditTarget {
-    /// What kind of thing.
     pub kind: TargetKind,
-    /// Its id.
     pub id: Uuid,
-    /// Its name at that time.
+    /// Its name at the time of the event.
     pub name: String,
 }
 
-/// Something that happened, to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub actor: AuditActor,
-    /// What.
     pub action: AuditAction,
-    /// On what.
     pub target: Option<AuditTarget>,
-    /// How it ended.
     pub outcome: AuditOutcome,
-    /// The address it came from; empty for a command on the server.
+    /// The client's IP address; empty for a command on the server.
     pub address: String,
-    /// The id of the request; empty for a command on the server.
+    /// The request id; empty for a command on the server.
     pub request: String,
-    /// What else there is to know, in words; never a value of a field.
+    /// More information in Keytile's own words. Never a field value.
     pub detail: String,
 }
 
-/// An event as it stands in the chain. The order of its fields is what is hashed and exported.
+/// An event as it is chained. Hashes and exports depend on the order of the fields: don't change it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditRecord {
-    /// Its place in the chain; the first is 1.
+    /// Its position in the chain; the first is 1.
     pub seq: i64,
-    /// Milliseconds since the Unix epoch; never earlier than that of the record before.
+    /// Milliseconds since the Unix epoch; never earlier than the previous record.
     pub at: i64,
-    /// See [`ActorKind`].
+    /// An [`ActorKind`].
     pub actor_kind: String,
-    /// The account of the actor.
+    /// See [`AuditActor::id`].
     pub actor: Option<Uuid>,
-    /// The name of the actor.
     pub actor_name: String,
-    /// See [`AuditAction`].
+    /// An [`AuditAction`].
     pub action: String,
-    /// See [`TargetKind`].
+    /// A [`TargetKind`].
     pub target_kind: Option<String>,
-    /// What it was done to.
     pub target: Option<Uuid>,
-    /// The name of what it was done to.
+    /// Empty without a target.
     pub target_name: String,
-    /// See [`AuditOutcome`].
+    /// An [`AuditOutcome`].
     pub outcome: String,
-    /// The address it came from.
+    /// See [`AuditEvent::address`].
     pub address: String,
-    /// The id of the request.
+    /// See [`AuditEvent::request`].
     pub request: String,
-    /// What else there is to know.
+    /// See [`AuditEvent::detail`].
     pub detail: String,
 }
 
 impl AuditRecord {
-    /// The record of an event at a place in the chain. Texts are cut at [`TEXT_MAX`] and lose their control
-    /// characters.
+    /// Cuts texts at [`TEXT_MAX`] and replaces control characters with spaces.
     pub fn new(event: &AuditEvent, seq: i64, at: Timestamp) -> Self {
         let target = event.target.as_ref();
         Self {
@@ -254,7 +215,7 @@ impl AuditRecord {
         }
     }
 
-    /// The bytes that are hashed: the record as JSON, in the order of its fields.
+    /// What the hash covers: the record as JSON, in field order.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Texts, numbers and ids always serialise.
         serde_json::to_vec(self).unwrap_or_default()
@@ -265,29 +226,40 @@ fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT_MAX).collect()
 }
 
-/// Makes the hash of a record from its bytes and the hash before it.
+/// Hashes a record together with the hash before it.
 pub trait AuditChain: Send + Sync {
-    /// The hash. The one before the first record is 32 zeros.
+    /// `before` is 32 zeros for the first record.
     fn link(&self, before: &[u8; 32], record: &[u8]) -> [u8; 32];
 }
 
-/// An event and the chain that it goes into. Every change of the store takes one and records it in the same
-/// transaction, so that an action that cannot be recorded does not happen.
+/// An event and the chain to add it to. Every change in the store takes one and records it in the same
+/// transaction, so an action that can't be recorded doesn't happen.
 #[derive(Clone)]
 pub struct Audit<'a> {
-    /// The event.
     pub event: AuditEvent,
-    /// The chain.
     pub chain: &'a dyn AuditChain,
 }
 
 impl Audit<'_> {
-    /// The same, with what else there is to know. Words of Keytile's own, never a value of a field.
+    /// Adds more information in Keytile's own words. Never pass a field value.
     #[must_use]
     pub fn saying(mut self, detail: impl Into<String>) -> Self {
         self.event.detail = detail.into();
         self
     }
+}
+
+/// A credential that has a name which was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditCredential {
+    /// Its id.
+    pub id: CredentialId,
+    /// Its connector.
+    pub connector: ConnectorId,
+    /// Its name.
+    pub name: String,
+    /// The e-mail address of its owner.
+    pub owner: Option<String>,
 }
 
 #[cfg(test)]

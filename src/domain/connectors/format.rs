@@ -1,19 +1,18 @@
-//! What a field accepts, and how what was typed or pasted becomes the value that is meant.
+//! What a field accepts, and how text that was typed or pasted becomes its value.
 
 use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::domain::naming::is_unseen;
 
-/// What a field accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldFormat {
     /// Any text on one line.
     Text,
-    /// One label of a host name (RFC 1123 section 2.1), lower-cased.
+    /// One label of a host name (RFC 1123 section 2.1), in lower case.
     DnsLabel,
-    /// A host name, lower-cased.
+    /// A host name, in lower case.
     Host,
     /// An address that begins with `https://`.
     HttpsUrl,
@@ -26,7 +25,7 @@ pub enum FieldFormat {
 }
 
 impl FieldFormat {
-    /// The word in connector files.
+    /// The name used in connector files.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -39,13 +38,13 @@ impl FieldFormat {
         }
     }
 
-    /// True when no value of this format can leave the host label it stands in.
+    /// True if no value of this format can add a second label to the host name it's part of.
     pub const fn stays_in_label(self) -> bool {
         matches!(self, Self::DnsLabel | Self::Uuid | Self::Digits)
     }
 
-    /// Makes the value that was meant from what was typed. The error is a sentence for the person.
-    /// Options of an `enum` are the field's to check.
+    /// Turns typed text into the value that is stored. The error is a sentence for the person who typed it.
+    /// Doesn't check the options of an `enum`: the field does.
     pub fn normalise(self, typed: &str) -> Result<String, String> {
         let text = typed.trim();
         if text.chars().any(is_unseen) {
@@ -66,7 +65,7 @@ impl FieldFormat {
     }
 }
 
-/// One host label: letters, digits, inner hyphens, at most 63, lower-cased.
+/// One host label: letters, digits and inner hyphens, at most 63, in lower case.
 fn dns_label(text: &str) -> Result<String, String> {
     let label = text.to_ascii_lowercase();
     if label.len() > 63 {
@@ -82,7 +81,7 @@ fn dns_label(text: &str) -> Result<String, String> {
     }
 }
 
-/// A host name, also from a pasted URL.
+/// A host name, or the host of a pasted URL.
 fn host(text: &str) -> Result<String, String> {
     let expected = || "Enter a host name, such as api.example.com.".to_owned();
     let name = match pasted_host(text) {
@@ -97,7 +96,7 @@ fn host(text: &str) -> Result<String, String> {
     }
 }
 
-/// An `https://` address without user information and fragment.
+/// An `https://` address without user information or fragment.
 fn https_url(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|_| "Enter an address that begins with https://.".to_owned())?;
     if url.scheme() != "https" {
@@ -112,7 +111,7 @@ fn https_url(text: &str) -> Result<String, String> {
     Ok(url.into())
 }
 
-/// The host of a pasted URL or of a pasted host with a path; `None` if the text is neither.
+/// The host of a pasted URL, or of a pasted host name with or without a path. `None` if the text is neither.
 pub(crate) fn pasted_host(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let candidate = match lower.split_once("://") {

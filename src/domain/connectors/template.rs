@@ -1,17 +1,15 @@
-//! Texts of a connector file with values in them: `{field}`, `{field.attribute}`, `{access_token}`.
+//! Texts of a connector file that contain values: `{field}`, `{field.attribute}`, `{access_token}`.
 //!
-//! `{a|b.c}` is the first of its alternatives that has a value. Addresses have a kind of template of their
-//! own, see [`super::url_template`].
+//! `{a|b.c}` is the first alternative that has a value. Addresses have a stricter kind of template; see
+//! [`super::url_template`].
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use super::{Connector, FieldId};
-use crate::domain::credentials::values::FieldValues;
+use super::FieldId;
 
-/// The name under which a template reads the access token.
+/// The name by which a template refers to the access token.
 pub const ACCESS_TOKEN: &str = "access_token";
 
-/// A text with values in it.
 #[derive(Debug, Clone, Default)]
 pub struct Template {
     source: String,
@@ -25,7 +23,6 @@ pub(in crate::domain) enum Part {
     Value(Vec<Reference>),
 }
 
-/// What a template names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// `{access_token}`.
@@ -36,46 +33,14 @@ pub enum Reference {
     Attribute(FieldId, String),
 }
 
-/// What a template reads its values from.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
-    pub(in crate::domain) connector: &'a Connector,
-    values: &'a FieldValues,
-    access_token: Option<&'a SecretString>,
-}
-
-impl<'a> Context<'a> {
-    /// Reads from a credential's values; a field without one has its default.
-    pub fn new(connector: &'a Connector, values: &'a FieldValues) -> Self {
-        Self { connector, values, access_token: None }
-    }
-
-    /// The same, with an access token.
-    pub fn with_access_token(self, token: &'a SecretString) -> Self {
-        Self { access_token: Some(token), ..self }
-    }
-
-    /// The value of a field, or its default; exposed.
-    pub fn value(&self, field: &str) -> Option<&'a str> {
-        let value = self.values.expose(field).filter(|value| !value.is_empty());
-        value.or_else(|| self.connector.field(field)?.default.as_deref())
-    }
-
-    pub(in crate::domain) fn resolve(&self, reference: &Reference) -> Option<&'a str> {
-        match reference {
-            Reference::AccessToken => self.access_token.map(|token| token.expose_secret()),
-            Reference::Field(field) => self.value(field.as_str()),
-            Reference::Attribute(field, attribute) => {
-                let chosen = self.value(field.as_str())?;
-                let options = &self.connector.field(field.as_str())?.options;
-                options.iter().find(|option| option.id == chosen)?.attribute(attribute)
-            }
-        }
-    }
+/// Where a template reads its values from.
+pub trait Resolve {
+    /// The value that a reference stands for, exposed; `None` where there is none.
+    fn resolve(&self, reference: &Reference) -> Option<&str>;
 }
 
 impl Template {
-    /// Reads a template. The error says what is wrong with it.
+    /// The error says what is wrong with the template.
     pub fn parse(source: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = source;
@@ -99,12 +64,11 @@ impl Template {
         Ok(Self { source: source.to_owned(), parts })
     }
 
-    /// The template as it was written.
+    /// As it's written in the file.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Everything it names.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         self.parts.iter().flat_map(|part| match part {
             Part::Literal(_) => [].iter(),
@@ -113,25 +77,25 @@ impl Template {
     }
 
     /// The text with its values; `None` if one of them is missing.
-    pub fn render(&self, context: &Context<'_>) -> Option<SecretString> {
+    pub fn render(&self, values: &impl Resolve) -> Option<SecretString> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Value(alternatives) => text.push_str(alternatives.iter().find_map(|one| context.resolve(one))?),
+                Part::Value(alternatives) => text.push_str(alternatives.iter().find_map(|one| values.resolve(one))?),
             }
         }
         Some(text.into())
     }
 
     /// The text as it is shown: a missing value is left out. The loader refuses secrets in what is shown.
-    pub fn render_plain(&self, context: &Context<'_>) -> String {
+    pub fn render_plain(&self, values: &impl Resolve) -> String {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Value(alternatives) => {
-                    text.push_str(alternatives.iter().find_map(|one| context.resolve(one)).unwrap_or_default());
+                    text.push_str(alternatives.iter().find_map(|one| values.resolve(one)).unwrap_or_default());
                 }
             }
         }
@@ -149,7 +113,7 @@ impl Reference {
         }
     }
 
-    /// The field that is named.
+    /// `None` for the access token.
     pub fn field(&self) -> Option<&FieldId> {
         match self {
             Self::AccessToken => None,
@@ -169,7 +133,7 @@ mod tests {
             match Template::parse(&source) {
                 Ok(template) => {
                     prop_assert_eq!(template.source(), source.as_str());
-                    // What is outside of braces is all there, and nothing of what is inside.
+                    // All text outside of braces is kept, and nothing inside them.
                     let literal: String = template.parts.iter().map(|part| match part {
                         Part::Literal(literal) => literal.as_str(),
                         Part::Value(_) => "{}",

@@ -1,5 +1,7 @@
-//! Templates of `https` addresses. A value is percent-encoded for where it stands, and which fields may stand
-//! in a host is settled when the file is loaded, so that no value can move a request to another host.
+//! Templates of `https` addresses.
+//!
+//! Values are percent-encoded for their position. Which fields may be part of the host is decided when the
+//! file is loaded, so no value can send a request to another host.
 
 use std::fmt::Write as _;
 
@@ -7,34 +9,35 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::{
-    Field, FieldId,
+    FieldId,
+    context::Context,
+    field::Field,
     format::FieldFormat,
-    template::{Context, Part, Reference, Template},
+    template::{Part, Reference, Resolve, Template},
 };
 
-/// All but the unreserved characters of RFC 3986 section 2.3.
+/// All except the unreserved characters of RFC 3986 section 2.3.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why a URL cannot be made from the values.
+/// Why the values don't make a valid address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderError {
-    /// The field at fault; none where the address names no field.
+    /// The field at fault; `None` if the template refers to no field.
     pub field: Option<FieldId>,
     /// A sentence for the person who fills in the form.
     pub reason: String,
 }
 
-/// A template of an `https` address.
 #[derive(Debug, Clone)]
 pub struct UrlTemplate {
     template: Template,
-    /// Where each part of the template stands.
+    /// The position of each part of the template, in the same order.
     positions: Vec<Position>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Position {
-    /// The value is the whole beginning of the address.
+    /// The value is the beginning of the address, including the host.
     Start,
     Host,
     Path,
@@ -42,7 +45,7 @@ enum Position {
 }
 
 impl UrlTemplate {
-    /// Reads a template of an address against the fields it may name. The error says what is wrong.
+    /// Checks the template against the fields it may refer to. The error says what is wrong.
     pub fn parse(source: &str, fields: &[Field]) -> Result<Self, String> {
         let template = Template::parse(source)?;
         let mut positions = Vec::with_capacity(template.parts.len());
@@ -91,12 +94,12 @@ impl UrlTemplate {
         Ok(Self { template, positions })
     }
 
-    /// The template as it was written.
+    /// As it's written in the file.
     pub fn source(&self) -> &str {
         self.template.source()
     }
 
-    /// The fields that decide on the host.
+    /// The fields that decide the host.
     pub fn host_fields(&self) -> Vec<FieldId> {
         let mut fields = Vec::new();
         for (part, position) in self.template.parts.iter().zip(&self.positions) {
@@ -108,14 +111,13 @@ impl UrlTemplate {
         fields
     }
 
-    /// Everything it names.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         self.template.references()
     }
 
-    /// True when fields choose the domain, not just a label below one that the file names.
+    /// True if fields choose the domain, and not only a label below a domain that the file names.
     pub fn host_is_free(&self) -> bool {
-        // What stands in the host behind the last value that a field chooses.
+        // The part of the host after the last value that a field chooses.
         let mut behind: Option<String> = None;
         for (part, position) in self.template.parts.iter().zip(&self.positions) {
             match (part, position) {
@@ -124,7 +126,7 @@ impl UrlTemplate {
                     let chosen = alternatives.iter().any(|one| matches!(one, Reference::Field(_)));
                     match &mut behind {
                         _ if chosen => behind = Some(String::new()),
-                        // An attribute is the file's own, and a whole domain.
+                        // An attribute is fixed in the file, and is a whole domain.
                         Some(text) => text.push_str(".domain.of.the.file"),
                         None => {}
                     }
@@ -140,7 +142,6 @@ impl UrlTemplate {
         behind.is_some_and(|text| text.split('.').skip(1).filter(|label| !label.is_empty()).count() < 2)
     }
 
-    /// The address with its values.
     pub fn render(&self, context: &Context<'_>) -> Result<Url, RenderError> {
         let mut text = String::new();
         let mut blamed = None;
@@ -157,7 +158,7 @@ impl UrlTemplate {
             let value = alternatives.iter().find_map(|one| context.resolve(one)).filter(|value| !value.is_empty());
             let value = value.ok_or_else(|| missing(alternatives, context))?;
             match position {
-                // A slash at the end belongs to the address, unless a path follows.
+                // Keep a trailing slash if it's part of the address, but not if a path follows.
                 Position::Start if self.template.parts.len() == 1 => text.push_str(value),
                 Position::Start => text.push_str(value.trim_end_matches('/')),
                 Position::Host => text.push_str(value),
@@ -165,7 +166,7 @@ impl UrlTemplate {
                     return Err(error(at_fault, "A value of dots alone cannot be part of an address."));
                 }
                 Position::Path | Position::Query => {
-                    // Writing to a String cannot fail.
+                    // Writing to a String can't fail.
                     let _ = write!(text, "{}", utf8_percent_encode(value, ESCAPED));
                 }
             }
@@ -174,7 +175,7 @@ impl UrlTemplate {
         url.ok_or_else(|| error(blamed, "This does not make a valid https:// address."))
     }
 
-    /// The address as it is shown while a form is filled in: `…` where a value is missing.
+    /// For showing while a form is filled in, with `…` in place of a missing value.
     pub fn preview(&self, context: &Context<'_>) -> String {
         let mut text = String::new();
         for part in &self.template.parts {
@@ -190,11 +191,11 @@ impl UrlTemplate {
     }
 }
 
-/// The error for a value that is missing: it names the field, and the choice that made it necessary.
+/// Names the field, and the choice that made its value necessary.
 fn missing(alternatives: &[Reference], context: &Context<'_>) -> RenderError {
     let chosen = alternatives.iter().find_map(|reference| match reference {
         Reference::Attribute(field, _) => {
-            let field = context.connector.field(field.as_str())?;
+            let field = context.field(field.as_str())?;
             let option = field.options.iter().find(|option| Some(option.id.as_str()) == context.value(field.id.as_str()))?;
             Some((field.label.as_str(), option.label.as_str()))
         }
@@ -215,7 +216,7 @@ fn is_host(reference: &Reference, fields: &[Field]) -> bool {
     matches!(reference, Reference::Field(id) if fields.iter().any(|field| field.id == *id && field.format == FieldFormat::Host))
 }
 
-/// True when the part is all there is between `https://` and the path.
+/// True if the part is everything between `https://` and the path.
 fn stands_alone(parts: &[Part], index: usize) -> bool {
     let before = matches!(&parts[..index], [Part::Literal(literal)] if literal == "https://");
     let behind = match parts.get(index + 1) {
@@ -226,12 +227,12 @@ fn stands_alone(parts: &[Part], index: usize) -> bool {
     before && behind
 }
 
-/// Whether a reference may stand at a position of an address.
+/// Whether a reference is allowed at a position of an address.
 fn check_reference(reference: &Reference, position: Position, fields: &[Field]) -> Result<(), String> {
     let Some(id) = reference.field() else {
         return Err("the access token must not stand in an address".into());
     };
-    // That the field exists is checked for all templates alike.
+    // A check for all templates reports unknown fields.
     let Some(field) = fields.iter().find(|field| field.id == *id) else { return Ok(()) };
     if field.secret {
         return Err(format!("the secret `{id}` must not stand in an address, which logs and proxies keep"));

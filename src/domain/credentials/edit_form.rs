@@ -1,13 +1,13 @@
-//! The form in which a stored credential is edited: an empty secret is the stored one, and that goes only where it was
-//! verified.
+//! The form for editing a stored credential. A secret left empty keeps its stored value, and that value is
+//! only sent to the origins it was verified with.
 
 use super::{
     form::{CredentialInput, FieldError, FieldFault, Kept, RawForm, parse},
     values::FieldValues,
 };
-use crate::domain::connectors::{Connector, Field, template::Context, url_template::UrlTemplate};
+use crate::domain::connectors::{Connector, Field, context::Context, url_template::UrlTemplate};
 
-/// A form in which no secret is one that was masked, and an error for each that was.
+/// Removes secrets that are only a mask, such as `••••`, and returns an error for each.
 pub fn without_masked(connector: &Connector, raw: &RawForm) -> (RawForm, Vec<FieldError>) {
     let (mut raw, mut errors) = (raw.clone(), Vec::new());
     for field in connector.fields.iter().filter(|field| field.secret && is_masked(raw.typed(&field.id).trim())) {
@@ -23,8 +23,8 @@ pub fn without_masked(connector: &Connector, raw: &RawForm) -> (RawForm, Vec<Fie
     (raw, errors)
 }
 
-/// Reads the form of a credential that is edited. A secret that was left empty is the one of an earlier try, or else
-/// the stored one: as long as it goes to the very origins that it was verified with.
+/// Parses the form of a credential that is being edited. A secret left empty has its value from an earlier
+/// attempt, or else the stored value, as long as that goes to the origins it was verified with.
 pub fn parse_edit(
     connector: &Connector,
     raw: &RawForm,
@@ -60,15 +60,15 @@ pub fn parse_edit(
     Err(from_store.iter().map(again).collect())
 }
 
-/// Where the secrets of these values are sent and what they bring is used: the origins of the token URL and of the
-/// API. `None` while that cannot be told.
+/// The origins that these values send secrets and tokens to: that of the token URL and that of the API.
+/// `None` if an address is incomplete.
 fn origins(connector: &Connector, values: &FieldValues) -> Option<[String; 2]> {
-    let context = Context::new(connector, values);
+    let context = Context::new(&connector.fields, values);
     let origin = |url: &UrlTemplate| Some(url.render(&context).ok()?.origin().ascii_serialization());
     Some([origin(&connector.token.url)?, origin(&connector.api.base_url)?])
 }
 
-/// True for what a page or an answer shows in place of a secret, and that is none itself.
+/// True for the mask that a page or a response shows instead of a secret.
 fn is_masked(typed: &str) -> bool {
     !typed.is_empty() && typed.chars().all(|character| "*•●∙·‣⁎∗＊".contains(character))
 }
@@ -127,7 +127,7 @@ mod tests {
         let tried = keep(&talkdesk, &typed("acme", "tried"), None);
         assert_eq!(secret(&typed("acme", ""), Some(&tried)).as_deref(), Some("tried"));
         assert_eq!(secret(&typed("acme", "typed"), Some(&tried)).as_deref(), Some("typed"));
-        // A try without a secret keeps none.
+        // An attempt without a secret keeps none.
         let tried = keep(&talkdesk, &typed("acme", ""), None);
         assert_eq!(secret(&typed("acme", ""), Some(&tried)).as_deref(), Some("stored"));
     }

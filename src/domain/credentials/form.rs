@@ -1,4 +1,4 @@
-//! The form of the overlay: from what was typed to a [`CredentialInput`], or to an error for each field.
+//! The credential form: from typed text to a [`CredentialInput`], or to an error for each field.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,25 @@ use super::values::{FieldValue, FieldValues};
 use crate::domain::{
     connectors::{
         Connector, Field, FieldId,
+        context::Context,
         format::{FieldFormat, pasted_host},
-        template::{Context, Reference},
+        template::Reference,
         url_template::RenderError,
     },
     naming::{Description, Name},
 };
 
-/// What was typed, as it came. Field values are kept as secrets until their field says that they are none.
+/// A form as it was submitted. All field values are kept as secrets until their field says otherwise.
 #[derive(Default, Clone)]
 pub struct RawForm {
-    /// The name.
     pub name: String,
-    /// The description.
     pub description: String,
-    /// The connector's fields; fields it does not have are not in here.
+    /// Only fields that the connector has.
     pub fields: BTreeMap<FieldId, SecretString>,
 }
 
 impl RawForm {
-    /// What was typed into a field; empty if nothing was.
+    /// Empty if nothing was typed.
     pub fn typed(&self, field: &FieldId) -> &str {
         self.fields.get(field).map_or("", |typed| typed.expose_secret())
     }
@@ -35,42 +34,39 @@ impl RawForm {
 
 /// A form without errors.
 pub struct CredentialInput {
-    /// The name.
     pub name: Name,
-    /// The description.
     pub description: Description,
-    /// The normalised values, defaults included.
+    /// Normalised, including defaults.
     pub values: FieldValues,
 }
 
-/// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// The field's name in the form: `name`, `description` or a connector's field.
+    /// The name in the form: `name`, `description` or a connector's field.
     pub field: String,
-    /// A sentence on what is wrong and what is expected.
+    /// A sentence that says what is wrong and what is expected.
     pub message: String,
-    /// The same as a word that programs can act on.
+    /// For API clients.
     pub code: FieldFault,
 }
 
-/// What is wrong with a field, as a word that programs can act on.
+/// What is wrong with a field, as a code that API clients can act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldFault {
-    /// There is no value where there has to be one.
+    /// A required value is missing.
     Required,
-    /// The value is none that the field takes.
+    /// The field doesn't accept the value.
     Invalid,
-    /// The value is what is shown in place of a secret.
+    /// The value is the mask that is shown instead of a secret.
     Masked,
-    /// Something else has this name already.
+    /// The name is already in use.
     Taken,
-    /// There is no such field.
+    /// The connector has no such field.
     Unknown,
 }
 
 impl FieldFault {
-    /// The word.
+    /// The value in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -83,12 +79,11 @@ impl FieldFault {
 }
 
 impl FieldError {
-    /// An error of a field.
+    /// With the code [`FieldFault::Invalid`].
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into(), code: FieldFault::Invalid }
     }
 
-    /// The same with another word for programs.
     #[must_use]
     pub fn coded(self, code: FieldFault) -> Self {
         Self { code, ..self }
@@ -97,24 +92,25 @@ impl FieldError {
 
 impl From<RenderError> for FieldError {
     fn from(error: RenderError) -> Self {
-        // An address without fields was checked when the connector was loaded.
+        // Addresses that refer to no field are checked when the connector is loaded.
         Self::new(error.field.as_ref().map_or("name", FieldId::as_str), error.reason)
     }
 }
 
-/// What a draft keeps of a try: what was typed, secrets too, and for each secret where it was meant to go.
+/// What a draft keeps of an attempt: what was typed, including secrets, and where each secret was meant to
+/// go.
 #[derive(Default, Clone)]
 pub struct Kept {
-    /// The values as they were typed, without blanks at their ends.
+    /// As typed, without leading and trailing blanks.
     pub values: FieldValues,
-    /// The destination that a secret was typed for, where that could be told; see [`destination`].
+    /// The destination that each secret was typed for, if it was known; see [`destination`].
     pub secrets_for: BTreeMap<FieldId, String>,
 }
 
-/// Where the secrets of these values would be sent: the origins of those addresses whose domain the fields
-/// choose. `None` while that cannot be told; empty where the connector chooses every domain.
+/// Where these values would send secrets: the origins of the addresses whose domain the fields choose. `None`
+/// if such an address is incomplete; empty if the connector fixes every domain.
 pub fn destination(connector: &Connector, values: &FieldValues) -> Option<String> {
-    let context = Context::new(connector, values);
+    let context = Context::new(&connector.fields, values);
     let mut origins = String::new();
     for url in [&connector.token.url, &connector.api.base_url] {
         if url.host_is_free() {
@@ -125,8 +121,7 @@ pub fn destination(connector: &Connector, values: &FieldValues) -> Option<String
     Some(origins)
 }
 
-/// What is kept of a try. A secret that was left empty stays the one of the try before, and stays meant for
-/// where that one was meant to go.
+/// A secret left empty keeps the value and the destination of the attempt before.
 pub fn keep(connector: &Connector, raw: &RawForm, before: Option<&Kept>) -> Kept {
     let mut kept = Kept::default();
     for field in &connector.fields {
@@ -152,7 +147,7 @@ pub fn keep(connector: &Connector, raw: &RawForm, before: Option<&Kept>) -> Kept
     kept
 }
 
-/// Reads the form. A secret that was left empty is taken from `kept`, if it would go where it was meant to go.
+/// Parses the form. A secret left empty is taken from `kept`, if it would go where it was meant to go.
 pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&Kept>) -> Result<CredentialInput, Vec<FieldError>> {
     let mut errors = Vec::new();
     let name = Name::parse(&raw.name).map_err(|message| errors.push(FieldError::new("name", message)));
@@ -208,7 +203,7 @@ pub fn parse(connector: &Connector, raw: &RawForm, kept: Option<&Kept>) -> Resul
 enum Parsed {
     Empty,
     Value(String),
-    /// A value, and an option of another field that a pasted address stands for.
+    /// A value, and an option of another field that the pasted address selects.
     Implies(String, FieldId, String),
 }
 
@@ -237,12 +232,12 @@ fn parse_field(connector: &Connector, field: &Field, typed: &str) -> Result<Pars
     }
 }
 
-/// Takes the label out of a pasted address of the connector; refuses any other host.
+/// Extracts the label from a pasted address of the connector. Rejects any other host.
 fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<Parsed, String> {
     let label_before = |domain: &str| host.strip_suffix(domain.trim_start_matches('.'))?.strip_suffix('.');
     let mut example = None;
     for domain in std::iter::once(&field.suffix).chain(&field.accept_hosts) {
-        // The domain may depend on an option of another field: then the address chooses that option too.
+        // The domain may depend on an option of another field; then the address selects that option too.
         let chooser = domain.references().find_map(|reference| match reference {
             Reference::Attribute(other, attribute) => Some((connector.field(other.as_str())?, attribute)),
             _ => None,
@@ -257,7 +252,7 @@ fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<
         for option in other.options.iter().filter(|option| option.attribute(attribute).is_some()) {
             let mut values = FieldValues::default();
             values.insert(other.id.clone(), FieldValue::Plain(option.id.clone()));
-            let domain = domain.render_plain(&Context::new(connector, &values));
+            let domain = domain.render_plain(&Context::new(&connector.fields, &values));
             if let Some(label) = label_before(&domain) {
                 let label = field.format.normalise(label)?;
                 return Ok(Parsed::Implies(label, other.id.clone(), option.id.clone()));
@@ -269,9 +264,9 @@ fn from_pasted_host(connector: &Connector, field: &Field, host: &str) -> Result<
     Err(format!("“{host}” is not an address of {}. Enter the {} alone, or paste an address{such_as}.", connector.name, field.label))
 }
 
-/// The addresses must be complete before anything is stored: a credential without them could not be used.
+/// Both addresses must be complete before anything is stored: the credential would be unusable without them.
 fn check_addresses(connector: &Connector, values: &FieldValues, errors: &mut Vec<FieldError>) {
-    let context = Context::new(connector, values);
+    let context = Context::new(&connector.fields, values);
     for url in [&connector.token.url, &connector.api.base_url] {
         if let Err(error) = url.render(&context) {
             errors.push(error.into());
@@ -391,7 +386,7 @@ mod tests {
                 assert!(parse(&generic, &form(other, "typed again"), Some(&kept)).is_ok());
             }
         }
-        // The API gets what the secret brings, so its address counts too.
+        // The API receives the token that the secret buys, so its address counts too.
         let api = |url: &str| typed(&[("token_url", "https://id.example/token"), ("api_base_url", url), ("client_secret", "")]);
         assert!(parse(&generic, &api("https://evil.example"), Some(&first)).is_err());
         assert!(parse(&generic, &api("https://api.example/v2"), Some(&first)).is_ok());

@@ -1,4 +1,4 @@
-//! Credentials: the form, the values, and what a verification found.
+//! Credentials: the form, the values, and the result of a verification.
 
 pub mod credential;
 pub mod edit_form;

@@ -1,5 +1,5 @@
-//! The values of a credential's fields. A secret value has no `Display` and is exposed only on the
-//! line that uses it.
+//! The values of a credential's fields. A secret value has no `Display` and is exposed only on the line that
+//! uses it.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +9,35 @@ use zeroize::Zeroizing;
 
 use crate::domain::ids::FieldId;
 
-/// One value.
 #[derive(Clone)]
 pub enum FieldValue {
-    /// May be shown to people who may see the credential.
+    /// May be shown to people who can see the credential.
     Plain(String),
     /// Is never shown again.
     Secret(SecretString),
 }
 
-/// The values of one credential, by field. A field without a value is not in it.
+/// The values of one credential. Fields without a value have no entry.
 #[derive(Clone, Default)]
 pub struct FieldValues(BTreeMap<FieldId, FieldValue>);
 
 impl FieldValues {
-    /// Sets the value of a field.
     pub fn insert(&mut self, field: FieldId, value: FieldValue) {
         self.0.insert(field, value);
     }
 
-    /// Sets a value that is no secret, under one of Keytile's own ids.
+    /// Sets a value that isn't secret under one of Keytile's own ids. Does nothing if `own` isn't a valid id.
     pub fn insert_own(&mut self, own: &'static str, value: &str) {
         if let Some(field) = FieldId::new(own) {
             self.0.insert(field, FieldValue::Plain(value.to_owned()));
         }
     }
 
-    /// The value of a field.
     pub fn get(&self, field: &FieldId) -> Option<&FieldValue> {
         self.0.get(field)
     }
 
-    /// The value of a field that is no secret.
+    /// `None` if the field has no value or is a secret.
     pub fn plain(&self, field: &str) -> Option<&str> {
         match self.0.get(field) {
             Some(FieldValue::Plain(value)) => Some(value),
@@ -48,7 +45,7 @@ impl FieldValues {
         }
     }
 
-    /// The value of a field, exposed. For the code that builds a request, and for sealing.
+    /// The value of a field, even if it's a secret. Only for building a request and for sealing.
     pub fn expose(&self, field: &str) -> Option<&str> {
         match self.0.get(field)? {
             FieldValue::Plain(value) => Some(value),
@@ -56,12 +53,11 @@ impl FieldValues {
         }
     }
 
-    /// Every field that has a value.
     pub fn iter(&self) -> impl Iterator<Item = (&FieldId, &FieldValue)> {
         self.0.iter()
     }
 
-    /// Every secret value, for redacting what a service answers.
+    /// For redacting them from the service's responses.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         self.0.values().filter_map(|value| match value {
             FieldValue::Secret(secret) => Some(secret),
@@ -69,10 +65,11 @@ impl FieldValues {
         })
     }
 
-    /// The bytes that are sealed; the buffer is wiped when it is dropped.
+    /// The bytes to seal. The buffer is wiped when dropped.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let exposed: BTreeMap<&str, Exposed<'_>> = self.0.iter().map(|(field, value)| (field.as_str(), value.into())).collect();
-        // Room for the whole text at once: a buffer that grows would leave copies behind.
+        // The full capacity up front: a buffer that grows would leave copies in memory. JSON needs at most 6
+        // bytes for each byte of a value.
         let room = self
             .0
             .keys()
@@ -80,13 +77,13 @@ impl FieldValues {
             .sum::<usize>()
             + 16;
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-        // A map of strings always serialises, and a Vec always takes it.
+        // A map of strings always serialises, and writing to a Vec never fails.
         let written = serde_json::to_writer(&mut *bytes, &exposed);
         debug_assert!(written.is_ok());
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; `None` if it is something else.
+    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let stored: BTreeMap<FieldId, Stored> = serde_json::from_slice(bytes).ok()?;
         Some(Self(stored.into_iter().map(|(field, value)| (field, value.into())).collect()))

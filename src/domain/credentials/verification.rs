@@ -1,4 +1,4 @@
-//! A verification: one staged check of a credential against its service, and its outcome.
+//! A verification: a check of a credential against its service in stages, and its result.
 
 use std::time::Duration;
 
@@ -7,37 +7,36 @@ use serde::{Deserialize, Serialize};
 use super::CredentialStatus;
 use crate::domain::{ids::FieldId, time::Timestamp};
 
-/// The most characters of the service's own words that are kept.
+/// The most characters that are kept of a text from the service.
 pub const SERVICE_WORDS_MAX: usize = 500;
 
-/// The stages of a verification, in the order in which they pass.
+/// The stages of a verification, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// The values make a request that may be sent.
     Input,
-    /// The host name has an address that may be connected to.
+    /// The host name resolves to an address that Keytile may connect to.
     Address,
     /// The address accepts a connection.
     Connection,
-    /// The server proves that it is the host, over TLS 1.2 or newer.
+    /// The server proves its identity, over TLS 1.2 or newer.
     Tls,
-    /// The server answers the request.
+    /// The server responds to the request.
     Http,
-    /// The answer accepts the client.
+    /// The response accepts the client.
     Oauth,
-    /// The answer holds an access token that can be used.
+    /// The response contains a usable access token.
     Token,
-    /// The API takes the access token. Explains, never blocks.
+    /// The API accepts the access token. Only informs: a failure doesn't fail the verification.
     Probe,
 }
 
 impl Stage {
-    /// Every stage, in order.
     pub const ALL: [Self; 8] =
         [Self::Input, Self::Address, Self::Connection, Self::Tls, Self::Http, Self::Oauth, Self::Token, Self::Probe];
 
-    /// The word that is shown to people.
+    /// The name shown to people.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Input => "Input",
@@ -51,7 +50,7 @@ impl Stage {
         }
     }
 
-    /// The word that programs read.
+    /// The name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Input => "input",
@@ -66,36 +65,30 @@ impl Stage {
     }
 }
 
-/// How a stage ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageOutcome {
-    /// It did what it should.
     Passed,
-    /// It is where the verification ended, or (for the probe) what did not work.
+    /// The verification ended here, or (for the probe) the API rejected the token.
     Failed,
-    /// It was not reached, or there is nothing to do in it.
+    /// Not reached, or not needed.
     Skipped,
 }
 
-/// One stage of one verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageReport {
-    /// Which stage.
     pub stage: Stage,
-    /// How it ended.
     pub outcome: StageOutcome,
-    /// How long it took, in microseconds; zero for a skipped stage.
+    /// The duration in microseconds; zero if the stage was skipped.
     pub micros: u64,
 }
 
-/// Told of stages as they end, while a verification is under way.
+/// Gets the stages as they end, while a verification is running.
 pub trait StageObserver: Send + Sync {
-    /// A stage has ended.
     fn stage_ended(&self, report: &StageReport);
 }
 
-/// An observer that looks away.
+/// An observer that ignores every stage.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
@@ -103,15 +96,15 @@ impl StageObserver for Unobserved {
     fn stage_ended(&self, _report: &StageReport) {}
 }
 
-/// What went wrong, as a word that programs can act on.
+/// What went wrong, as a code that API clients can act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultCode {
-    /// The values do not make a request that may be sent.
+    /// The values don't make a request that may be sent.
     InvalidInput,
-    /// The host name does not exist.
+    /// The host name doesn't exist.
     NoSuchHost,
-    /// The resolver failed or did not answer.
+    /// The resolver failed or didn't respond.
     ResolverFailed,
     /// The host has only addresses that Keytile may not connect to.
     AddressRefused,
@@ -119,17 +112,17 @@ pub enum FaultCode {
     ConnectionRefused,
     /// The connection broke or could not be made.
     ConnectionFailed,
-    /// No answer in time; the stage says how far it came.
+    /// No response in time. The stage says how far the request got.
     TimedOut,
-    /// The server's certificate has expired, or is not valid yet.
+    /// The server's certificate has expired or isn't valid yet.
     CertificateExpired,
     /// The certificate is for another name.
     CertificateWrongName,
-    /// The certificate is from an authority that is not trusted.
+    /// The certificate is from an authority that isn't trusted.
     CertificateUnknownAuthority,
-    /// TLS failed in another way.
+    /// Any other TLS failure.
     TlsFailed,
-    /// A redirect, which is not followed with credentials.
+    /// Redirects aren't followed with credentials.
     Redirected,
     /// 404 or 410 on the token URL.
     NotFound,
@@ -139,73 +132,69 @@ pub enum FaultCode {
     InvalidScope,
     /// This client may not use this grant (`unauthorized_client`, `unsupported_grant_type`, 403).
     UnauthorizedClient,
-    /// The service finds the request itself wrong (`invalid_request` and other 4xx).
+    /// The service rejects the request itself (`invalid_request` and other 4xx).
     RequestRejected,
     /// 429: too many requests.
     RateLimited,
     /// 5xx.
     ServiceError,
-    /// What answered is not a token endpoint.
+    /// The server isn't a token endpoint.
     NotTokenEndpoint,
-    /// The answer was larger than the limit.
+    /// The response was larger than the limit.
     AnswerTooLarge,
-    /// The connection ended in the middle of the answer.
+    /// The connection closed in the middle of the response.
     AnswerCut,
-    /// The API does not take the token under this authorization prefix, but under another.
+    /// The API rejects the token with this authorization prefix, but accepts it with another.
     WrongAuthorizationPrefix,
-    /// The API does not take the token.
+    /// The API rejects the token.
     ApiRejected,
 }
 
-/// Where the cause of a failure lies, which decides what a person should do.
+/// The cause of a failure, which decides what a person should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
-    /// What was typed, or what the service knows of it.
+    /// The values that were typed, or how the service is configured for them.
     Input,
-    /// The service, or the way to it: trying again later may work.
+    /// The service or the way to it: trying again later may work.
     Service,
     /// The machine that Keytile runs on.
     ThisServer,
 }
 
-/// What the service itself said: control characters removed, secrets redacted, cut at
-/// [`SERVICE_WORDS_MAX`] characters.
+/// The service's own words: control characters removed, secrets redacted, cut at [`SERVICE_WORDS_MAX`]
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ServiceWords {
-    /// The status code of its answer.
+    /// The status code of the response.
     pub status: Option<u16>,
-    /// `error` of the answer (RFC 6749 section 5.2).
+    /// `error` in the response (RFC 6749 section 5.2).
     pub error: Option<String>,
-    /// `error_description` of the answer, or the nearest thing to it.
+    /// `error_description` in the response, or the nearest thing to it.
     pub description: Option<String>,
-    /// The media type of the answer.
+    /// The media type of the response.
     pub content_type: Option<String>,
 }
 
-/// Why a verification failed and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnosis {
-    /// Where it failed. Where the stage cannot be told, the wider one.
+    /// If the exact stage is unknown, a wider one.
     pub stage: Stage,
-    /// What went wrong, for programs.
     pub code: FaultCode,
-    /// Where the cause lies.
     pub blame: Blame,
-    /// One sentence on what happened.
+    /// One sentence that says what happened.
     pub summary: String,
     /// What to do next.
     pub remedy: String,
-    /// The fields most likely at fault; empty where none is.
+    /// The fields most likely at fault, if any.
     pub fields: Vec<FieldId>,
-    /// The service's own words, if it said anything.
     pub service: Option<ServiceWords>,
-    /// For how many seconds the service asks to be left alone.
+    /// The pause that the service asks for, in seconds.
     pub retry_after: Option<u64>,
 }
 
 impl Diagnosis {
-    /// What a failure with this diagnosis makes of a stored credential.
+    /// The status that a failure with this diagnosis gives a stored credential.
     pub const fn status(&self) -> CredentialStatus {
         match self.blame {
             Blame::Input => CredentialStatus::Rejected,
@@ -214,19 +203,18 @@ impl Diagnosis {
     }
 }
 
-/// One verification, as it is shown and stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// Every stage, in order.
     pub stages: Vec<StageReport>,
-    /// Why it failed; `None` when it passed.
+    /// `None` if it passed.
     pub failure: Option<Diagnosis>,
-    /// What the probe found, when the token was issued but the API does not take it.
+    /// What the probe found, if the token was issued but the API rejects it.
     pub notice: Option<Diagnosis>,
 }
 
 impl Verification {
-    /// True when the service issued a usable access token.
+    /// True if the service issued a usable access token.
     pub const fn passed(&self) -> bool {
         self.failure.is_none()
     }
@@ -236,28 +224,26 @@ impl Verification {
         self.failure.as_ref().map_or(CredentialStatus::Verified, Diagnosis::status)
     }
 
-    /// The stage that decided: where it failed, or that of the token. The probe after it decides nothing.
+    /// The stage that decided the result: the failed stage, or the token stage. The probe decides nothing.
     pub fn decided_at(&self) -> Stage {
         self.failure.as_ref().map_or(Stage::Token, |failure| failure.stage)
     }
 
-    /// The last stage that passed or failed.
+    /// The last stage that wasn't skipped.
     pub fn reached(&self) -> Stage {
         let ended = self.stages.iter().filter(|report| report.outcome != StageOutcome::Skipped);
         ended.map(|report| report.stage).max().unwrap_or(Stage::Input)
     }
 
-    /// How long all stages took.
+    /// The total of all stages.
     pub fn duration(&self) -> Duration {
         Duration::from_micros(self.stages.iter().map(|report| report.micros).sum())
     }
 }
 
-/// A verification and when it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastVerification {
     /// When it ended.
     pub at: Timestamp,
-    /// What it found.
     pub verification: Verification,
 }

@@ -1,64 +1,65 @@
-//! The egress contract of a resource: what may be sent to its service in its name, whoever asks.
+//! The egress policy of a resource: which requests may be sent to its service with its credential.
+//!
+//! The policy applies to every user and API key alike; it doesn't say who may use the resource.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ApiPath, Method, ResourceKind, request_path::RequestPath};
 use crate::domain::credentials::form::FieldError;
 
-/// The most path prefixes of one contract.
+/// The most path prefixes in one policy.
 pub const PREFIXES_MAX: usize = 20;
 /// The most retries of one request.
 pub const RETRIES_MAX: u8 = 5;
-/// The largest bound of a body, in MiB: a TiB.
+/// The highest limit for a body: 1 TiB, in MiB.
 pub const BODY_MIB_MAX: u64 = 1_048_576;
-/// The most requests a minute that can be said.
+/// The highest limit for requests per minute.
 pub const PER_MINUTE_MAX: u32 = 1_000_000;
 
-/// What a source may send when nobody has said otherwise, in bytes: enough for a query that is too long for an address.
+/// The default limit for a source, in bytes: enough for a query that is too long for a URL.
 const SOURCE_BODY: u64 = 1 << 20;
-/// What a destination may send when nobody has said otherwise, in bytes.
+/// The default limit for a destination, in bytes.
 const DESTINATION_BODY: u64 = 100 << 20;
 
-/// What the requests of a resource may be.
+/// The egress policy: what the requests of a resource may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EgressContract {
+pub struct EgressPolicy {
     /// The methods. `HEAD` goes with `GET`: it asks for less of the same.
     pub methods: Vec<Method>,
-    /// Where their paths may lie, below the base URL of the API; each ends where a segment ends.
+    /// Paths below the API's base URL. A prefix matches whole segments only.
     pub prefixes: Vec<ApiPath>,
     /// The largest body, in bytes.
     pub body_max: u64,
-    /// How many requests a minute each instance sends on; `None` for as many as come.
+    /// Requests per minute and Keytile instance; `None` for no limit.
     pub per_minute: Option<u32>,
     /// How often a request that is safe to repeat is sent again after 429, 502, 503 or 504.
     pub retries: u8,
 }
 
-/// A contract as it is typed.
+/// A policy as it is typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RawContract {
+pub struct RawPolicy {
     /// The words of the methods.
     pub methods: Vec<String>,
-    /// Path prefixes, one a line.
+    /// One path prefix per line.
     pub prefixes: String,
     /// The largest body, in MiB.
     pub body_mib: String,
-    /// Requests a minute; empty for no bound.
+    /// Requests per minute; empty for no limit.
     pub per_minute: String,
-    /// How often to try again; empty for never.
+    /// Retries; empty for none.
     pub retries: String,
 }
 
-/// Why a request is outside of the contract.
+/// Why a policy doesn't allow a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
-    /// The method is none of those allowed.
     Method,
-    /// The path lies below none of the prefixes.
+    /// The path is below none of the prefixes.
     Path,
 }
 
-impl EgressContract {
+impl EgressPolicy {
     /// What a kind of resource suggests: a source reads, a destination writes. The method of its own endpoint is
     /// allowed in any case, for the resource was made to use it.
     pub fn of_kind(kind: ResourceKind, own: Method) -> Self {
@@ -72,9 +73,9 @@ impl EgressContract {
         Self { methods, prefixes: vec![ApiPath::root()], body_max, per_minute: None, retries: 0 }
     }
 
-    /// Reads a contract as it was typed. Errors are for the fields `methods`, `prefixes`, `body_mib`, `per_minute` and
+    /// Parses a policy. Errors are for the fields `methods`, `prefixes`, `body_mib`, `per_minute` and
     /// `retries`.
-    pub fn parse(raw: &RawContract) -> Result<Self, Vec<FieldError>> {
+    pub fn parse(raw: &RawPolicy) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut wrong = |field: &str, message: String| errors.push(FieldError::new(field, message));
         let mut methods: Vec<Method> = Method::ALL.into_iter().collect();
@@ -127,10 +128,10 @@ impl EgressContract {
         if errors.is_empty() { Ok(Self { methods, prefixes, body_max, per_minute, retries }) } else { Err(errors) }
     }
 
-    /// The contract as it would be typed.
-    pub fn to_raw(&self) -> RawContract {
+    /// The policy as it would be typed.
+    pub fn to_raw(&self) -> RawPolicy {
         let lines: Vec<&str> = self.prefixes.iter().map(ApiPath::as_str).collect();
-        RawContract {
+        RawPolicy {
             methods: self.methods.iter().map(|method| method.as_str().to_owned()).collect(),
             prefixes: lines.join("\n"),
             body_mib: (self.body_max >> 20).to_string(),
@@ -139,7 +140,7 @@ impl EgressContract {
         }
     }
 
-    /// Whether a request keeps to it. `method` is as it stands in the request.
+    /// `method` is case-sensitive, as it is in the request (RFC 9110 section 9.1).
     pub fn check(&self, method: &str, path: &RequestPath<'_>) -> Result<(), Breach> {
         let wanted = if method == "HEAD" { "GET" } else { method };
         if !self.methods.iter().any(|allowed| allowed.as_str() == wanted) {
@@ -151,7 +152,7 @@ impl EgressContract {
         Ok(())
     }
 
-    /// The methods as the `Allow` header lists them (RFC 9110 section 10.2.1).
+    /// The value of the `Allow` header (RFC 9110 section 10.2.1).
     pub fn allow(&self) -> String {
         let mut names: Vec<&str> = self.methods.iter().map(|method| method.as_str()).collect();
         if let Some(at) = names.iter().position(|name| *name == "GET") {
@@ -165,72 +166,72 @@ impl EgressContract {
 mod tests {
     use super::*;
 
-    fn check(contract: &EgressContract, method: &str, path: &str) -> Result<(), Breach> {
-        contract.check(method, &RequestPath::settle(path).unwrap())
+    fn check(policy: &EgressPolicy, method: &str, path: &str) -> Result<(), Breach> {
+        policy.check(method, &RequestPath::settle(path).unwrap())
     }
 
     #[test]
     fn a_source_reads_and_a_destination_writes() {
-        let source = EgressContract::of_kind(ResourceKind::Source, Method::Get);
+        let source = EgressPolicy::of_kind(ResourceKind::Source, Method::Get);
         assert_eq!(source.allow(), "GET, HEAD");
         assert_eq!(check(&source, "GET", "/users"), Ok(()));
         assert_eq!(check(&source, "HEAD", "/"), Ok(()));
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "PROPFIND"] {
             assert_eq!(check(&source, method, "/users"), Err(Breach::Method), "{method}");
         }
-        let destination = EgressContract::of_kind(ResourceKind::Destination, Method::Post);
+        let destination = EgressPolicy::of_kind(ResourceKind::Destination, Method::Post);
         assert_eq!(destination.allow(), "POST, PUT, PATCH, DELETE");
         assert_eq!(check(&destination, "GET", "/users"), Err(Breach::Method));
-        let searching = EgressContract::of_kind(ResourceKind::Source, Method::Post);
+        let searching = EgressPolicy::of_kind(ResourceKind::Source, Method::Post);
         assert_eq!(check(&searching, "POST", "/search"), Ok(()));
     }
 
     #[test]
     fn what_is_typed_is_read_and_shown_again() {
-        let typed = RawContract {
+        let typed = RawPolicy {
             methods: vec!["delete".into(), "GET".into()],
             prefixes: "/users\n\n  /%75sers \n/v1/calls".into(),
             body_mib: " 5 ".into(),
             per_minute: "600".into(),
             retries: "2".into(),
         };
-        let contract = EgressContract::parse(&typed).unwrap();
-        assert_eq!((contract.body_max, contract.per_minute, contract.retries), (5 << 20, Some(600), 2));
-        assert_eq!((contract.allow(), contract.prefixes.len()), ("GET, HEAD, DELETE".into(), 2));
-        assert_eq!(EgressContract::parse(&contract.to_raw()), Ok(contract));
+        let policy = EgressPolicy::parse(&typed).unwrap();
+        assert_eq!((policy.body_max, policy.per_minute, policy.retries), (5 << 20, Some(600), 2));
+        assert_eq!((policy.allow(), policy.prefixes.len()), ("GET, HEAD, DELETE".into(), 2));
+        assert_eq!(EgressPolicy::parse(&policy.to_raw()), Ok(policy));
     }
 
     #[test]
     fn what_is_wrong_is_told_for_its_field() {
-        let good = EgressContract::of_kind(ResourceKind::Source, Method::Get).to_raw();
-        let fields = |change: fn(&mut RawContract)| {
+        let good = EgressPolicy::of_kind(ResourceKind::Source, Method::Get).to_raw();
+        let fields = |change: fn(&mut RawPolicy)| {
             let mut raw = good.clone();
             change(&mut raw);
-            EgressContract::parse(&raw).unwrap_err().into_iter().map(|error| error.field).collect::<Vec<_>>()
+            EgressPolicy::parse(&raw).unwrap_err().into_iter().map(|error| error.field).collect::<Vec<_>>()
         };
         assert_eq!(fields(|raw| raw.methods.clear()), ["methods"]);
         assert_eq!(fields(|raw| raw.methods.push("TRACE".into())), ["methods"]);
         for prefixes in ["", "users", "/a/../b", "/a?b", "//a", "/%zz"] {
-            let raw = RawContract { prefixes: prefixes.into(), ..good.clone() };
-            assert!(EgressContract::parse(&raw).unwrap_err().iter().all(|error| error.field == "prefixes"), "{prefixes}");
+            let raw = RawPolicy { prefixes: prefixes.into(), ..good.clone() };
+            assert!(EgressPolicy::parse(&raw).unwrap_err().iter().all(|error| error.field == "prefixes"), "{prefixes}");
         }
         assert_eq!(fields(|raw| raw.prefixes = (0..21).map(|n| format!("/{n}\n")).collect()), ["prefixes"]);
         assert_eq!(fields(|raw| raw.body_mib = "much".into()), ["body_mib"]);
         assert_eq!(fields(|raw| raw.body_mib = "1048577".into()), ["body_mib"]);
         assert_eq!(fields(|raw| raw.per_minute = "0".into()), ["per_minute"]);
         assert_eq!(fields(|raw| raw.retries = "6".into()), ["retries"]);
-        assert_eq!(fields(|raw| *raw = RawContract::default()).len(), 3);
+        assert_eq!(fields(|raw| *raw = RawPolicy::default()).len(), 3);
     }
 
     #[test]
     fn a_path_lies_below_one_of_the_prefixes() {
-        let mut contract = EgressContract::of_kind(ResourceKind::Source, Method::Get);
-        contract.prefixes = ["/users", "/v1/calls/"].map(|path| ApiPath::parse(path).unwrap()).to_vec();
+        let mut policy = EgressPolicy::of_kind(ResourceKind::Source, Method::Get);
+        policy.prefixes = ["/users", "/v1/calls/"].map(|path| ApiPath::parse(path).unwrap()).to_vec();
         for path in ["/users", "/users/7", "/v1/calls", "/v1/calls/1"] {
-            assert_eq!(check(&contract, "GET", path), Ok(()), "{path}");
+            assert_eq!(check(&policy, "GET", path), Ok(()), "{path}");
         }
         for path in ["/", "/usersx", "/v1", "/v1/call", "/Users"] {
-            assert_eq!(check(&contract, "GET", path), Err(Breach::Path), "{path}");
+            assert_eq!(check(&policy, "GET", path), Err(Breach::Path), "{path}");
         }
     }
 }

@@ -1,23 +1,23 @@
-//! The path of a request that is to be forwarded, settled before anything is decided by it: what is checked is what
-//! is sent, and no server that reads it in another way finds a path outside of what was checked.
+//! The path of a request to forward, normalised before anything is decided by it. The path that is checked is
+//! the path that is sent, and no server can read it as a path outside of the prefix that was checked.
 //!
-//! A plain path is taken as it is. Percent-encoding is brought into its normal form (RFC 3986 section 6.2.2), so that
-//! one path has one form. Refused is what servers are known to read differently: dot segments in whatever encoding
-//! and however often encoded, backslashes, empty segments, control characters and broken encoding. An encoded slash
-//! stays what it is, a part of its segment: some APIs put whole names into one.
+//! A plain path is used unchanged. Percent-encoding is normalised (RFC 3986 section 6.2.2), so that each path
+//! has one form. Anything that servers are known to read differently is rejected: dot segments, however often
+//! encoded, backslashes, empty segments, control characters and broken encoding. An encoded slash stays part
+//! of its segment, because some APIs put whole names into one.
 
 use std::borrow::Cow;
 
-/// The longest path that is forwarded, in bytes.
+/// In bytes.
 pub const PATH_MAX: usize = 8 * 1024;
 
-/// How often a path may be encoded before nobody is believed to mean it.
+/// A path that still changes after being decoded this often is rejected.
 const ENCODED_MAX: usize = 8;
 
-/// Why a path is not forwarded.
+/// Why a path isn't forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathFault {
-    /// A `.` or `..` segment, encoded or not.
+    /// A `.` or `..` segment, however often encoded, and also with `;` parameters.
     #[error("it has a segment `.` or `..`, perhaps encoded; write the path without")]
     DotSegment,
     /// Two slashes in a row.
@@ -26,10 +26,11 @@ pub enum PathFault {
     /// A backslash, encoded or not.
     #[error("it has a backslash, perhaps encoded")]
     Backslash,
-    /// A control character, encoded or not.
+    /// A control character, encoded or not, or a space that isn't encoded.
     #[error("it has a control character")]
     ControlCharacter,
-    /// A `%` without two hexadecimal digits, or a byte that has to be encoded and is not.
+    /// A `%` without two hexadecimal digits, a byte outside of ASCII that isn't encoded, or too many layers
+    /// of encoding.
     #[error("its percent-encoding is broken: a `%` is followed by two hexadecimal digits, and what is not ASCII is encoded")]
     Encoding,
     /// Longer than [`PATH_MAX`].
@@ -37,12 +38,12 @@ pub enum PathFault {
     TooLong,
 }
 
-/// A settled path. Begins with `/`.
+/// A normalised path. Begins with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPath<'a>(Cow<'a, str>);
 
 impl<'a> RequestPath<'a> {
-    /// Settles a path that begins with `/` and has no query.
+    /// Normalises a path that begins with `/` and has no query.
     pub fn settle(raw: &'a str) -> Result<Self, PathFault> {
         if raw.len() > PATH_MAX {
             return Err(PathFault::TooLong);
@@ -68,19 +69,18 @@ impl<'a> RequestPath<'a> {
         Ok(Self(Cow::Owned(settled)))
     }
 
-    /// The path.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the path is the prefix, or lies below it. A prefix ends where a segment ends.
+    /// Whether the path is the prefix or below it. A prefix matches whole segments only.
     pub fn is_within(&self, prefix: &str) -> bool {
         let prefix = prefix.trim_end_matches('/');
         self.0.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
-/// Whether a segment is `.` or `..`, also with parameters behind a `;`, which some servers cut off.
+/// Whether a segment is `.` or `..`, also with `;` parameters, which some servers cut off.
 fn has_dot_segment(path: &[u8]) -> bool {
     path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -88,7 +88,7 @@ fn has_dot_segment(path: &[u8]) -> bool {
     })
 }
 
-/// The path with upper-case digits in its encoding, and unreserved characters (RFC 3986 section 2.3) not encoded.
+/// Writes percent-encoding in upper case, and decodes unreserved characters (RFC 3986 section 2.3).
 fn normal_form(raw: &str) -> Result<String, PathFault> {
     let mut settled = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -113,7 +113,7 @@ fn decoded(digits: Option<&[u8]>) -> Option<u8> {
     Some(digit(*high)? << 4 | digit(*low)?)
 }
 
-/// Looks at what a server sees that decodes once, twice, or as often as there is something to decode.
+/// Checks what a server would see that decodes the path once, twice, or until nothing is left to decode.
 fn check_decoded(settled: &str) -> Result<(), PathFault> {
     let mut bytes = settled.as_bytes().to_vec();
     for _ in 0..ENCODED_MAX {
@@ -208,7 +208,7 @@ mod tests {
         assert!(within("/%75sers/1", "/users"));
     }
 
-    /// Every path that some server could make of this one.
+    /// Every path that some server could read this one as.
     fn readings(path: &str) -> Vec<Vec<u8>> {
         let mut all = vec![path.as_bytes().to_vec()];
         for _ in 0..20 {

@@ -1,14 +1,13 @@
-//! A resource: a data source or a data destination. It uses one credential to call one endpoint.
+//! A resource: a data source or data destination. It uses one credential to call one endpoint.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{credentials::CredentialId, ids::ConnectorId, naming::is_unseen, time::Timestamp};
 
-/// Identifies a resource (UUID version 7).
+/// UUID version 7, so ids sort by age.
 pub type ResourceId = Uuid;
 
-/// Whether data comes from a resource or goes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceKind {
@@ -19,10 +18,9 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// Both kinds.
     pub const ALL: [Self; 2] = [Self::Source, Self::Destination];
 
-    /// The word that is stored: `source` or `destination`.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -30,7 +28,7 @@ impl ResourceKind {
         }
     }
 
-    /// The word in addresses: `sources` or `destinations`.
+    /// The name in URLs.
     pub const fn plural(self) -> &'static str {
         match self {
             Self::Source => "sources",
@@ -38,12 +36,10 @@ impl ResourceKind {
         }
     }
 
-    /// The kind that a stored word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// The kind that a word in an address stands for.
     pub fn parse_plural(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.plural() == word)
     }
@@ -52,7 +48,6 @@ impl ResourceKind {
 /// The methods that a resource may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-#[expect(missing_docs, reason = "the names are those of RFC 9110 section 9.3 and RFC 5789")]
 pub enum Method {
     Get,
     Post,
@@ -62,10 +57,9 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every method, reading first.
+    /// Reading first.
     pub const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
 
-    /// The method's name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -76,24 +70,24 @@ impl Method {
         }
     }
 
-    /// The method of this name, in any case.
+    /// Ignores case and surrounding blanks.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(name.trim()))
     }
 
-    /// True when a request with it changes nothing at the service (RFC 9110 section 9.2.1).
+    /// True if a request with it changes nothing at the service (RFC 9110 section 9.2.1).
     pub const fn is_safe(self) -> bool {
         matches!(self, Self::Get)
     }
 }
 
-/// A path of an API: begins with one `/`, stays below the API's base URL, has no query.
+/// The path of an endpoint: begins with one `/`, can't leave the API's base URL, has no query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ApiPath(String);
 
 impl ApiPath {
-    /// Reads a path as a person typed it. The error is a sentence for that person.
+    /// Parses what a person typed. The error is a sentence for that person.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let path = typed.trim();
         if path.is_empty() {
@@ -118,12 +112,11 @@ impl ApiPath {
         Ok(Self(path.to_owned()))
     }
 
-    /// The root of the API.
     pub fn root() -> Self {
         Self("/".to_owned())
     }
 
-    /// The path, beginning with `/`.
+    /// Begins with `/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -143,38 +136,42 @@ impl From<ApiPath> for String {
     }
 }
 
-/// What a resource calls: method, path and query parameters, in their order.
+/// What a resource calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// The method.
     pub method: Method,
-    /// The path below the API's base URL.
+    /// Below the API's base URL.
     pub path: ApiPath,
-    /// Query parameters as name and value, not encoded.
+    /// Names and values, not encoded, in the order in which they are sent.
     pub query: Vec<(String, String)>,
 }
 
-/// A stored resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
-    /// Its id.
     pub id: ResourceId,
-    /// Source or destination.
     pub kind: ResourceKind,
-    /// Its name, unique for its kind without regard to case.
+    /// Unique among resources of the same kind, ignoring case.
     pub name: String,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub description: String,
-    /// The connector it was made with.
+    /// The connector it was created with.
     pub connector: ConnectorId,
-    /// The credential it uses.
     pub credential: CredentialId,
-    /// What it calls.
     pub endpoint: Endpoint,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// Grows by one with every change; starts at 1.
+    /// Increases by one with every change; starts at 1.
     pub version: i64,
+}
+
+/// What came of deleting a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceDelete {
+    /// It is gone.
+    Deleted,
+    /// It has another version by now than the one that was seen.
+    Outdated,
+    /// There is no such resource that this person may change.
+    NotFound,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Spans of a trace and the context that carries them.
+//! The spans of a trace, and the trace context that requests carry.
 
 pub mod span;
 pub mod trace_context;

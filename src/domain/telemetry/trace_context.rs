@@ -1,33 +1,32 @@
-//! The trace that a request belongs to, as programs tell each other (W3C Trace Context, level 1).
+//! The trace that a request belongs to, as programs pass it on (W3C Trace Context, level 1).
 
-/// Identifies a trace.
+/// All zeros is invalid (section 3.2.2.3).
 pub type TraceId = [u8; 16];
-/// Identifies a span of a trace.
+/// All zeros is invalid (section 3.2.2.4).
 pub type SpanId = [u8; 8];
 
-/// How long a `traceparent` of version 00 is.
+/// The length of a `traceparent` of version 00.
 const LENGTH: usize = 55;
-/// The flag that says that whoever called keeps its spans.
+/// The flag by which the caller says that it may have recorded its spans.
 const SAMPLED: u8 = 1;
 
-/// A place in a trace: what is done from here on belongs below this span.
+/// A position in a trace: work done from here belongs below this span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace.
     pub trace: TraceId,
-    /// The span of whoever calls.
+    /// The caller's span.
     pub span: SpanId,
-    /// Whether spans of this trace are kept.
+    /// Whether spans of this trace are recorded.
     pub sampled: bool,
 }
 
 impl TraceContext {
-    /// Reads a `traceparent` header. `None` where it is malformed: whoever gets such a one goes on as if there were
-    /// none (section 2.2.2).
+    /// Reads a `traceparent` header. `None` if it's malformed; the receiver then starts a new trace (section
+    /// 3.2.2).
     pub fn parse(header: &str) -> Option<Self> {
         let whole = header.as_bytes();
         let [version] = hex(whole.get(..2)?)?;
-        // A later version may have more after these parts, behind another dash.
+        // A later version may append more, after another dash.
         let ends_well = match version {
             0xFF => false,
             0 => whole.len() == LENGTH,
@@ -39,11 +38,11 @@ impl TraceContext {
         }
         let (trace, span) = (hex::<16>(whole.get(3..35)?)?, hex::<8>(whole.get(36..52)?)?);
         let [flags] = hex(whole.get(53..LENGTH)?)?;
-        // Zeros mean that there is none.
+        // All zeros means that there is no id.
         (trace != [0; 16] && span != [0; 8]).then_some(Self { trace, span, sampled: flags & SAMPLED == SAMPLED })
     }
 
-    /// The header, in version 00.
+    /// In version 00.
     pub fn to_header(self) -> String {
         let mut text = String::with_capacity(LENGTH);
         text.push_str("00-");
@@ -55,7 +54,7 @@ impl TraceContext {
     }
 }
 
-/// Bytes of lower-case hexadecimal digits, which is the only case that the header has.
+/// Only lower-case digits, as the header requires.
 fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -94,7 +93,7 @@ mod tests {
         assert_eq!(context.to_header(), GOOD);
         let unsampled = GOOD.replace("-01", "-00");
         assert_eq!(TraceContext::parse(&unsampled).unwrap().to_header(), unsampled);
-        // Of the flags only one is known; the others are not passed on.
+        // Only one flag is known; the others aren't passed on.
         assert_eq!(TraceContext::parse(&GOOD.replace("-01", "-ff")).unwrap().to_header(), GOOD);
         for later in [GOOD.replacen("00", "01", 1), GOOD.replacen("00", "cc", 1) + "-what-comes-then"] {
             assert_eq!(TraceContext::parse(&later).unwrap().to_header(), GOOD);

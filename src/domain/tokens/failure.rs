@@ -1,37 +1,35 @@
-//! Why a service issues no access token, as far as it decides when it is asked again.
+//! Why a service issued no access token, and how long to wait before asking again.
 
 use std::time::Duration;
 
 use crate::domain::credentials::verification::{Blame, Diagnosis, FaultCode};
 
-/// The first pause after a rejection; each further one is twice as long.
+/// The first pause after a rejection. It doubles with every further one.
 const REJECTED_FIRST: Duration = Duration::from_secs(15);
 /// The longest pause after a rejection.
 const REJECTED_MAX: Duration = Duration::from_secs(900);
-/// The first pause after a 429 that names none.
+/// The first pause after a 429 that doesn't ask for one.
 const LIMITED_FIRST: Duration = Duration::from_secs(10);
-/// The longest pause after a 429 that names none.
+/// The longest pause after a 429 that doesn't ask for one.
 const LIMITED_MAX: Duration = Duration::from_secs(300);
-/// The shortest pause after a failure of the service or of the way to it.
+/// The first and shortest pause after a failure of the service or of the way to it.
 const UNAVAILABLE_FIRST: Duration = Duration::from_secs(1);
-/// The longest one.
+/// The longest pause after such a failure, unless the service asks for more.
 const UNAVAILABLE_MAX: Duration = Duration::from_secs(60);
-/// The longest pause that a service can ask for. More is rather a mistake than a wish.
+/// The longest pause that a service can ask for. A longer one is more likely a mistake.
 const ASKED_MAX: Duration = Duration::from_secs(86_400);
 
-/// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
-    /// The service refuses the credential: until somebody changes it, trying again will hardly help.
+    /// The service rejects the credential: trying again rarely helps until someone changes it.
     Rejected,
-    /// The service asks for fewer requests.
+    /// The service is limiting requests.
     Limited,
-    /// The service, or the way to it, does not work.
+    /// The service, or the way to it, is down.
     Unavailable,
 }
 
 impl FailureClass {
-    /// The class of a failure with this diagnosis.
     pub const fn of(diagnosis: &Diagnosis) -> Self {
         match (diagnosis.code, diagnosis.blame) {
             (FaultCode::RateLimited, _) => Self::Limited,
@@ -40,7 +38,7 @@ impl FailureClass {
         }
     }
 
-    /// The word that is stored.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
@@ -49,19 +47,18 @@ impl FailureClass {
         }
     }
 
-    /// The class that a stored word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Rejected, Self::Limited, Self::Unavailable].into_iter().find(|class| class.as_str() == word)
     }
 
-    /// For how long the service is left alone after so many failures in a row. `asked` is for how many seconds it asks
-    /// to be left alone itself. `jitter` is random, so that many instances do not come back together.
+    /// How long to wait after `failures` in a row. `asked` is the pause in seconds that the service asked
+    /// for. `jitter` is random, so that instances don't all come back at the same time.
     pub fn pause(self, failures: u32, asked: Option<u64>, jitter: u8) -> Duration {
         let grown = |first: Duration, most: Duration| first.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1)).min(most);
         let asked = asked.map(|seconds| Duration::from_secs(seconds).min(ASKED_MAX));
         match self {
             Self::Rejected => grown(REJECTED_FIRST, REJECTED_MAX).max(asked.unwrap_or_default()),
-            // A service that asks for no pause at all is still not asked again in the same moment.
+            // Wait a little even if the service asks for no pause at all.
             Self::Limited => asked.map_or(grown(LIMITED_FIRST, LIMITED_MAX), |asked| asked.max(UNAVAILABLE_FIRST)),
             Self::Unavailable => {
                 let most = grown(UNAVAILABLE_FIRST, UNAVAILABLE_MAX);

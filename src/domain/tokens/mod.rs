@@ -1,4 +1,4 @@
-//! Access tokens: when to fetch, keep or give up one.
+//! Access tokens: when to use, fetch or replace one.
 
 pub mod failure;
 pub mod state;

@@ -1,59 +1,60 @@
-//! What is known of the access token of one credential, and what to do when somebody asks for it: use it, replace it
-//! early, fetch one, or leave the service alone.
+//! The state of one credential's access token, and what to do when a token is needed: use it, refresh it
+//! early, fetch one, or wait.
 //!
-//! Time is told by two clocks, one that people set and one that only goes on (see [`Moment`]). A token is used only
-//! while both say that it is alive, and a pause is over as soon as one says so: a clock that jumps costs a fetch at
-//! most, and keeps nobody waiting.
+//! Time is measured by two clocks, the wall clock and a monotonic one (see [`Moment`]). A token is used only
+//! while both say that it's valid, and a pause is over as soon as one of them says so: a clock that jumps
+//! costs at most one fetch and never blocks anyone.
 
 use std::time::Duration;
 
 use super::failure::FailureClass;
 use crate::domain::time::Timestamp;
 
-/// The longest time by which a token is replaced before it ends.
+/// The longest time before its expiry at which a token is refreshed.
 const MARGIN_MAX: Duration = Duration::from_secs(60);
-/// The longest time before its end at which a token is no longer used: a request takes time to arrive.
+/// The longest time before its expiry at which a token is no longer used, because a request takes time to
+/// arrive.
 const SAFETY_MAX: Duration = Duration::from_secs(5);
-/// A token that was fetched because the one before was refused is not replaced for that reason within this time. A
-/// service that refuses every token would otherwise be asked for one with each request.
+/// A token that was fetched because the previous one was refused isn't replaced for that reason within this
+/// time. Otherwise, a service that refuses every token would be asked for one with every request.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
 /// A point in time by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// By the clock that people set.
+    /// Wall clock: can be set and can jump.
     pub wall: Timestamp,
-    /// By the clock that only goes on, from some beginning.
+    /// Monotonic clock: the time since some fixed start.
     pub steady: Duration,
 }
 
 impl Moment {
-    /// The moment that lies so much later by both clocks.
+    /// Later by `by` on both clocks.
     pub fn plus(self, by: Duration) -> Self {
         Self { wall: self.wall.plus(by), steady: self.steady.saturating_add(by) }
     }
 
-    /// How long it is until then: the shorter of what the clocks say.
+    /// The time left until this moment: the shorter of the two clocks' answers.
     pub fn left(self, now: Self) -> Duration {
         self.wall.since(now.wall).min(self.steady.saturating_sub(now.steady))
     }
 
-    /// Whether one of the clocks has come so far.
+    /// Whether at least one of the clocks has reached it.
     pub fn is_reached(self, now: Self) -> bool {
         self.left(now).is_zero()
     }
 }
 
-/// When a token is replaced, and when it ends.
+/// When a token is refreshed, and when it expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenTimes {
-    /// From when on it is replaced, while it is still used.
+    /// From here on it's refreshed, but still used.
     pub refresh_at: Moment,
-    /// From when on it is not used any more: shortly before its end.
+    /// From here on it's no longer used: shortly before `end`.
     pub use_until: Moment,
-    /// Its end, as the service named it.
+    /// The expiry, as the service stated it.
     pub end: Moment,
-    /// How long it lives in all.
+    /// The whole lifetime, not what is left of it.
     pub lifetime: Duration,
 }
 
@@ -63,8 +64,8 @@ impl TokenTimes {
         Self::of(now.plus(lifetime), lifetime)
     }
 
-    /// The times of a token that somebody else fetched, by the clock that people set. Whoever fetched it may have
-    /// another one, so it lives no longer than it did then.
+    /// The times of a token that another instance fetched, by the wall clock. That instance's clock may
+    /// differ, so the token never gets more than its full lifetime.
     pub fn adopted(now: Moment, fetched_at: Timestamp, end: Timestamp) -> Self {
         let lifetime = end.since(fetched_at);
         let left = end.since(now.wall).min(lifetime);
@@ -78,28 +79,26 @@ impl TokenTimes {
     }
 }
 
-/// Why a token was fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FetchReason {
     /// There was none.
     First,
-    /// The one before would have ended soon.
+    /// The previous one would have expired soon.
     Early,
-    /// The one before had ended.
+    /// The previous one had expired.
     Expired,
-    /// The service had refused the one before (401).
+    /// The service refused the previous one (401).
     Refused,
-    /// The one before was of other values of the credential.
+    /// The previous one was fetched with other values of the credential.
     Edited,
-    /// Somebody saved or tested the credential.
+    /// Someone saved or tested the credential.
     Tested,
 }
 
 impl FetchReason {
-    /// Every reason.
     pub const ALL: [Self; 6] = [Self::First, Self::Early, Self::Expired, Self::Refused, Self::Edited, Self::Tested];
 
-    /// The word that programs read.
+    /// The value in metrics, traces and the usage history.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::First => "first",
@@ -112,36 +111,34 @@ impl FetchReason {
     }
 }
 
-/// Numbers the tokens of one credential in the order in which they came.
+/// Numbers the tokens of one credential in the order in which they arrived.
 pub type TokenNumber = u64;
 
-/// A failure, and until when there is no other try.
+/// A failure, and the pause that follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failing {
-    /// What kind.
     pub class: FailureClass,
-    /// How many there were in a row.
+    /// Failures in a row.
     pub failures: u32,
-    /// Until when the service is left alone.
+    /// The end of the pause.
     pub until: Moment,
 }
 
-/// What to do for somebody who asks.
+/// What to do when a token is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Use the present token.
+    /// Use the current token.
     Use,
-    /// Use it, and fetch the next one meanwhile.
+    /// Use the current token, and fetch the next one in the background.
     UseAndRefresh,
-    /// Fetch one.
     Fetch(FetchReason),
-    /// Wait for the fetch that is under way.
+    /// Wait for the fetch that is in progress.
     Wait,
-    /// There is none, and the service is left alone for so long.
+    /// There is no token, and the service isn't asked again for this long.
     Refuse(Duration),
 }
 
-/// What is known of the token of one version of a credential.
+/// The token of one version of a credential.
 #[derive(Debug, Clone, Default)]
 pub struct TokenState {
     present: Option<Present>,
@@ -155,18 +152,19 @@ pub struct TokenState {
 struct Present {
     number: TokenNumber,
     times: TokenTimes,
-    /// Until when it is not replaced because it was refused.
+    /// Until then it isn't replaced, even if the service refuses it.
     kept_until: Option<Moment>,
 }
 
 impl TokenState {
-    /// Of a credential of which nothing is known. `edited` says that its values were others before.
+    /// A credential without a token. `edited` says that it had other values before.
     pub fn new(edited: bool) -> Self {
         Self { edited, ..Self::default() }
     }
 
-    /// What to do for somebody who needs a token that is good for `min_validity`. More than half of what the tokens of
-    /// this service live is not asked of them. `refused` is the token that the service has just refused.
+    /// Decides for a request that needs a token valid for `min_validity`. At most half of a token's lifetime
+    /// is required, because a service may issue only shorter ones. `refused` is the token that the service
+    /// has just refused.
     pub fn decide(&self, now: Moment, min_validity: Duration, refused: Option<TokenNumber>) -> Decision {
         let blocked = self.failing.filter(|failing| !failing.until.is_reached(now));
         let Some(present) = self.present else {
@@ -200,17 +198,16 @@ impl TokenState {
         }
     }
 
-    /// A fetch has begun.
     pub const fn begin(&mut self) {
         self.fetching = true;
     }
 
-    /// The fetch has ended, whatever it brought.
+    /// The fetch has ended, successfully or not.
     pub const fn end(&mut self) {
         self.fetching = false;
     }
 
-    /// There is a token, in place of the one before, and nothing fails any more.
+    /// Replaces the current token and clears the failure.
     pub fn put(&mut self, now: Moment, times: TokenTimes, reason: Option<FetchReason>) -> TokenNumber {
         self.last_number += 1;
         let kept_until = (reason == Some(FetchReason::Refused)).then(|| now.plus(REFUSED_PAUSE));
@@ -219,22 +216,20 @@ impl TokenState {
         self.last_number
     }
 
-    /// There was a failure, here or elsewhere; `None` when there is none any more. The present token stays.
+    /// Records a failure here or on another instance; `None` clears it. The current token stays.
     pub const fn set_failing(&mut self, failing: Option<Failing>) {
         self.failing = failing;
     }
 
-    /// The failure, and how long the service is left alone.
     pub const fn failing(&self) -> Option<Failing> {
         self.failing
     }
 
-    /// The number of the present token.
     pub fn number(&self) -> Option<TokenNumber> {
         self.present.map(|present| present.number)
     }
 
-    /// When the present token ends, if it can still be used.
+    /// The expiry of the current token, if it can still be used.
     pub fn end_of_usable(&self, now: Moment) -> Option<Moment> {
         self.present.filter(|present| !present.times.use_until.is_reached(now)).map(|present| present.times.end)
     }

@@ -1,8 +1,8 @@
-//! Accounts: roles, passwords, sessions and what slows down guessing.
+//! Users: their roles, passwords and sessions, and the throttle that slows down password guessing.
 
 pub mod password;
 pub mod session;
 pub mod sign_in_throttle;
 pub mod user;
 
-pub use self::user::{EMAIL_MAX, Email, Role, UserId, UserState, email_key};
+pub use self::user::{EMAIL_MAX, Email, Role, User, UserId, UserState, email_key};

@@ -1,9 +1,8 @@
-//! Passwords: what is typed at sign-in, and what may be chosen as a new one.
+//! Passwords: typed at sign-in, or chosen as a new one.
 //!
-//! Both are brought into one form before they are hashed: blanks of other kinds become the common one,
-//! and Unicode normalisation form C is applied (RFC 8265 section 4.2.2, which is also what NIST SP
-//! 800-63B-4 section 3.1.1.2 asks for), so that the same keys on two systems type the same password.
-//! There are no rules of composition: length and being hard to guess are what counts.
+//! Both are normalised before they are hashed: every kind of blank becomes a space, and Unicode normalisation
+//! form C is applied (RFC 8265 section 4.2.2; NIST SP 800-63B-4 section 3.1.1.2), so that the same keys on
+//! two systems type the same password. There are no composition rules: length and guessability decide.
 
 use secrecy::{ExposeSecret, SecretString};
 use unicode_normalization::UnicodeNormalization;
@@ -11,66 +10,65 @@ use zeroize::Zeroizing;
 
 use crate::domain::naming::name_key;
 
-/// The least characters (Unicode code points) of a new password.
+/// In characters (Unicode code points).
 pub const PASSWORD_MIN: usize = 12;
-/// The most characters (Unicode code points) of a password.
+/// In characters (Unicode code points).
 pub const PASSWORD_MAX: usize = 256;
-/// The fewest guesses that somebody who knows how people choose passwords must need for a new one.
+/// The fewest guesses that an attacker who knows common patterns must need for a new password.
 ///
-/// At sign-in the limits alone would make a hundredth of this safe. It is chosen for the day the database
-/// is stolen: a core hashes about ten guesses in a second at the recommended cost, so that 10^8 of them
-/// take one core four months and a hundred cores more than a day, for each person, each having a salt. It
-/// is also where the scale of the estimator itself begins to call a password safe against that.
+/// Against guessing at sign-in, which is throttled, a hundredth of this would be enough. It protects against
+/// a stolen database: a core hashes about ten guesses a second at the recommended cost, so 10^8 guesses take
+/// one core four months, and a hundred cores more than a day, for every person, because each hash has its own
+/// salt. The estimator's own scale also calls a password safe against that from here on.
 pub const GUESSES_MIN: u64 = 100_000_000;
 
-/// More bytes than any password of [`PASSWORD_MAX`] characters has in a form that people type: not worth
+/// More bytes than a password of [`PASSWORD_MAX`] characters has in any form that people type, so not worth
 /// normalising.
 const TYPED_BYTES_MAX: usize = 16 * PASSWORD_MAX;
-/// The most characters that are given to the estimator, whose time grows with the square and more of the
-/// length, and most of all with the ways to read symbols as letters: at 100 characters somebody could make
-/// it work for seconds. What is beyond them would only make a password harder to guess.
+/// The most characters that are given to the estimator. Its time grows faster than the square of the length,
+/// above all with symbols that can be read as letters: 100 characters could keep it busy for seconds.
+/// Ignoring the rest can only underestimate a password.
 const ESTIMATED_MAX: usize = 32;
-/// The shortest part of a name or an e-mail that counts as known to everybody.
+/// The shortest part of a name or email address that counts as guessable.
 const ABOUT_PART_MIN: usize = 3;
-/// The most words about a person that are looked for; each is looked for at every place.
+/// The most words about a person that are searched for; each is searched for at every position.
 const ABOUT_MAX: usize = 32;
 
-/// A password in the form in which it is hashed, of at most [`PASSWORD_MAX`] characters. It has no `Debug`.
+/// A password in the form that is hashed, of at most [`PASSWORD_MAX`] characters. It has no `Debug`.
 #[derive(Clone)]
 pub struct Password(SecretString);
 
 impl Password {
-    /// What was typed at sign-in. `None` if it is longer than a password can be, which is known before
-    /// anything is hashed: it is wrong, whoever typed it.
+    /// A password typed at sign-in. `None` if it's longer than a password can be: it's wrong for every user,
+    /// so it needs no hash.
     pub fn typed(text: &SecretString) -> Option<Self> {
         let typed = text.expose_secret();
         if typed.len() > TYPED_BYTES_MAX {
             return None;
         }
-        // Form C has at most three times the bytes. All of the room at once: a string that grows would
-        // leave copies behind.
+        // Form C has at most three times the bytes. The full capacity up front: a string that grows would
+        // leave copies in memory.
         let mut normal = Zeroizing::new(String::with_capacity(3 * typed.len()));
         normal.extend(typed.chars().map(|c| if is_blank(c) { ' ' } else { c }).nfc());
         (normal.chars().count() <= PASSWORD_MAX).then(|| Self(normal.as_str().into()))
     }
 
-    /// The normal form, exposed: for hashing it.
+    /// The normal form, exposed for hashing.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
 
-/// A password that somebody may choose. It has no `Debug`.
+/// A password that passed the rules for new ones. It has no `Debug`.
 #[derive(Clone)]
 pub struct NewPassword(Password);
 
 impl NewPassword {
-    /// Reads a password that a person chose. `about` is what everybody may know of that person: the
-    /// e-mail, the part of it before the `@`, the name. The error is a sentence for the person, without
-    /// the password.
+    /// Checks a password that a person chose. `about` is what is publicly known about the person: the email
+    /// address, the part of it before the `@`, and the name. The error is a sentence for the person and never
+    /// contains the password.
     ///
-    /// This takes half a millisecond as a rule and at worst a tenth of a second: run it where passwords are
-    /// hashed.
+    /// Usually takes half a millisecond, at worst a tenth of a second: run it where passwords are hashed.
     pub fn parse(text: &SecretString, about: &[&str]) -> Result<Self, String> {
         let Some(password) = Password::typed(text) else {
             return Err(format!("Use at most {PASSWORD_MAX} characters."));
@@ -98,14 +96,13 @@ impl NewPassword {
         Ok(Self(password))
     }
 
-    /// The password.
     pub fn password(&self) -> &Password {
         &self.0
     }
 }
 
-/// Whether fewer than [`GUESSES_MIN`] guesses find the password: see the crate's lists of common
-/// passwords, names and words, and its patterns of keys, dates, repetitions and replaced letters.
+/// Whether fewer than [`GUESSES_MIN`] guesses find the password. The zxcvbn crate knows lists of common
+/// passwords, names and words, and patterns such as keyboard rows, dates, repetitions and replaced letters.
 fn is_easily_guessed(password: &str, about: &[&str]) -> bool {
     let mut known: Vec<&str> = vec!["keytile"];
     for text in about {
@@ -118,12 +115,12 @@ fn is_easily_guessed(password: &str, about: &[&str]) -> bool {
     zxcvbn::zxcvbn(&estimated, &known).guesses() < GUESSES_MIN
 }
 
-/// What two texts have in common that differ only in case and in what stands between letters and digits.
+/// The letters and digits alone, ignoring case.
 fn letters_of(text: &str) -> String {
     name_key(text).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// Blanks other than the common one: general category Zs of Unicode.
+/// Blanks other than the space: Unicode general category Zs.
 fn is_blank(c: char) -> bool {
     matches!(c, '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}')
 }
@@ -193,7 +190,7 @@ mod tests {
             let said = refusal(own).unwrap();
             assert!(said.starts_with("Choose something other"), "{own}: {said}");
         }
-        // What has no letters is not the same as a name that has none.
+        // A password without letters doesn't match a name without any.
         let said = NewPassword::parse(&"!!!!!!!!!!!!!".into(), &["...", ""]).err().unwrap();
         assert!(said.starts_with("This is easy to guess"), "{said}");
     }
@@ -201,7 +198,7 @@ mod tests {
     #[test]
     fn length_is_counted_in_characters_of_the_normal_form() {
         assert!(refusal("žluťoučký-k").unwrap().contains("this has 11 characters"));
-        // Twelve letters, of which two are typed as two code points each.
+        // Twelve letters, two of them typed as two code points each.
         assert_eq!(refusal("z\u{30C}luťouc\u{30C}ky-ku"), None);
         assert!(refusal("z\u{30C}luťouc\u{30C}ky-k").unwrap().contains("this has 11 characters"));
         assert!(refusal("x").unwrap().contains("this has 1 character."));
@@ -217,7 +214,7 @@ mod tests {
     fn the_same_keys_on_two_systems_type_the_same_password() {
         let typed = |text: &str| Password::typed(&text.into()).unwrap().expose().to_owned();
         assert_eq!(typed("Cafe\u{301} am\u{A0}Meer"), typed("Café am Meer"));
-        // Nothing else is folded: neither case nor blanks at the ends nor compatible forms.
+        // Nothing else is folded: not case, blanks at the ends or compatible forms.
         assert_eq!(typed(" Ａb "), " Ａb ");
     }
 

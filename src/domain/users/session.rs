@@ -1,17 +1,15 @@
-//! What is known of a browser that somebody signs in with.
+//! What is known about a session: how far the sign-in has come, and how the person signed in.
 
-/// How far a sign-in has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionStage {
-    /// The password was right, and the code of the second factor is still missing. Such a session opens
-    /// nothing but the page that asks for the code.
+    /// The password was right and the two-step verification code is still missing. The session only opens the
+    /// page that asks for the code.
     SecondFactor,
-    /// Signed in.
     SignedIn,
 }
 
 impl SessionStage {
-    /// The word that is stored.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SecondFactor => "second_factor",
@@ -19,25 +17,22 @@ impl SessionStage {
         }
     }
 
-    /// The stage of a word.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::SecondFactor, Self::SignedIn].into_iter().find(|stage| stage.as_str() == word)
     }
 }
 
-/// How somebody signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignInMethod {
-    /// With a password, and with a second factor where there is one.
+    /// Including the second factor, for those who have one.
     Password,
-    /// At a provider of single sign-on.
     SingleSignOn,
-    /// With the link of a set-up, an invitation or a reset.
+    /// The link of a set-up, an invitation or a password reset.
     Link,
 }
 
 impl SignInMethod {
-    /// The word that is stored.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -46,7 +41,6 @@ impl SignInMethod {
         }
     }
 
-    /// The method of a word.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Password, Self::SingleSignOn, Self::Link].into_iter().find(|method| method.as_str() == word)
     }

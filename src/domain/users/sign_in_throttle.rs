@@ -1,36 +1,35 @@
-//! How failures to sign in are counted: a few are free, and after them each one is followed by a wait that
-//! doubles. Nobody is locked out for good: the wait has an end, and a day without a failure clears the count.
+//! Counts failed sign-ins: the first few are free, then each one is followed by a wait that doubles.
+//!
+//! Nobody is locked out for good: the wait is limited, and a day without a failure clears the count.
 
 use std::time::Duration;
 
 use crate::domain::time::Timestamp;
 
-/// How long after the last failure they are forgotten.
+/// Failures are forgotten this long after the last one.
 pub const COUNTED: Duration = Duration::from_secs(24 * 3_600);
-/// The longest wait.
 pub const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// The failures of one account, address or browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures {
-    /// How many there were.
     pub count: i64,
-    /// Until when nothing is tried; a time in the past where nothing stands in the way.
+    /// No sign-in is tried before this time. In the past if there is no wait.
     pub blocked_until: Timestamp,
-    /// When the last one was counted.
+    /// When the last failure was counted.
     pub counted_at: Timestamp,
 }
 
 impl Failures {
-    /// How much longer nothing is tried; `None` where nothing stands in the way.
+    /// How much longer to wait; `None` if sign-in is allowed.
     ///
-    /// A wait that is longer than any comes from a clock that was set back, and does not count.
+    /// A wait above [`WAIT_MAX`] means that the clock was set back, and is ignored.
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
         let wait = self.blocked_until.since(now);
         (!wait.is_zero() && wait <= WAIT_MAX).then_some(wait)
     }
 
-    /// The same after one more failure. The first wait follows the failure number `free`.
+    /// Counts one more failure. The first wait follows failure number `free`.
     pub fn and_one_more(self, free: i64, now: Timestamp) -> Self {
         let before = if now.since(self.counted_at) >= COUNTED { 0 } else { self.count.max(0) };
         let count = before.saturating_add(1);
@@ -39,7 +38,7 @@ impl Failures {
     }
 }
 
-/// How long the wait is after so many failures: one second after the last free one, and double with each more.
+/// One second after failure number `free`, doubling with each further one.
 fn wait_after(count: i64, free: i64) -> Duration {
     match u32::try_from(count.saturating_sub(free)) {
         Ok(beyond) => Duration::from_secs(1_u64.checked_shl(beyond).unwrap_or(u64::MAX)).min(WAIT_MAX),

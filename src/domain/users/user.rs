@@ -1,32 +1,34 @@
-//! People who may sign in: their e-mail address, their role, and whether their account is in use.
+//! Users who can sign in: their email address, their role, and whether their account is active.
 
 use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
 
 /// Identifies an account.
 pub type UserId = Uuid;
 
-/// The most bytes an e-mail address may have (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+/// In bytes (RFC 5321 section 4.5.3.1.3, without the angle brackets).
 pub const EMAIL_MAX: usize = 254;
 
-/// What somebody may do, from most to least. Who may do what is said by
-/// [`Permission`](crate::domain::access::permission::Permission).
+/// From most to least powerful. [`Permission`](crate::domain::access::permission::Permission) says what each
+/// role may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Everything that an editor may, and accounts, API keys, connectors and the audit trail.
+    /// Everything that an editor may do, plus users, groups, API keys and the audit trail.
     Administrator,
-    /// Credentials and resources.
+    /// Everything that an operator may do, plus credentials.
     Editor,
-    /// Chooses tiles and creates resources; never sees or changes a credential's fields.
+    /// Uses credentials and creates resources; never sees or changes a credential's fields.
     Operator,
-    /// Looks only.
+    /// Only looks.
     Viewer,
 }
 
 impl Role {
-    /// All roles, from most to least.
+    /// From most to least powerful.
     pub const ALL: [Self; 4] = [Self::Administrator, Self::Editor, Self::Operator, Self::Viewer];
 
-    /// The word that is stored and typed.
+    /// The value stored in the database and used in forms.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Administrator => "administrator",
@@ -36,23 +38,20 @@ impl Role {
         }
     }
 
-    /// The role of a word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == word)
     }
 }
 
-/// Whether an account can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserState {
-    /// It can.
     Active,
-    /// It cannot; its sessions and keys are void.
+    /// Can't sign in; sessions and API keys don't work.
     Disabled,
 }
 
 impl UserState {
-    /// The word that is stored.
+    /// The value stored in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -60,21 +59,20 @@ impl UserState {
         }
     }
 
-    /// The state of a word.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Active, Self::Disabled].into_iter().find(|state| state.as_str() == word)
     }
 }
 
-/// An e-mail address that somebody signs in with. It is compared without regard to case.
+/// The address that a user signs in with. Compared without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// Reads an address as a person typed it. The error is a sentence for that person.
+    /// Parses what a person typed. The error is a sentence for that person.
     ///
-    /// Takes what browsers take in `<input type=email>` and addresses of other scripts as well; whether an
-    /// address exists is not looked up.
+    /// Accepts what browsers accept in `<input type=email>`, and addresses in other scripts. Doesn't check
+    /// whether the address exists.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let address = typed.trim();
         let wrong = || Err("Enter an email address, such as ana@example.com.".to_owned());
@@ -91,21 +89,46 @@ impl Email {
         Ok(Self(address.to_owned()))
     }
 
-    /// The address as it was typed.
+    /// As it was typed, without surrounding blanks.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What two spellings of one address have in common.
+    /// The same for two spellings of one address.
     pub fn key(&self) -> String {
         email_key(&self.0)
     }
 }
 
-/// The key by which addresses are compared: see [`Email::key`]. That of what is no address is nobody's, and is text that
-/// every database takes, which PostgreSQL does not do with a NUL.
+/// The key for comparing addresses: see [`Email::key`]. For text that isn't an address, the key matches no
+/// user. NUL is replaced because PostgreSQL rejects it in text.
 pub fn email_key(text: &str) -> String {
     crate::domain::naming::name_key(text.trim()).replace('\0', "\u{fffd}")
+}
+
+/// A stored account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Its e-mail address.
+    pub email: String,
+    /// The name of the person.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Whether it can be used.
+    pub state: UserState,
+    /// Whether it has a password.
+    pub has_password: bool,
+    /// Whether it has a second factor.
+    pub has_second_factor: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When somebody last signed in with it.
+    pub signed_in_at: Option<Timestamp>,
+    /// Grows with every change of name, e-mail address, role, state or password.
+    pub version: i64,
 }
 
 #[cfg(test)]

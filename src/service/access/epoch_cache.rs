@@ -17,7 +17,10 @@ use std::{
 use moka::sync::Cache;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::store::{Store, StoreError};
+use crate::{
+    domain::time::Clock,
+    store::{Store, StoreError},
+};
 
 /// How long the epoch is believed without asking.
 const TRUSTED: Duration = Duration::from_millis(500);
@@ -28,8 +31,9 @@ const UNUSED: Duration = Duration::from_secs(600);
 
 /// The access epoch as this instance knows it.
 pub(in crate::service) struct Epoch {
-    /// When the reading began that brought the value. `Instant`, because the clock of a test stands still and
-    /// that of a server may be set.
+    /// Its steady time: the other may be set.
+    clock: Arc<dyn Clock>,
+    /// When the reading began that brought the value.
     known: Mutex<Option<Reading>>,
     /// The number of the last reading; 0 where it is not believed any more. Apart from the reading, so that whoever
     /// needs to know only that waits for nobody.
@@ -50,8 +54,8 @@ pub(in crate::service) struct Reading {
 }
 
 impl Epoch {
-    pub(in crate::service) fn new() -> Self {
-        Self { known: Mutex::new(None), latest: AtomicU64::new(0), asking: tokio::sync::Mutex::new(0) }
+    pub(in crate::service) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, known: Mutex::new(None), latest: AtomicU64::new(0), asking: tokio::sync::Mutex::new(0) }
     }
 
     /// The epoch, no older than [`TRUSTED`].
@@ -75,7 +79,7 @@ impl Epoch {
         }
         *readings += 1;
         let number = *readings;
-        let began = Instant::now();
+        let began = self.clock.steady(Instant::now());
         let reading = Reading { began, value: store.access_epoch().await?, number };
         let mut known = self.known();
         *known = Some(reading);
@@ -92,12 +96,16 @@ impl Epoch {
 
     /// Whether a reading is still believed.
     pub(in crate::service) fn believes(&self, reading: &Reading, now: Instant) -> bool {
-        self.latest.load(Ordering::Acquire) == reading.number && now.saturating_duration_since(reading.began) < TRUSTED
+        self.latest.load(Ordering::Acquire) == reading.number && self.age(reading, now) < TRUSTED
     }
 
     fn trusted(&self) -> Option<Reading> {
         let known = *self.known();
-        known.filter(|reading| reading.began.elapsed() < TRUSTED)
+        known.filter(|reading| self.age(reading, Instant::now()) < TRUSTED)
+    }
+
+    fn age(&self, reading: &Reading, now: Instant) -> Duration {
+        self.clock.steady(now).saturating_duration_since(reading.began)
     }
 
     /// Held while `latest` is set, so that the two say the same.

@@ -1,5 +1,8 @@
 //! Groups: people with whom a credential is shared at once. For administrators.
 
+use crate::domain::access::group::Group;
+use crate::domain::access::group::GroupMember;
+use crate::domain::access::group::GroupShare;
 use uuid::Uuid;
 
 use super::caller::Caller;
@@ -16,7 +19,7 @@ use crate::{
         audit::record::target,
         pagination::{self, PAGE},
     },
-    store::{GroupChange, GroupMember, GroupRow, GroupShare},
+    store::GroupChange,
 };
 
 /// The most shares that are named before a group is deleted.
@@ -25,7 +28,7 @@ const SHARES_MAX: i64 = 100;
 /// A page of groups.
 pub struct GroupsPage {
     /// The groups, newest first.
-    pub groups: Vec<GroupRow>,
+    pub groups: Vec<Group>,
     /// What to go on after, if there are more.
     pub next: Option<Uuid>,
 }
@@ -33,7 +36,7 @@ pub struct GroupsPage {
 /// One group and a page of its members.
 pub struct GroupDetail {
     /// The group.
-    pub group: GroupRow,
+    pub group: Group,
     /// The members, the newest accounts first.
     pub members: Vec<GroupMember>,
     /// What to go on after, if there are more.
@@ -43,7 +46,7 @@ pub struct GroupDetail {
 /// A group and what is shared with it.
 pub struct GroupShares {
     /// The group.
-    pub group: GroupRow,
+    pub group: Group,
     /// The shares, at most 100.
     pub shares: Vec<GroupShare>,
 }

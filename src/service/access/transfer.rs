@@ -1,6 +1,8 @@
 //! Handing over all that one person owns to another, in one step: before somebody leaves, for example.
 
 use super::caller::Caller;
+use crate::domain::access::transfer::Owned;
+use crate::domain::access::transfer::Transferred;
 use crate::{
     domain::{
         access::permission::Permission,
@@ -9,13 +11,13 @@ use crate::{
         users::{Email, Role, UserId},
     },
     service::{Service, ServiceError, audit::record::target},
-    store::{HandOver, HandOverResult, HandedOver, Owned},
+    store::{HandOver, HandOverResult},
 };
 
 /// What came of handing over.
 pub enum HandOverOutcome {
     /// It is done.
-    Done(HandedOver),
+    Done(Transferred),
     /// The field `to` is wrong.
     Invalid(FieldError),
     /// There is no such person.

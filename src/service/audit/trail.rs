@@ -3,6 +3,7 @@
 //! Only who may read it gets anything of it. Everything is read in batches, so that the longest trail needs no more
 //! memory than a short one.
 
+use crate::domain::audit::AuditCredential;
 use std::{collections::HashMap, ops::Range};
 
 use serde::Serialize;
@@ -26,7 +27,7 @@ use crate::{
         access::caller::Caller,
         pagination::{self, PAGE},
     },
-    store::{AuditCredential, AuditOrder, AuditRow, AuditSelection},
+    store::{AuditOrder, AuditRow, AuditSelection},
 };
 
 /// How many events are read at a time where all are.

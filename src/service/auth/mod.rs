@@ -1,5 +1,6 @@
 //! Signing in: passwords, sessions, second factors, throttling, single sign-on.
 
+pub mod browser;
 pub(in crate::service) mod devices;
 pub mod password_hashing;
 pub mod second_factor;

@@ -24,13 +24,10 @@ use crate::{
         Service, ServiceError,
         access::caller::{Caller, Origin, Person},
         audit::record::target,
-        users::own_account::{OwnChange, Proof},
+        users::reauthentication::{OwnChange, Proof},
     },
     store::SecondFactorRow,
 };
-
-/// What is said of a code that does not do.
-pub(in crate::service) const WRONG_CODE: &str = "This code is incorrect or has already been used.";
 
 /// A second factor that has just been set up.
 pub struct EnabledSecondFactor {

@@ -217,7 +217,7 @@ impl Service {
         let expired = ExpiredSessions { ended_before: now.minus(REMEMBERED), unused_since: now.minus(IDLE + REMEMBERED) };
         self.0.store.delete_expired(now, expired, now.minus(COUNTED)).await?;
         self.delete_old_history().await?;
-        self.0.upstream.close_idle();
+        self.0.upstream.forwarder.close_idle();
         Ok(())
     }
 }

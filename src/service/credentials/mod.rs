@@ -8,5 +8,6 @@ pub mod edit_form;
 pub mod read;
 pub mod record;
 pub mod verify;
+mod verify_values;
 
 pub use self::read::{CredentialDeletion, CredentialDetail, Tile, TilePage, TileQuery};

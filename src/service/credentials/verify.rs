@@ -1,21 +1,15 @@
 //! Verification: the same token request that the broker makes later, observed stage by stage, and then the
 //! probe of the API.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::api_form::form_of_program;
 use crate::{
     crypto::envelope::Place,
     domain::{
-        access::permission::Permission,
         audit::event::{AuditAction, AuditOutcome, TargetKind},
         connectors::{CLIENT_ID, Connector, FieldId},
         credentials::{
             CredentialId,
-            form::{self, FieldError},
             values::FieldValues,
             verification::{PastVerification, StageObserver, Verification},
         },
@@ -69,11 +63,11 @@ impl Service {
         values: &FieldValues,
         observer: &dyn StageObserver,
     ) -> Result<Verified, Verification> {
-        let attempt = self.0.upstream.fetch_token(connector, values, observer).await;
+        let attempt = self.0.upstream.tokens.fetch_token(connector, values, observer).await;
         let mut verification = Verification { stages: attempt.stages, failure: None, notice: None };
         match attempt.result {
             Ok(token) => {
-                let probe = self.0.upstream.probe(connector, values, &token.access_token).await;
+                let probe = self.0.upstream.api.probe(connector, values, &token.access_token).await;
                 observer.stage_ended(&probe.report);
                 verification.stages.push(probe.report);
                 verification.notice = probe.notice;
@@ -122,43 +116,6 @@ impl Service {
             self.keep_token(id, row.summary.version, &token).await?;
         }
         Ok(Some(verification))
-    }
-
-    /// Verifies values that are stored nowhere, before or after. The error says what is wrong with them.
-    ///
-    /// Runs to its end even when the caller goes away: what was tried is recorded.
-    pub async fn verify_values(
-        &self,
-        caller: &Caller,
-        connector: Arc<Connector>,
-        fields: BTreeMap<String, SecretString>,
-    ) -> Result<Result<Verification, Vec<FieldError>>, ServiceError> {
-        const WANTED: &str = "verifying values";
-        self.require_person(caller, Permission::MakeCredentials, WANTED).await?;
-        self.require_unlimited(caller, Permission::MakeCredentials, WANTED).await?;
-        // Nothing is stored under this name; the form has to have one.
-        let raw = match form_of_program(&connector, connector.name.clone(), String::new(), fields) {
-            Ok(raw) => raw,
-            Err(errors) => return Ok(Err(errors)),
-        };
-        let input = match form::parse(&connector, &raw, None) {
-            Ok(input) => input,
-            Err(errors) => return Ok(Err(errors)),
-        };
-        let (service, caller) = (self.clone(), caller.clone());
-        let work = async move {
-            let _call = service.begin_call(&caller)?;
-            let verified = service.verify(&connector, &input.values, &crate::domain::credentials::verification::Unobserved).await;
-            let verification = verified.map_or_else(|found| found, |verified| verified.verification);
-            let (outcome, ended) = match &verification.failure {
-                None => (AuditOutcome::Done, "passed".to_owned()),
-                Some(failure) => (AuditOutcome::Failed, format!("failed at {}", failure.stage.as_str())),
-            };
-            let detail = format!("values for {} that are not stored: {ended}", connector.id);
-            service.0.store.record(&service.audit(&caller, AuditAction::VerifyCredential, None, outcome, detail)).await?;
-            Ok(verification)
-        };
-        self.to_its_end(work).await.map(Ok)
     }
 
     /// The verifications of a credential that the caller manages, newest first, at most `limit`, beginning behind one.

@@ -26,7 +26,7 @@ impl Service {
         let database_ok = readiness.database == PartState::Ok;
         let failing = if database_ok { self.failing_credentials().await } else { None };
         let pools = self.0.store.connections().into_iter();
-        let (in_use, idle) = self.0.upstream.kept_connections();
+        let (in_use, idle) = self.0.upstream.forwarder.kept_connections();
         let measured = Measured {
             database_ok,
             keyring_ok: readiness.keyring == PartState::Ok,

@@ -121,7 +121,7 @@ impl Service {
     /// Sends spans to a collector from now on. `sampling` is the share of requests that begin a trace; those that
     /// belong to one already go by what it says. The error is a sentence without the setting's name.
     pub fn use_collector(&self, endpoint: &Url, sampling: f64) -> Result<(), String> {
-        let (sink, exporter) = self.0.upstream.span_exporter(endpoint)?;
+        let (sink, exporter) = self.0.upstream.collector.span_exporter(endpoint)?;
         let (stopping, exporting) = (CancellationToken::new(), TaskTracker::new());
         let tracer = Tracer { sink, sampling, stopping: stopping.clone(), exporting: exporting.clone() };
         // Once, when the app is built: whoever comes later changes nothing.

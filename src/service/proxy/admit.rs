@@ -1,6 +1,6 @@
 //! The proxy: a request of a program goes to the service of a resource, with the access token in place of the API key.
 //!
-//! Who may send it is decided from memory: the key, the resource with its contract, and the token are remembered, each
+//! Who may send it is decided from memory: the key, the resource with its policy, and the token are remembered, each
 //! no longer than the access epoch in which it was read (see `service::remembered`). What is decided is sent by
 //! [`send`](self) over `upstream::forward`.
 
@@ -18,7 +18,7 @@ use crate::{
         api_keys::Scope,
         resources::{
             ResourceId, ResourceKind,
-            egress_policy::{Breach, EgressContract},
+            egress_policy::{Breach, EgressPolicy},
             request_path::{PathFault, RequestPath},
         },
         tokens::state::Moment,
@@ -57,7 +57,7 @@ pub struct Route {
     /// As whom it was found.
     owner: UserId,
     kind: ResourceKind,
-    pub(super) contract: EgressContract,
+    pub(super) policy: EgressPolicy,
     pub(super) credential: Arc<Brokered>,
     pub(super) target: ApiTarget,
 }
@@ -74,8 +74,8 @@ impl Route {
     }
 
     /// What the requests may be.
-    pub fn contract(&self) -> &EgressContract {
-        &self.contract
+    pub fn policy(&self) -> &EgressPolicy {
+        &self.policy
     }
 }
 
@@ -221,15 +221,15 @@ impl Service {
         let Some(credential) = credential.map(|row| self.brokered(&row)).transpose()?.flatten() else {
             return Ok(Found::Nothing);
         };
-        let OpenedEndpoint { contract, .. } = self.open_endpoint(&row)?;
-        let target = match self.0.upstream.api_target(&credential.connector, &credential.values) {
+        let OpenedEndpoint { policy, .. } = self.open_endpoint(&row)?;
+        let target = match self.0.upstream.forwarder.api_target(&credential.connector, &credential.values) {
             Ok(target) => target,
             Err(diagnosis) => {
                 tracing::warn!(credential = %credential.id, diagnosis.summary, "cannot build an API address");
                 return Ok(Found::Unusable);
             }
         };
-        let route = Arc::new(Route { resource, owner, kind: row.kind, contract, credential, target });
+        let route = Arc::new(Route { resource, owner, kind: row.kind, policy, credential, target });
         self.0.proxying.routes.put((owner, resource), epoch, Arc::clone(&route));
         Ok(Found::Route(route))
     }
@@ -240,9 +240,9 @@ impl Service {
 pub enum Refused {
     /// The path cannot be settled.
     Path(PathFault),
-    /// The contract does not allow it.
-    Contract(Breach),
-    /// The body is said to be larger than the contract allows.
+    /// The policy does not allow it.
+    Policy(Breach),
+    /// The body is said to be larger than the policy allows.
     TooLarge,
     /// So many requests were sent within a minute; the next may be sent after so many seconds.
     TooMany {
@@ -252,7 +252,7 @@ pub enum Refused {
 }
 
 impl Service {
-    /// Settles the path of a request and holds it against the contract of its route. `length` is that of the body, where
+    /// Settles the path of a request and holds it against the policy of its route. `length` is that of the body, where
     /// it is known.
     pub fn check_request<'a>(
         &self,
@@ -262,11 +262,11 @@ impl Service {
         length: Option<u64>,
     ) -> Result<RequestPath<'a>, Refused> {
         let path = RequestPath::settle(path).map_err(Refused::Path)?;
-        route.contract.check(method, &path).map_err(Refused::Contract)?;
-        if length.is_some_and(|length| length > route.contract.body_max) {
+        route.policy.check(method, &path).map_err(Refused::Policy)?;
+        if length.is_some_and(|length| length > route.policy.body_max) {
             return Err(Refused::TooLarge);
         }
-        if let Some(most) = route.contract.per_minute {
+        if let Some(most) = route.policy.per_minute {
             self.0.proxying.rates.count(route.resource, most).map_err(|retry_after| Refused::TooMany { retry_after })?;
         }
         Ok(path)

@@ -1,5 +1,5 @@
 //! Sends a request that was admitted: with the token that is held, again with a new one where the service does not
-//! take it, and again after a pause where the contract says so.
+//! take it, and again after a pause where the policy says so.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -84,7 +84,7 @@ impl Service {
         let kept = match body {
             ProxyBody::Kept(body) => body,
             ProxyBody::Streaming(body) => {
-                let body = ForwardBody::Streaming { body, most: route.contract.body_max };
+                let body = ForwardBody::Streaming { body, most: route.policy.body_max };
                 let answer = self.forward(&route, &token, forward, body).await?;
                 if refused(&route, answer.status()) {
                     // It cannot be sent again, but the next one shall not meet the same refusal.
@@ -110,7 +110,7 @@ impl Service {
                     Ok(_) | Err(_) => return Ok(Sent { answer, tries, token: source }),
                 }
             }
-            if forward.came.method.is_idempotent() && pauses < route.contract.retries && is_worth_retrying(status) {
+            if forward.came.method.is_idempotent() && pauses < route.policy.retries && is_worth_retrying(status) {
                 let asked = retry_after(answer.headers(), self.now());
                 let pause = asked.map_or(PAUSE_FIRST * (1 << pauses), Duration::from_secs);
                 if pause <= PAUSE_MAX {
@@ -135,7 +135,7 @@ impl Service {
     ) -> Result<Answer, ProxyFault> {
         let (upstream, credential) = (&self.0.upstream, &route.credential);
         let authorized = token.headers(upstream, credential).map_err(ProxyFault::Unusable)?;
-        Ok(upstream.forward(&credential.connector, &route.target, authorized, forward, body).await?)
+        Ok(upstream.forwarder.forward(&credential.connector, &route.target, authorized, forward, body).await?)
     }
 
     /// The token to use now. Where the credential was changed at this moment, the route is renewed.

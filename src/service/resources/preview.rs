@@ -11,7 +11,7 @@ use crate::{
     domain::{
         access::permission::{Access, Permission},
         audit::event::{AuditAction, AuditOutcome, TargetKind},
-        connectors::{Connector, template::Context},
+        connectors::{Connector, context::Context},
         credentials::{
             CredentialId,
             values::FieldValues,
@@ -143,7 +143,7 @@ impl Service {
             };
             source = came_from;
             let is_held = matches!(source, TokenSource::Memory | TokenSource::Database);
-            let answer = self.0.upstream.call(connector, &brokered.values, &token.token, &request).await;
+            let answer = self.0.upstream.api.call(connector, &brokered.values, &token.token, &request).await;
             let is_401 = answer.as_ref().is_ok_and(|answer| answer.status == 401);
             result = Some(answer.map_or_else(PreviewResult::Failed, shown));
             if refused.is_some() || !is_401 || !is_held {
@@ -192,7 +192,7 @@ fn without_fields(result: PreviewResult) -> PreviewResult {
 
 /// Method and address; without the beginning of the address where the values are not to be seen.
 fn request_line(seen: Option<(&Connector, &FieldValues)>, endpoint: &Endpoint) -> String {
-    let base = seen.map(|(connector, values)| connector.api.base_url.preview(&Context::new(connector, values)));
+    let base = seen.map(|(connector, values)| connector.api.base_url.preview(&Context::new(&connector.fields, values)));
     let base = base.unwrap_or_default();
     let mut line = format!("{} {}{}", endpoint.method.as_str(), base.trim_end_matches('/'), endpoint.path.as_str());
     if !endpoint.query.is_empty() {
@@ -212,7 +212,7 @@ fn authorization(connector: &Connector, values: &FieldValues) -> String {
         }
     }
     let hidden = HIDDEN.into();
-    connector.api.authorization.render_plain(&Context::new(connector, &shown).with_access_token(&hidden))
+    connector.api.authorization.render_plain(&Context::new(&connector.fields, &shown).with_access_token(&hidden))
 }
 
 fn shown(answer: ApiAnswer) -> PreviewResult {

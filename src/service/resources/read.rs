@@ -1,5 +1,6 @@
 //! Data sources and data destinations.
 
+use crate::domain::resources::ResourceDelete;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use crate::{
             form::{FieldError, FieldFault},
         },
         naming::{Description, Name},
-        resources::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind, egress_policy::EgressContract},
+        resources::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind, egress_policy::EgressPolicy},
         time::Timestamp,
     },
     service::{
@@ -24,7 +25,7 @@ use crate::{
         credentials::{Tile, TileQuery},
         pagination::{self, PAGE},
     },
-    store::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow},
+    store::{NewResource, ResourceChange, ResourceInsert, ResourceRow},
 };
 
 /// The version of an endpoint that has just been made.
@@ -113,7 +114,7 @@ pub struct ResourceDetail {
     /// The resource.
     pub resource: Resource,
     /// What may be sent in its name.
-    pub contract: EgressContract,
+    pub policy: EgressPolicy,
     /// Its credential.
     pub credential: Tile,
     /// Other credentials of the same connector that it could use: the newest 50. None for somebody who may not change
@@ -128,8 +129,8 @@ pub struct ResourceDetail {
 /// What is sealed of a resource, opened.
 pub(in crate::service) struct OpenedEndpoint {
     pub(in crate::service) endpoint: Endpoint,
-    pub(in crate::service) contract: EgressContract,
-    /// Whether somebody has chosen the contract; it follows from kind and endpoint otherwise.
+    pub(in crate::service) policy: EgressPolicy,
+    /// Whether somebody has chosen the policy; it follows from kind and endpoint otherwise.
     pub(in crate::service) is_chosen: bool,
 }
 
@@ -138,15 +139,16 @@ pub(in crate::service) struct OpenedEndpoint {
 struct SealedEndpoint<E> {
     #[serde(flatten)]
     endpoint: E,
-    /// Absent where nobody has chosen another than its kind suggests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    contract: Option<EgressContract>,
+    /// Absent where nobody has chosen another than its kind suggests. It was called `contract` before, and is that still
+    /// in rows that were not changed since.
+    #[serde(default, alias = "contract", skip_serializing_if = "Option::is_none")]
+    policy: Option<EgressPolicy>,
 }
 
 /// What is to be sealed of a resource.
-pub(in crate::service) fn endpoint_bytes(endpoint: &Endpoint, contract: Option<EgressContract>) -> Vec<u8> {
+pub(in crate::service) fn endpoint_bytes(endpoint: &Endpoint, policy: Option<EgressPolicy>) -> Vec<u8> {
     // Text and numbers: they always serialise.
-    serde_json::to_vec(&SealedEndpoint { endpoint, contract }).unwrap_or_default()
+    serde_json::to_vec(&SealedEndpoint { endpoint, policy }).unwrap_or_default()
 }
 
 impl Service {
@@ -155,10 +157,10 @@ impl Service {
         let place = Place::resource_endpoint(row.id, row.endpoint_version, &row.connector);
         let bytes = self.open(&place, &row.endpoint)?;
         let opened: Result<SealedEndpoint<Endpoint>, _> = serde_json::from_slice(&bytes);
-        let SealedEndpoint { endpoint, contract } = opened.map_err(|_| ServiceError::Unreadable { table: place.table })?;
-        let is_chosen = contract.is_some();
-        let contract = contract.unwrap_or_else(|| EgressContract::of_kind(row.kind, endpoint.method));
-        Ok(OpenedEndpoint { endpoint, contract, is_chosen })
+        let SealedEndpoint { endpoint, policy } = opened.map_err(|_| ServiceError::Unreadable { table: place.table })?;
+        let is_chosen = policy.is_some();
+        let policy = policy.unwrap_or_else(|| EgressPolicy::of_kind(row.kind, endpoint.method));
+        Ok(OpenedEndpoint { endpoint, policy, is_chosen })
     }
 
     /// Reads an endpoint as it was typed.
@@ -185,7 +187,7 @@ impl Service {
         }
     }
 
-    /// Creates a resource. `form` identifies the form, so that submitting it twice creates one. Without a contract it may
+    /// Creates a resource. `form` identifies the form, so that submitting it twice creates one. Without a policy it may
     /// do what its kind suggests.
     #[expect(clippy::too_many_arguments, reason = "what a resource is made of, and who makes it")]
     pub async fn create_resource(
@@ -196,7 +198,7 @@ impl Service {
         credential: CredentialId,
         form: Uuid,
         raw: &RawResource,
-        contract: Option<EgressContract>,
+        policy: Option<EgressPolicy>,
     ) -> Result<ResourceCreation, ServiceError> {
         let owner = self.require_person(caller, Permission::MakeResources, MAKING).await?;
         self.require_unlimited(caller, Permission::MakeResources, MAKING).await?;
@@ -217,7 +219,7 @@ impl Service {
             _ => return Ok(gone()),
         }
         let id = self.new_id();
-        let bytes = endpoint_bytes(&endpoint, contract);
+        let bytes = endpoint_bytes(&endpoint, policy);
         let new = NewResource {
             id,
             kind,
@@ -326,7 +328,7 @@ impl Service {
     ) -> Result<Option<ResourceDetail>, ServiceError> {
         let Some(row) = self.seen_resource(caller, kind, id).await? else { return Ok(None) };
         let may_change = may_change(caller, &row);
-        let OpenedEndpoint { endpoint, contract, .. } = self.open_endpoint(&row)?;
+        let OpenedEndpoint { endpoint, policy, .. } = self.open_endpoint(&row)?;
         let resource = Resource {
             id,
             kind,
@@ -348,7 +350,7 @@ impl Service {
             alternatives.retain(|tile| tile.id != resource.credential);
         }
         let may_preview = caller.may(Permission::MakeResources);
-        Ok(Some(ResourceDetail { resource, contract, credential, alternatives, may_preview, may_change }))
+        Ok(Some(ResourceDetail { resource, policy, credential, alternatives, may_preview, may_change }))
     }
 
     /// Uses another credential of the same connector from now on. False when there is no such resource, or

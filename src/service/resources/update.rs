@@ -17,7 +17,7 @@ use crate::{
         naming::{Description, Name},
         resources::{
             Endpoint, ResourceId, ResourceKind,
-            egress_policy::{EgressContract, RawContract},
+            egress_policy::{EgressPolicy, RawPolicy},
         },
     },
     service::{
@@ -38,7 +38,7 @@ pub struct ResourceRecord {
     /// What lists show.
     pub summary: ResourceSummary,
     /// What it calls and what may be sent in its name; `None` where that does not open.
-    pub sealed: Option<(Endpoint, EgressContract)>,
+    pub sealed: Option<(Endpoint, EgressPolicy)>,
     /// Grows by one with every change; starts at 1.
     pub version: i64,
 }
@@ -65,9 +65,9 @@ pub struct EndpointPatch {
     pub query: Option<Vec<(String, String)>>,
 }
 
-/// What a program says of a contract. What it leaves out stays.
+/// What a program says of a policy. What it leaves out stays.
 #[derive(Debug, Clone, Default)]
-pub struct ContractPatch {
+pub struct PolicyPatch {
     /// The methods.
     pub methods: Option<Vec<String>>,
     /// Path prefixes.
@@ -94,7 +94,7 @@ pub struct ProgramResource {
     /// What it calls.
     pub endpoint: EndpointPatch,
     /// What may be sent in its name, where that is not what its kind suggests.
-    pub contract: Option<ContractPatch>,
+    pub policy: Option<PolicyPatch>,
 }
 
 /// What a program wants changed of a resource. What it leaves out stays.
@@ -108,8 +108,8 @@ pub struct ResourcePatch {
     pub credential: Option<CredentialId>,
     /// Another endpoint.
     pub endpoint: Option<EndpointPatch>,
-    /// Another contract.
-    pub contract: Option<ContractPatch>,
+    /// Another policy.
+    pub policy: Option<PolicyPatch>,
 }
 
 /// How creating a resource for a program ended.
@@ -117,7 +117,7 @@ pub struct ResourcePatch {
 pub enum ProgramCreation {
     /// It is stored, or was stored before by the same request.
     Created(ResourceId),
-    /// Fields are wrong: those of a resource and of [`EgressContract::parse`].
+    /// Fields are wrong: those of a resource and of [`EgressPolicy::parse`].
     Invalid(Vec<FieldError>),
     /// Another request has used this idempotency key.
     KeyUsed,
@@ -160,7 +160,7 @@ impl Service {
     /// What does not open is shown without, so that it can be deleted; it is logged.
     fn record_of(&self, row: ResourceRow) -> ResourceRecord {
         let sealed = match self.open_endpoint(&row) {
-            Ok(opened) => Some((opened.endpoint, opened.contract)),
+            Ok(opened) => Some((opened.endpoint, opened.policy)),
             Err(error) => {
                 tracing::error!(resource = %row.id, error = &error as &dyn std::error::Error, "cannot decrypt a resource");
                 None
@@ -198,20 +198,20 @@ impl Service {
             return wrong("kind", format!("{} can't be used as a {}.", connector.name, kind.as_str()));
         }
         let raw = raw_resource(&connector, kind, wanted.name, wanted.description, wanted.endpoint, None);
-        let contract = match wanted.contract {
+        let policy = match wanted.policy {
             None => None,
             Some(patch) => {
                 // What is wrong with the endpoint is told in any case, and with the other fields.
                 let method = self.parse_endpoint(&connector, kind, &raw).ok().map(|endpoint| endpoint.method);
-                let before = EgressContract::of_kind(kind, method.unwrap_or(crate::domain::resources::Method::Get));
-                match changed_contract(&before, patch) {
-                    Ok(contract) => Some(contract),
+                let before = EgressPolicy::of_kind(kind, method.unwrap_or(crate::domain::resources::Method::Get));
+                match changed_policy(&before, patch) {
+                    Ok(policy) => Some(policy),
                     Err(errors) => return Ok(ProgramCreation::Invalid(errors)),
                 }
             }
         };
         let form = once.map_or_else(|| self.new_form(), |once| once.whole);
-        let made = self.create_resource(caller, kind, &connector, wanted.credential, form, &raw, contract).await?;
+        let made = self.create_resource(caller, kind, &connector, wanted.credential, form, &raw, policy).await?;
         Ok(match made {
             ResourceCreation::Created(id) => ProgramCreation::Created(id),
             ResourceCreation::Invalid(errors) => ProgramCreation::Invalid(errors),
@@ -305,11 +305,11 @@ impl Service {
             None => Ok(opened.endpoint.clone()),
             Some(wanted) => self.changed_endpoint(row, &opened.endpoint, wanted).map_err(|wrong| errors.extend(wrong)),
         };
-        let contract = match &patch.contract {
-            None => Ok(opened.is_chosen.then(|| opened.contract.clone())),
-            Some(wanted) => changed_contract(&opened.contract, wanted.clone()).map(Some).map_err(|wrong| errors.extend(wrong)),
+        let policy = match &patch.policy {
+            None => Ok(opened.is_chosen.then(|| opened.policy.clone())),
+            Some(wanted) => changed_policy(&opened.policy, wanted.clone()).map(Some).map_err(|wrong| errors.extend(wrong)),
         };
-        let (Ok(name), Ok(description), Ok(endpoint), Ok(contract)) = (name, description, endpoint, contract) else {
+        let (Ok(name), Ok(description), Ok(endpoint), Ok(policy)) = (name, description, endpoint, policy) else {
             return Err(errors);
         };
         let credential = patch.credential.unwrap_or(row.credential);
@@ -320,10 +320,10 @@ impl Service {
             ("endpoint", endpoint != opened.endpoint),
         ];
         changed.extend(is_new.into_iter().filter(|(_, is_new)| *is_new).map(|(what, _)| what.to_owned()));
-        let other_contract = contract.as_ref().filter(|contract| **contract != opened.contract);
-        changed.extend(other_contract.map(egress_policy::words));
-        let is_sealed = endpoint != opened.endpoint || other_contract.is_some();
-        let sealed = is_sealed.then(|| endpoint_bytes(&endpoint, contract));
+        let other_policy = policy.as_ref().filter(|policy| **policy != opened.policy);
+        changed.extend(other_policy.map(egress_policy::words));
+        let is_sealed = endpoint != opened.endpoint || other_policy.is_some();
+        let sealed = is_sealed.then(|| endpoint_bytes(&endpoint, policy));
         Ok(Wanted { name, description, credential, sealed, changed })
     }
 
@@ -374,8 +374,8 @@ fn raw_resource(
     }
 }
 
-fn changed_contract(before: &EgressContract, patch: ContractPatch) -> Result<EgressContract, Vec<FieldError>> {
-    let mut raw: RawContract = before.to_raw();
+fn changed_policy(before: &EgressPolicy, patch: PolicyPatch) -> Result<EgressPolicy, Vec<FieldError>> {
+    let mut raw: RawPolicy = before.to_raw();
     if let Some(methods) = patch.methods {
         raw.methods = methods;
     }
@@ -394,5 +394,5 @@ fn changed_contract(before: &EgressContract, patch: ContractPatch) -> Result<Egr
     if let Some(retries) = patch.retries {
         raw.retries = retries.to_string();
     }
-    EgressContract::parse(&raw)
+    EgressPolicy::parse(&raw)
 }

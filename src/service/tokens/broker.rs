@@ -78,7 +78,7 @@ impl HeldToken {
         if let Some(made) = self.headers.get() {
             return Ok(made);
         }
-        let made = upstream.api_headers(&credential.connector, &credential.values, &self.token)?;
+        let made = upstream.forwarder.api_headers(&credential.connector, &credential.values, &self.token)?;
         Ok(self.headers.get_or_init(|| made))
     }
 

@@ -73,7 +73,7 @@ impl Service {
 
     async fn bring(&self, errand: &Errand<'_>) -> Result<Landing, ServiceError> {
         // A request ends within its time, so that this is more than a fetch takes.
-        let lease = self.0.upstream.time_of_request() * 2;
+        let lease = self.0.upstream.tokens.time_of_request() * 2;
         let mut pause = POLL_FIRST;
         let mut watching: Option<(Uuid, Instant)> = None;
         loop {
@@ -124,7 +124,7 @@ impl Service {
         let begun = Instant::now();
         let Brokered { connector, values, .. } = errand.credential;
         let mut span = self.begin_span("token fetch", SpanKind::Client);
-        let attempt = self.0.upstream.fetch_token(connector, values, &Unobserved).await;
+        let attempt = self.0.upstream.tokens.fetch_token(connector, values, &Unobserved).await;
         let outcome = match &attempt.result {
             Ok(_) => FetchOutcome::Issued,
             Err(diagnosis) => FetchOutcome::Refused(FailureClass::of(diagnosis)),

@@ -130,7 +130,7 @@ impl Slot {
         let (sender, landed) = watch::channel(None);
         inner.state.begin();
         inner.flight = Some(landed.clone());
-        (Flight { slot: Arc::clone(self), sender, quiet: None }, landed)
+        (Flight { slot: Arc::clone(self), sender, quiet: None, landing: Err(Lost::Interrupted) }, landed)
     }
 
     /// Takes up a token.
@@ -234,6 +234,8 @@ pub(in crate::service) struct Flight {
     sender: watch::Sender<Option<Landing>>,
     /// Until when no refresh begins in the background, when the database failed.
     quiet: Option<Duration>,
+    /// What those who wait are told.
+    landing: Landing,
 }
 
 impl Flight {
@@ -241,12 +243,12 @@ impl Flight {
         &self.slot
     }
 
-    /// Tells those who wait what it brought.
+    /// Ends it. Those who wait are told what it brought.
     pub(in crate::service) fn land(mut self, now: Moment, landing: Landing) {
         if matches!(landing, Err(Lost::Failed(_))) {
             self.quiet = Some(now.steady.saturating_add(QUIET));
         }
-        self.sender.send_replace(Some(landing));
+        self.landing = landing;
     }
 }
 
@@ -259,11 +261,42 @@ impl Drop for Flight {
             inner.quiet_until = until;
         }
         drop(inner);
-        // It did not come to its end.
-        self.sender.send_if_modified(|landing| {
-            let interrupted = landing.is_none();
-            landing.get_or_insert(Err(Lost::Interrupted));
-            interrupted
-        });
+        // Only now: who asks after somebody was told waits for no fetch that is over.
+        let landing = std::mem::replace(&mut self.landing, Err(Lost::Interrupted));
+        self.sender.send_replace(Some(landing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Wake},
+    };
+
+    use super::*;
+
+    const NOW: Moment = Moment { wall: Timestamp::from_millis(0), steady: Duration::ZERO };
+
+    /// Asks again at the very moment at which it is told that a fetch has ended.
+    struct AsksAgain(Arc<Slot>, Mutex<Option<bool>>);
+
+    impl Wake for AsksAgain {
+        fn wake(self: Arc<Self>) {
+            let begins = matches!(self.0.ask(NOW, Duration::ZERO, None), Asked::Begin(..));
+            self.1.lock().unwrap().get_or_insert(begins);
+        }
+    }
+
+    #[test]
+    fn who_asks_after_a_fetch_has_ended_does_not_get_what_that_brought() {
+        let slot = Arc::new(Slot::new(1, false));
+        let Asked::Begin(flight, mut landed) = slot.ask(NOW, Duration::ZERO, None) else { panic!("nothing is fetched yet") };
+        assert!(matches!(slot.ask(NOW, Duration::ZERO, None), Asked::Wait(_)));
+        let asks = Arc::new(AsksAgain(Arc::clone(&slot), Mutex::new(None)));
+        let mut waiting = pin!(landed.wait_for(Option::is_some));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&Arc::clone(&asks).into())).is_pending());
+        flight.land(NOW, Err(Lost::Gone));
+        assert_eq!(*asks.1.lock().unwrap(), Some(true));
     }
 }

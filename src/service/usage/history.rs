@@ -4,6 +4,7 @@
 //! transaction. A request waits for nothing. Whoever kills the process loses what was not written yet: two seconds of
 //! it, and the time of one write.
 
+use crate::domain::usage::UseRecord;
 use std::{collections::BTreeMap, time::Duration};
 
 use super::pending::Pending;
@@ -24,7 +25,7 @@ use crate::{
             caller::{Caller, Who},
         },
     },
-    store::{HistoryOf, HistoryQuery, HistoryRow, NewHour},
+    store::{HistoryOf, HistoryQuery, NewHour},
 };
 
 /// How often what was counted is written.
@@ -53,7 +54,7 @@ pub struct History {
     /// The hours that were asked for, oldest first; only those in which something happened.
     pub hours: Vec<(Timestamp, HourCounts)>,
     /// Single uses, newest first.
-    pub uses: Vec<HistoryRow>,
+    pub uses: Vec<UseRecord>,
     /// Where the next page begins.
     pub next: Option<Timestamp>,
     /// The accounts that are shown: all for who manages the credential, otherwise only one's own.
@@ -210,7 +211,7 @@ fn hours_of(uses: &[(UseKey, crate::domain::usage::Tally)]) -> Vec<NewHour> {
 }
 
 /// Cuts a page so that no minute is on two of them. Answers where the next one begins.
-fn cut_at_minute(uses: &mut Vec<HistoryRow>, page: usize) -> Option<Timestamp> {
+fn cut_at_minute(uses: &mut Vec<UseRecord>, page: usize) -> Option<Timestamp> {
     let beyond = uses.get(page)?.minute;
     let whole = uses.partition_point(|row| row.minute > beyond);
     // A minute that fills more than a page is cut: nobody reads on there.
@@ -223,8 +224,8 @@ mod tests {
     use super::*;
     use crate::domain::usage::Success;
 
-    fn row(minute: i64) -> HistoryRow {
-        HistoryRow {
+    fn row(minute: i64) -> UseRecord {
+        UseRecord {
             minute: Timestamp::from_millis(minute),
             resource: None,
             resource_name: None,
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn a_page_ends_with_a_whole_minute() {
         let cut = |minutes: &[i64], page| {
-            let mut rows: Vec<HistoryRow> = minutes.iter().map(|minute| row(*minute)).collect();
+            let mut rows: Vec<UseRecord> = minutes.iter().map(|minute| row(*minute)).collect();
             let next = cut_at_minute(&mut rows, page).map(Timestamp::as_millis);
             (rows.len(), next)
         };

@@ -1,5 +1,7 @@
 //! People: adding, changing and disabling them. For administrators, and for commands on the server.
 
+use crate::domain::access::transfer::Owned;
+use crate::domain::users::User;
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ use crate::{
         audit::record::target,
         pagination::{self, PAGE},
     },
-    store::{NewUser, Owned, StateChange, UserChange, UserChanged, UserInsert, UserRow},
+    store::{NewUser, StateChange, UserChange, UserChanged, UserInsert},
 };
 
 /// The most groups that are named on the page of a person.
@@ -42,7 +44,7 @@ pub struct RawPerson {
 /// A page of people.
 pub struct PeoplePage {
     /// The people, newest first.
-    pub people: Vec<UserRow>,
+    pub people: Vec<User>,
     /// What to go on after, if there are more.
     pub next: Option<UserId>,
 }
@@ -50,7 +52,7 @@ pub struct PeoplePage {
 /// One person, and what belongs to them.
 pub struct PersonDetail {
     /// The account.
-    pub user: UserRow,
+    pub user: User,
     /// The groups they are in: ids and names.
     pub groups: Vec<(Uuid, String)>,
     /// How many browsers are signed in.
@@ -146,7 +148,7 @@ impl Service {
     }
 
     /// The person of an e-mail address, however it is spelt.
-    pub async fn person_of_email(&self, caller: &Caller, email: &str) -> Result<Option<UserRow>, ServiceError> {
+    pub async fn person_of_email(&self, caller: &Caller, email: &str) -> Result<Option<User>, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "look at a person").await?;
         match Email::parse(email) {
             Ok(email) => Ok(self.0.store.user_of_email(&email).await?),
@@ -242,7 +244,7 @@ impl Service {
     }
 
     /// Gives a person another role and leaves the rest as it is.
-    pub async fn set_role(&self, caller: &Caller, user: &UserRow, role: &str) -> Result<PersonChanged, ServiceError> {
+    pub async fn set_role(&self, caller: &Caller, user: &User, role: &str) -> Result<PersonChanged, ServiceError> {
         let raw = RawPerson { email: user.email.clone(), name: user.name.clone(), role: role.to_owned() };
         self.change_person(caller, user.id, user.version, &raw).await
     }
@@ -307,7 +309,7 @@ fn rises(before: Role, now: Role) -> bool {
 }
 
 /// What a change changes, in words.
-fn changes(before: &UserRow, now: &ParsedPerson) -> Vec<String> {
+fn changes(before: &User, now: &ParsedPerson) -> Vec<String> {
     let mut changes = Vec::new();
     if before.role != now.role {
         changes.push(format!("role from {} to {}", before.role.as_str(), now.role.as_str()));

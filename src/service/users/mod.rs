@@ -3,4 +3,5 @@
 pub mod admin;
 pub mod own_account;
 pub mod password_links;
+pub mod reauthentication;
 pub mod setup;

@@ -1,10 +1,11 @@
 //! One's own account: the name, the password, and the proof that it is still the same person who asks.
 
-use std::time::Duration;
-
 use secrecy::SecretString;
 
-use super::setup::NewHash;
+use super::{
+    reauthentication::{OwnChange, Proof, WRONG_CODE},
+    setup::NewHash,
+};
 use crate::{
     domain::{
         audit::{
@@ -20,7 +21,6 @@ use crate::{
         access::caller::{Caller, Origin},
         audit::record::target,
         auth::{
-            second_factor::WRONG_CODE,
             sessions::Session,
             sign_in::PasswordAnswer,
             throttle::{Counted, Tried, account},
@@ -35,41 +35,6 @@ pub struct OwnAccount {
     pub has_password: bool,
     /// How many recovery codes are left, if there is a second factor.
     pub recovery_codes: Option<i64>,
-}
-
-/// What came of a change of one's own account.
-pub enum OwnChange<T> {
-    /// It is done.
-    Done(T),
-    /// Fields are wrong.
-    Invalid(Vec<FieldError>),
-    /// Nothing is tried for so long, after too many failures.
-    Limited(Duration),
-    /// Too many passwords are being hashed; in a moment it works.
-    Busy,
-    /// The page that asked for it is out of date.
-    Void,
-}
-
-/// Whether somebody proved who they are.
-pub(in crate::service) enum Proof {
-    Given,
-    Wrong(FieldError),
-    Limited(Duration),
-    Busy,
-    Void,
-}
-
-impl Proof {
-    /// What a change comes to for which the proof was not given.
-    pub(in crate::service) fn into_change<T>(self) -> OwnChange<T> {
-        match self {
-            Self::Wrong(error) => OwnChange::Invalid(vec![error]),
-            Self::Limited(wait) => OwnChange::Limited(wait),
-            Self::Busy => OwnChange::Busy,
-            Self::Given | Self::Void => OwnChange::Void,
-        }
-    }
 }
 
 impl Service {

@@ -1,6 +1,7 @@
 //! Links with which somebody chooses a password: after they were added, and after a reset. A link works once, for
 //! three days, and as long as no other was made for the same person.
 
+use crate::domain::users::User;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -24,7 +25,7 @@ use crate::{
         audit::record::target,
         auth::sessions::Session,
     },
-    store::{NewPasswordLink, RestsOn, UserRow},
+    store::{NewPasswordLink, RestsOn},
 };
 
 /// How long a link can be used.
@@ -166,7 +167,7 @@ impl Service {
     }
 
     /// The person whose link this is, and its hash, if the link can be used.
-    async fn owner_of_link(&self, token: &SecretString) -> Result<Option<(UserRow, [u8; 32])>, ServiceError> {
+    async fn owner_of_link(&self, token: &SecretString) -> Result<Option<(User, [u8; 32])>, ServiceError> {
         let hash = self.hash_of_link(token);
         let Some(owner) = self.0.store.owner_of_password_link(&hash, self.now()).await? else { return Ok(None) };
         let user = self.0.store.user(owner).await?.filter(|user| user.state == UserState::Active);

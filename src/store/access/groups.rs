@@ -1,6 +1,8 @@
-//! Groups of people, with whom credentials are shared.
+//! Groups of users, with which credentials can be shared.
 
-use sqlx::FromRow;
+use crate::domain::access::group::Group;
+use crate::domain::access::group::GroupMember;
+use crate::domain::access::group::GroupShare;
 use uuid::Uuid;
 
 use super::epoch::bump_access_epoch;
@@ -20,56 +22,23 @@ use crate::{
     },
 };
 
-/// A stored group.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct GroupRow {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name, unique.
-    pub name: String,
-    /// How many people are in it.
-    pub members: i64,
-    /// How many credentials are shared with it.
-    pub shares: i64,
-}
-
-/// Somebody in a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupMember {
-    /// The account.
-    pub id: UserId,
-    /// Its e-mail address.
-    pub email: String,
-    /// The name of the person.
-    pub name: String,
-    /// Whether the account can be used.
-    pub state: UserState,
-}
-
-/// A credential that is shared with a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupShare {
-    /// The id of its connector.
-    pub connector: String,
-    /// Its name.
-    pub name: String,
-    /// What the group may do with it.
-    pub access: Access,
-    /// The e-mail address of its owner.
-    pub owner: Option<String>,
-}
-
 /// What came of making or changing a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupChange {
-    /// It is done.
     Changed,
-    /// It was so before.
+    /// Nothing had to be changed.
     Unchanged,
     /// Another group has this name.
     NameTaken,
-    /// There is no such group.
+    /// There is no such group, or no such user.
     NotFound,
+}
+
+/// Id, name, and how many members and shares there are.
+type GroupRow = (Uuid, String, i64, i64);
+
+fn group_of((id, name, members, shares): GroupRow) -> Group {
+    Group { id, name, members, shares }
 }
 
 impl Store {
@@ -94,7 +63,6 @@ impl Store {
         })
     }
 
-    /// Gives a group another name.
     pub async fn rename_group(&self, id: Uuid, name: &Name, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const RENAME: &str = "UPDATE user_groups SET name = $2, name_key = $3 WHERE id = $1";
         let refused = transaction!(self, transaction => {
@@ -115,7 +83,7 @@ impl Store {
         }
     }
 
-    /// Deletes a group; what was shared with it is not shared with its members any more.
+    /// Deletes a group and everything that was shared with it.
     pub async fn delete_group(&self, id: Uuid, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const DELETE: &str = "DELETE FROM user_groups WHERE id = $1";
         transaction!(self, transaction => {
@@ -129,7 +97,6 @@ impl Store {
         })
     }
 
-    /// Takes somebody into a group.
     pub async fn add_to_group(&self, group: Uuid, member: UserId, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const ADD: &str = "INSERT INTO group_members (group_id, member) VALUES ($1, $2) ON CONFLICT (group_id, member) DO NOTHING";
         let refused = transaction!(self, transaction => {
@@ -150,7 +117,6 @@ impl Store {
         }
     }
 
-    /// Takes somebody out of a group.
     pub async fn remove_from_group(&self, group: Uuid, member: UserId, audit: &Audit<'_>) -> Result<GroupChange, StoreError> {
         const REMOVE: &str = "DELETE FROM group_members WHERE group_id = $1 AND member = $2";
         transaction!(self, transaction => {
@@ -165,17 +131,20 @@ impl Store {
     }
 
     /// A page of groups, newest first.
-    pub async fn groups_page(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<GroupRow>, StoreError> {
+    pub async fn groups_page(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Group>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
-        Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS).bind(below).bind(limit).fetch_all(pool).await?))
+        Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS).bind(below).bind(limit).fetch_all(pool).await?)
+            .into_iter()
+            .map(group_of)
+            .collect())
     }
 
     /// One group.
-    pub async fn group(&self, id: Uuid) -> Result<Option<GroupRow>, StoreError> {
-        Ok(reading!(self, pool => sqlx::query_as(queries::GROUP).bind(id).fetch_optional(pool).await?))
+    pub async fn group(&self, id: Uuid) -> Result<Option<Group>, StoreError> {
+        Ok(reading!(self, pool => sqlx::query_as(queries::GROUP).bind(id).fetch_optional(pool).await?).map(group_of))
     }
 
-    /// A page of the members of a group, the newest accounts first.
+    /// The newest users first.
     pub async fn group_members(&self, group: Uuid, after: Option<UserId>, limit: i64) -> Result<Vec<GroupMember>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
         let rows: Vec<(Uuid, String, String, String)> = reading!(self, pool => {
@@ -188,12 +157,12 @@ impl Store {
         rows.into_iter().map(member).collect()
     }
 
-    /// The groups of somebody, with their names, at most `limit`.
+    /// Ids and names, at most `limit`.
     pub async fn groups_of(&self, member: UserId, limit: i64) -> Result<Vec<(Uuid, String)>, StoreError> {
         Ok(reading!(self, pool => sqlx::query_as(queries::GROUPS_OF_MEMBER).bind(member).bind(limit).fetch_all(pool).await?))
     }
 
-    /// What is shared with a group, at most `limit`.
+    /// At most `limit`.
     pub async fn shares_of_group(&self, group: Uuid, limit: i64) -> Result<Vec<GroupShare>, StoreError> {
         let rows: Vec<(String, String, String, Option<String>)> = reading!(self, pool => {
             sqlx::query_as(queries::SHARES_OF_GROUP).bind(group).bind(limit).fetch_all(pool).await?

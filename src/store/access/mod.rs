@@ -1,4 +1,4 @@
-//! Rights in the database: groups, shares, transfers of ownership, and the access epoch.
+//! Access in the database: groups, shares, transfers of ownership, and the access epoch.
 
 pub(in crate::store) mod epoch;
 pub(in crate::store) mod groups;

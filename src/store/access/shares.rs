@@ -1,7 +1,8 @@
-//! Shares: which people and groups may use or manage a credential beside its owner, and whether it is open to all.
+//! Shares: which people and groups may use or manage a credential besides its owner, and whether everyone may
+//! use it.
 //!
-//! Every change asks in its own statement whether the person may manage the credential at this moment, so that a
-//! right which was withdrawn a moment ago changes nothing any more.
+//! Every change checks in its own statement that the actor may manage the credential, so that access that was
+//! withdrawn a moment ago no longer allows a change.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -22,79 +23,56 @@ use crate::{
     },
 };
 
-/// Whom something is shared with.
+/// Who a credential is shared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShareWith {
-    /// A person.
     Person(UserId),
-    /// A group, and so whoever is in it.
+    /// Everyone in the group.
     Group(Uuid),
 }
 
-/// A share to be stored. One that there is already for the same person or group is given this access.
+/// A share to be stored. An existing share for the same person or group gets the new access instead.
 #[derive(Debug, Clone, Copy)]
 pub struct NewShare {
-    /// Its id, if it is a new one.
+    /// Used only if there is no such share yet.
     pub id: Uuid,
-    /// What is shared.
     pub credential: CredentialId,
-    /// With whom.
     pub with: ShareWith,
-    /// How far they may go with it.
     pub access: Access,
 }
 
-/// A stored share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareRow {
-    /// Its id.
     pub id: Uuid,
-    /// With whom.
     pub with: Sharee,
-    /// How far they may go with it.
     pub access: Access,
 }
 
-/// Whom something is shared with, as people know them.
+/// Who a credential is shared with, with names to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sharee {
-    /// A person.
-    Person {
-        /// The account.
-        id: UserId,
-        /// The name.
-        name: String,
-        /// The e-mail address.
-        email: String,
-    },
-    /// A group.
-    Group {
-        /// Its id.
-        id: Uuid,
-        /// Its name.
-        name: String,
-    },
+    Person { id: UserId, name: String, email: String },
+    Group { id: Uuid, name: String },
 }
 
-/// What came of changing who may use or manage a credential.
+/// The result of changing who may use or manage a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShareChange {
-    /// It is changed.
     Changed,
-    /// There is no such credential that this person may manage, or no such share.
+    /// There is no such credential that the actor may manage, or no such share.
     NotFound,
-    /// The person or group is gone.
+    /// The person or group no longer exists.
     ShareeGone,
 }
 
 impl Store {
-    /// With whom a credential is shared, at most 1,000.
+    /// At most 1,000.
     pub async fn shares_of(&self, credential: CredentialId) -> Result<Vec<ShareRow>, StoreError> {
         let rows: Vec<Row> = reading!(self, pool => sqlx::query_as(queries::SHARES).bind(credential).fetch_all(pool).await?);
         rows.into_iter().map(ShareRow::try_from).collect()
     }
 
-    /// Opens a credential to all for use, or makes it private again.
+    /// Lets everyone use a credential, or makes it private.
     pub async fn set_sharing(
         &self,
         manager: UserId,
@@ -115,7 +93,6 @@ impl Store {
         })
     }
 
-    /// Shares a credential with a person or a group.
     pub async fn put_share(&self, manager: UserId, new: &NewShare, audit: &Audit<'_>) -> Result<ShareChange, StoreError> {
         const PERSON: &str = concat!(
             "INSERT INTO credential_shares (id, credential, connector, person, access)
@@ -148,7 +125,7 @@ impl Store {
         })
     }
 
-    /// Gives a share of a credential another access, or takes it away (`None`).
+    /// Changes the access of a share, or deletes the share (`None`).
     pub async fn change_share(
         &self,
         manager: UserId,
@@ -186,28 +163,28 @@ impl Store {
         })
     }
 
-    /// E-mail addresses and names of people a credential can be shared with, by address, at most `limit`.
+    /// Email addresses and names of possible sharees, by address, at most `limit`.
     pub async fn people_to_share_with(&self, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
         Ok(reading!(self, pool => {
             sqlx::query_as(queries::PEOPLE_TO_SHARE_WITH).bind("").bind(limit).fetch_all(pool).await?
         }))
     }
 
-    /// Names of groups that a credential can be shared with, by name, at most `limit`.
+    /// Names of groups, in order, at most `limit`.
     pub async fn groups_to_share_with(&self, limit: i64) -> Result<Vec<String>, StoreError> {
         Ok(reading!(self, pool => {
             sqlx::query_scalar(queries::GROUPS_TO_SHARE_WITH).bind("").bind(limit).fetch_all(pool).await?
         }))
     }
 
-    /// The person whose e-mail address has this key and whose account is in use, and the address.
+    /// The id and email address of the active user with this email key.
     pub async fn person_to_share_with(&self, email_key: &str) -> Result<Option<(UserId, String)>, StoreError> {
         Ok(reading!(self, pool => {
             sqlx::query_as(queries::PERSON_TO_SHARE_WITH).bind(email_key).fetch_optional(pool).await?
         }))
     }
 
-    /// The group whose name has this key, and the name.
+    /// The id and name of the group with this key.
     pub async fn group_to_share_with(&self, name_key: &str) -> Result<Option<(Uuid, String)>, StoreError> {
         Ok(reading!(self, pool => {
             sqlx::query_as(queries::GROUP_TO_SHARE_WITH).bind(name_key).fetch_optional(pool).await?

@@ -1,6 +1,10 @@
-//! Handing over all that one person owns to another, in one transaction: credentials and resources change their
-//! owner, API keys are revoked. Nothing has to be sealed anew, since no seal names an owner.
+//! Transfers ownership of everything one user owns to another, in one transaction: credentials and resources
+//! change owner, and API keys are revoked. Nothing has to be sealed again, because no seal includes the
+//! owner.
 
+use crate::domain::access::transfer::Owned;
+use crate::domain::access::transfer::Renamed;
+use crate::domain::access::transfer::Transferred;
 use std::collections::HashSet;
 
 use sqlx::FromRow;
@@ -27,77 +31,42 @@ use crate::{
     },
 };
 
-/// How often it is tried again when one of the two makes something at the same moment.
+/// Attempts if one of the two users creates something at the same time.
 const ATTEMPTS: usize = 5;
-
-/// How much somebody owns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
-pub struct Owned {
-    /// Credentials.
-    pub credentials: i64,
-    /// Sources and destinations.
-    pub resources: i64,
-    /// API keys that are not revoked.
-    pub api_keys: i64,
-}
 
 /// Who hands over to whom.
 #[derive(Debug, Clone)]
 pub struct HandOver<'a> {
-    /// Whose things they are.
     pub from: UserId,
-    /// The name of that person.
+    /// Added to names that are already taken.
     pub from_name: &'a str,
-    /// Whose they will be.
     pub to: UserId,
-    /// The e-mail address of that person.
+    /// For the audit trail.
     pub to_email: &'a str,
-    /// Says whether somebody of a role can own so much.
+    /// Whether a user with this role can own this much.
     pub can_own: fn(Role, &Owned) -> bool,
     /// When the API keys are revoked.
     pub at: Timestamp,
-}
-
-/// Something that got another name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renamed {
-    /// Credential or resource.
-    pub kind: TargetKind,
-    /// Its id.
-    pub id: Uuid,
-    /// Its name before.
-    pub before: String,
-    /// Its name now.
-    pub now: String,
-}
-
-/// What was handed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandedOver {
-    /// How much.
-    pub owned: Owned,
-    /// What got another name, because the receiver had something of that name.
-    pub renamed: Vec<Renamed>,
 }
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandOverResult {
     /// It is done.
-    Done(HandedOver),
+    Done(Transferred),
     /// The receiver's role cannot own this much.
     RoleTooLow(Owned),
-    /// The receiver's account cannot be used.
+    /// The new owner doesn't exist or isn't active.
     NotActive,
-    /// The two made things all the while.
+    /// The two users kept creating things during every attempt.
     Busy,
 }
 
-/// Something that is handed over.
+/// A credential or resource that is transferred.
 #[derive(FromRow)]
 struct Thing {
     id: Uuid,
-    /// Names are unique within it: the connector of a credential, the kind of a resource.
+    /// The scope in which names are unique: the connector of a credential, the kind of a resource.
     kind: String,
     name: String,
     name_key: String,
@@ -105,18 +74,20 @@ struct Thing {
 }
 
 impl Store {
-    /// How much somebody owns.
     pub async fn owned_by(&self, owner: UserId) -> Result<Owned, StoreError> {
-        Ok(reading!(self, pool => sqlx::query_as(queries::OWNED).bind(owner).fetch_one(pool).await?))
+        let (credentials, resources, api_keys) =
+            reading!(self, pool => sqlx::query_as(queries::OWNED).bind(owner).fetch_one(pool).await?);
+        Ok(Owned { credentials, resources, api_keys })
     }
 
-    /// Hands everything over. The event of `audit` is that of the whole; each thing gets one of its own.
+    /// Transfers everything. `audit` is the event for the whole transfer; each credential, resource and key
+    /// gets its own event.
     pub async fn hand_over(&self, order: &HandOver<'_>, audit: &Audit<'_>) -> Result<HandOverResult, StoreError> {
         for _ in 0..ATTEMPTS {
             match self.try_hand_over(order, audit).await {
                 Ok(Some(result)) => return Ok(result),
                 Ok(None) => {}
-                // A name that was free when it was looked for was taken meanwhile.
+                // A name that was free when it was chosen has been taken since.
                 Err(StoreError::Failed(sqlx::Error::Database(error))) if error.is_unique_violation() => {}
                 Err(error) => return Err(error),
             }
@@ -124,15 +95,15 @@ impl Store {
         Ok(HandOverResult::Busy)
     }
 
-    /// `None` if something was made between the looking and the changing.
+    /// `None` if something was created between reading and writing.
     async fn try_hand_over(&self, order: &HandOver<'_>, audit: &Audit<'_>) -> Result<Option<HandOverResult>, StoreError> {
-        // Sets nothing, but keeps role and state of the receiver as they are until the transaction ends.
+        // Changes nothing, but keeps the new owner's role and state until the transaction ends.
         const RECEIVER: &str = "UPDATE users SET version = version WHERE id = $1 RETURNING role, state";
         const NAME_CREDENTIAL: &str = "UPDATE credentials SET name = $2, name_key = $3, search_key = $4 WHERE id = $1";
         const NAME_RESOURCE: &str = "UPDATE resources SET name = $2, name_key = $3 WHERE id = $1";
         const CREDENTIALS: &str = "UPDATE credentials SET owner = $2 WHERE owner = $1";
         const RESOURCES: &str = "UPDATE resources SET owner = $2 WHERE owner = $1";
-        // Who owns a credential needs no share of it.
+        // The owner of a credential needs no share of it.
         const SHARES: &str =
             "DELETE FROM credential_shares WHERE person = $1 AND credential IN (SELECT id FROM credentials WHERE owner = $1)";
         let (from, to) = (order.from, order.to);
@@ -178,7 +149,7 @@ impl Store {
                 append_audit!(transaction, &event);
             }
             transaction.commit().await?;
-            Ok(Some(HandOverResult::Done(HandedOver { owned, renamed })))
+            Ok(Some(HandOverResult::Done(Transferred { owned, renamed })))
         })
     }
 }
@@ -188,7 +159,8 @@ fn owned(credentials: usize, resources: usize, api_keys: usize) -> Owned {
     Owned { credentials: count(credentials), resources: count(resources), api_keys: count(api_keys) }
 }
 
-/// Things that need another name, with it and its key: one that neither of the two has for any other.
+/// The things that have to be renamed, with the new name and its key: one that neither user has for anything
+/// else.
 fn new_names<'t>(target: TargetKind, given: &'t [Thing], theirs: &[Thing], from: &str) -> Vec<((&'t Thing, Renamed), String)> {
     let key = |thing: &Thing| (thing.kind.clone(), thing.name_key.clone());
     let held: HashSet<(String, String)> = theirs.iter().map(key).collect();
@@ -203,7 +175,7 @@ fn new_names<'t>(target: TargetKind, given: &'t [Thing], theirs: &[Thing], from:
     renamed
 }
 
-/// The events of the whole and of each thing.
+/// One event for the whole transfer, and one for each thing.
 fn events<'a>(
     audit: &Audit<'a>,
     order: &HandOver<'_>,

@@ -1,10 +1,10 @@
-//! The audit trail: adding to the chain. Reading and checking it is in [`super::trail`].
+//! Appends to the audit trail. Reading it is in [`super::trail`].
 
-/// Records an event at the end of the chain, within the transaction of what it tells of.
+/// Appends an event to the chain, in the transaction of the change that it describes.
 ///
-/// The head of the chain is one row, which is locked until the transaction ends, so that there is one order of
-/// events. It is taken last, just before the commit: transactions wait for each other no longer than that, and
-/// not in a circle.
+/// The head of the chain is one row, which is locked until the transaction ends, so events have a single
+/// order. Take it last, just before the commit: transactions then wait for each other only briefly, and never
+/// deadlock.
 macro_rules! append_audit {
     ($transaction:expr, $audit:expr) => {{
         const NEXT: &str = "UPDATE audit_head SET seq = seq + 1 WHERE singleton = 1 RETURNING seq, at, hash";
@@ -16,7 +16,7 @@ macro_rules! append_audit {
         let (seq, last, before): (i64, i64, Vec<u8>) = sqlx::query_as(NEXT).fetch_one(&mut *$transaction).await?;
         let wrong = |_| $crate::store::StoreError::Row { table: "audit_head", column: "hash" };
         let before: [u8; 32] = before.try_into().map_err(wrong)?;
-        // A clock that was set back does not break the order of time, by which the trail is searched.
+        // If the clock was set back, the event gets the time of the last one: the trail is searched by time.
         let at = $crate::domain::time::Timestamp::from_millis(audit.event.at.as_millis().max(last));
         let record = $crate::domain::audit::AuditRecord::new(&audit.event, seq, at);
         let hash = audit.chain.link(&before, &record.to_bytes());
@@ -47,7 +47,7 @@ use crate::{
 };
 
 impl Store {
-    /// Records something that changes nothing else, such as a refusal.
+    /// Records an event that comes with no other change, such as a refusal.
     pub async fn record(&self, audit: &Audit<'_>) -> Result<(), StoreError> {
         transaction!(self, transaction => {
             append_audit!(transaction, audit);

@@ -1,9 +1,10 @@
-//! Reading the audit trail: a part of it, in either direction, by person, thing and action. Adding to it is in
+//! Reads parts of the audit trail in either direction, filtered by actor, target and action. Appending is in
 //! [`super::append`].
 //!
-//! Everything is found by its place in the chain: each search is the beginning and end of one index, so that a page
-//! is as quick at the end of a long trail as at its beginning, however rare or frequent what is searched for.
+//! Events are found by their position in the chain. Each search reads one range of one index, so that a page
+//! at the end of a long trail is as fast as one at its beginning, however rare the events are.
 
+use crate::domain::audit::AuditCredential;
 use std::ops::Range;
 
 use sqlx::FromRow;
@@ -13,70 +14,50 @@ use crate::{
     domain::{
         audit::{AuditRecord, event::AuditAction},
         connectors::ConnectorId,
-        credentials::CredentialId,
         time::Timestamp,
         users::UserId,
     },
     store::{Store, StoreError, database::reading, queries},
 };
 
-/// Which events are read.
+/// Which events to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditSelection {
-    /// Only those of this person.
+    /// Only events of this actor.
     pub actor: Option<UserId>,
-    /// Only those on this thing.
+    /// Only events with this target.
     pub target: Option<Uuid>,
-    /// Only those of this action.
+    /// Only events with this action.
     pub action: Option<AuditAction>,
-    /// Only those at these places in the chain.
+    /// Only events at these positions in the chain.
     pub places: Range<i64>,
 }
 
-/// In which order events are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditOrder {
-    /// From the newest to the oldest.
     NewestFirst,
-    /// From the oldest to the newest.
     OldestFirst,
 }
 
-/// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {
-    /// The event.
     pub record: AuditRecord,
-    /// Its link in the chain.
     pub hash: [u8; 32],
 }
 
-/// The end of the trail, as it was noted with the last event.
+/// The end of the trail, as it was stored with the last event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditEnd {
-    /// The place of the last event; 0 when there is none.
+    /// The position of the last event; 0 if there is none.
     pub seq: i64,
-    /// When it happened.
+    /// The time of the last event.
     pub at: Timestamp,
-    /// Its link in the chain.
+    /// The hash of the last event.
     pub hash: [u8; 32],
-}
-
-/// A credential that has a name which was looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditCredential {
-    /// Its id.
-    pub id: CredentialId,
-    /// Its connector.
-    pub connector: ConnectorId,
-    /// Its name.
-    pub name: String,
-    /// The e-mail address of its owner.
-    pub owner: Option<String>,
 }
 
 impl Store {
-    /// Events, at most `limit`.
+    /// At most `limit`.
     pub async fn audit_rows(&self, selection: &AuditSelection, order: AuditOrder, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
         let lookup = match (selection.actor, selection.target, selection.action) {
             (None, None, None) => queries::AUDIT,
@@ -114,14 +95,13 @@ impl Store {
         rows.into_iter().map(AuditRow::try_from).collect()
     }
 
-    /// The place of the first event that did not happen before `at`; `None` when there is none.
+    /// The position of the first event at or after `at`; `None` if there is none.
     pub async fn audit_place_at(&self, at: Timestamp) -> Result<Option<i64>, StoreError> {
         Ok(reading!(self, pool => {
             sqlx::query_scalar(queries::AUDIT_PLACE_AT).bind(at.as_millis()).fetch_optional(pool).await?
         }))
     }
 
-    /// The end of the trail.
     pub async fn audit_end(&self) -> Result<AuditEnd, StoreError> {
         let (seq, at, hash): (i64, i64, Vec<u8>) =
             reading!(self, pool => sqlx::query_as(queries::AUDIT_END).fetch_one(pool).await?);
@@ -129,17 +109,17 @@ impl Store {
         Ok(AuditEnd { seq, at: Timestamp::from_millis(at), hash: hash.try_into().map_err(wrong)? })
     }
 
-    /// Id and e-mail address of the account that has an address of this key.
+    /// The id and email address of the user with this email key.
     pub async fn audit_person(&self, email_key: &str) -> Result<Option<(UserId, String)>, StoreError> {
         Ok(reading!(self, pool => sqlx::query_as(queries::AUDIT_PERSON).bind(email_key).fetch_optional(pool).await?))
     }
 
-    /// The first e-mail addresses, at most `limit`.
+    /// Email addresses in the order of their keys, at most `limit`.
     pub async fn audit_people(&self, limit: i64) -> Result<Vec<String>, StoreError> {
         Ok(reading!(self, pool => sqlx::query_scalar(queries::AUDIT_PEOPLE).bind("").bind(limit).fetch_all(pool).await?))
     }
 
-    /// The credentials that have a name of this key, of all connectors and owners, newest first, at most `limit`.
+    /// The credentials whose name has this key, of all connectors and owners, newest first, at most `limit`.
     pub async fn audit_credentials(&self, name_key: &str, limit: i64) -> Result<Vec<AuditCredential>, StoreError> {
         let rows: Vec<(Uuid, String, String, Option<String>)> = reading!(self, pool => {
             sqlx::query_as(queries::AUDIT_CREDENTIALS).bind(name_key).bind(limit).fetch_all(pool).await?
@@ -151,8 +131,8 @@ impl Store {
         found.collect::<Option<_>>().ok_or(wrong)
     }
 
-    /// Which of these things exist and have a page: each with `credential`, `source` or `destination`. Of more than
-    /// [`queries::AUDIT_PAGES_OF`] ids, the rest is not looked for.
+    /// Which of these ids have a page: each with `credential`, `source` or `destination`. Ids beyond the
+    /// first [`queries::AUDIT_PAGES_OF`] are ignored.
     pub async fn audit_pages(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());

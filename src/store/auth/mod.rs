@@ -1,4 +1,4 @@
-//! Sign-in in the database: sessions, second factors and the throttle on guessing.
+//! Sign-in in the database: sessions, second factors, and the throttle that slows down guessing.
 
 pub(in crate::store) mod second_factor;
 pub(in crate::store) mod sessions;

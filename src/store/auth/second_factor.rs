@@ -1,4 +1,4 @@
-//! Second factors: the sealed secret of an account, the last step whose code was used, and recovery codes.
+//! Second factors: a user's sealed TOTP secret, the last time step that was used, and recovery codes.
 
 use sqlx::FromRow;
 
@@ -14,16 +14,15 @@ use crate::{
     },
 };
 
-/// The second factor of an account.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct SecondFactorRow {
-    /// The secret, sealed.
+    /// The sealed TOTP secret.
     pub sealed: Vec<u8>,
-    /// The last time step whose code was used; none up to it is good any more.
+    /// The last time step whose code was used. Codes of this and earlier steps are no longer valid.
     pub step: i64,
 }
 
-/// Stores recovery codes within a transaction, in place of those before.
+/// Replaces all recovery codes, in a transaction.
 macro_rules! replace_codes {
     ($transaction:expr, $user:expr, $codes:expr) => {{
         const CLEAR: &str = "DELETE FROM recovery_codes WHERE owner = $1";
@@ -37,18 +36,17 @@ macro_rules! replace_codes {
 }
 
 impl Store {
-    /// The second factor of an account, if it has one.
+    /// `None` if the user has none.
     pub async fn second_factor(&self, user: UserId) -> Result<Option<SecondFactorRow>, StoreError> {
         Ok(reading!(self, pool => sqlx::query_as(queries::SECOND_FACTOR).bind(user).fetch_optional(pool).await?))
     }
 
-    /// How many recovery codes an account has left.
     pub async fn recovery_codes_left(&self, user: UserId) -> Result<i64, StoreError> {
         Ok(reading!(self, pool => sqlx::query_scalar(queries::RECOVERY_CODES_LEFT).bind(user).fetch_one(pool).await?))
     }
 
-    /// Gives the account of a session a second factor with its recovery codes, and that session in place of all that
-    /// it has: those were made without a code. False if it has a second factor already.
+    /// Gives the session's user a second factor and recovery codes, and replaces all of the user's sessions
+    /// with this one: the others were started without a code. False if the user already has a second factor.
     pub async fn enable_second_factor(
         &self,
         second_factor: &SecondFactorRow,
@@ -75,7 +73,7 @@ impl Store {
         })
     }
 
-    /// Takes the second factor of an account away, with its recovery codes. False if there is none.
+    /// Removes a user's second factor and recovery codes. False if there is none.
     pub async fn disable_second_factor(&self, user: UserId, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const DISABLE: &str =
             "UPDATE users SET second_factor = NULL, version = version + 1 WHERE id = $1 AND second_factor IS NOT NULL";
@@ -91,9 +89,9 @@ impl Store {
         })
     }
 
-    /// Gives an account other recovery codes. False if it has no second factor.
+    /// False if the user has no second factor.
     pub async fn replace_recovery_codes(&self, user: UserId, codes: &[[u8; 32]], audit: &Audit<'_>) -> Result<bool, StoreError> {
-        // Locks the account in PostgreSQL, so that of two at once the codes of one remain.
+        // Locks the user in PostgreSQL, so that of two concurrent changes one set of codes remains.
         const CHANGED: &str = "UPDATE users SET version = version + 1 WHERE id = $1 AND second_factor IS NOT NULL";
         transaction!(self, transaction => {
             if sqlx::query(CHANGED).bind(user).execute(&mut *transaction).await?.rows_affected() == 0 {
@@ -106,8 +104,8 @@ impl Store {
         })
     }
 
-    /// Uses up the code of a step and of all before it. False if it, or a later one, was used already: of two who
-    /// come with one code at the same moment, at whatever instance, one gets in.
+    /// Uses up the code of a step and all earlier ones. False if it or a later one was already used: of two
+    /// sign-ins with the same code at the same moment, on any instances, only one succeeds.
     pub async fn use_second_factor_step(&self, user: UserId, step: i64, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const USE: &str =
             "UPDATE users SET second_factor_step = $2 WHERE id = $1 AND second_factor IS NOT NULL AND second_factor_step < $2";
@@ -121,7 +119,7 @@ impl Store {
         })
     }
 
-    /// Uses up a recovery code. False if there is none of this hash.
+    /// Uses up a recovery code. False if there is none with this hash.
     pub async fn use_recovery_code(&self, user: UserId, hash: &[u8; 32], audit: &Audit<'_>) -> Result<bool, StoreError> {
         const USE: &str = "DELETE FROM recovery_codes WHERE owner = $1 AND hash = $2";
         transaction!(self, transaction => {

@@ -1,4 +1,4 @@
-//! Sessions: browsers that somebody signed in with. And clearing away what has expired.
+//! Sessions of signed-in browsers. Also deletes everything that has expired.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -24,89 +24,74 @@ use crate::{
 /// A session to be stored.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// The hash of what its cookie holds.
+    /// The hash of the session token, which only the cookie holds.
     pub hash: [u8; 32],
-    /// What names it where it is listed.
+    /// Identifies the session in lists. It isn't the session token.
     pub id: Uuid,
-    /// Whose it is.
     pub owner: UserId,
-    /// How far the sign-in has come.
     pub stage: SessionStage,
-    /// How somebody signed in.
     pub method: SignInMethod,
-    /// The address that it was made from.
+    /// The IP address that it was started from.
     pub address: String,
-    /// What the browser calls itself.
+    /// The `User-Agent` header.
     pub agent: String,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it ends however much it is used.
+    /// The end of the session, however often it's used.
     pub expires_at: Timestamp,
 }
 
-/// A stored session and the account that it belongs to.
+/// A stored session and its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
-    /// What names it where it is listed.
+    /// Identifies the session in lists. It isn't the session token.
     pub id: Uuid,
-    /// How far the sign-in has come.
     pub stage: SessionStage,
-    /// How somebody signed in.
     pub method: SignInMethod,
-    /// When it was last used, to the minute.
+    /// Rounded down to the minute.
     pub used_at: Timestamp,
-    /// When it ends however much it is used.
+    /// The end of the session, however often it's used.
     pub expires_at: Timestamp,
-    /// Whose it is.
     pub owner: UserId,
-    /// The e-mail address of the account.
     pub email: String,
-    /// The name of the account.
     pub name: String,
-    /// The role of the account.
     pub role: Role,
-    /// Whether the account can be used.
     pub state: UserState,
-    /// Whether the account has a second factor.
     pub has_second_factor: bool,
 }
 
-/// A session as its owner sees it in a list.
+/// A session in the list that its owner sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSession {
-    /// What names it.
     pub id: Uuid,
-    /// The hash of its cookie, by which the present one is known.
+    /// The hash of its token, to recognise the current session.
     pub hash: [u8; 32],
-    /// How somebody signed in.
     pub method: SignInMethod,
-    /// The address that it was made from.
+    /// The IP address that it was started from.
     pub address: String,
-    /// What the browser calls itself.
+    /// The `User-Agent` header.
     pub agent: String,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last used, to the minute.
+    /// Rounded down to the minute.
     pub used_at: Timestamp,
-    /// When it ends however much it is used.
+    /// The end of the session, however often it's used.
     pub expires_at: Timestamp,
 }
 
-/// What a sign-in rests on: what was looked at to let somebody in, and must not have changed until they are.
+/// The state that a sign-in was checked against. The sign-in fails if it has changed since.
 #[derive(Debug, Clone, Copy)]
 pub enum RestsOn<'a> {
-    /// An account, as it was at this version.
+    /// A user at this version.
     Account {
-        /// The version.
         version: i64,
-        /// The hash of the session before this one, which ends.
+        /// The hash of the browser's previous session, which ends.
         before: Option<&'a [u8; 32]>,
     },
-    /// The session of this hash, which was waiting for a code, and ends. What voids the password before it ends it too.
+    /// The session with this hash, which was waiting for a code and ends now. It has already ended if the
+    /// password has become invalid meanwhile.
     Waiting(&'a [u8; 32]),
 }
 
-/// Stores a session within a transaction.
+/// Stores a session, in a transaction.
 macro_rules! insert_session {
     ($transaction:expr, $session:expr) => {{
         const INSERT: &str =
@@ -128,13 +113,13 @@ macro_rules! insert_session {
 }
 pub(in crate::store) use insert_session;
 
-/// The most sessions of one account; the oldest makes room for a new one.
+/// The most sessions of one user. A new session ends the oldest.
 const SESSIONS_MAX: i64 = 100;
 
 impl Store {
-    /// Stores the session of a sign-in, in place of the one before it, and when the account was last signed in with. Of
-    /// the sessions of an account the newest `SESSIONS_MAX` are kept. False, with nothing changed, if what the sign-in
-    /// rests on is not so any more: a password that was reset while it was being checked lets nobody in.
+    /// Stores the session of a sign-in in place of the previous one, and the time of the sign-in. Keeps the
+    /// newest `SESSIONS_MAX` sessions of the user. False, with nothing changed, if the state that the sign-in
+    /// was checked against has changed: nobody gets in with a password that was reset during the check.
     pub async fn start_session(&self, session: &NewSession, rests_on: RestsOn<'_>, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const END: &str = "DELETE FROM sessions WHERE hash = $1";
         const ACCOUNT: &str = "UPDATE users SET signed_in_at = COALESCE($2, signed_in_at)
@@ -169,21 +154,21 @@ impl Store {
         })
     }
 
-    /// The session of this hash with its account, whether or not it has ended.
+    /// Returns the session even if it has ended.
     pub async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
         let row: Option<Row> = reading!(self, pool => sqlx::query_as(queries::SESSION).bind(&hash[..]).fetch_optional(pool).await?);
         row.map(SessionRow::try_from).transpose()
     }
 
-    /// Notes that a session was used.
+    /// Records that a session was used.
     pub async fn touch_session(&self, hash: &[u8; 32], now: Timestamp) -> Result<(), StoreError> {
         const TOUCH: &str = "UPDATE sessions SET used_at = $2 WHERE hash = $1 AND used_at < $2";
         writing!(self, pool => { sqlx::query(TOUCH).bind(&hash[..]).bind(now.as_millis()).execute(pool).await?; });
         Ok(())
     }
 
-    /// The sessions of an account that are signed in and have not run out, newest first, at most 100.
-    /// `unused_since`: one that was not used since then has run out.
+    /// A user's sessions that are signed in and haven't ended, newest first, at most 100. A session that
+    /// hasn't been used since `unused_since` has ended.
     pub async fn sessions_of(
         &self,
         owner: UserId,
@@ -197,7 +182,7 @@ impl Store {
         rows.into_iter().map(ListedSession::try_from).collect()
     }
 
-    /// Ends one session of an account. True if there was one.
+    /// False if the user has no such session.
     pub async fn end_session(&self, owner: UserId, id: Uuid, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const END: &str = "DELETE FROM sessions WHERE owner = $1 AND id = $2";
         transaction!(self, transaction => {
@@ -211,7 +196,7 @@ impl Store {
         })
     }
 
-    /// Ends all sessions of an account but for one. Answers how many there were.
+    /// Ends all sessions of a user except one. Returns how many there were.
     pub async fn end_other_sessions(&self, owner: UserId, keep: &[u8; 32], audit: &Audit<'_>) -> Result<u64, StoreError> {
         const END: &str = "DELETE FROM sessions WHERE owner = $1 AND hash <> $2";
         transaction!(self, transaction => {
@@ -223,8 +208,8 @@ impl Store {
         })
     }
 
-    /// Deletes drafts, access tokens and links that have expired, sessions that ran out before `ran_out` and
-    /// limits of sign-ins that were last counted before `counted`. Answers how many of these there were.
+    /// Deletes expired drafts, access tokens and password links, ended sessions, and sign-in limits last
+    /// counted before `counted`. Returns the number of deleted rows.
     pub async fn delete_expired(&self, now: Timestamp, expired: ExpiredSessions, counted: Timestamp) -> Result<u64, StoreError> {
         const STATEMENTS: [&str; 3] = [
             "DELETE FROM drafts WHERE expires_at <= $1",
@@ -246,12 +231,12 @@ impl Store {
     }
 }
 
-/// Which sessions are deleted: those that ended, or were not used, for so long.
+/// Which sessions to delete. Either condition is enough.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpiredSessions {
-    /// They ended before this.
+    /// Sessions that ended before this.
     pub ended_before: Timestamp,
-    /// They were not used since this.
+    /// Sessions that haven't been used since this.
     pub unused_since: Timestamp,
 }
 

@@ -1,8 +1,8 @@
-//! Failed sign-ins, counted in buckets. A bucket is a keyed hash of an account, an address or a browser, so that
-//! the table tells nothing to who reads it.
+//! Failed sign-ins, counted in buckets. A bucket is a keyed hash of an account, an address or a browser, so
+//! that the table reveals nothing to someone who reads it.
 //!
-//! An attempt is counted as a failure before it is made, and given back when it was none: of many guesses that
-//! come at once, no more are made than one after the other.
+//! An attempt is counted as a failure before it's made, and taken back if it succeeds: concurrent guesses get
+//! no more attempts than guesses one after another.
 
 use sqlx::FromRow;
 
@@ -19,34 +19,32 @@ use crate::{
 /// Where an attempt is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignInBucket {
-    /// Which one.
+    /// The keyed hash.
     pub hash: [u8; 32],
-    /// How many failures are followed by no wait.
+    /// The number of failures before the first wait.
     pub free: i64,
 }
 
 /// An attempt that was counted in a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CountedAttempt {
-    /// The bucket.
     pub bucket: SignInBucket,
-    /// What was counted before.
+    /// The count without this attempt.
     pub before: Failures,
-    /// What is counted with it.
+    /// The count with this attempt.
     pub after: Failures,
 }
 
-/// What came of counting an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reservation {
-    /// It is counted in each bucket, in the order of the buckets, and may be made.
+    /// The attempt may be made. It's counted in each bucket, in the order of the buckets.
     Counted(Vec<CountedAttempt>),
-    /// It may not be made before this, and was not counted.
+    /// No attempt is allowed before this time. Nothing was counted.
     Blocked(Timestamp),
 }
 
 impl Store {
-    /// Until when one of these buckets lets nothing through; `None` if all do. Writes nothing.
+    /// The time until which one of the buckets blocks attempts; `None` if none does. Writes nothing.
     pub async fn sign_in_blocked(&self, buckets: &[SignInBucket], now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut until = None;
         for bucket in buckets {
@@ -58,14 +56,14 @@ impl Store {
         Ok(until)
     }
 
-    /// Counts an attempt in every bucket, or in none if one of them lets nothing through.
+    /// Counts an attempt in every bucket, or in none if one of them blocks it.
     pub async fn count_attempt(&self, buckets: &[SignInBucket], now: Timestamp) -> Result<Reservation, StoreError> {
-        // Stores a row where there is none, and in PostgreSQL locks the one that there is until the end.
+        // Creates a missing row. In PostgreSQL, locks an existing row until the transaction ends.
         const FETCH: &str = "INSERT INTO sign_in_limits (bucket, failures, blocked_until, updated_at) VALUES ($1, 0, 0, $2)
             ON CONFLICT (bucket) DO UPDATE SET failures = sign_in_limits.failures
             RETURNING failures, blocked_until, updated_at";
         const COUNT: &str = "UPDATE sign_in_limits SET failures = $2, blocked_until = $3, updated_at = $4 WHERE bucket = $1";
-        // Always in the same order, so that no two attempts wait for each other.
+        // Always in the same order, so that concurrent attempts don't deadlock.
         let mut order: Vec<usize> = (0..buckets.len()).collect();
         order.sort_by_key(|index| buckets[*index].hash);
         transaction!(self, transaction => {
@@ -96,11 +94,11 @@ impl Store {
         })
     }
 
-    /// Takes back what was counted for an attempt that did not fail. `cleared` buckets forget all their failures,
+    /// Takes back the count of an attempt that didn't fail. `cleared` buckets lose all their failures,
     /// `given_back` ones only this one.
     pub async fn uncount_attempt(&self, cleared: &[CountedAttempt], given_back: &[CountedAttempt]) -> Result<(), StoreError> {
         const CLEAR: &str = "DELETE FROM sign_in_limits WHERE bucket = $1";
-        // A wait that this attempt brought about goes with it; one that a later attempt brought about stays.
+        // A wait that this attempt caused is removed; one that a later attempt caused stays.
         const GIVE_BACK: &str = "UPDATE sign_in_limits SET failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END,
             blocked_until = CASE WHEN blocked_until = $2 THEN $3 ELSE blocked_until END WHERE bucket = $1";
         let mut all: Vec<(&CountedAttempt, bool)> = cleared.iter().map(|attempt| (attempt, true)).collect();
@@ -122,7 +120,7 @@ impl Store {
         })
     }
 
-    /// Records a failed attempt, which is counted already, and the waits that it brought about.
+    /// Records a failed attempt, which is already counted, and the waits that it caused.
     pub async fn record_failed_attempt(&self, audits: &[Audit<'_>]) -> Result<(), StoreError> {
         transaction!(self, transaction => {
             for audit in audits {

@@ -1,4 +1,4 @@
-//! Changing a credential: its name and description, or its field values with the secret that is sealed for them.
+//! Changes a credential: its name and description, or its sealed field values.
 
 use uuid::Uuid;
 
@@ -18,57 +18,51 @@ use crate::{
     },
 };
 
-/// How a credential is to be changed, and what it was when that was decided.
+/// A change to a credential, and the state that it was decided on.
 #[derive(Debug)]
 pub struct CredentialChange<'a> {
-    /// The account that manages it; it must do so at the moment of the change.
+    /// The user who manages it. Must still be allowed to at the moment of the change.
     pub manager: UserId,
-    /// The credential as it was read. Whatever of it has been changed since stands in the way.
+    /// The credential as it was read. Any change since makes this one fail.
     pub before: &'a CredentialSummary,
-    /// Its name from now on.
     pub name: &'a Name,
-    /// Its description from now on.
     pub description: &'a Description,
-    /// When it is changed.
     pub at: Timestamp,
-    /// Its new field values; `None` where they stay as they are.
+    /// `None` keeps the current values.
     pub values: Option<NewValues>,
 }
 
-/// New field values of a credential, which were verified.
+/// New field values, which have been verified.
 #[derive(Debug)]
 pub struct NewValues {
     /// Sealed for `Place::credential_secret(id, before.version + 1, connector)`.
     pub secret: Sealed,
-    /// A keyed hash of what identifies the account.
+    /// A keyed hash of the fields that identify the account at the service.
     pub fingerprint: Vec<u8>,
-    /// The verification that they passed.
     pub verification: NewVerification,
 }
 
-/// What came of changing a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialChanged {
-    /// It is changed.
     Changed,
-    /// Its owner has another credential of its connector with this name.
+    /// The owner has another credential of the same connector with this name.
     NameTaken,
-    /// It was changed, deleted or withdrawn from the manager meanwhile.
+    /// It was changed or deleted meanwhile, or the manager lost access to it.
     Outdated,
-    /// The manager's account is disabled, or its role may not manage credentials any more.
+    /// The manager is disabled, or their role may no longer manage credentials.
     NotAllowed,
 }
 
 impl Store {
-    /// Changes a credential, all or nothing. New values take over with their verification; the values before them are
-    /// erased, and the access token that they brought is deleted.
+    /// Changes a credential, all or nothing. New values replace the old ones together with their
+    /// verification. The old values are erased, and the access token fetched with them is deleted.
     pub async fn change_credential(
         &self,
         change: &CredentialChange<'_>,
         audit: &Audit<'_>,
     ) -> Result<CredentialChanged, StoreError> {
-        // Sets nothing, but keeps role and state of the manager as they are until the transaction ends: a verification
-        // takes its time, in which an administrator may have stopped whoever asked for it.
+        // Changes nothing, but keeps the manager's role and state until the transaction ends. A verification
+        // takes time, in which an administrator may have disabled the manager.
         const MANAGER: &str =
             "UPDATE users SET version = version WHERE id = $1 AND state = 'active' AND role IN ('administrator', 'editor')";
         const CHANGE: &str = concat!(
@@ -79,7 +73,7 @@ impl Store {
         );
         const VALUES: &str =
             "UPDATE credentials SET version = version + 1, fingerprint = $2, status = $3, verified_at = $4 WHERE id = $1";
-        // The row stays, to say when there was another secret; what was sealed is of no use to anybody.
+        // The row stays as a record that there was another secret; what it sealed is erased.
         const RETIRE: &str = "UPDATE credential_secrets SET state = 'retired', wrapped_key = $2, ciphertext = $2
             WHERE credential = $1 AND state = 'active'";
         const SECRET: &str =

@@ -1,4 +1,4 @@
-//! Credentials: saving one with its secret and its verification, finding and paging them, deleting.
+//! Credentials: storing one with its secret and verification, finding and listing them, deleting.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -24,122 +24,102 @@ use crate::{
     },
 };
 
-/// The longest search that is looked for, in bytes. No name or description that people write is found
-/// by a longer one.
+/// The longest search text, in bytes. A longer one can't be part of a name or description that people write.
 const SEARCH_MAX: usize = 2_000;
 
-/// A credential to be stored. Its status and the time it was verified are those of its verification:
-/// what has not been verified cannot be stored.
+/// A credential to be stored. Its status comes from its verification: a credential can't be stored
+/// unverified.
 #[derive(Debug)]
 pub struct NewCredential<'a> {
-    /// Its id.
     pub id: CredentialId,
-    /// The connector whose fields it fills.
     pub connector: &'a ConnectorId,
-    /// Its name, unique for its owner and connector.
+    /// Unique for its owner and connector.
     pub name: &'a Name,
-    /// Its description.
     pub description: &'a Description,
-    /// Whose it is.
     pub owner: UserId,
-    /// A keyed hash of what identifies the account.
+    /// A keyed hash of the fields that identify the account at the service.
     pub fingerprint: Vec<u8>,
-    /// When it is saved.
     pub created_at: Timestamp,
-    /// Its field values, sealed for `Place::credential_secret(id, 1, connector)`.
+    /// Sealed for `Place::credential_secret(id, 1, connector)`.
     pub secret: Sealed,
-    /// The verification that it passed.
     pub verification: NewVerification,
-    /// The draft that it comes from.
+    /// The draft to use up, if there is one.
     pub draft: Option<DraftKey>,
 }
 
-/// A draft, and the person that it must belong to.
+/// A draft, and the user it must belong to.
 #[derive(Debug, Clone, Copy)]
 pub struct DraftKey {
-    /// The id of the draft.
     pub id: Uuid,
-    /// Whose it is.
     pub owner: UserId,
 }
 
-/// What came of storing a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialInsert {
     /// It is stored, and its draft is used up.
     Inserted,
-    /// The owner has another credential of its connector with this name; the draft is as it was.
+    /// The owner has another credential of the same connector with this name. The draft is unchanged.
     NameTaken,
     /// The same draft has already been saved as this credential.
     AlreadySaved(CredentialId),
-    /// The account of the owner is disabled, or its role may not own credentials any more.
+    /// The owner is disabled, or their role may no longer own credentials.
     NotAllowed,
 }
 
-/// What came of deleting a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialDelete {
-    /// It is gone, with its secrets, verifications and access token.
+    /// Deleted with its secrets, verifications and access token.
     Deleted,
-    /// So many resources use it; nothing is deleted.
+    /// This many resources use it. Nothing is deleted.
     InUse(i64),
-    /// It is another by now than the one that was seen.
+    /// It has changed since it was seen.
     Outdated,
-    /// There is no such credential that this person may manage.
+    /// There is no such credential that this user may manage.
     NotFound,
 }
 
 /// Which credentials a page shows.
 #[derive(Debug, Clone, Copy)]
 pub struct CredentialQuery<'a> {
-    /// Who looks; only what they may use is found.
+    /// The user who looks. Only credentials they may use are found.
     pub viewer: UserId,
-    /// Only those of this connector.
     pub connector: Option<&'a ConnectorId>,
-    /// Only those that have this in their name or description; a key as [`name_key`] makes it.
+    /// Only credentials with this text in their name or description; a key from [`name_key`].
     pub search: Option<&'a str>,
-    /// The last one of the page before.
+    /// The last credential of the previous page.
     pub after: Option<CredentialId>,
-    /// How many at most.
     pub limit: i64,
 }
 
-/// A stored credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialRow {
-    /// What is readable of it.
     pub summary: CredentialSummary,
-    /// Its field values, sealed for `Place::credential_secret(id, version, connector)` of the summary.
+    /// Sealed for `Place::credential_secret(id, version, connector)`.
     pub secret: Sealed,
-    /// How many resources use it.
+    /// The number of resources that use it.
     pub used_by: i64,
-    /// Whose it is; nobody's before the first account was made.
+    /// `None` for credentials from before the first user was created.
     pub owner: Option<Owner>,
-    /// Whether it is open to all.
     pub sharing: Sharing,
-    /// What the viewer may do with it, whatever their role.
+    /// The viewer's access, before their role limits it.
     pub access: Option<Access>,
 }
 
-/// Whose something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// The account.
     pub id: UserId,
-    /// The name of the person.
     pub name: String,
-    /// The e-mail address.
     pub email: String,
 }
 
 impl Store {
-    /// Stores a credential with its secret and its verification, and uses up its draft, all or nothing.
+    /// Stores a credential with its secret and verification, and uses up its draft, all or nothing.
     ///
-    /// The draft is claimed first, so that of several submissions of one form, one stores the
-    /// credential and the others learn of it.
+    /// The draft is claimed first, so that of several submissions of one form, one stores the credential and
+    /// the others learn its id.
     pub async fn insert_credential(&self, new: &NewCredential<'_>, audit: &Audit<'_>) -> Result<CredentialInsert, StoreError> {
-        // Sets nothing, but keeps role and state of the owner as they are until the transaction ends: a verification
-        // takes its time, in which an administrator may have stopped whoever asked for it.
+        // Changes nothing, but keeps the owner's role and state until the transaction ends. A verification
+        // takes time, in which an administrator may have disabled the owner.
         const OWNER: &str =
             "UPDATE users SET version = version WHERE id = $1 AND state = 'active' AND role IN ('administrator', 'editor')";
         const CLAIM: &str = "UPDATE drafts SET credential = $1, sealed = NULL WHERE id = $2 AND owner = $3 AND credential IS NULL";
@@ -194,7 +174,7 @@ impl Store {
         })
     }
 
-    /// A page of the credentials that the viewer may use, newest first.
+    /// The credentials that the viewer may use, newest first.
     pub async fn credentials_page(&self, query: &CredentialQuery<'_>) -> Result<Vec<CredentialRow>, StoreError> {
         let (viewer, limit) = (query.viewer, query.limit);
         let below = query.after.unwrap_or(Uuid::max());
@@ -222,13 +202,13 @@ impl Store {
         rows.into_iter().map(CredentialRow::try_from).collect()
     }
 
-    /// One credential, whoever may use it. Only for what acts for a resource or for its owner: what is done for
-    /// somebody else asks for [`Self::credential_for`].
+    /// Checks no access. Use it only on behalf of a resource or the owner; otherwise use
+    /// [`Self::credential_for`].
     pub async fn credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
         self.credential_row(Uuid::nil(), id).await
     }
 
-    /// One credential, if the viewer may use it.
+    /// `None` if the viewer may not use it.
     pub async fn credential_for(&self, viewer: UserId, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
         Ok(self.credential_row(viewer, id).await?.filter(|row| row.access.is_some()))
     }
@@ -239,7 +219,6 @@ impl Store {
         row.map(CredentialRow::try_from).transpose()
     }
 
-    /// The credential of a connector and owner that has a name with this key.
     pub async fn credential_named(
         &self,
         connector: &ConnectorId,
@@ -251,8 +230,8 @@ impl Store {
         }))
     }
 
-    /// The names of a connector's credentials that have this fingerprint and that the viewer may use, but for one; at
-    /// most 20.
+    /// The names of up to 20 credentials of a connector with this fingerprint that the viewer may use, except
+    /// one.
     pub async fn credentials_with_fingerprint(
         &self,
         viewer: UserId,
@@ -267,7 +246,7 @@ impl Store {
         }))
     }
 
-    /// Credentials that the viewer may use and that did not work when they were last tried, newest first, at most
+    /// Credentials that the viewer may use and whose last verification didn't pass, newest first, at most
     /// `limit`.
     pub async fn credentials_needing_attention(&self, viewer: UserId, limit: i64) -> Result<Vec<CredentialRow>, StoreError> {
         let rows: Vec<Row> =
@@ -275,9 +254,9 @@ impl Store {
         rows.into_iter().map(CredentialRow::try_from).collect()
     }
 
-    /// Deletes a credential that no resource uses, for somebody who may manage it at this moment. The foreign key
-    /// decides, so that a resource which is made at the same moment either keeps its credential or is refused. `seen` is
-    /// what it still has to be, if that matters.
+    /// Deletes a credential that no resource uses, if the user may manage it at this moment. The foreign key
+    /// decides: a resource that is created at the same moment either keeps its credential or is rejected.
+    /// `seen` is the state that the credential must still have, if given.
     pub async fn delete_credential(
         &self,
         manager: UserId,
@@ -318,7 +297,7 @@ impl Store {
             Some(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
                 let used_by: i64 =
                     reading!(self, pool => sqlx::query_scalar(queries::RESOURCE_COUNT).bind(id).fetch_one(pool).await?);
-                // There was one when the deletion was refused, even if it is gone by now.
+                // There was at least one when the deletion was rejected, even if it's gone by now.
                 Ok(CredentialDelete::InUse(used_by.max(1)))
             }
             Some(error) => Err(error.into()),
@@ -326,9 +305,9 @@ impl Store {
     }
 }
 
-/// The LIKE pattern for a text that may stand anywhere; `None` if nothing can contain it.
+/// The LIKE pattern for text at any position; `None` if nothing can contain the text.
 pub(in crate::store) fn like_pattern(search: &str) -> Option<String> {
-    // PostgreSQL takes no text with a NUL, and SQLite no pattern without end.
+    // PostgreSQL accepts no text with a NUL, and SQLite limits the length of a pattern.
     if search.contains('\0') || search.len() > SEARCH_MAX {
         return None;
     }
@@ -344,7 +323,7 @@ pub(in crate::store) fn like_pattern(search: &str) -> Option<String> {
     Some(pattern)
 }
 
-/// What the viewer may do, as a statement answers it.
+/// Parses the access that a statement returned.
 pub(in crate::store) fn access_of(word: Option<String>) -> Result<Option<Access>, StoreError> {
     let wrong = StoreError::Row { table: "credential_shares", column: "access" };
     word.map(|word| Access::parse(&word).ok_or(wrong)).transpose()
@@ -365,7 +344,7 @@ struct Row {
     ciphertext: Vec<u8>,
     used_by: i64,
     owner: Option<Uuid>,
-    /// The e-mail address, which has no blank, a blank and the name.
+    /// The email address, which contains no blank, then a blank and the name.
     owned_by: Option<String>,
     sharing: String,
     access: Option<String>,

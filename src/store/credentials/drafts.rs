@@ -1,5 +1,5 @@
-//! Drafts: what was typed into an overlay, sealed, for the person who typed it. A draft that was
-//! saved holds only which credential it became.
+//! Drafts: what a user typed into a credential form, sealed for that user. A saved draft holds only the id of
+//! the credential that it became.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -13,59 +13,50 @@ use crate::{
     },
 };
 
-/// A draft to be stored.
 #[derive(Debug, Clone)]
 pub struct NewDraft {
-    /// The id of the form that was sent; a draft of the same id is replaced.
+    /// The id of the submitted form. A draft with the same id is replaced.
     pub id: Uuid,
-    /// Whose it is.
     pub owner: UserId,
-    /// The connector whose form it is.
     pub connector: ConnectorId,
-    /// What was typed, sealed for `Place::draft(id, version, owner, connector)`.
+    /// Sealed for `Place::draft(id, version, owner, connector)`.
     pub sealed: Vec<u8>,
-    /// The version that it is sealed for.
+    /// The version that it's sealed for.
     pub version: i64,
-    /// When it was sent.
+    /// When the form was submitted.
     pub updated_at: Timestamp,
-    /// Until when it is kept.
     pub expires_at: Timestamp,
 }
 
-/// A stored draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DraftRow {
-    /// The id of the form that was sent.
+    /// The id of the submitted form.
     pub id: Uuid,
-    /// Whose it is.
     pub owner: UserId,
-    /// The connector whose form it is.
     pub connector: ConnectorId,
-    /// What has become of it.
     pub state: DraftState,
-    /// The version that it is sealed for.
+    /// The version that it's sealed for.
     pub version: i64,
-    /// When it was last sent.
+    /// When the form was last submitted.
     pub updated_at: Timestamp,
-    /// Until when it is kept.
     pub expires_at: Timestamp,
 }
 
-/// What has become of a draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DraftState {
-    /// It waits to be sent again; holds what was typed, sealed.
+    /// Not saved yet. Holds the sealed values that were typed.
     Open(Vec<u8>),
-    /// It was saved as this credential, and holds nothing any more.
+    /// Saved as this credential. The typed values are erased.
     SavedAs(CredentialId),
 }
 
-/// The most open drafts that are kept of one person before another is added: more windows than anybody has open.
+/// The most open drafts that a user keeps when another is added: more windows than anyone has open.
 const DRAFTS_MAX: i64 = 20;
 
 impl Store {
-    /// Stores a draft, or replaces it; of the open ones of a person the newest `DRAFTS_MAX` are kept. False, with nothing changed, if the draft of this id belongs to
-    /// somebody else or another connector or is already saved, or if its owner is gone.
+    /// Stores or replaces a draft. First deletes all but the user's newest `DRAFTS_MAX` open drafts. False,
+    /// with the draft unchanged, if the draft with this id belongs to another user or connector or is already
+    /// saved, or if its owner no longer exists.
     pub async fn put_draft(&self, draft: &NewDraft) -> Result<bool, StoreError> {
         const UPSERT: &str = "INSERT INTO drafts (id, owner, connector, sealed, version, updated_at, expires_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -93,7 +84,7 @@ impl Store {
         }
     }
 
-    /// A draft of this person that has not expired, saved or not.
+    /// A draft of this user that hasn't expired, whether saved or not.
     pub async fn draft(&self, id: Uuid, owner: UserId, now: Timestamp) -> Result<Option<DraftRow>, StoreError> {
         let row: Option<Row> = reading!(self, pool => {
             sqlx::query_as(queries::DRAFT).bind(id).bind(owner).bind(now.as_millis()).fetch_optional(pool).await?
@@ -101,7 +92,7 @@ impl Store {
         row.map(DraftRow::try_from).transpose()
     }
 
-    /// The draft of this person and connector that was sent last, has not expired and is not saved.
+    /// The draft of this user and connector that was submitted last, hasn't expired and isn't saved.
     pub async fn latest_open_draft(
         &self,
         owner: UserId,
@@ -115,7 +106,7 @@ impl Store {
         row.map(DraftRow::try_from).transpose()
     }
 
-    /// Deletes a draft of this person, as when somebody discards what was typed. True if there was one.
+    /// Deletes a draft of this user. False if there is none.
     pub async fn delete_draft(&self, id: Uuid, owner: UserId) -> Result<bool, StoreError> {
         const DELETE: &str = "DELETE FROM drafts WHERE id = $1 AND owner = $2";
         let deleted = writing!(self, pool => sqlx::query(DELETE).bind(id).bind(owner).execute(pool).await?.rows_affected());

@@ -1,4 +1,4 @@
-//! Credentials in the database: values sealed, drafts, verifications.
+//! Credentials in the database, with their sealed values, drafts and verifications.
 
 pub(in crate::store) mod change;
 pub(in crate::store) mod credential;

@@ -1,4 +1,4 @@
-//! Verifications: when a credential was tried and how it ended. What was found is sealed.
+//! Verifications: when a credential was verified and with what result. The diagnosis is sealed.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -17,40 +17,36 @@ use crate::{
     },
 };
 
-/// How many verifications of a credential are kept.
+/// The most verifications that are kept for a credential.
 const KEPT: i64 = 100;
 
-/// A verification to be stored.
 #[derive(Debug, Clone)]
 pub struct NewVerification {
-    /// Its id.
     pub id: Uuid,
-    /// The version of the credential that was tried.
+    /// The version of the credential that was verified.
     pub version: i64,
     /// When it ended.
     pub at: Timestamp,
-    /// The last stage that passed or failed.
+    /// The last stage that wasn't skipped.
     pub stage: Stage,
     /// The status that it gives the credential.
     pub status: CredentialStatus,
-    /// How long it took, in milliseconds.
+    /// In milliseconds.
     pub duration_ms: i64,
-    /// What was found, sealed for `Place::verification(id, credential)`.
+    /// Sealed for `Place::verification(id, credential)`.
     pub sealed: Vec<u8>,
 }
 
-/// A stored verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerificationRow {
-    /// Its id.
     pub id: Uuid,
     /// When it ended.
     pub at: Timestamp,
-    /// What was found, sealed for `Place::verification(id, credential)`.
+    /// Sealed for `Place::verification(id, credential)`.
     pub sealed: Vec<u8>,
 }
 
-/// Inserts a verification within a transaction.
+/// Inserts a verification, in a transaction.
 macro_rules! insert_verification {
     ($transaction:expr, $credential:expr, $verification:expr) => {{
         const INSERT: &str = "INSERT INTO verifications (id, credential, ended_at, stage, outcome, duration_ms, sealed)
@@ -70,9 +66,9 @@ macro_rules! insert_verification {
 pub(in crate::store) use insert_verification;
 
 impl Store {
-    /// Stores a verification and gives the credential its status, unless a later verification has given it one. The
-    /// newest 100 of a credential are kept. False, with nothing stored, if there is no such credential or it has another
-    /// version by now, of which this says nothing. Recorded in the audit trail in any case where somebody asked for it.
+    /// Stores a verification and updates the credential's status, unless a later verification has done so.
+    /// Keeps the newest 100 of a credential. False, with no verification stored, if the credential is gone or
+    /// has another version, about which this one says nothing. Records `audit`, if any, in either case.
     pub async fn record_verification(
         &self,
         credential: CredentialId,
@@ -83,7 +79,7 @@ impl Store {
             status = CASE WHEN verified_at <= $2 THEN $3 ELSE status END,
             verified_at = CASE WHEN verified_at <= $2 THEN $2 ELSE verified_at END
             WHERE id = $1 AND version = $4";
-        // More than one goes only where older ones are, from before there was a bound.
+        // Deletes more than one only if there are many from before the limit existed.
         const PRUNE: &str = "DELETE FROM verifications WHERE credential = $1 AND id IN (SELECT id FROM verifications
             WHERE credential = $1 ORDER BY ended_at DESC, id DESC LIMIT 1000 OFFSET $2)";
         transaction!(self, transaction => {
@@ -101,12 +97,11 @@ impl Store {
         })
     }
 
-    /// The last verification of a credential.
     pub async fn latest_verification(&self, credential: CredentialId) -> Result<Option<VerificationRow>, StoreError> {
         Ok(self.verifications_of(credential, 1).await?.pop())
     }
 
-    /// The verifications of a credential, newest first, at most `limit`.
+    /// Newest first, at most `limit`.
     pub async fn verifications_of(&self, credential: CredentialId, limit: i64) -> Result<Vec<VerificationRow>, StoreError> {
         let rows: Vec<Row> =
             reading!(self, pool => sqlx::query_as(queries::VERIFICATIONS).bind(credential).bind(limit).fetch_all(pool).await?);

@@ -1,4 +1,4 @@
-//! Whether the database does its work, and how much it has to do.
+//! Whether the database works, and how busy its connections are.
 
 use sqlx::{Database, Pool};
 
@@ -11,24 +11,22 @@ use crate::{
     },
 };
 
-/// Stands in the table of sign-in limits for the moment of the trial. Buckets of people are hashes, which are longer.
+/// The bucket of the test row in the table of sign-in limits. It can't collide: real buckets are hashes,
+/// which are longer.
 const TRIAL: &[u8] = b"readiness";
 
-/// The connections to a database that serve one purpose.
+/// The connections of a database for one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connections {
     /// `read`, `write`, or `all`.
     pub purpose: &'static str,
-    /// In use now.
     pub in_use: u64,
-    /// Waiting to be used.
     pub idle: u64,
-    /// The most that there may be.
+    /// The maximum number of connections.
     pub most: u64,
 }
 
 impl Store {
-    /// How many connections there are.
     pub fn connections(&self) -> Vec<Connections> {
         match &self.database {
             Db::Sqlite { read, write } => {
@@ -39,7 +37,7 @@ impl Store {
         }
     }
 
-    /// How many credentials have this status, which is none of those that passed.
+    /// The number of credentials with this status. Must not be called with `verified`.
     pub async fn count_failing_credentials(&self, status: CredentialStatus) -> Result<u64, StoreError> {
         let count: i64 = reading!(self, pool => {
             sqlx::query_scalar(queries::FAILING_CREDENTIALS).bind(status.as_str()).fetch_one(pool).await?
@@ -47,9 +45,8 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Writes a row and takes it away again, in one transaction that comes to the disk as any other does: a disk
-    /// without space, a lock that nobody gives back and a server that only reads let everything be read and nothing be
-    /// written.
+    /// Inserts a row and deletes it again, in one transaction that is committed to disk like any other. Reads
+    /// alone don't reveal a full disk, a lock that is never released or a read-only server.
     pub async fn try_writing(&self, now: Timestamp) -> Result<(), StoreError> {
         const WRITE: &str = "INSERT INTO sign_in_limits (bucket, failures, blocked_until, updated_at) VALUES ($1, 0, 0, $2)
             ON CONFLICT (bucket) DO NOTHING";

@@ -1,4 +1,4 @@
-//! The text of the larger queries, apart from the code that runs them, so that tests can ask for their plans.
+//! The text of the queries, separate from the code that runs them, so that tests can check their plans.
 
 pub mod statements;
 pub(in crate::store) mod usage;

@@ -1,4 +1,4 @@
-//! The statements that read the history.
+//! The statements that read the usage history.
 
 macro_rules! uses {
     ($column:literal, $rest:literal) => {
@@ -18,16 +18,16 @@ macro_rules! uses {
     };
 }
 
-/// Uses of a credential, newest first: the credential, the minute to go on below, limit.
+/// Newest first. Parameters: credential, minute to continue below, limit.
 pub const HISTORY_OF_CREDENTIAL: &str = uses!("credential", "");
 
-/// Those of them that were not done: the same.
+/// The same without successful uses.
 pub const PROBLEMS_OF_CREDENTIAL: &str = uses!("credential", "AND h.success <> 'done' ");
 
-/// Uses of a resource, newest first: the resource, the minute to go on below, limit.
+/// Newest first. Parameters: resource, minute to continue below, limit.
 pub const HISTORY_OF_RESOURCE: &str = uses!("resource", "");
 
-/// Those of them that were not done: the same.
+/// The same without successful uses.
 pub const PROBLEMS_OF_RESOURCE: &str = uses!("resource", "AND h.success <> 'done' ");
 
 macro_rules! hours {
@@ -49,8 +49,8 @@ macro_rules! hours {
     };
 }
 
-/// The hours of a credential: the credential, the first hour.
+/// Parameters: credential, first hour.
 pub const HOURS_OF_CREDENTIAL: &str = hours!("credential");
 
-/// The hours of a resource: the resource, the first hour.
+/// Parameters: resource, first hour.
 pub const HOURS_OF_RESOURCE: &str = hours!("resource");

@@ -2,4 +2,4 @@
 
 pub(in crate::store) mod resource;
 
-pub use self::resource::{NewResource, ResourceChange, ResourceDelete, ResourceInsert, ResourceRow, ResourceUpdate};
+pub use self::resource::{NewResource, ResourceChange, ResourceInsert, ResourceRow, ResourceUpdate};

@@ -1,5 +1,7 @@
-//! Resources: sources and destinations. What one calls is sealed; which credential it uses is not.
+//! Resources: sources and destinations. The endpoint of a resource is sealed; the link to its credential
+//! isn't.
 
+use crate::domain::resources::ResourceDelete;
 use std::ops::RangeInclusive;
 
 use sqlx::FromRow;
@@ -26,129 +28,98 @@ use crate::{
     },
 };
 
-/// A resource to be stored.
 #[derive(Debug, Clone)]
 pub struct NewResource<'a> {
-    /// Its id.
     pub id: ResourceId,
-    /// Source or destination.
     pub kind: ResourceKind,
-    /// Whose it is.
     pub owner: UserId,
-    /// Its name, unique for its owner and kind.
+    /// Unique for its owner and kind.
     pub name: &'a Name,
-    /// Its description.
     pub description: &'a Description,
     /// The connector of its credential.
     pub connector: &'a ConnectorId,
-    /// The credential it uses.
     pub credential: CredentialId,
-    /// What it calls, sealed for `Place::resource_endpoint(id, 1, connector)`.
+    /// Sealed for `Place::resource_endpoint(id, 1, connector)`.
     pub endpoint: &'a [u8],
-    /// When it was created.
     pub created_at: Timestamp,
-    /// The form that was sent; the same form makes one resource, however often it is sent.
+    /// The id of the submitted form. Submitting the same form again creates no second resource.
     pub form_id: Uuid,
 }
 
-/// What came of storing a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceInsert {
-    /// It is stored.
     Inserted,
-    /// The owner has another resource of its kind with this name.
+    /// The owner has another resource of the same kind with this name.
     NameTaken,
-    /// The same form has already made this resource.
+    /// The same form has already created this resource.
     AlreadyCreated(ResourceId),
-    /// The credential does not exist for the owner any more, or is of another connector.
+    /// The owner may no longer use the credential, or it's of another connector.
     CredentialGone,
 }
 
-/// What a resource is to be from now on.
+/// The new state of a resource.
 #[derive(Debug, Clone)]
 pub struct ResourceUpdate<'a> {
-    /// The account that may change it; it must at the moment of the change.
+    /// The user who changes it. Must still be allowed to at the moment of the change.
     pub person: UserId,
-    /// The resource.
     pub id: ResourceId,
-    /// The version that was seen. Any change since stands in the way.
+    /// The version that the user saw. Any change since makes this one fail.
     pub seen: i64,
-    /// Its name.
     pub name: &'a Name,
-    /// Its description.
     pub description: &'a Description,
-    /// The credential it uses.
     pub credential: CredentialId,
-    /// What it calls, sealed for `Place::resource_endpoint(id, endpoint_version, connector)`.
+    /// Sealed for `Place::resource_endpoint(id, endpoint_version, connector)`.
     pub endpoint: &'a [u8],
     /// The version that `endpoint` is sealed for.
     pub endpoint_version: i64,
 }
 
-/// What came of changing a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceChange {
-    /// It is changed, and its version has grown by one.
+    /// It is changed, and its version has increased by one.
     Changed,
-    /// Somebody else has changed it since the version that was seen.
+    /// It was changed since the version that the user saw.
     Outdated,
-    /// The credential does not exist for this person any more, or is of another connector.
+    /// The user may no longer use the credential, or it's of another connector.
     CredentialGone,
-    /// Its owner has another resource of its kind with this name.
+    /// Its owner has another resource of the same kind with this name.
     NameTaken,
-    /// There is no such resource that this person may change.
-    NotFound,
-}
-
-/// What came of deleting a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceDelete {
-    /// It is gone.
-    Deleted,
-    /// It has another version by now than the one that was seen.
-    Outdated,
-    /// There is no such resource that this person may change.
+    /// There is no such resource that this user may change.
     NotFound,
 }
 
 /// A stored resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceRow {
-    /// Its id.
     pub id: ResourceId,
-    /// Who made it; nobody known before the first account was made.
+    /// `None` for resources from before the first user was created.
     pub owner: Option<UserId>,
-    /// Source or destination.
     pub kind: ResourceKind,
-    /// Its name.
     pub name: String,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub description: String,
-    /// The connector it was made with.
+    /// The connector it was created with.
     pub connector: ConnectorId,
-    /// The credential it uses.
     pub credential: CredentialId,
-    /// What it calls, sealed for `Place::resource_endpoint(id, endpoint_version, connector)`.
+    /// Sealed for `Place::resource_endpoint(id, endpoint_version, connector)`.
     pub endpoint: Vec<u8>,
-    /// The version that `endpoint` is sealed for. Changing the credential leaves it as it is.
+    /// The version that `endpoint` is sealed for. Changing the credential doesn't change it.
     pub endpoint_version: i64,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// Grows by one with every change; starts at 1.
+    /// Increases by one with every change; starts at 1.
     pub version: i64,
-    /// The name of the credential.
     pub credential_name: String,
-    /// Whether the credential worked when it was last tried.
+    /// The result of the credential's last verification.
     pub credential_status: CredentialStatus,
-    /// What the viewer may do with the credential, whatever their role. Without any access there is no such resource
-    /// for them.
+    /// The viewer's access to the credential, before their role limits it. Without access, the resource
+    /// doesn't exist for them.
     pub access: Option<Access>,
 }
 
-/// How many credentials are few: where somebody sees no more, their resources are found by way of them.
+/// Up to this many visible credentials, the resources are found by way of the credentials.
 const FEW: i64 = 100;
 
-/// Whether the person, `$1`, may change the resource `r`: it is their own and they may use its credential, or they
+/// Whether the user (`$1`) may change the resource `r`: they own it and may use its credential, or they
 /// manage its credential.
 macro_rules! may_change {
     () => {
@@ -197,8 +168,7 @@ impl Store {
         match result {
             Ok(1) => Ok(ResourceInsert::Inserted),
             Ok(_) => {
-                // Asked of the connections that write: on PostgreSQL and SQLite alike these see what
-                // made the insertion give way.
+                // Uses the write connections, which see the row that made the insert do nothing.
                 let made: Option<Uuid> = writing!(self, pool => {
                     sqlx::query_scalar(queries::RESOURCE_OF_FORM).bind(new.form_id).bind(new.owner).fetch_optional(pool).await?
                 });
@@ -216,12 +186,12 @@ impl Store {
         }
     }
 
-    /// One resource, if the viewer may use its credential.
+    /// `None` if the viewer may not use its credential.
     pub async fn resource(&self, viewer: UserId, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
         Ok(self.resource_row(viewer, id).await?.filter(|row| row.access.is_some()))
     }
 
-    /// One resource, whoever may use its credential. Only for commands on the server.
+    /// Checks no access. Only for commands on the server.
     pub async fn any_resource(&self, id: ResourceId) -> Result<Option<ResourceRow>, StoreError> {
         self.resource_row(Uuid::nil(), id).await
     }
@@ -232,8 +202,8 @@ impl Store {
         row.map(ResourceRow::try_from).transpose()
     }
 
-    /// The resources of a kind whose credential the viewer may use, newest first, at most `limit`, beginning below
-    /// `after`.
+    /// The resources of a kind whose credential the viewer may use, newest first, at most `limit`, with ids
+    /// below `after`.
     pub async fn resources_page(
         &self,
         viewer: UserId,
@@ -253,8 +223,7 @@ impl Store {
         rows.into_iter().map(ResourceRow::try_from).collect()
     }
 
-    /// The resources that use a credential, newest first, at most `limit`. Whoever may use the credential may see
-    /// them all.
+    /// Newest first, at most `limit`. Everyone who may use the credential may see all of them.
     pub async fn resources_of_credential(
         &self,
         viewer: UserId,
@@ -267,15 +236,15 @@ impl Store {
         rows.into_iter().map(ResourceRow::try_from).collect()
     }
 
-    /// The resource that a form in this range made, and the form.
+    /// The resource that one of these forms created, and the form's id.
     pub async fn resource_of_forms(&self, forms: RangeInclusive<Uuid>) -> Result<Option<(Uuid, ResourceId)>, StoreError> {
         Ok(reading!(self, pool => {
             sqlx::query_as(queries::RESOURCE_OF_FORMS).bind(forms.start()).bind(forms.end()).fetch_optional(pool).await?
         }))
     }
 
-    /// Changes a resource, all of it at once, if it still has the version that was seen, and if at this moment the person
-    /// may change it and use its credential.
+    /// Changes a resource, all or nothing, if it still has the version that the user saw, and if at this
+    /// moment the user may change it and use its credential.
     pub async fn change_resource(&self, change: &ResourceUpdate<'_>, audit: &Audit<'_>) -> Result<ResourceChange, StoreError> {
         const UPDATE: &str = concat!(
             "UPDATE resources AS r SET name = $3, name_key = $4, description = $5, credential = $6, endpoint = $7,
@@ -323,8 +292,8 @@ impl Store {
         }
     }
 
-    /// Gives a resource another credential of the same connector, if the resource still has the
-    /// version that was seen, and if at this moment the person may change it and use the other credential.
+    /// Gives a resource another credential of the same connector, if it still has the version that the user
+    /// saw, and if at this moment the user may change it and use the other credential.
     pub async fn set_resource_credential(
         &self,
         person: UserId,
@@ -366,7 +335,7 @@ impl Store {
         }
     }
 
-    /// Gives a resource other sealed settings, if the resource still has the version that was seen, and if the person
+    /// Replaces a resource's sealed settings, if it still has the version that the user saw, and if the user
     /// may change it at this moment.
     pub async fn set_resource_endpoint(
         &self,
@@ -401,8 +370,8 @@ impl Store {
         })
     }
 
-    /// Deletes a resource of this kind, if there is one that the person may change at this moment. `seen` is the version
-    /// that it still has to have, if that matters.
+    /// Deletes a resource of this kind, if the user may change it at this moment. `seen` is the version that
+    /// it must still have, if given.
     pub async fn delete_resource(
         &self,
         person: UserId,

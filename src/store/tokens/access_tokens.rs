@@ -1,5 +1,5 @@
-//! Access tokens, sealed: shared by every instance and kept over a restart. With them what is known of the fetch of
-//! the next one (see `token_fetches`).
+//! Sealed access tokens, shared by all instances and kept across restarts. Also reads the state of the next
+//! fetch (see `token_fetches`).
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -17,66 +17,63 @@ use crate::{
     },
 };
 
-/// An access token to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccessToken {
-    /// The token, sealed for `Place::access_token(credential, version)`.
+    /// Sealed for `Place::access_token(credential, version)`.
     pub sealed: Vec<u8>,
     /// When the service issued it.
     pub fetched_at: Timestamp,
-    /// From when on it is to be replaced.
+    /// From here on it's refreshed.
     pub refresh_at: Timestamp,
-    /// Its end, as the service named it.
+    /// The expiry, as the service stated it.
     pub expires_at: Timestamp,
 }
 
-/// A stored access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessTokenRow {
-    /// The version that it is sealed for.
+    /// The credential version that it's sealed for.
     pub version: i64,
-    /// The token, sealed for `Place::access_token(credential, version)`.
+    /// Sealed for `Place::access_token(credential, version)`.
     pub sealed: Vec<u8>,
     /// When the service issued it.
     pub fetched_at: Timestamp,
-    /// From when on it is to be replaced.
+    /// From here on it's refreshed.
     pub refresh_at: Timestamp,
-    /// Its end, as the service named it.
+    /// The expiry, as the service stated it.
     pub expires_at: Timestamp,
 }
 
-/// A failure to get a token, as it is stored.
+/// A stored failure to get a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFailure {
-    /// What kind.
     pub class: FailureClass,
-    /// How many there were in a row.
+    /// Failures in a row.
     pub failures: u32,
-    /// Until when the service is left alone, by the clock of whoever asked it.
+    /// The end of the pause, by the clock of the instance that asked the service.
     pub retry_at: Timestamp,
-    /// For how many milliseconds it is left alone; no clock makes that longer.
+    /// The length of the pause in milliseconds. A clock that differs can't make it longer.
     pub pause: i64,
     /// The diagnosis, sealed for `Place::token_failure(credential, version)`.
     pub sealed: Vec<u8>,
 }
 
-/// Everything that is known of the token of a credential.
+/// Everything that is known about the token of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
-    /// The present version of the credential.
+    /// The current version of the credential.
     pub version: i64,
-    /// Whether the credential worked when it was last tried.
+    /// The result of the credential's last verification.
     pub status: CredentialStatus,
-    /// The stored token, of whatever version.
+    /// The stored token. May be of an older version.
     pub token: Option<AccessTokenRow>,
-    /// Who fetches one for the present version, or did not come to its end.
+    /// The fetch that holds the lease for the current version, or did when it died.
     pub holder: Option<Uuid>,
-    /// The last failure of the present version, if it is the last thing that happened.
+    /// The last failure of the current version; `None` if a token was stored since.
     pub failure: Option<TokenFailure>,
 }
 
-/// Stores a token within a transaction, unless the credential is gone or has another version by now. Answers how many
-/// rows were changed.
+/// Stores a token in a transaction, unless the credential is gone or has another version. Returns the number
+/// of changed rows.
 macro_rules! put_token {
     ($transaction:expr, $credential:expr, $version:expr, $token:expr) => {{
         const UPSERT: &str = "INSERT INTO access_tokens (credential, version, sealed, fetched_at, refresh_at, expires_at)
@@ -98,8 +95,8 @@ macro_rules! put_token {
 pub(in crate::store) use put_token;
 
 impl Store {
-    /// Stores the access token of a credential in place of the one before, and forgets that fetching one failed. False,
-    /// with nothing changed, if the credential is gone or has another version.
+    /// Replaces the access token of a credential and clears its last failure. False, with nothing changed, if
+    /// the credential is gone or has another version.
     pub async fn put_access_token(
         &self,
         credential: CredentialId,
@@ -118,20 +115,20 @@ impl Store {
         });
         match result {
             Ok(changed) => Ok(changed == 1),
-            // It was deleted in this moment.
+            // The credential was deleted at this moment.
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The access token of a credential, whether or not it may still be used.
+    /// Returns the token even if it has expired.
     pub async fn access_token(&self, credential: CredentialId) -> Result<Option<AccessTokenRow>, StoreError> {
         Ok(self.token_of(credential).await?.and_then(|row| row.token))
     }
 
-    /// What is known of the token of a credential; `None` when there is no such credential.
+    /// `None` if there is no such credential.
     pub async fn token_of(&self, credential: CredentialId) -> Result<Option<TokenRow>, StoreError> {
-        // Asked of a connection that reads: what is decided by it is decided again by whoever writes.
+        // A read connection is enough: a decision based on this is checked again when writing.
         let row: Option<Row> = reading!(self, pool => sqlx::query_as(queries::TOKEN).bind(credential).fetch_optional(pool).await?);
         row.map(TokenRow::try_from).transpose()
     }

@@ -1,7 +1,7 @@
-//! Who fetches the token of a credential: of all instances one, as long as its lease lasts.
+//! Which instance fetches the token of a credential: only the one that holds the lease.
 //!
-//! A lease is a row with the id of its holder and an end. It is taken by one statement that either changes the row or
-//! does not, so that nothing is locked while a service is called, and whoever dies holding it is replaced when it ends.
+//! A lease is a row with the id of its holder and an expiry. One statement takes it by changing the row, so
+//! nothing is locked while the service is called, and a holder that dies is replaced when the lease expires.
 
 use uuid::Uuid;
 
@@ -14,38 +14,36 @@ use crate::{
     },
 };
 
-/// A lease that is to be taken.
 #[derive(Debug, Clone, Copy)]
 pub struct NewLease {
-    /// Of which credential.
     pub credential: CredentialId,
-    /// Of which version.
+    /// The credential's version.
     pub version: i64,
     /// The random id of this fetch.
     pub holder: Uuid,
-    /// The present time, by which it is judged whether the lease of another has ended.
+    /// The current time, to tell whether another lease has expired.
     pub now: Timestamp,
-    /// When it ends.
+    /// The expiry of the new lease.
     pub until: Timestamp,
-    /// Whose lease is taken even if it has not ended by this clock: it was watched for as long as it lasts.
+    /// A holder whose lease is taken even if it hasn't expired by this clock, because it was watched for its
+    /// whole duration.
     pub watched: Option<Uuid>,
 }
 
-/// What came of storing what was fetched.
+/// The result of storing a fetched token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchStored {
-    /// It is stored.
     Stored,
-    /// Another has taken the lease meanwhile, and what it finds counts.
+    /// Another fetch has taken the lease, and its result counts.
     LeaseLost,
     /// The credential is gone or has another version.
     Gone,
 }
 
 impl Store {
-    /// Takes the lease of a credential. False if another holds it, or if the credential is gone or has another version.
+    /// False if another fetch holds the lease, or if the credential is gone or has another version.
     pub async fn take_lease(&self, lease: &NewLease) -> Result<bool, StoreError> {
-        // What is known of failures is of one version.
+        // Failures of an older version don't count for this one.
         const TAKE: &str = "INSERT INTO token_fetches (credential, version, holder, lease_until, failures, retry_at, pause)
             SELECT id, version, $3, $4, 0, 0, 0 FROM credentials WHERE id = $1 AND version = $2
             ON CONFLICT (credential) DO UPDATE SET version = excluded.version, holder = excluded.holder,
@@ -74,14 +72,14 @@ impl Store {
         }
     }
 
-    /// Gives a lease back, if this fetch still holds it.
+    /// Does nothing if this fetch no longer holds the lease.
     pub async fn release_lease(&self, credential: CredentialId, holder: Uuid) -> Result<(), StoreError> {
         const RELEASE: &str = "UPDATE token_fetches SET holder = NULL, lease_until = 0 WHERE credential = $1 AND holder = $2";
         writing!(self, pool => sqlx::query(RELEASE).bind(credential).bind(holder).execute(pool).await.map(|_| ()))?;
         Ok(())
     }
 
-    /// Stores the token that the holder of a lease has fetched, and gives the lease back.
+    /// Stores the token that the lease holder has fetched, and releases the lease.
     pub async fn put_fetched_token(
         &self,
         credential: CredentialId,
@@ -112,7 +110,8 @@ impl Store {
         }
     }
 
-    /// Stores why the holder of a lease got no token, and gives the lease back. False if it does not hold it any more.
+    /// Stores why the lease holder got no token, and releases the lease. False if it no longer holds the
+    /// lease.
     pub async fn put_token_failure(
         &self,
         credential: CredentialId,

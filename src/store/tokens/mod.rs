@@ -1,4 +1,4 @@
-//! Access tokens in the database, sealed, and the leases of those who fetch them.
+//! Sealed access tokens in the database, and the leases for fetching them.
 
 pub(in crate::store) mod access_tokens;
 pub(in crate::store) mod fetch_leases;

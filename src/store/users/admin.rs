@@ -1,6 +1,7 @@
-//! Accounts as an administrator sees and changes them: paging, changing, disabling. There is always an active
-//! administrator: a change after which there would be none is not made.
+//! Users as an administrator sees and changes them: listing, changing, disabling. There is always an active
+//! administrator: a change that would leave none is rejected.
 
+use crate::domain::users::User;
 use uuid::Uuid;
 
 use super::user::{Row, search_key};
@@ -12,7 +13,7 @@ use crate::{
         users::{Email, Role, UserId},
     },
     store::{
-        Store, StoreError, UserRow,
+        Store, StoreError,
         access::epoch::bump_access_epoch,
         api_keys::{REVOKE_KEYS, revoked_keys},
         audit::append::append_audit,
@@ -22,50 +23,42 @@ use crate::{
     },
 };
 
-/// What an account is to be like from now on.
+/// The new state of a user.
 #[derive(Debug, Clone)]
 pub struct UserChange<'a> {
-    /// The account.
     pub id: UserId,
-    /// The version that was seen.
+    /// The version that the administrator saw.
     pub version: i64,
-    /// Its e-mail address, unique.
+    /// Unique, ignoring case.
     pub email: &'a Email,
-    /// The name of the person.
     pub name: &'a Name,
-    /// Its role.
     pub role: Role,
-    /// Whether its sessions end.
+    /// Whether to end the user's sessions.
     pub ends_sessions: bool,
 }
 
-/// What came of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserChanged {
-    /// It is made.
     Changed,
-    /// Another account has this e-mail address.
+    /// Another user has this email address.
     EmailTaken,
-    /// There would be no active administrator any more.
+    /// No active administrator would be left.
     LastAdministrator,
-    /// The account was changed since the version that was seen.
+    /// The user was changed since the version that the administrator saw.
     Outdated,
 }
 
-/// What came of disabling or enabling an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateChange {
-    /// It is done.
     Changed,
-    /// It was so before, or there is no such account.
+    /// The user already has this state, or doesn't exist.
     Unchanged,
-    /// There would be no active administrator any more.
+    /// No active administrator would be left.
     LastAdministrator,
 }
 
-/// Whether there is an active administrator, as a transaction leaves things. The access epoch has to have been
-/// raised before: of two transactions that take away an administrator each, the second waits there for the first,
-/// and then sees what it did.
+/// Whether a transaction leaves an active administrator. Bump the access epoch first: of two transactions
+/// that each remove an administrator, the second then waits for the first and sees its change.
 macro_rules! has_administrator {
     ($transaction:expr) => {{
         let administrators: i64 = sqlx::query_scalar(queries::ADMINISTRATORS).fetch_one(&mut *$transaction).await?;
@@ -73,7 +66,7 @@ macro_rules! has_administrator {
     }};
 }
 
-/// Ends all sessions of an account within a transaction; answers how many there were.
+/// Ends all sessions of a user, in a transaction. Returns how many there were.
 macro_rules! end_all_sessions {
     ($transaction:expr, $owner:expr) => {
         sqlx::query("DELETE FROM sessions WHERE owner = $1").bind($owner).execute(&mut *$transaction).await?.rows_affected()
@@ -83,7 +76,7 @@ pub(in crate::store) use end_all_sessions;
 
 impl Store {
     /// A page of accounts, newest first. `search` is a key, as [`crate::domain::naming::name_key`] makes it.
-    pub async fn users_page(&self, search: Option<&str>, after: Option<UserId>, limit: i64) -> Result<Vec<UserRow>, StoreError> {
+    pub async fn users_page(&self, search: Option<&str>, after: Option<UserId>, limit: i64) -> Result<Vec<User>, StoreError> {
         let below = after.unwrap_or(Uuid::max());
         let pattern = match search.map(like_pattern) {
             Some(None) => return Ok(Vec::new()),
@@ -97,17 +90,17 @@ impl Store {
             };
             page.fetch_all(pool).await?
         });
-        rows.into_iter().map(UserRow::try_from).collect()
+        rows.into_iter().map(User::try_from).collect()
     }
 
     /// The account of an e-mail address.
-    pub async fn user_of_email(&self, email: &Email) -> Result<Option<UserRow>, StoreError> {
+    pub async fn user_of_email(&self, email: &Email) -> Result<Option<User>, StoreError> {
         let row: Option<Row> =
             reading!(self, pool => sqlx::query_as(queries::USER_OF_EMAIL).bind(email.key()).fetch_optional(pool).await?);
-        row.map(UserRow::try_from).transpose()
+        row.map(User::try_from).transpose()
     }
 
-    /// Changes an account, if it is still of the version that was seen.
+    /// Changes a user, if they still have the version that was seen.
     pub async fn change_user(&self, change: &UserChange<'_>, audit: &Audit<'_>) -> Result<UserChanged, StoreError> {
         const CHANGE: &str = "UPDATE users SET email = $3, email_key = $4, name = $5, search_key = $6, role = $7,
             version = version + 1 WHERE id = $1 AND version = $2";
@@ -143,8 +136,8 @@ impl Store {
         }
     }
 
-    /// Disables an account: its sessions end, its link is void and its API keys are revoked, each with an event of its own,
-    /// so that none of them is back when the account is enabled again.
+    /// Disables a user: ends their sessions, voids their password link and revokes their API keys, with an
+    /// audit event for each key. None of these come back when the user is enabled again.
     pub async fn disable_user(&self, id: UserId, now: Timestamp, audit: &Audit<'_>) -> Result<StateChange, StoreError> {
         const DISABLE: &str = "UPDATE users SET state = 'disabled', version = version + 1 WHERE id = $1 AND state = 'active'";
         const LINK: &str = "DELETE FROM password_links WHERE owner = $1";
@@ -169,7 +162,6 @@ impl Store {
         })
     }
 
-    /// Enables an account that was disabled.
     pub async fn enable_user(&self, id: UserId, audit: &Audit<'_>) -> Result<StateChange, StoreError> {
         const ENABLE: &str = "UPDATE users SET state = 'active', version = version + 1 WHERE id = $1 AND state = 'disabled'";
         transaction!(self, transaction => {
@@ -183,8 +175,8 @@ impl Store {
         })
     }
 
-    /// Takes the second factor and the recovery codes away, and with them the sign-ins that wait for a code.
-    /// False if there was none.
+    /// Removes a user's second factor and recovery codes, and ends their sign-ins that wait for a code. False
+    /// if there was none.
     pub async fn take_second_factor(&self, id: UserId, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const REMOVE: &str =
             "UPDATE users SET second_factor = NULL, version = version + 1 WHERE id = $1 AND second_factor IS NOT NULL";
@@ -204,7 +196,7 @@ impl Store {
         })
     }
 
-    /// Ends all sessions of an account. Answers how many there were.
+    /// Returns how many there were.
     pub async fn end_all_sessions(&self, owner: UserId, audit: &Audit<'_>) -> Result<u64, StoreError> {
         transaction!(self, transaction => {
             let ended = end_all_sessions!(transaction, owner);

@@ -1,10 +1,11 @@
-//! Who people are at a provider of single sign-on.
+//! The identities of users at single sign-on providers.
 
 use super::user::{Row, insert_user};
+use crate::domain::users::User;
 use crate::{
     domain::{audit::Audit, users::UserId},
     store::{
-        NewUser, Store, StoreError, UserRow,
+        NewUser, Store, StoreError,
         access::epoch::bump_access_epoch,
         audit::append::append_audit,
         database::{reading, transaction},
@@ -12,41 +13,37 @@ use crate::{
     },
 };
 
-/// Somebody at a provider. Both together never change and are never given to somebody else.
+/// An identity at a provider. Issuer and subject together never change and are never given to someone else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity<'a> {
-    /// The provider.
+    /// The provider (`iss`).
     pub issuer: &'a str,
-    /// Who that is there.
+    /// The person's id at the provider (`sub`).
     pub subject: &'a str,
 }
 
-/// What came of storing an account with its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentityUserInsert {
-    /// Both are stored.
     Inserted,
-    /// Another account has this e-mail address.
+    /// Another user has this email address.
     EmailTaken,
-    /// The identity has an account already.
+    /// Another user has this identity.
     IdentityTaken,
 }
 
-/// What came of giving an account an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentityLink {
-    /// It has it now.
     Linked,
-    /// The account is somebody else at this provider.
+    /// The user already has another identity at this provider.
     OfAnother,
-    /// The account was changed since the version that was seen, or is not active.
+    /// The user was changed since the version that was seen, or isn't active.
     Outdated,
-    /// The identity has an account already.
+    /// A user already has this identity.
     IdentityTaken,
 }
 
-/// Stores an identity within a transaction, unless the account has one of this issuer or somebody has this one;
-/// answers how many rows that made. The row of the account has to be locked by this transaction.
+/// Stores an identity in a transaction, unless the user has one of this issuer or another user has this one.
+/// Returns the number of inserted rows. The transaction must already hold the lock on the user's row.
 macro_rules! insert_identity {
     ($transaction:expr, $owner:expr, $identity:expr) => {{
         const INSERT: &str = "INSERT INTO identities (issuer, subject, owner) SELECT $1, $2, id FROM users
@@ -59,15 +56,15 @@ macro_rules! insert_identity {
 
 impl Store {
     /// The account of somebody at a provider.
-    pub async fn user_of_identity(&self, identity: Identity<'_>) -> Result<Option<UserRow>, StoreError> {
+    pub async fn user_of_identity(&self, identity: Identity<'_>) -> Result<Option<User>, StoreError> {
         let row: Option<Row> = reading!(self, pool => {
             let lookup = sqlx::query_as(queries::USER_OF_IDENTITY);
             lookup.bind(identity.issuer).bind(identity.subject).fetch_optional(pool).await?
         });
-        row.map(UserRow::try_from).transpose()
+        row.map(User::try_from).transpose()
     }
 
-    /// Stores an account that is somebody at a provider.
+    /// Stores a user together with an identity.
     pub async fn insert_user_of_identity(
         &self,
         new: &NewUser<'_>,
@@ -87,8 +84,8 @@ impl Store {
         })
     }
 
-    /// Gives an account that is of the version that was seen, and active, an identity. It gets no second one of the
-    /// same issuer: that is two people with one e-mail address.
+    /// Links an identity to an active user who still has the version that was seen. Never links a second
+    /// identity of the same issuer: that means two people with the same email address.
     pub async fn link_identity(
         &self,
         user: UserId,
@@ -96,7 +93,7 @@ impl Store {
         identity: Identity<'_>,
         audit: &Audit<'_>,
     ) -> Result<IdentityLink, StoreError> {
-        // Locks the row, so that of two people who come at once one is linked.
+        // Locks the row, so that only one of two concurrent sign-ins is linked.
         const LOCK: &str = "UPDATE users SET version = version + 1 WHERE id = $1 AND version = $2 AND state = 'active'";
         transaction!(self, transaction => {
             if sqlx::query(LOCK).bind(user).bind(version).execute(&mut *transaction).await?.rows_affected() == 0 {
@@ -113,7 +110,7 @@ impl Store {
         })
     }
 
-    /// Ends what is left of the sessions of somebody whom the provider does not let in any more.
+    /// Ends the remaining sessions of a user whom the provider no longer lets in.
     pub async fn end_sessions_of_refused(&self, user: UserId, audit: &Audit<'_>) -> Result<(), StoreError> {
         const END: &str = "DELETE FROM sessions WHERE owner = $1";
         transaction!(self, transaction => {

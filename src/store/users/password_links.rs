@@ -1,5 +1,5 @@
-//! Links with which somebody chooses a password, once, and accounts that begin with one. Of a link only a hash is
-//! stored, and each account has at most one.
+//! One-time links to choose a password, and users that are created with one. Only the hash of a link is
+//! stored, and each user has at most one.
 
 use uuid::Uuid;
 
@@ -19,18 +19,16 @@ use crate::{
     },
 };
 
-/// A link to be stored, in place of the one before it.
+/// A link to be stored; it replaces the user's previous one.
 #[derive(Debug, Clone)]
 pub struct NewPasswordLink {
-    /// Whose password is chosen with it.
     pub owner: UserId,
-    /// The hash of what it holds.
+    /// The hash of the secret in the link.
     pub hash: [u8; 32],
-    /// Until when it can be used.
     pub expires_at: Timestamp,
 }
 
-/// Stores a link within a transaction.
+/// Stores a link, in a transaction.
 macro_rules! put_link {
     ($transaction:expr, $link:expr) => {{
         const PUT: &str = "INSERT INTO password_links (owner, hash, expires_at) VALUES ($1, $2, $3)
@@ -42,8 +40,8 @@ macro_rules! put_link {
 }
 
 impl Store {
-    /// Stores an account, with the link by which its password is chosen if it has none. An administrator takes
-    /// over what nobody owns: what was made before there were accounts, if this is the first.
+    /// Stores a user, with a link to choose a password if they have none. An administrator also becomes the owner
+    /// of everything that has no owner, which exists only from before there were users.
     pub async fn add_user(
         &self,
         new: &NewUser<'_>,
@@ -71,7 +69,7 @@ impl Store {
         })
     }
 
-    /// Whose link this is, if it can still be used.
+    /// `None` if the link is unknown or expired.
     pub async fn owner_of_password_link(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<UserId>, StoreError> {
         let owner: Option<Uuid> = reading!(self, pool => {
             sqlx::query_scalar(queries::PASSWORD_LINK).bind(&hash[..]).bind(now.as_millis()).fetch_optional(pool).await?
@@ -79,7 +77,7 @@ impl Store {
         Ok(owner)
     }
 
-    /// Until when the link of an account can be used, if there is one.
+    /// The expiry of a user's link; `None` if there is no valid one.
     pub async fn password_link_of(&self, owner: UserId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let expires: Option<i64> = reading!(self, pool => {
             sqlx::query_scalar(queries::PASSWORD_LINK_OF_USER).bind(owner).bind(now.as_millis()).fetch_optional(pool).await?
@@ -87,9 +85,8 @@ impl Store {
         Ok(expires.map(Timestamp::from_millis))
     }
 
-    /// Uses a link up and stores the hash of the password that was chosen with it; all sessions of the account end.
-    /// Answers the version of the account from now on; `None`, and nothing is changed, if the link cannot be used any more
-    /// or the account is disabled.
+    /// Uses up a link, stores the hash of the chosen password, and ends all sessions of the user. Returns the
+    /// user's new version; `None`, with nothing changed, if the link isn't valid or the user is disabled.
     pub async fn use_password_link(
         &self,
         link: &[u8; 32],
@@ -116,8 +113,8 @@ impl Store {
         })
     }
 
-    /// Takes the password of an active account away, ends its sessions and stores a link to choose a new one.
-    /// False if there is no such account.
+    /// Removes the password of an active user, ends their sessions and stores a link to choose a new one.
+    /// False if there is no such user.
     pub async fn reset_password(&self, link: &NewPasswordLink, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const RESET: &str = "UPDATE users SET password = NULL, version = version + 1 WHERE id = $1 AND state = 'active'";
         transaction!(self, transaction => {
@@ -133,8 +130,8 @@ impl Store {
         })
     }
 
-    /// Stores the hash of another password, ends the sessions of the account and voids its link.
-    /// False if there is no such account.
+    /// Stores the hash of a new password, ends the user's sessions and voids their link. False if there is no
+    /// such user.
     pub async fn replace_password(&self, owner: UserId, password: &str, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const PASSWORD: &str = "UPDATE users SET password = $2, version = version + 1 WHERE id = $1";
         const LINK: &str = "DELETE FROM password_links WHERE owner = $1";

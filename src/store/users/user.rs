@@ -1,5 +1,6 @@
-//! Accounts.
+//! Users: storing, finding and signing in.
 
+use crate::domain::users::User;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -20,84 +21,47 @@ use crate::{
     },
 };
 
-/// An account to be stored. It is active.
+/// A user to be stored. They are active.
 #[derive(Debug, Clone)]
 pub struct NewUser<'a> {
-    /// Its id.
     pub id: UserId,
-    /// Its e-mail address, unique.
+    /// Unique, ignoring case.
     pub email: &'a Email,
-    /// The name of the person.
     pub name: &'a Name,
-    /// Its role.
     pub role: Role,
-    /// The hash of its password (a PHC string), if it has one already.
+    /// The password hash (a PHC string); `None` if no password has been chosen yet.
     pub password: Option<&'a str>,
-    /// When it is made.
     pub created_at: Timestamp,
-}
-
-/// A stored account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserRow {
-    /// Its id.
-    pub id: UserId,
-    /// Its e-mail address.
-    pub email: String,
-    /// The name of the person.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-    /// Whether it can be used.
-    pub state: UserState,
-    /// Whether it has a password.
-    pub has_password: bool,
-    /// Whether it has a second factor.
-    pub has_second_factor: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When somebody last signed in with it.
-    pub signed_in_at: Option<Timestamp>,
-    /// Grows with every change of name, e-mail address, role, state or password.
-    pub version: i64,
 }
 
 /// An account that somebody signs in to.
 #[derive(Clone)]
 pub struct UserToSignIn {
-    /// Its id.
     pub id: UserId,
-    /// Its e-mail address.
     pub email: String,
-    /// The name of the person.
     pub name: String,
-    /// Its role.
     pub role: Role,
-    /// Whether it can be used.
     pub state: UserState,
-    /// The hash of its password (a PHC string), if it has one.
+    /// The password hash (a PHC string); `None` if there is no password.
     pub password: Option<String>,
-    /// Whether it has a second factor.
     pub has_second_factor: bool,
-    /// Counts its changes.
+    /// See [`UserRow::version`].
     pub version: i64,
 }
 
-/// The version of an account that was just stored.
+/// The version of a user who was just stored.
 pub const FIRST_VERSION: i64 = 1;
 
-/// What came of storing an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserInsert {
-    /// It is stored.
     Inserted,
-    /// Another account has this e-mail address.
+    /// Another user has this email address.
     EmailTaken,
-    /// It was to be the first, and there is one already.
+    /// There already is a first user.
     NotTheFirst,
 }
 
-/// Stores an account within a transaction, unless its address is taken; answers how many rows that made.
+/// Stores a user in a transaction, unless the email address is taken. Returns the number of inserted rows.
 macro_rules! insert_user {
     ($transaction:expr, $new:expr) => {{
         const INSERT: &str =
@@ -119,13 +83,12 @@ macro_rules! insert_user {
 }
 pub(in crate::store) use insert_user;
 
-/// What a search for a person looks through.
+/// The text that a search for users looks through.
 pub(in crate::store) fn search_key(name: &Name, email: &Email) -> String {
     format!("{}\n{}", name.key(), email.key())
 }
 
 impl Store {
-    /// Stores an account.
     pub async fn insert_user(&self, new: &NewUser<'_>, audit: &Audit<'_>) -> Result<UserInsert, StoreError> {
         transaction!(self, transaction => {
             if insert_user!(transaction, new) == 0 {
@@ -137,8 +100,8 @@ impl Store {
         })
     }
 
-    /// Stores the first account, which takes over what was made before there were accounts. Of two that come
-    /// at the same moment one is the first: both wait for the row of the access epoch.
+    /// Stores the first user, who becomes the owner of everything from before there were users. Of two
+    /// concurrent attempts one succeeds: both wait for the row of the access epoch.
     pub async fn insert_first_user(&self, new: &NewUser<'_>, audit: &Audit<'_>) -> Result<UserInsert, StoreError> {
         const CREDENTIALS: &str = "UPDATE credentials SET owner = $1 WHERE owner IS NULL";
         const RESOURCES: &str = "UPDATE resources SET owner = $1 WHERE owner IS NULL";
@@ -159,7 +122,6 @@ impl Store {
         })
     }
 
-    /// Whether there is any account.
     pub async fn has_users(&self) -> Result<bool, StoreError> {
         let first: Option<Uuid> =
             reading!(self, pool => sqlx::query_scalar(queries::ANY_USER).bind(Uuid::nil()).fetch_optional(pool).await?);
@@ -167,34 +129,33 @@ impl Store {
     }
 
     /// One account.
-    pub async fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
+    pub async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let row: Option<Row> = reading!(self, pool => sqlx::query_as(queries::USER).bind(id).fetch_optional(pool).await?);
-        row.map(UserRow::try_from).transpose()
+        row.map(User::try_from).transpose()
     }
 
-    /// The account of an e-mail address, by the key of the address, for a sign-in.
+    /// `email_key` is the key of the email address.
     pub async fn user_to_sign_in(&self, email_key: &str) -> Result<Option<UserToSignIn>, StoreError> {
         let row: Option<SignInRow> =
             reading!(self, pool => sqlx::query_as(queries::USER_TO_SIGN_IN).bind(email_key).fetch_optional(pool).await?);
         row.map(UserToSignIn::try_from).transpose()
     }
 
-    /// The hash of the password of an account, if it has one.
+    /// The password hash of a user, if they have a password.
     pub async fn password(&self, user: UserId) -> Result<Option<String>, StoreError> {
         Ok(reading!(self, pool => sqlx::query_scalar(queries::PASSWORD).bind(user).fetch_optional(pool).await?))
     }
 
-    /// Puts another hash of the same password in place of one that was made with another cost, if that is still
-    /// there. Nothing is recorded: nobody can do more or less than before.
+    /// Replaces the hash of an unchanged password after its cost has changed, if `old` is still stored. Needs
+    /// no audit event, because nobody gains or loses access.
     pub async fn renew_password_hash(&self, user: UserId, old: &str, new: &str) -> Result<(), StoreError> {
         const RENEW: &str = "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
         writing!(self, pool => { sqlx::query(RENEW).bind(user).bind(old).bind(new).execute(pool).await?; });
         Ok(())
     }
 
-    /// Changes a password, if `old` is still the hash of the present one, ends all sessions of the account, makes a
-    /// link with which one could be chosen void, and stores the session that goes on. False if it was changed
-    /// meanwhile.
+    /// Changes a password, if `old` is still the stored hash. Ends all sessions of the user, voids their
+    /// password link, and stores the session that continues. False if the password was changed meanwhile.
     pub async fn change_password(&self, old: &str, new: &str, session: &NewSession, audit: &Audit<'_>) -> Result<bool, StoreError> {
         const CHANGE: &str = "UPDATE users SET password = $3, version = version + 1
             WHERE id = $1 AND password = $2 AND state = 'active'";
@@ -216,7 +177,6 @@ impl Store {
         })
     }
 
-    /// Gives an account another name of the person.
     pub async fn rename_user(&self, user: UserId, name: &Name, audit: &Audit<'_>) -> Result<(), StoreError> {
         // See `search_key`.
         const RENAME: &str = "UPDATE users SET name = $2, search_key = $3 || email_key, version = version + 1 WHERE id = $1";
@@ -275,7 +235,7 @@ pub(in crate::store) struct Row {
     version: i64,
 }
 
-impl TryFrom<Row> for UserRow {
+impl TryFrom<Row> for User {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {

@@ -18,14 +18,13 @@ use hyper::{
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    Early,
-    forwarder::Unanswered,
     headers::{RequestHead, Told, write_trailers},
     pool::Lease,
+    request::{Early, Unanswered},
     request_body::{Outbound, Streaming, Watch},
     response_head::{self, AnswerHead, Head},
 };
-use crate::upstream::Limits;
+use crate::upstream::limits::Limits;
 
 /// The most interim answers to one request.
 const INTERIM_MAX: u32 = 32;

@@ -11,117 +11,45 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use hyper::{
-    StatusCode,
-    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
-    http::request::Parts,
-};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
-use zeroize::Zeroizing;
 
 use super::{
     exchange::Exchange,
     headers::RequestHead,
     pool::{HostPool, Lease},
-    request_body::{ForwardBody, Outbound, Streaming},
+    request::{ApiHeaders, ApiTarget, Forward, ForwardFault, Target, Unanswered},
+    request_body::{ForwardBody, Outbound},
     response::Answer,
 };
 use crate::{
     domain::{
-        connectors::{Connector, template::Context},
+        connectors::{Connector, context::Context},
         credentials::{values::FieldValues, verification::Diagnosis},
-        resources::request_path::RequestPath,
     },
     upstream::{
-        Upstream,
         api::authorization_headers,
         client::fault::Fault,
         diagnosis::diagnose::{InputFault, Subject},
         egress::resolver::Names,
+        limits::Limits,
         oauth::token_request::refuse_user_information,
     },
 };
 
-/// The API of one credential: where requests go. Cheap to clone.
-#[derive(Clone)]
-pub struct ApiTarget(Arc<Target>);
-
-pub(super) struct Target {
-    /// What stands in the `Host` header.
-    pub(super) host: HeaderValue,
-    /// What paths are appended to: empty, or a path that does not end with `/`.
-    pub(super) base: String,
-    /// Parameters of the base URL itself.
-    pub(super) query: Option<String>,
-    pub(super) pool: Arc<HostPool>,
-}
-
-/// What each request to an API carries: the authorization, and the headers that the connector names.
-pub struct ApiHeaders {
-    /// As they are sent.
-    pub(super) written: Zeroizing<Vec<u8>>,
-    /// Their names: a client's own headers of these names are not passed on.
-    pub(super) names: Vec<HeaderName>,
-}
-
-impl ApiHeaders {
-    pub(super) fn new(headers: &HeaderMap) -> Self {
-        let mut written = Zeroizing::new(Vec::new());
-        for (name, value) in headers {
-            super::headers::write_field(&mut written, name, value.as_bytes());
-        }
-        Self { written, names: headers.keys().cloned().collect() }
-    }
-}
-
-/// A request to be forwarded, but for its body.
-pub struct Forward<'a> {
-    /// Method, query and headers, as they came.
-    pub came: &'a Parts,
-    /// The settled path, below the base URL.
-    pub path: &'a RequestPath<'a>,
-    /// The id of the request, which the API is told in `X-Request-Id`.
-    pub id: &'a HeaderValue,
-    /// Is told what the API says before its answer.
-    pub early: &'a Early,
-}
-
-/// Is told of an interim answer (RFC 9110 section 15.2), such as early hints: its status, and the headers that may be
-/// passed on.
-pub type Early = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
-
-/// Why there is no answer of the API.
-#[derive(Debug)]
-pub enum ForwardFault {
-    /// The API cannot be reached; nothing was sent.
-    Unreachable(Box<Diagnosis>),
-    /// Too many connections to its host are in use.
-    Busy,
-    /// No answer began in time.
-    TimedOut,
-    /// The connection broke before an answer began.
-    Broken,
-    /// The client sent more than the contract allows.
-    BodyTooLarge {
-        /// The most bytes that it allows.
-        most: u64,
-    },
-    /// The client's body ended too early, or came too slowly.
-    BodyIncomplete,
-}
-
 /// What all forwarding shares.
-pub(in crate::upstream) struct Forwarder {
+pub struct Forwarder {
     names: Arc<Names>,
     tls: tokio_rustls::TlsConnector,
     pools: RwLock<HashMap<(String, u16), Arc<HostPool>>>,
+    limits: Limits,
 }
 
 impl Forwarder {
-    pub(in crate::upstream) fn new(names: Arc<Names>, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { names, tls: tls.into(), pools: RwLock::default() }
+    pub(in crate::upstream) fn new(names: Arc<Names>, tls: Arc<rustls::ClientConfig>, limits: Limits) -> Self {
+        Self { names, tls: tls.into(), pools: RwLock::default(), limits }
     }
 
     fn pool(&self, host: &Host<&str>, port: u16) -> Arc<HostPool> {
@@ -135,19 +63,18 @@ impl Forwarder {
     }
 
     /// Closes connections that nobody has used for a while, and forgets hosts that nobody calls any more.
-    pub(in crate::upstream) fn close_idle(&self) {
+    pub fn close_idle(&self) {
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|_, pool| {
             pool.close_idle();
             Arc::strong_count(pool) > 1 || !pool.is_unused()
         });
     }
-}
 
-impl Upstream {
     /// Where the requests of a credential go.
     pub fn api_target(&self, connector: &Connector, values: &FieldValues) -> Result<ApiTarget, Box<Diagnosis>> {
-        let base = connector.api.base_url.render(&Context::new(connector, values)).map_err(InputFault::from).map_err(boxed)?;
+        let base =
+            connector.api.base_url.render(&Context::new(&connector.fields, values)).map_err(InputFault::from).map_err(boxed)?;
         refuse_user_information(&base, &connector.api.base_url.host_fields()).map_err(boxed)?;
         let unusable = || boxed(InputFault { field: None, reason: "This makes no address of an API.".into() });
         let host = base.host().ok_or_else(unusable)?;
@@ -156,7 +83,7 @@ impl Upstream {
             host: HeaderValue::from_str(&named).map_err(|_| unusable())?,
             base: base.path().trim_end_matches('/').to_owned(),
             query: base.query().map(str::to_owned),
-            pool: self.forwarder.pool(&host, port_of(&base)),
+            pool: self.pool(&host, port_of(&base)),
         };
         Ok(ApiTarget(Arc::new(target)))
     }
@@ -168,7 +95,7 @@ impl Upstream {
         values: &FieldValues,
         token: &SecretString,
     ) -> Result<ApiHeaders, Box<Diagnosis>> {
-        let context = Context::new(connector, values).with_access_token(token);
+        let context = Context::new(&connector.fields, values).with_access_token(token);
         let mut headers = HeaderMap::new();
         authorization_headers(&mut headers, connector, &context).map_err(boxed)?;
         Ok(ApiHeaders::new(&headers))
@@ -227,37 +154,22 @@ impl Upstream {
     async fn connect(&self, connector: &Connector, pool: &Arc<HostPool>) -> Result<Lease, ForwardFault> {
         let unreachable = |fault: Fault| ForwardFault::Unreachable(Box::new(Subject::api(connector).of_fault(fault)));
         let Ok(permit) = timeout(self.limits.connect, pool.permit()).await else { return Err(ForwardFault::Busy) };
-        let stream =
-            super::connect::connect(&self.forwarder.names, &self.forwarder.tls, pool.host(), pool.port(), self.limits.connect);
+        let stream = super::connect::connect(&self.names, &self.tls, pool.host(), pool.port(), self.limits.connect);
         Ok(pool.lease(stream.await.map_err(unreachable)?, permit))
     }
 
     /// How many connections to APIs are in use, and how many wait to be.
     pub fn kept_connections(&self) -> (u64, u64) {
-        let pools = self.forwarder.pools.read().unwrap_or_else(PoisonError::into_inner);
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
         pools.values().fold((0, 0), |(in_use, idle), pool| {
             let (open, waiting) = pool.counts();
             (in_use + open.saturating_sub(waiting), idle + waiting)
         })
     }
-
-    /// Closes connections to APIs that nobody has used for a while.
-    pub fn close_idle(&self) {
-        self.forwarder.close_idle();
-    }
 }
 
 fn boxed(fault: InputFault) -> Box<Diagnosis> {
     Box::new(fault.into())
-}
-
-/// Why a connection brought no answer.
-pub(super) enum Unanswered {
-    /// Nothing was sent; the body, if it streams.
-    Unsent(Option<Box<Streaming>>),
-    /// It broke, or what came was no answer.
-    Broken,
-    TimedOut,
 }
 
 fn port_of(url: &Url) -> u16 {

@@ -2,9 +2,21 @@
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::{ApiHeaders, Forward, forwarder::Target};
+use zeroize::Zeroizing;
+
+use super::request::{ApiHeaders, Forward, Target};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl ApiHeaders {
+    pub(super) fn new(headers: &HeaderMap) -> Self {
+        let mut written = Zeroizing::new(Vec::new());
+        for (name, value) in headers {
+            write_field(&mut written, name, value.as_bytes());
+        }
+        Self { written, names: headers.keys().cloned().collect() }
+    }
+}
 
 /// Headers of one connection (RFC 9110 section 7.6.1) and of Keytile's own, what says who the client is, what Keytile
 /// decides and writes itself, and what asks some servers for another method or path than those that were checked: none of them is

@@ -14,12 +14,14 @@ pub(in crate::upstream) mod framing;
 pub(in crate::upstream) mod headers;
 pub(in crate::upstream) mod pool;
 pub(in crate::upstream) mod read_buffer;
+mod request;
 pub(in crate::upstream) mod request_body;
 pub(in crate::upstream) mod response;
 pub(in crate::upstream) mod response_head;
 
-pub use self::forwarder::{ApiHeaders, ApiTarget, Early, Forward, ForwardFault};
 pub use self::{
+    forwarder::Forwarder,
+    request::{ApiHeaders, ApiTarget, Early, Forward, ForwardFault},
     request_body::ForwardBody,
     response::{Answer, AnswerBody},
 };

@@ -17,7 +17,7 @@ use hyper::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{ForwardFault, headers::Told};
+use super::{headers::Told, request::ForwardFault};
 
 /// The body of a request to be forwarded.
 pub enum ForwardBody {

@@ -12,8 +12,8 @@ use super::encodings::{form_pair, raw_pair};
 use crate::{
     domain::{
         connectors::{
-            BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, FieldId, RequestFormat,
-            template::{Context, Template},
+            BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, FieldId, RequestFormat, context::Context,
+            template::Template,
         },
         credentials::values::FieldValues,
     },
@@ -25,7 +25,7 @@ pub(in crate::upstream) const AGENT: &str = concat!("keytile/", env!("CARGO_PKG_
 
 /// Makes the request, or names the field that stands in the way.
 pub(in crate::upstream) fn token_request(connector: &Connector, values: &FieldValues) -> Result<Outgoing, InputFault> {
-    let context = Context::new(connector, values);
+    let context = Context::new(&connector.fields, values);
     let endpoint = &connector.token;
     let mut url = endpoint.url.render(&context)?;
     refuse_user_information(&url, &endpoint.url.host_fields())?;

@@ -3,7 +3,7 @@
 //! The words come from Keytile, or from the provider with everything secret taken out and cut short. No
 //! variant holds an answer as it came.
 
-use super::{CallbackAnswer, PendingSignIn, SingleSignOnSettings};
+use super::sign_in::{CallbackAnswer, PendingSignIn, SingleSignOnSettings};
 use crate::{
     domain::credentials::verification::SERVICE_WORDS_MAX,
     upstream::{

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use openidconnect::{AdditionalClaims, EndUserEmail, EndUserName, LocalizedClaim, UserInfoClaims, core::CoreGenderClaim};
+use openidconnect::{
+    AdditionalClaims, EndUserEmail, EndUserName, IdTokenClaims, LocalizedClaim, UserInfoClaims, core::CoreGenderClaim,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use super::token::Claims;
 
 /// A person, as the provider vouches for them. Issuer and subject together never change and are never
 /// given to somebody else (OpenID Connect Core section 5.7); all else may change with every sign-in, and is
@@ -42,6 +42,8 @@ pub(in crate::upstream) struct OtherClaims {
 }
 
 impl AdditionalClaims for OtherClaims {}
+
+pub(in crate::upstream) type Claims = IdTokenClaims<OtherClaims, CoreGenderClaim>;
 
 /// What one source says of a person.
 #[derive(Debug, Default)]

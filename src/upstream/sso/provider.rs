@@ -18,13 +18,11 @@ use tokio::{
 use url::Url;
 
 use super::{
-    SingleSignOnError, SingleSignOnSettings,
     client::{CallFault, Caller},
+    fault::SingleSignOnError,
+    sign_in::SingleSignOnSettings,
 };
-use crate::{
-    domain::time::Timestamp,
-    upstream::{client::exchange::Exchanger, egress::resolver::Names},
-};
+use crate::{domain::time::Timestamp, upstream::client::exchange::Exchanger};
 
 /// How long a provider's configuration is believed.
 const FRESH: Duration = Duration::from_secs(10 * 60);
@@ -77,11 +75,6 @@ impl Providers {
         Self { exchanger, known: Mutex::new(None) }
     }
 
-    /// What finds the addresses of hosts that an operator has named.
-    pub(in crate::upstream) fn names(&self) -> &Arc<Names> {
-        &self.exchanger.names
-    }
-
     /// The provider of the settings, asked at most some minutes ago.
     pub(in crate::upstream) async fn get(
         &self,
@@ -128,20 +121,6 @@ async fn fetch_into(
     let provider = Arc::new(fetch(&settings.issuer, caller).await?);
     *known = Some(Known { issuer: settings.issuer.clone(), provider: Arc::clone(&provider), since: now });
     Ok(provider)
-}
-
-/// The host of an issuer that can be used, or what is wrong with it.
-pub(in crate::upstream) fn own_host(issuer: &Url) -> Result<String, String> {
-    if issuer.scheme() != "https" {
-        return Err(format!("the issuer must be an https address, and {} is not", issuer.scheme()));
-    }
-    if !issuer.username().is_empty() || issuer.password().is_some() {
-        return Err("the issuer must not hold a user name or a password".into());
-    }
-    if issuer.query().is_some() || issuer.fragment().is_some() {
-        return Err("the issuer must not have a query or a fragment".into());
-    }
-    issuer.host_str().map(str::to_owned).ok_or_else(|| "the issuer has no host".into())
 }
 
 /// The document of OpenID Connect Discovery section 3, as far as it is used. All of it is text, so that
@@ -262,17 +241,6 @@ mod tests {
             ("", "https://id.example"),
         ] {
             assert!(!same(named, set), "{named} {set}");
-        }
-    }
-
-    #[test]
-    fn an_issuer_that_cannot_be_safe_is_refused() {
-        let host = |issuer: &str| own_host(&issuer.parse().unwrap());
-        assert_eq!(host("https://id.example/realms/a"), Ok("id.example".into()));
-        for issuer in
-            ["http://id.example", "https://a@id.example", "https://:b@id.example", "https://id.example?a", "https://id.example#a"]
-        {
-            assert!(host(issuer).is_err(), "{issuer}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use openidconnect::{
     AccessToken, AccessTokenHash, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, Client, ClientId, ClientSecret,
-    CsrfToken, EmptyExtraTokenFields, EndpointNotSet, EndpointSet, IdToken, IdTokenClaims, IdTokenFields, IdTokenVerifier, Nonce,
+    CsrfToken, EmptyExtraTokenFields, EndpointNotSet, EndpointSet, IdToken, IdTokenFields, IdTokenVerifier, Nonce,
     OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError,
     StandardErrorResponse, StandardTokenResponse, TokenResponse, UserInfoError,
     core::{
@@ -21,10 +21,11 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    CallbackAnswer, PendingSignIn, SingleSignOnError, SingleSignOnSettings, TokenFault,
     client::{CallFault, Caller},
-    identity::{OtherClaims, Said},
+    fault::{SingleSignOnError, TokenFault},
+    identity::{Claims, OtherClaims, Said},
     provider::Provider,
+    sign_in::{CallbackAnswer, PendingSignIn, SingleSignOnSettings},
 };
 use crate::domain::time::Timestamp;
 
@@ -48,7 +49,6 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 
-pub(in crate::upstream) type Claims = IdTokenClaims<OtherClaims, CoreGenderClaim>;
 type SignedToken = IdToken<OtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 type TokenFields =
     IdTokenFields<OtherClaims, EmptyExtraTokenFields, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;

@@ -87,7 +87,13 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
     let path = error.path().to_string();
     let path = if path == "." { String::new() } else { path };
-    Err(invalid_members(vec![member_error(path, &error.inner().to_string())]))
+    let mut wrong = member_error(path, &error.inner().to_string());
+    // `contract` is the old name of `policy`, and errors tell the new one. In a body that has neither, it is unknown.
+    let below = wrong.field.strip_prefix("contract").filter(|below| below.starts_with('.') || below.is_empty());
+    if let Some(below) = below.filter(|below| !(below.is_empty() && wrong.code == "unknown")) {
+        wrong.field = format!("policy{below}");
+    }
+    Err(invalid_members(vec![wrong]))
 }
 
 fn malformed() -> Problem {
@@ -225,6 +231,9 @@ mod tests {
         fields: Members<Hidden>,
         #[serde(default)]
         inner: Option<Inner>,
+        /// As bodies have it that still read `policy` by its old name.
+        #[serde(default)]
+        contract: Option<Inner>,
     }
 
     #[derive(Deserialize)]
@@ -303,6 +312,10 @@ mod tests {
             (r#"{"name":"a","inner":{"number":1,"other":2}}"#, "inner.other unknown"),
             (r#"{"name":"a","inner":{}}"#, "inner.number required"),
             (r#"{"name":"a","inner":{"number":300}}"#, "inner.number invalid"),
+            (r#"{"name":"a","contract":{"number":300}}"#, "policy.number invalid"),
+            (r#"{"name":"a","contract":{"contract":1}}"#, "policy.contract unknown"),
+            (r#"{"name":"a","contract":1}"#, "policy invalid"),
+            (r#"{"name":"a","contracts":1}"#, "contracts unknown"),
             (r#"{"name":"canary"} x"#, "malformed_json"),
             (r#"{"name":"canary""#, "malformed_json"),
             ("", "malformed_json"),

@@ -1,6 +1,6 @@
 //! From requests to types: what stands in an address, and one way to read a form.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -11,8 +11,24 @@ use uuid::Uuid;
 use super::error::PageError;
 use crate::{
     domain::{connectors::Connector, resources::ResourceKind},
-    web::{middleware::csrf::CheckedForm, state::WebState},
+    web::state::WebState,
 };
+
+/// The fields of a form that has been checked. They can be taken once.
+#[derive(Clone)]
+pub(crate) struct CheckedForm(Arc<Mutex<Option<Fields>>>);
+
+impl CheckedForm {
+    /// Only the CSRF middleware makes one.
+    pub(crate) fn new(fields: Fields) -> Self {
+        Self(Arc::new(Mutex::new(Some(fields))))
+    }
+
+    /// Takes the fields.
+    pub(crate) fn take(&self) -> Option<Fields> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// The kind of resource that `{kind}` of an address stands for; any other word is a page that does not exist.
 #[derive(Debug, Clone, Copy)]

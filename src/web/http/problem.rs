@@ -7,12 +7,9 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::Ref};
 
-use crate::{
-    domain::credentials::verification::{FaultCode, Stage},
-    web::api::VerificationBody,
-};
+use crate::domain::credentials::verification::{FaultCode, Stage};
 
 /// An error of Keytile's own. `type` is left out, so that it is `about:blank`: what it means is told by `code`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +48,11 @@ pub(crate) struct ProblemDiagnosis {
     pub(crate) code: FaultCode,
 }
 
+/// The schema of a verification, which belongs to the API and is only named here.
+fn verification_schema() -> Ref {
+    Ref::from_schema_name("Verification")
+}
+
 /// An error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -76,7 +78,7 @@ pub(crate) struct ProblemBody<'a> {
     errors: &'a [MemberError],
     /// The failed verification.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<VerificationBody>)]
+    #[schema(schema_with = verification_schema)]
     verification: Option<&'a Value>,
     /// The request's id, as in Keytile's log.
     request_id: &'a str,

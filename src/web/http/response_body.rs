@@ -8,7 +8,7 @@ use std::{
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-use crate::upstream::AnswerBody;
+use crate::service::proxy::AnswerBody;
 
 /// The body of an answer. Two kinds apart, so that what streams is not boxed once more.
 pub(in crate::web) enum Content {

@@ -2,8 +2,6 @@
 //! reached without it: it reads the form, takes the token out of it and compares that, and only what it has
 //! checked is there for [`Form`](crate::web::http::extract::Form) to take.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request, State},
@@ -13,9 +11,12 @@ use axum::{
 };
 
 use crate::{
-    crypto::hash::equal_in_constant_time,
+    service::auth::browser,
     web::{
-        http::{error::PageError, extract::Fields},
+        http::{
+            error::PageError,
+            extract::{CheckedForm, Fields},
+        },
         session::{Visitor, look_again},
         state::WebState,
     },
@@ -23,17 +24,6 @@ use crate::{
 
 /// The field of the token. No connector may have a field of this name.
 pub(crate) const FORM_TOKEN: &str = "form_token";
-
-/// The fields of a form that has been checked. They can be taken once.
-#[derive(Clone)]
-pub(crate) struct CheckedForm(Arc<Mutex<Option<Fields>>>);
-
-impl CheckedForm {
-    /// Takes the fields.
-    pub(crate) fn take(&self) -> Option<Fields> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// The middleware.
 pub(crate) async fn forgery(State(state): State<WebState>, request: Request, next: Next) -> Result<Response, PageError> {
@@ -60,7 +50,7 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
     look_again(&state, &parts.headers, &mut visitor).await?;
     let mut fields = Fields::read(&body);
     let token = fields.take(FORM_TOKEN);
-    if !equal_in_constant_time(&token, &visitor.form_token) {
+    if !browser::is_form_token(&token, &visitor.form_token) {
         tracing::warn!("refused: the form isn't from a page of this session");
         if visitor.session().is_some() {
             state.service.record_forged_form(&visitor.caller(), parts.uri.path()).await?;
@@ -69,6 +59,6 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
     }
     let mut request = Request::from_parts(parts, Body::empty());
     request.extensions_mut().insert(visitor);
-    request.extensions_mut().insert(CheckedForm(Arc::new(Mutex::new(Some(fields)))));
+    request.extensions_mut().insert(CheckedForm::new(fields));
     Ok(next.run(request).await)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod body_limit;
 pub(crate) mod concurrency_limit;
 pub(crate) mod csrf;
+pub(crate) mod error_pages;
 pub(crate) mod host_guard;
 pub(crate) mod metrics;
 pub(crate) mod request_id;

@@ -11,7 +11,7 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::crypto::random;
+use crate::service::auth::browser;
 
 /// The header that a request's id comes and goes in.
 pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,7 +48,7 @@ impl RequestId {
 /// An id that no other request has.
 fn made() -> HeaderValue {
     let mut text = Uuid::encode_buffer();
-    let text = random::request_id().hyphenated().encode_lower(&mut text);
+    let text = browser::new_request_id().hyphenated().encode_lower(&mut text);
     HeaderValue::from_str(text).unwrap_or_else(|_| unreachable!("a UUID is of letters that a header takes"))
 }
 

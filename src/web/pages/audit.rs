@@ -1,5 +1,6 @@
 //! The audit trail, for administrators: a page of it, narrowed by person, thing, action and time, and its export.
 
+use crate::domain::audit::AuditCredential;
 use std::io;
 
 use askama::Template;
@@ -16,7 +17,6 @@ use uuid::Uuid;
 use crate::{
     domain::{audit::event::AuditAction, credentials::form::FieldError, time::Timestamp},
     service::audit::trail::{AuditExport, AuditFilter},
-    store::AuditCredential,
     web::{
         http::{
             error::PageError,

@@ -7,7 +7,7 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use rustls::{
     },
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
 use tokio_rustls::TlsAcceptor;
@@ -31,6 +31,9 @@ pub struct Certificate {
     key: PathBuf,
     current: RwLock<Arc<ServerConfig>>,
     seen: Stamps,
+    /// SIGHUP, until it is waited for. Listened for as soon as there is a pair to replace: a SIGHUP that nobody listens
+    /// for ends the process.
+    asked: Mutex<Option<Signal>>,
 }
 
 /// What tells that the files are others than before: for each, time of change in nanoseconds, inode and size. The
@@ -40,9 +43,11 @@ type Stamps = [Option<(i64, i64, u64, u64)>; 2];
 impl Certificate {
     /// Reads the pair. The error is a sentence that names the setting and the file.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, String> {
+        // Without the signal, the files are still looked at.
+        let asked = Mutex::new(signal(SignalKind::hangup()).ok());
         let seen = stamps(chain, key);
         let current = RwLock::new(read(chain, key)?);
-        Ok(Self { chain: chain.to_owned(), key: key.to_owned(), current, seen })
+        Ok(Self { chain: chain.to_owned(), key: key.to_owned(), current, seen, asked })
     }
 
     /// What makes the handshake of a new connection.
@@ -52,8 +57,7 @@ impl Certificate {
 
     /// Replaces the pair when it changes, and on SIGHUP. Never ends.
     pub(super) async fn keep_fresh(&self, every: Duration) {
-        // Without the signal, the files are still looked at.
-        let mut asked = signal(SignalKind::hangup()).ok();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut used, mut last) = (self.seen, self.seen);
@@ -179,8 +183,8 @@ mod tests {
         Certificate::load(&chain_path, &key_path)
     }
 
-    #[test]
-    fn a_pair_is_read_or_refused_with_file_and_reason() {
+    #[tokio::test]
+    async fn a_pair_is_read_or_refused_with_file_and_reason() {
         let ((chain, key), (other_chain, other_key)) = (pair(), pair());
         assert!(loaded(&chain, &key).is_ok());
         assert!(loaded(&format!("{chain}{other_chain}"), &key).is_ok(), "a chain");

@@ -90,7 +90,7 @@ async fn answers_have_the_members_that_it_says() {
         ("Credential", &credential.body),
         ("Resource", &resource.body),
         ("Endpoint", &resource.body["endpoint"]),
-        ("EgressContract", &resource.body["contract"]),
+        ("EgressPolicy", &resource.body["policy"]),
         ("AccessToken", &token.body),
         ("Verification", &tested.body),
         ("Stage", &tested.body["stages"][0]),

@@ -49,7 +49,7 @@ fn address(connector: &Connector, url: &UrlTemplate) -> Url {
     for (field, value) in good(connector) {
         values.insert(FieldId::new(&field).unwrap(), FieldValue::Plain(value));
     }
-    url.render(&keytile::domain::connectors::template::Context::new(connector, &values)).unwrap()
+    url.render(&keytile::domain::connectors::context::Context::new(&connector.fields, &values)).unwrap()
 }
 
 /// The fields that stand in an address of the connector, and whether in that of its API.

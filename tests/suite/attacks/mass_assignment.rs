@@ -86,7 +86,7 @@ fn may_have(route: &str) -> &'static [&'static str] {
         }
         "/{kind}/new/{connector}/credentials/new" => &["client_authentication", "basic_encoding"],
         "/{kind}/{id}/preview" => &["body", "may_write"],
-        "/{kind}/{id}/contract" => &["method"],
+        "/{kind}/{id}/policy" => &["method"],
         "/{kind}/{id}/credential" => &["q"],
         "/settings/keys/new" => &["scope", "reach", "resource", "action", "expires_on"],
         "/audit/export" => &["person", "target", "action", "from", "until"],

@@ -12,7 +12,6 @@ use keytile::{
 use uuid::Uuid;
 
 use super::{Scene, issued};
-use crate::web::sessions::until;
 
 /// A program with a key of the first administrator.
 async fn program(scene: &Scene, scopes: &str, resources: Option<Vec<Uuid>>) -> Caller {
@@ -27,13 +26,14 @@ async fn program(scene: &Scene, scopes: &str, resources: Option<Vec<Uuid>>) -> C
 async fn a_credential_that_is_deleted_while_its_token_is_fetched_brings_none() {
     let scene = Scene::set().await;
     scene.let_it_end();
-    scene.delays(Duration::from_millis(400));
+    scene.keeps_waiting();
     let (service, resource) = (scene.server.service.clone(), scene.resource);
     let asking = tokio::spawn(async move { service.issue_token(&Caller::server("test"), resource, Duration::ZERO).await.unwrap() });
-    until(async || scene.asked() == 2).await;
+    scene.is_asked(2).await;
     let mut ana = scene.server.browser();
     assert_eq!(ana.post(&format!("/sources/{}/delete", scene.resource), &[]).await.status, 303);
     assert_eq!(ana.post(&format!("/credentials/{}/delete", scene.credential), &[]).await.status, 303);
+    scene.answers();
     assert!(matches!(asking.await.unwrap(), TokenIssue::NotFound));
     for table in ["access_tokens", "token_fetches"] {
         assert!(scene.setup.texts(&format!("SELECT 'row' FROM {table}")).await.is_empty(), "{table}");

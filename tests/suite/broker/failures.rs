@@ -138,9 +138,8 @@ async fn a_test_that_passes_ends_the_pause_on_every_instance() {
     assert!(tested.status < 400, "{}", tested.text);
     let asked = scene.asked();
     assert_eq!(scene.token(&scene.server.service).await, "tok-2");
-    let begun = std::time::Instant::now();
+    // When the pause is over it would ask again, which is counted.
     until(async || matches!(scene.ask(&other).await, keytile::service::tokens::issue::TokenIssue::Issued(_))).await;
-    assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(scene.asked(), asked);
     other.close().await;
     scene.server.stop().await;

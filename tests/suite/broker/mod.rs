@@ -1,4 +1,4 @@
-//! The broker, against a token server that counts, delays, lies and dies, with a clock that the test moves.
+//! The broker, against a token server that counts, dawdles, lies and dies, with a clock that the test moves.
 
 mod changes;
 mod failures;
@@ -23,14 +23,18 @@ use keytile::{
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::support::{
-    database::TestDatabase,
-    fault_server::{FaultServer, Reply},
-    https::pem,
-    server::{OVERLAY, Server, Setup, credential_in, good_values},
-    tls::Authority,
+use crate::{
+    support::{
+        database::TestDatabase,
+        fault_server::{FaultServer, Reply},
+        https::pem,
+        server::{OVERLAY, Server, Setup, credential_in, good_values},
+        tls::Authority,
+    },
+    web::sessions::until,
 };
 
 /// What names the service: its token endpoint and its API.
@@ -51,7 +55,9 @@ struct Scene {
     setup: Setup,
     server: Server,
     service: FaultServer,
-    says: Arc<Mutex<(Duration, Says)>>,
+    says: Arc<Mutex<Says>>,
+    /// Whether token requests are answered, or wait.
+    answers: watch::Sender<bool>,
     /// Tokens that the API refuses.
     refused: Arc<Mutex<Vec<String>>>,
     credential: Uuid,
@@ -67,7 +73,8 @@ impl Scene {
 
     async fn over(database: Option<TestDatabase>, with: impl Fn(Setup) -> Setup) -> Self {
         let authority = Authority::new();
-        let says = Arc::new(Mutex::new((Duration::ZERO, Says::Token(json!(600)))));
+        let says = Arc::new(Mutex::new(Says::Token(json!(600))));
+        let (answers, answering) = watch::channel(true);
         let (refused, count) = (Arc::new(Mutex::new(Vec::<String>::new())), AtomicUsize::new(0));
         let (saying, refusing) = (Arc::clone(&says), Arc::clone(&refused));
         let service = FaultServer::start(authority.server(&HOSTS), move |seen| {
@@ -76,7 +83,7 @@ impl Scene {
                 let is_refused = refusing.lock().unwrap().iter().any(|token| sent.ends_with(token));
                 return Reply::json(if is_refused { 401 } else { 200 }, json!({"sent": "yes"}));
             }
-            let (delay, says) = saying.lock().unwrap().clone();
+            let says = saying.lock().unwrap().clone();
             let reply = match says {
                 Says::Always(reply) => reply,
                 Says::Token(expires_in) => {
@@ -84,7 +91,7 @@ impl Scene {
                     Reply::json(200, json!({"access_token": token, "token_type": "Bearer", "expires_in": expires_in}))
                 }
             };
-            if delay.is_zero() { reply } else { Reply::After(delay, Box::new(reply)) }
+            Reply::When(answering.clone(), Box::new(reply))
         })
         .await;
         let mut setup = Setup::new();
@@ -109,15 +116,25 @@ impl Scene {
         let source = ana.post(&configure, &typed).await.location.unwrap();
         let resource = source.split('?').next().unwrap().rsplit('/').next().unwrap().parse().unwrap();
         let credential = credential.parse().unwrap();
-        Self { setup, server, service, says, refused, credential, resource, _database: database }
+        Self { setup, server, service, says, answers, refused, credential, resource, _database: database }
     }
 
     fn says(&self, says: Says) {
-        self.says.lock().unwrap().1 = says;
+        *self.says.lock().unwrap() = says;
     }
 
-    fn delays(&self, by: Duration) {
-        self.says.lock().unwrap().0 = by;
+    /// The token server keeps those waiting who ask from now on, until [`Scene::answers`].
+    fn keeps_waiting(&self) {
+        self.answers.send_replace(false);
+    }
+
+    fn answers(&self) {
+        self.answers.send_replace(true);
+    }
+
+    /// Waits until there were so many token requests.
+    async fn is_asked(&self, times: usize) {
+        until(async || self.asked() == times).await;
     }
 
     /// How many token requests there were so far.

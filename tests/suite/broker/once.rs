@@ -13,7 +13,7 @@ use crate::web::sessions::until;
 async fn ten_thousand_who_ask_at_once_cause_one_fetch() {
     let scene = Scene::set().await;
     scene.let_it_end();
-    scene.delays(Duration::from_millis(500));
+    scene.keeps_waiting();
     let before = scene.asked();
     let asking: Vec<_> = (0..10_000)
         .map(|_| {
@@ -23,6 +23,8 @@ async fn ten_thousand_who_ask_at_once_cause_one_fetch() {
             })
         })
         .collect();
+    scene.is_asked(before + 1).await;
+    scene.answers();
     for one in asking {
         assert_eq!(one.await.unwrap().expose_secret(), "tok-2");
     }
@@ -37,11 +39,12 @@ async fn a_token_is_replaced_early_while_the_present_one_serves() {
     assert_eq!(scene.token(service).await, "tok-1", "the Save has brought one");
     scene.setup.clock.advance(SECOND * 539);
     assert_eq!((scene.token(service).await.as_str(), scene.asked()), ("tok-1", 1));
-    scene.delays(Duration::from_millis(300));
+    scene.keeps_waiting();
     scene.setup.clock.advance(SECOND * 2);
     for _ in 0..20 {
         assert_eq!(scene.token(service).await, "tok-1", "nobody waits");
     }
+    scene.answers();
     until(async || scene.token(service).await == "tok-2").await;
     assert_eq!(scene.asked(), 2);
     scene.server.stop().await;
@@ -94,8 +97,12 @@ async fn more_validity_brings_a_new_token_and_one_that_goes_away_does_not_end_th
     assert_eq!(issued(ask(100_000).await.unwrap()).access_token.expose_secret(), "tok-2", "as far as there are such");
     assert_eq!(issued(ask(100_000).await.unwrap()).access_token.expose_secret(), "tok-2");
     scene.let_it_end();
-    scene.delays(Duration::from_millis(300));
-    assert!(tokio::time::timeout(Duration::from_millis(100), scene.ask(&service)).await.is_err());
+    scene.keeps_waiting();
+    tokio::select! {
+        _ = scene.ask(&service) => panic!("the token has not come yet"),
+        () = scene.is_asked(3) => {}
+    }
+    scene.answers();
     assert_eq!(scene.token(&service).await, "tok-3");
     assert_eq!(scene.asked(), 3);
     scene.server.stop().await;
@@ -105,7 +112,7 @@ async fn more_validity_brings_a_new_token_and_one_that_goes_away_does_not_end_th
 async fn many_whose_token_is_refused_cause_one_fetch() {
     let scene = Scene::set().await;
     scene.refused.lock().unwrap().push("tok-1".into());
-    scene.delays(Duration::from_millis(200));
+    scene.keeps_waiting();
     let path = format!("/sources/{}/preview", scene.resource);
     let previews: Vec<_> = (0..6)
         .map(|_| {
@@ -113,6 +120,8 @@ async fn many_whose_token_is_refused_cause_one_fetch() {
             tokio::spawn(async move { browser.post(&path, &[]).await })
         })
         .collect();
+    scene.is_asked(2).await;
+    scene.answers();
     for preview in previews {
         let page = preview.await.unwrap();
         assert_eq!(page.status, 200);
@@ -127,20 +136,20 @@ async fn a_panic_in_a_fetch_is_told_to_all_and_holds_up_nobody_after_it() {
     let scene = Scene::set().await;
     let service = scene.server.service.clone();
     scene.let_it_end();
-    scene.delays(Duration::from_millis(300));
+    scene.keeps_waiting();
     let asking: Vec<_> = (0..3)
         .map(|_| {
             let (service, resource) = (service.clone(), scene.resource);
             tokio::spawn(async move { service.issue_token(&Caller::server("test"), resource, Duration::ZERO).await })
         })
         .collect();
-    until(async || scene.asked() == 2).await;
+    scene.is_asked(2).await;
     // The next to look at the clock is the fetch, which gets its token now.
     scene.setup.clock.breaks.store(true, Ordering::SeqCst);
+    scene.answers();
     for asking in asking {
         assert!(matches!(asking.await.unwrap(), Err(ServiceError::Interrupted)));
     }
-    scene.delays(Duration::ZERO);
     assert_eq!(scene.token(&service).await, "tok-3");
     assert_eq!(scene.asked(), 3);
     scene.server.stop().await;

@@ -1,8 +1,10 @@
 //! `keytile resources`.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
-use super::{destination, start};
+use super::{destination, ended, start};
 use crate::api::source;
 
 #[tokio::test]
@@ -10,10 +12,10 @@ async fn a_source_is_added_listed_shown_and_deleted() {
     let (_setup, server, keytile, program) = start().await;
     let credential = keytile.add_credential("Support EU").await;
     let own = ["--method", "get", "--path", "/users", "--query", "page=1", "--query", "q=a b", "--allow-prefix", "/users"];
-    let contract = ["--allow-method", "GET", "--max-body", "3", "--per-minute", "600", "--retries", "2"];
+    let policy = ["--allow-method", "GET", "--max-body", "3", "--per-minute", "600", "--retries", "2"];
     let begin =
         ["resources", "add", "--kind", "source", "--name", "Agents", "--credential", "Support EU", "--description", "Nightly"];
-    let added = keytile.run(&[&begin[..], &own, &contract].concat(), "").await.is(0);
+    let added = keytile.run(&[&begin[..], &own, &policy].concat(), "").await.is(0);
     assert_eq!(added.stderr, "The source “Agents” was created.\n");
     let id = added.stdout.trim_end();
     let stored = program.get(&format!("/api/v1/resources/{id}")).await.is(200);
@@ -23,7 +25,7 @@ async fn a_source_is_added_listed_shown_and_deleted() {
         json!({ "method": "GET", "path": "/users", "query": [{ "name": "page", "value": "1" }, { "name": "q", "value": "a b" }] })
     );
     assert_eq!(
-        stored.body["contract"],
+        stored.body["policy"],
         json!({ "methods": ["GET"], "prefixes": ["/users"], "body_mib": 3, "per_minute": 600, "retries": 2 })
     );
     let listed = keytile.done(&["resources", "list", "--kind", "source"]).await;
@@ -94,15 +96,14 @@ async fn who_reads_no_more_ends_the_output_and_nothing_else() {
     let credential = keytile.add_credential("Support EU").await;
     program.post("/api/v1/resources", &source("Agents", &credential)).await.is(201);
     for arguments in ["resources list", "resources list --json", "completions bash", "exit-codes", "curl Agents /users"] {
-        let program = env!("CARGO_BIN_EXE_keytile");
-        // The reader of the pipe has ended before the writer begins.
-        let script = format!("{{ sleep 0.2; {program} {arguments}; echo $? >&2; }} | true");
-        let mut command = keytile.command(&[]);
-        let environment: Vec<_> = command.get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
-        command = std::process::Command::new("/bin/sh");
-        command.args(["-c", &script]).env_clear().envs(environment).env("PATH", "/usr/bin:/bin");
-        let ran = keytile.finish(command, "").await;
-        assert_eq!(ran.stderr, "0\n", "{arguments}");
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let (reader, writer) = std::io::pipe().unwrap();
+        // Before the writer begins.
+        drop(reader);
+        let mut command = keytile.command(&arguments);
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        let ran = ended(command.spawn().unwrap()).await.is(0);
+        assert_eq!(ran.stderr, "", "{arguments:?}");
     }
     server.stop().await;
 }

@@ -1,52 +1,28 @@
-//! What somebody at a terminal sees. `script` (util-linux) makes the terminal.
+//! What somebody at a terminal sees.
 
-use std::{
-    io::{Read, Write},
-    process::{Command, Stdio},
-    time::Duration,
+use std::{ffi::OsString, sync::mpsc::channel, time::Duration};
+
+use super::{
+    Keytile, SECRET,
+    relay::{Fate, Relay},
+    start,
+};
+use crate::{
+    api::source,
+    support::{
+        server::Setup,
+        terminal::{self, Awaited, shown},
+    },
 };
 
-use super::{Keytile, SECRET, start};
-use crate::{api::source, support::server::Setup};
-
-/// Runs a command at a terminal of 60 columns. Each line of `dialogue` is a text that is waited for, and what is typed
-/// then. Answers all that the terminal got to show, and the exit code.
+/// Runs a command of somebody with an API key at a terminal: see [`terminal::talk`].
 async fn at_a_terminal(keytile: &Keytile, command: &str, dialogue: &[(&str, &str)]) -> (String, i32) {
-    let environment: Vec<_> =
-        keytile.command(&[]).get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
-    // Ctrl-C reaches everything at the terminal; the shell is to go on and say how the command ended.
-    let line = format!("trap : INT; stty cols 60 rows 24; {} {command}; echo code=$?=", env!("CARGO_BIN_EXE_keytile"));
-    let dialogue: Vec<(String, String)> = dialogue.iter().map(|(wait, typed)| ((*wait).to_owned(), (*typed).to_owned())).collect();
-    let talk = move || {
-        let mut script = Command::new("script");
-        script
-            .args(["-qec", &line, "/dev/null"])
-            .env_clear()
-            .envs(environment)
-            .env("PATH", "/usr/bin:/bin")
-            .env("SHELL", "/bin/sh");
-        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut seen = Vec::new();
-        let mut dialogue = dialogue.into_iter().peekable();
-        let mut piece = [0; 1_024];
-        loop {
-            let read = output.read(&mut piece).unwrap();
-            if read == 0 {
-                break;
-            }
-            seen.extend_from_slice(&piece[..read]);
-            if let Some((_, typed)) = dialogue.next_if(|(wait, _)| String::from_utf8_lossy(&seen).contains(wait.as_str())) {
-                input.write_all(typed.as_bytes()).unwrap();
-            }
-        }
-        child.wait().unwrap();
-        assert!(dialogue.next().is_none(), "not all was asked: {}", String::from_utf8_lossy(&seen));
-        String::from_utf8(seen).unwrap()
-    };
-    let seen = tokio::task::spawn_blocking(talk).await.unwrap();
-    let code = seen.rsplit("code=").next().unwrap().split('=').next().unwrap().parse().unwrap();
-    (seen, code)
+    let dialogue = dialogue.iter().map(|(wait, typed)| (shown(wait), (*typed).to_owned())).collect();
+    terminal::talk(command, environment(keytile), dialogue).await
+}
+
+fn environment(keytile: &Keytile) -> Vec<(OsString, OsString)> {
+    keytile.command(&[]).get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect()
 }
 
 const ADD: &str = "credentials add talkdesk --name X --set client_id=sandbox-client --set account_name=";
@@ -61,6 +37,33 @@ async fn a_secret_is_asked_for_and_not_shown() {
     assert_eq!(program.get("/api/v1/credentials").await.body["items"][0]["name"], "X");
     let (seen, code) = at_a_terminal(&keytile, &format!("{ADD}acme"), &[("Client Secret: ", "\u{3}")]).await;
     assert_eq!(code, 130, "{seen}");
+    assert!(terminal::shows_again(&seen), "{seen}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_typed_before_a_secret_is_asked_for_is_its_beginning_and_not_shown() {
+    let (_setup, server, mut keytile, program) = start().await;
+    // The first request reads the fields of the connector, and is held up until something was typed.
+    let ((comes, first), (typed, go_on)) = (channel(), channel::<()>());
+    let relay = Relay::start(&server, move |_, number| {
+        if number == 0 {
+            comes.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
+        Fate::Pass
+    });
+    keytile.server = format!("http://{}/", relay.address);
+    let (before, after) = SECRET.split_at(7);
+    let dialogue = vec![
+        (Awaited::Event(Box::new(move || first.recv().unwrap())), before.to_owned()),
+        (Awaited::Event(Box::new(move || typed.send(()).unwrap())), String::new()),
+        (shown("Client Secret: "), format!("{after}\n")),
+    ];
+    let (seen, code) = terminal::talk(&format!("{ADD}acme"), environment(&keytile), dialogue).await;
+    assert_eq!(code, 0, "{seen}");
+    assert!(!seen.contains(before) && !seen.contains(after) && terminal::shows_again(&seen), "{seen}");
+    assert_eq!(program.get("/api/v1/credentials").await.body["items"][0]["name"], "X");
     server.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! The proxy, from a program's HTTP client through a whole Keytile to a service over TLS.
 
 mod clear;
-mod contract;
+mod egress_policy;
 mod messages;
 mod refusals;
 mod tokens;

@@ -139,8 +139,8 @@ async fn other_protocols_and_hosts_are_refused() {
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_told_apart() {
     let mut setup = Setup::new().impatient();
-    setup.overrides.limits.first_byte = Duration::from_millis(200);
-    setup.overrides.limits.idle = Duration::from_millis(300);
+    setup.overrides.limits.first_byte = Duration::from_secs(1);
+    setup.overrides.limits.idle = Duration::from_secs(1);
     let scene = Scene::set_with(setup, |request: axum::http::Request<hyper::body::Incoming>| async move {
         match request.uri().path() {
             "/silent" => std::future::pending().await,

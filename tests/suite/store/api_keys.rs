@@ -1,5 +1,6 @@
 //! API keys in the store.
 
+use keytile::domain::resources::ResourceDelete;
 use keytile::{
     domain::{
         api_keys::{ApiKeyId, Scopes},
@@ -7,7 +8,7 @@ use keytile::{
         time::Timestamp,
         users::UserState,
     },
-    store::{ApiKeyInsert, NewApiKey, ResourceDelete, Store},
+    store::{ApiKeyInsert, NewApiKey, Store},
 };
 use uuid::Uuid;
 

@@ -1,5 +1,6 @@
 //! Credentials: what is stored is found again, pages are complete, names are unique, deletion is safe.
 
+use keytile::domain::resources::ResourceDelete;
 use std::collections::BTreeSet;
 
 use keytile::{
@@ -7,7 +8,7 @@ use keytile::{
         credentials::{CredentialStatus, CredentialSummary},
         naming::name_key,
     },
-    store::{CredentialDelete, CredentialInsert, CredentialQuery, ResourceDelete},
+    store::{CredentialDelete, CredentialInsert, CredentialQuery},
 };
 
 use super::{

@@ -1,8 +1,9 @@
 //! Groups and their members.
 
+use keytile::domain::access::group::GroupShare;
 use keytile::{
     domain::{access::permission::Access, users::UserState},
-    store::{GroupChange, GroupShare},
+    store::GroupChange,
 };
 use uuid::Uuid;
 

@@ -1,5 +1,8 @@
 //! Handing over all that somebody owns.
 
+use keytile::domain::access::transfer::Owned;
+use keytile::domain::access::transfer::Renamed;
+use keytile::domain::access::transfer::Transferred;
 use std::sync::Arc;
 
 use keytile::{
@@ -7,7 +10,7 @@ use keytile::{
         audit::event::TargetKind,
         users::{Email, Role, UserId},
     },
-    store::{CredentialInsert, HandOver, HandOverResult, HandedOver, NewUser, Owned, Renamed, Store, UserInsert},
+    store::{CredentialInsert, HandOver, HandOverResult, NewUser, Store, UserInsert},
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -29,7 +32,7 @@ fn order<'a>(from: UserId, to: UserId) -> HandOver<'a> {
     HandOver { from, from_name: "Ana", to, to_email: "ben@example.com", can_own: |_, _| true, at: NOW }
 }
 
-async fn hand_over(store: &Store, from: UserId, to: UserId) -> HandedOver {
+async fn hand_over(store: &Store, from: UserId, to: UserId) -> Transferred {
     match store.hand_over(&order(from, to), &audit()).await.unwrap() {
         HandOverResult::Done(handed_over) => handed_over,
         other => panic!("{other:?}"),
@@ -52,7 +55,7 @@ async fn all_goes_and_names_are_told_apart(database: TestDatabase) {
     let source = SampleResource::new("Nightly", sales).insert(&store).await;
     let handed_over = hand_over(&store, OWNER, ben).await;
     let renamed = Renamed { kind: TargetKind::Credential, id: sales, before: "Sales".into(), now: "Sales (from Ana, 3)".into() };
-    assert_eq!(handed_over, HandedOver { owned: Owned { credentials: 3, resources: 1, api_keys: 0 }, renamed: vec![renamed] });
+    assert_eq!(handed_over, Transferred { owned: Owned { credentials: 3, resources: 1, api_keys: 0 }, renamed: vec![renamed] });
     assert_eq!(store.owned_by(OWNER).await.unwrap(), Owned::default());
     assert_eq!(store.owned_by(ben).await.unwrap(), Owned { credentials: 5, resources: 1, api_keys: 0 });
     let named = async |id| store.credential(id).await.unwrap().unwrap().summary;

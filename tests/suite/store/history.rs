@@ -1,5 +1,6 @@
 //! The history: it is added to by several at once, goes with its credential, and is cleared away.
 
+use keytile::domain::usage::UseRecord;
 use std::time::Duration;
 
 use keytile::{
@@ -8,7 +9,7 @@ use keytile::{
         time::Timestamp,
         usage::{Asker, HourCounts, Success, Tally, TokenSource, Use, UseAction, UseKey, UseOutcome},
     },
-    store::{HistoryOf, HistoryQuery, HistoryRow, NewHour, Store},
+    store::{HistoryOf, HistoryQuery, NewHour, Store},
 };
 use uuid::Uuid;
 
@@ -55,7 +56,7 @@ async fn add(store: &Store, one: &Use) {
     store.add_history(&uses, &hours).await.unwrap();
 }
 
-async fn read(store: &Store, of: HistoryOf, only_problems: bool) -> Vec<HistoryRow> {
+async fn read(store: &Store, of: HistoryOf, only_problems: bool) -> Vec<UseRecord> {
     let before = Timestamp::from_millis(i64::MAX);
     store.history(&HistoryQuery { of, before, only_problems, limit: 100 }).await.unwrap()
 }

@@ -1,6 +1,6 @@
 //! Checking API keys, by one or two instances over one database.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keytile::{
     crypto::{hash::api_key_hash, keyring::Keyring, random},
@@ -30,12 +30,10 @@ use super::{
     samples::{OWNER, Sample, SampleResource, user},
 };
 use crate::support::{
+    clock::HOLDS_WITHIN,
     database::TestDatabase,
     server::{ADMINISTRATOR, PASSWORD, Setup},
 };
-
-/// How long after a revocation a key may still be accepted somewhere.
-const HOLDS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How instances over a database are started.
 fn setup(database: &TestDatabase) -> Setup {
@@ -92,19 +90,12 @@ fn accepted(check: KeyCheck) -> Caller {
     }
 }
 
-/// Asks until the answer is this one; answers how long that took.
-async fn until(service: &Service, key: &str, reason: Option<KeyRejection>) -> Duration {
-    let began = Instant::now();
-    loop {
-        let seen = match check(service, key).await {
-            KeyCheck::Accepted(_) => None,
-            KeyCheck::Rejected(reason) => Some(reason),
-        };
-        if seen == reason {
-            return began.elapsed();
-        }
-        assert!(began.elapsed() < HOLDS_WITHIN, "still {seen:?} instead of {reason:?}");
-        tokio::task::yield_now().await;
+/// What the answer is once a change has to be known everywhere; `None` where the key is accepted.
+async fn later(setup: &Setup, service: &Service, key: &str) -> Option<KeyRejection> {
+    setup.clock.pass(HOLDS_WITHIN);
+    match check(service, key).await {
+        KeyCheck::Accepted(_) => None,
+        KeyCheck::Rejected(reason) => Some(reason),
     }
 }
 
@@ -147,8 +138,7 @@ async fn a_revocation_holds_at_once_here_and_within_a_second_elsewhere(database:
     }
     assert!(here.revoke_api_key(&ana, id).await.unwrap());
     assert_eq!(check(&here, &key).await, KeyCheck::Rejected(KeyRejection::Revoked));
-    let took = until(&elsewhere, &key, Some(KeyRejection::Revoked)).await;
-    println!("the revocation was seen by another instance after {} ms", took.as_millis());
+    assert_eq!(later(&setup, &elsewhere, &key).await, Some(KeyRejection::Revoked));
     assert!(matches!(here.api_key(&ana, id).await.unwrap().unwrap().summary.state, KeyState::Revoked(_)));
     assert!(here.revoke_api_key(&ana, id).await.unwrap(), "it stays revoked");
     assert!(!here.revoke_api_key(&ana, Uuid::nil()).await.unwrap());
@@ -166,10 +156,10 @@ async fn a_disabled_owner_voids_the_key_until_enabled_again(database: TestDataba
     accepted(check(&service, &key).await);
     let bump = "UPDATE access_epoch SET value = value + 1";
     database.execute(&format!("UPDATE users SET state = 'disabled'; {bump}")).await.unwrap();
-    until(&service, &key, Some(KeyRejection::OwnerDisabled)).await;
+    assert_eq!(later(&setup, &service, &key).await, Some(KeyRejection::OwnerDisabled));
     // A smaller role is a smaller right, as quickly.
     database.execute(&format!("UPDATE users SET state = 'active', role = 'viewer'; {bump}")).await.unwrap();
-    until(&service, &key, None).await;
+    assert_eq!(later(&setup, &service, &key).await, None);
     let errors = service.create_api_key(&ana, service.new_form(), &raw(&["admin"])).await.unwrap();
     let KeyCreation::Created { key, .. } = errors else { panic!("no key") };
     assert!(!accepted(check(&service, key.expose()).await).may(Permission::MakeResources));
@@ -204,7 +194,7 @@ async fn a_key_that_there_is_not_is_remembered_as_unknown(database: TestDatabase
     database.execute(&format!("UPDATE api_keys SET hash = {literal}")).await.unwrap();
     assert_eq!(check(&service, unknown.expose()).await, KeyCheck::Rejected(KeyRejection::Unknown));
     database.execute("UPDATE access_epoch SET value = value + 1").await.unwrap();
-    until(&service, unknown.expose(), None).await;
+    assert_eq!(later(&setup, &service, unknown.expose()).await, None);
     assert!(service.revoke_api_key(&ana, id).await.unwrap());
     service.close().await;
 }

@@ -1,11 +1,12 @@
 //! Resources: what is stored is found again, a form makes one, and each keeps a credential of its connector.
 
+use keytile::domain::resources::ResourceDelete;
 use keytile::{
     domain::{
         naming::Description,
         resources::ResourceKind::{Destination, Source},
     },
-    store::{ResourceChange, ResourceDelete, ResourceInsert, ResourceUpdate},
+    store::{ResourceChange, ResourceInsert, ResourceUpdate},
 };
 
 use uuid::Uuid;

@@ -1,5 +1,6 @@
 //! Shares: a credential, and the resources that use it, exist for whom it is shared with and for nobody else.
 
+use keytile::domain::resources::ResourceDelete;
 use std::collections::BTreeSet;
 
 use keytile::{
@@ -12,10 +13,7 @@ use keytile::{
         resources::ResourceKind::Source,
         users::UserId,
     },
-    store::{
-        CredentialDelete, CredentialQuery, NewShare, ResourceChange, ResourceDelete, ResourceInsert, ShareChange, ShareWith,
-        Sharee, Store,
-    },
+    store::{CredentialDelete, CredentialQuery, NewShare, ResourceChange, ResourceInsert, ShareChange, ShareWith, Sharee, Store},
 };
 use uuid::Uuid;
 

@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
@@ -52,8 +53,8 @@ pub(crate) enum Reply {
     Endless,
     /// Nothing, while the connection stays open.
     Silence,
-    /// That, but only after this time.
-    After(Duration, Box<Reply>),
+    /// That, but only once this is true.
+    When(watch::Receiver<bool>, Box<Reply>),
 }
 
 impl Reply {
@@ -165,8 +166,9 @@ async fn answer(
     };
     let mut reply = reply(&request);
     seen.lock().unwrap().push(request);
-    while let Reply::After(time, next) = reply {
-        tokio::time::sleep(time).await;
+    while let Reply::When(mut it_is_time, next) = reply {
+        // If nobody can say so any more, it is.
+        let _ = it_is_time.wait_for(|it_is| *it_is).await;
         reply = *next;
     }
     // Whether the client still listens is the client's affair: write errors end the answer.
@@ -202,7 +204,7 @@ async fn answer(
             }
         }
         // It was waited for above.
-        Reply::Silence | Reply::After(..) => std::future::pending().await,
+        Reply::Silence | Reply::When(..) => std::future::pending().await,
     }
 }
 

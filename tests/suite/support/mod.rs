@@ -11,4 +11,5 @@ pub(crate) mod https;
 pub(crate) mod oidc_provider;
 pub(crate) mod raw;
 pub(crate) mod server;
+pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -89,7 +89,7 @@ async fn nothing_at_the_token_url_is_the_account_name() {
         assert_eq!(fields(&diagnosis), ["account_name", "region"]);
     }
     let (_server, upstream) = serving(|_| html(404)).await;
-    let attempt = upstream.fetch_token(&generic(), &generic_values("https://id.example.test/tokens"), &Unobserved).await;
+    let attempt = upstream.tokens.fetch_token(&generic(), &generic_values("https://id.example.test/tokens"), &Unobserved).await;
     let diagnosis = failure(attempt);
     assert_eq!(diagnosis.summary, "Token URL: there is no token endpoint at this address.");
     assert_eq!(fields(&diagnosis), ["token_url"]);
@@ -199,7 +199,7 @@ async fn a_service_that_echoes_the_request_gives_nothing_away() {
         }),
     ] {
         // `failure` looks for the values themselves.
-        let diagnosis = failure(upstream.fetch_token(&connector, &values, &Unobserved).await);
+        let diagnosis = failure(upstream.tokens.fetch_token(&connector, &values, &Unobserved).await);
         let said = diagnosis.service.unwrap().description.unwrap();
         assert!(said.contains("[redacted]") && said.contains("[Client ID]"), "{said}");
         assert!(!said.contains(['\u{202E}', '\u{7}']), "{said}");

@@ -21,7 +21,7 @@ async fn local() -> (FaultServer, UpstreamSettings, Authority) {
 }
 
 async fn fetch_from(upstream: &Upstream, url: &str) -> TokenAttempt {
-    upstream.fetch_token(&generic(), &generic_values(url), &Unobserved).await
+    upstream.tokens.fetch_token(&generic(), &generic_values(url), &Unobserved).await
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ mod stages;
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use keytile::{
@@ -105,25 +105,25 @@ async fn serving_within(limits: Limits, reply: impl Fn(&Seen) -> Reply + Send + 
     (server, upstream)
 }
 
-/// Keeps what it is told, and when.
+/// Keeps what it is told.
 #[derive(Default)]
-struct Told(Mutex<Vec<(StageReport, Instant)>>);
+struct Told(Mutex<Vec<StageReport>>);
 
 impl StageObserver for Told {
     fn stage_ended(&self, report: &StageReport) {
-        self.0.lock().unwrap().push((report.clone(), Instant::now()));
+        self.0.lock().unwrap().push(report.clone());
     }
 }
 
 impl Told {
     fn reports(&self) -> Vec<StageReport> {
-        self.0.lock().unwrap().iter().map(|(report, _)| report.clone()).collect()
+        self.0.lock().unwrap().clone()
     }
 }
 
 /// Fetches a token for the connector that knows its host.
 async fn fetch(upstream: &Upstream) -> TokenAttempt {
-    upstream.fetch_token(&talkdesk(), &talkdesk_values(), &Unobserved).await
+    upstream.tokens.fetch_token(&talkdesk(), &talkdesk_values(), &Unobserved).await
 }
 
 /// The diagnosis of a try that must fail. Checks what holds for each: the stages before the failure

@@ -22,7 +22,7 @@ fn client(id: &str, secret: &str, more: &[(&str, &str)]) -> FieldValues {
 
 async fn sent(connector: &Connector, values: &FieldValues) -> Seen {
     let (server, upstream) = serving(|_| Reply::token()).await;
-    assert!(upstream.fetch_token(connector, values, &Unobserved).await.result.is_ok());
+    assert!(upstream.tokens.fetch_token(connector, values, &Unobserved).await.result.is_ok());
     server.seen().pop().unwrap()
 }
 
@@ -140,12 +140,12 @@ async fn values_that_make_no_request_fail_in_the_input() {
         (values(&[("client_id", "a"), ("account_name", "acme")]), "client_secret"),
         (values(&[("client_secret", "a"), ("account_name", "acme")]), "client_id"),
     ] {
-        let diagnosis = failure(upstream.fetch_token(&talkdesk(), &values, &Unobserved).await);
+        let diagnosis = failure(upstream.tokens.fetch_token(&talkdesk(), &values, &Unobserved).await);
         assert_eq!((diagnosis.stage, diagnosis.code), (Stage::Input, FaultCode::InvalidInput));
         assert_eq!(fields(&diagnosis), [field]);
     }
     let named = client("id", "secret", &[("token_url", "https://user:pass@id.example.test/token")]);
-    let diagnosis = failure(upstream.fetch_token(&generic(), &named, &Unobserved).await);
+    let diagnosis = failure(upstream.tokens.fetch_token(&generic(), &named, &Unobserved).await);
     assert_eq!((diagnosis.stage, fields(&diagnosis)), (Stage::Input, vec!["token_url"]));
     assert_eq!(server.connections(), 0);
 }

@@ -7,9 +7,16 @@ use keytile::{
     domain::credentials::verification::{Blame, FaultCode, Stage, StageOutcome},
     upstream::{Limits, Nameserver, UpstreamSettings},
 };
+use tokio::time::timeout;
 
 use super::*;
-use crate::support::dns_server::{DnsServer, Says};
+use crate::{
+    support::{
+        dns_server::{DnsServer, Says},
+        raw::PATIENCE,
+    },
+    web::sessions::until,
+};
 
 async fn fetch_asking(server: &DnsServer, limits: Limits) -> Diagnosis {
     let nameserver = Nameserver::At(server.address);
@@ -20,7 +27,7 @@ async fn fetch_asking(server: &DnsServer, limits: Limits) -> Diagnosis {
 async fn a_success_passes_every_stage_and_tells_of_each() {
     let (server, upstream) = serving(|_| Reply::token()).await;
     let told = Told::default();
-    let attempt = upstream.fetch_token(&talkdesk(), &talkdesk_values(), &told).await;
+    let attempt = upstream.tokens.fetch_token(&talkdesk(), &talkdesk_values(), &told).await;
     assert_eq!(told.reports(), attempt.stages);
     assert_eq!(attempt.stages.len(), 7);
     assert!(attempt.stages.iter().all(|report| report.outcome == StageOutcome::Passed));
@@ -40,7 +47,7 @@ async fn calls_can_run_in_tasks_of_their_own() {
         let upstream = Arc::clone(&upstream);
         tokio::spawn(async move {
             let token = fetch(&upstream).await.result.unwrap().access_token;
-            upstream.probe(&talkdesk(), &talkdesk_values(), &token).await.notice
+            upstream.api.probe(&talkdesk(), &talkdesk_values(), &token).await.notice
         })
     });
     for task in tasks.collect::<Vec<_>>() {
@@ -73,7 +80,7 @@ async fn a_name_without_addresses_does_not_exist_either() {
 async fn a_host_that_a_field_chooses_is_named_by_that_field() {
     let dns = DnsServer::start(|_, _| Says::Code(ResponseCode::NXDomain)).await;
     let upstream = upstream(UpstreamSettings { nameserver: Nameserver::At(dns.address), ..UpstreamSettings::default() });
-    let attempt = upstream.fetch_token(&generic(), &generic_values("https://id.example.test/token"), &Unobserved).await;
+    let attempt = upstream.tokens.fetch_token(&generic(), &generic_values("https://id.example.test/token"), &Unobserved).await;
     let diagnosis = failure(attempt);
     assert_eq!(fields(&diagnosis), ["token_url"]);
     assert_eq!(diagnosis.summary, "Token URL: this host does not exist.");
@@ -100,22 +107,22 @@ async fn one_family_that_fails_leaves_open_whether_the_name_exists() {
 #[tokio::test]
 async fn a_silent_resolver_is_this_servers_dns_within_the_time_for_connecting() {
     let dns = DnsServer::start(|_, _| Says::Nothing).await;
-    let begun = Instant::now();
-    let diagnosis = fetch_asking(&dns, short()).await;
+    // The resolver's own patience is five seconds for each try.
+    let limits = Limits { connect: Duration::from_millis(100), ..Limits::default() };
+    let diagnosis = timeout(Duration::from_secs(4), fetch_asking(&dns, limits)).await.expect("it is not waited for");
     let found = (diagnosis.stage, diagnosis.code, diagnosis.blame);
     assert_eq!(found, (Stage::Address, FaultCode::ResolverFailed, Blame::ThisServer));
-    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
     assert!(dns.asked() > 0);
 }
 
 #[tokio::test]
 async fn a_silent_second_family_does_not_hold_up_the_first() {
     let dns = DnsServer::start(|_, ipv6| if ipv6 { Says::Nothing } else { Says::address("127.0.0.1") }).await;
-    let begun = Instant::now();
+    // Who waits for both families waits as long as this.
+    let limits = Limits { connect: Duration::from_secs(600), ..Limits::default() };
+    let diagnosis = timeout(PATIENCE, fetch_asking(&dns, limits)).await.expect("it is not waited for");
     // The address itself is refused, which shows that it was found.
-    assert_eq!(fetch_asking(&dns, Limits::default()).await.code, FaultCode::AddressRefused);
-    // Waiting for both families would take at least four seconds.
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(diagnosis.code, FaultCode::AddressRefused);
 }
 
 #[tokio::test]
@@ -140,14 +147,26 @@ async fn a_port_that_says_nothing_runs_out_of_time_in_tls() {
     let authority = Authority::new();
     let server = FaultServer::silent().await;
     let upstream = upstream(UpstreamSettings { limits: short(), ..pinned(&server, &authority) });
-    let told = Told::default();
-    let attempt = upstream.fetch_token(&talkdesk(), &talkdesk_values(), &told).await;
-    let ended = Instant::now();
-    // The stages before were told while this one was still waited for.
-    let connected = told.0.lock().unwrap().iter().find(|(report, _)| report.stage == Stage::Connection).unwrap().1;
-    assert!(ended - connected > Duration::from_millis(500), "{:?}", ended - connected);
-    let diagnosis = failure(attempt);
+    let diagnosis = failure(fetch(&upstream).await);
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Tls, FaultCode::TimedOut, Blame::Service));
+}
+
+#[tokio::test]
+async fn a_stage_is_told_while_the_next_one_is_waited_for() {
+    let authority = Authority::new();
+    let server = FaultServer::silent().await;
+    let long = Duration::from_secs(600);
+    let limits = Limits { connect: long, request: long, ..Limits::default() };
+    let upstream = upstream(UpstreamSettings { limits, ..pinned(&server, &authority) });
+    let told = Told::default();
+    let (connector, values) = (talkdesk(), talkdesk_values());
+    let fetching = upstream.tokens.fetch_token(&connector, &values, &told);
+    let connected = until(async || told.reports().iter().any(|report| report.stage == Stage::Connection));
+    tokio::select! {
+        biased;
+        () = connected => {}
+        _ = fetching => panic!("nobody has answered"),
+    }
 }
 
 #[tokio::test]
@@ -204,10 +223,9 @@ async fn a_server_without_tls_is_told_from_one_that_breaks_off() {
 async fn a_slow_drip_ends_with_the_time_for_the_whole_request() {
     let (_server, upstream) = serving_within(short(), |_| Reply::Drip).await;
     let begun = Instant::now();
-    let diagnosis = failure(fetch(&upstream).await);
+    let diagnosis = failure(timeout(PATIENCE, fetch(&upstream)).await.expect("it ends"));
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::TimedOut, Blame::Service));
-    let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(2_500) && took < Duration::from_secs(6), "{took:?}");
+    assert!(begun.elapsed() >= short().request, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -221,10 +239,8 @@ async fn an_answer_that_never_begins_ends_with_the_time_too() {
 #[tokio::test]
 async fn a_body_without_end_is_refused_at_the_limit() {
     let (_server, upstream) = serving(|_| Reply::Endless).await;
-    let begun = Instant::now();
     let diagnosis = failure(fetch(&upstream).await);
     assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::AnswerTooLarge, Blame::Service));
-    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -252,7 +268,7 @@ async fn a_body_of_exactly_the_limit_is_read() {
     .await;
     assert!(fetch(&upstream).await.result.is_ok());
     let more = generic_with("[token.params]", "[token.headers]\nX-More = \"1\"\n\n[token.params]");
-    let attempt = upstream.fetch_token(&more, &generic_values("https://id.example.test/token"), &Unobserved).await;
+    let attempt = upstream.tokens.fetch_token(&more, &generic_values("https://id.example.test/token"), &Unobserved).await;
     assert_eq!(failure(attempt).code, FaultCode::AnswerTooLarge);
 }
 

@@ -16,13 +16,14 @@ use crate::support::{
 };
 
 /// The addresses that take a form and record nothing, and why.
-const EXCEPTIONS: [(&str, &str); 8] = [
+const EXCEPTIONS: [(&str, &str); 9] = [
     ("/settings/second-factor", "needs a code of the moment; tests/suite/store/recorded.rs reads that it is recorded"),
     ("/settings/second-factor/change", "the same"),
     ("/settings/people/{id}/remove-second-factor", "the same"),
     ("/sign-in/code", "the same"),
     ("/password", "whoever uses a link is not signed in; the same"),
     ("/{kind}/new/{connector}/credentials/discard", "drops what somebody typed and did not save"),
+    ("/{kind}/{id}/contract", "the old address of a form: only leads to the new one"),
     ("/setup", "there is somebody already; tried by itself"),
     ("/sign-in", "whoever is signed in needs none; tried by itself"),
 ];
@@ -125,8 +126,8 @@ pub(crate) async fn forms(browser: &mut Browser) -> Vec<Form> {
         form("/{kind}/new/{connector}/configure", &configure, &again),
         form("/{kind}/{id}/preview", format!("{source}/preview"), &[]),
         form(
-            "/{kind}/{id}/contract",
-            format!("{source}/contract"),
+            "/{kind}/{id}/policy",
+            format!("{source}/policy"),
             &[("version", "1"), ("method", "GET"), ("prefixes", "/users"), ("body_mib", "1"), ("per_minute", ""), ("retries", "0")],
         ),
         form("/{kind}/{id}/credential", format!("{source}/credential"), &[("credential", &unused)]),

@@ -1,12 +1,10 @@
-//! The second step of reading a connector file: what refers to what. Each refusal names the key at fault.
+//! The second step of reading a connector file: checks references between its parts. Each error names the key
+//! at fault.
 
 use indexmap::IndexMap;
 use toml::de::{DeTable, DeValue};
 
-use super::{
-    ConnectorFile, ConnectorFileError,
-    read::{ApiText, EndpointText, FieldText, FileText, ProbeText, TokenText, line_at},
-};
+use super::text::{ApiText, ConnectorFile, ConnectorFileError, EndpointText, FieldText, FileText, ProbeText, TokenText, line_at};
 use crate::domain::{
     connectors::{
         Api, BasicEncoding, CLIENT_ID, CLIENT_SECRET, Choice, ClientAuth, Connector, EndpointOffer, Field, FieldId, FieldOption,
@@ -18,7 +16,7 @@ use crate::domain::{
     resources::{ApiPath, Method},
 };
 
-/// Checks one file; knows its name and text, for errors.
+/// Checks one file. Keeps its name and text for errors.
 pub(in crate::domain) struct Check<'a> {
     pub(in crate::domain) file: &'a str,
     pub(in crate::domain) text: &'a str,
@@ -35,8 +33,7 @@ impl Check<'_> {
         result.or_else(|reason| self.refuse(key, reason))
     }
 
-    /// The line of a key such as `field[2].format`; of the nearest table around it where it is not
-    /// written out.
+    /// The line of a key such as `field[2].format`, or of the nearest enclosing table if the key is missing.
     fn line_of(&self, key: &str) -> usize {
         let Ok(document) = DeTable::parse(self.text) else { return 1 };
         let mut table = document.get_ref();
@@ -63,7 +60,7 @@ impl Check<'_> {
         line_at(self.text, offset)
     }
 
-    /// Makes a connector of a file whose keys and types are right.
+    /// Builds a connector from a file with valid keys and types.
     pub(super) fn connector(&self, file: FileText) -> Checked<ConnectorFile> {
         if file.used_for.is_empty() {
             return self.refuse("used_for", "name at least one of `source` and `destination`");
@@ -184,7 +181,7 @@ impl Check<'_> {
         Ok(fields)
     }
 
-    /// Every field and attribute that a template names must be there.
+    /// Every field and attribute that a template refers to must exist.
     fn named<'t>(&self, key: &str, references: impl Iterator<Item = &'t Reference>, fields: &[Field]) -> Checked<()> {
         for reference in references {
             let Some(id) = reference.field() else { continue };
@@ -200,7 +197,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A template whose text is shown must not name secrets.
+    /// A template whose text is shown must not refer to secrets.
     fn shown(&self, key: &str, template: &Template, fields: &[Field]) -> Checked<()> {
         self.named(key, template.references(), fields)?;
         for reference in template.references() {
@@ -275,7 +272,8 @@ impl Check<'_> {
         }
     }
 
-    /// One of a few words, or `{field}` for an enum field whose options are such words.
+    /// A word from a list, or `{field}` for an enum field whose options are such words. Defaults to the first
+    /// word.
     fn choice<T: Copy>(&self, key: &str, text: Option<&str>, words: &[(&str, T)], fields: &[Field]) -> Checked<Choice<T>> {
         let word = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         let known = || words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(" or ");

@@ -1,6 +1,10 @@
-//! The connector file: reading TOML, and checking that what it says can work.
+//! The connector file: reading its TOML, and checking that it describes a connector that can work.
 
 pub(in crate::domain) mod check;
 pub mod read;
+mod text;
 
-pub use self::read::{ConnectorFile, ConnectorFileError, read};
+pub use self::{
+    read::read,
+    text::{ConnectorFile, ConnectorFileError},
+};

@@ -74,20 +74,21 @@ fn a_token_of_an_instance_with_another_clock_lives_no_longer_than_it_did() {
     assert_eq!(times.end.left(now), SECOND * 60);
 }
 
-/// Something that happens.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Time goes on, by both clocks.
+    /// Both clocks advance.
     Pass(u32),
-    /// Somebody sets the clock.
+    /// Someone sets the wall clock.
     SetClock(i32),
-    /// Somebody asks, perhaps because the token that they had was refused.
-    Ask { refused: bool, min_validity: u32 },
-    /// The fetch that is under way brings a token that lives so many milliseconds.
+    /// A token is needed, perhaps because the service refused the last one.
+    Ask {
+        refused: bool,
+        min_validity: u32,
+    },
+    /// The fetch in progress returns a token with this lifetime, in milliseconds.
     Issued(u64),
-    /// The fetch that is under way fails.
+    /// The fetch in progress fails.
     Failed(u8, u8),
-    /// The credential is edited.
     Edit,
 }
 
@@ -103,14 +104,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..200)
 }
 
-/// What a careful observer knows of the same.
+/// A simple model of the same state, to compare with.
 struct World {
     state: TokenState,
     now: Moment,
-    /// The end of each token that the present version got, by the clock that only goes on.
+    /// The expiry of each token of the current version, by the monotonic clock.
     ends: Vec<Duration>,
     fetching: Option<FetchReason>,
-    /// When the pause is over by the clock that only goes on, and by the other.
+    /// The end of the pause by the monotonic clock, and by the wall clock.
     pause: Option<Moment>,
     failures: u32,
 }
@@ -150,7 +151,7 @@ impl World {
         self.state.put(self.now, TokenTimes::issued(self.now, lifetime), Some(reason));
         self.ends.push(self.now.steady + lifetime);
         (self.pause, self.failures) = (None, 0);
-        // Whoever asks now, and once more, causes no other fetch.
+        // Asking now, and once more, starts no second fetch.
         for _ in 0..2 {
             assert_eq!(self.state.decide(self.now, Duration::ZERO, None), Decision::Use);
         }
@@ -169,7 +170,7 @@ impl World {
         self.pause = Some(until);
     }
 
-    /// However it came to this, there is a token at the end.
+    /// Whatever happened before, there is a token at the end.
     fn comes_to_an_end(&mut self) {
         for _ in 0..3 {
             self.issued(SECOND * 600);
@@ -198,7 +199,7 @@ proptest! {
                     world.failed(classes[usize::from(class)], jitter);
                 }
                 Step::Edit => {
-                    // A fetch that was under way brings nothing to the new version.
+                    // The result of a fetch that was in progress doesn't apply to the new version.
                     world.state = TokenState::new(true);
                     world.ends.clear();
                     (world.fetching, world.pause, world.failures) = (None, None, 0);

@@ -4,6 +4,7 @@
 //! only if the provider says that the address is theirs: whoever could enter any address there could otherwise take
 //! over the account of somebody else here.
 
+use crate::domain::users::User;
 use crate::{
     domain::{
         access::{group_role::RoleRules, permission::Permission},
@@ -19,7 +20,7 @@ use crate::{
         access::caller::{Caller, Person},
         audit::record::target,
     },
-    store::{Identity, IdentityLink, IdentityUserInsert, NewUser, UserChange, UserChanged, UserRow},
+    store::{Identity, IdentityLink, IdentityUserInsert, NewUser, UserChange, UserChanged},
     upstream::ExternalIdentity,
 };
 
@@ -171,7 +172,7 @@ impl Service {
     async fn bring_up_to_date(
         &self,
         visitor: &Caller,
-        user: &UserRow,
+        user: &User,
         role: Role,
         identity: &ExternalIdentity,
     ) -> Result<Option<(Person, i64)>, ServiceError> {
@@ -218,7 +219,7 @@ impl Service {
     }
 
     /// That somebody does not come in, to be recorded.
-    fn refusal(&self, visitor: &Caller, refusal: SignInRefusal, user: Option<&UserRow>, identity: &ExternalIdentity) -> Audit<'_> {
+    fn refusal(&self, visitor: &Caller, refusal: SignInRefusal, user: Option<&User>, identity: &ExternalIdentity) -> Audit<'_> {
         let by = Caller::nobody(user.map_or("", |user| user.email.as_str()), visitor.origin.clone());
         let account = user.and_then(|user| target(TargetKind::User, user.id, &user.email));
         let detail = format!("single sign-on: {}: {identity}", refusal.detail());
@@ -229,14 +230,14 @@ impl Service {
 /// What came of somebody who was never here before.
 enum First {
     /// They have an account now.
-    Come(UserRow),
+    Come(User),
     /// They have, or somebody was quicker.
     LookAgain,
     /// They do not come in; the account that it would have been.
-    Refused(SignInRefusal, Option<UserRow>),
+    Refused(SignInRefusal, Option<User>),
 }
 
-fn person(user: &UserRow) -> Person {
+fn person(user: &User) -> Person {
     Person { id: user.id, email: user.email.clone(), name: user.name.clone(), role: user.role }
 }
 

@@ -128,7 +128,7 @@ impl Service {
         if let Some(error) = brakes.recent_failure(now) {
             return Ok(BeginOutcome::Failed(error));
         }
-        match self.0.upstream.begin_sign_in(&settings.provider, &settings.callback).await {
+        match self.0.upstream.sign_on.begin_sign_in(&settings.provider, &settings.callback).await {
             Ok((to, pending)) => {
                 let cookie = self.seal_begun(&Begun::new(pending, next, now));
                 Ok(BeginOutcome::Sent { to, cookie })
@@ -168,7 +168,7 @@ impl Service {
             return Ok(FinishOutcome::TookTooLong);
         }
         let Ok(permit) = brakes.finishing.try_acquire() else { return Ok(FinishOutcome::Busy) };
-        let finished = self.0.upstream.finish_sign_in(&settings.provider, &settings.callback, &begun.pending, answer).await;
+        let finished = self.0.upstream.sign_on.finish_sign_in(&settings.provider, &settings.callback, &begun.pending, answer).await;
         drop(permit);
         let identity = match finished {
             Ok(identity) => identity,

@@ -11,3 +11,5 @@ pub(in crate::service) mod rate_limit;
 
 pub use self::account::SignInRefusal;
 pub use self::flow::{BeginOutcome, FinishOutcome, PENDING, SingleSignOn};
+// What the callback page is sent, and what it shows.
+pub use crate::upstream::{CallbackAnswer, SingleSignOnError};

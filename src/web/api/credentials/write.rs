@@ -28,13 +28,13 @@ use crate::{
     },
     web::{
         api::{
-            VERSION,
             body::{Hidden, JsonBody, Members},
             caller::ApiCaller,
             etag::Expected,
             idempotency,
             problems::{failed, invalid, no_such, outdated, rejected},
             query::{ApiId, wrong},
+            version::VERSION,
         },
         http::problem::Problem,
         state::WebState,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::resources::{Method, ResourceKind},
-    service::resources::update::{ContractPatch, EndpointPatch, ResourceRecord},
+    service::resources::update::{EndpointPatch, PolicyPatch, ResourceRecord},
     web::api::body::nullable,
 };
 
@@ -114,8 +114,8 @@ pub(crate) struct EndpointBody {
 
 /// The requests that a resource allows.
 #[derive(Serialize, ToSchema)]
-#[schema(as = EgressContract)]
-pub(crate) struct ContractBody {
+#[schema(as = EgressPolicy)]
+pub(crate) struct PolicyBody {
     /// The allowed methods. `GET` includes `HEAD`.
     methods: Vec<MethodWord>,
     /// The allowed paths, below the API's base URL: each prefix and everything below it.
@@ -152,7 +152,7 @@ pub(crate) struct ResourceBody {
     /// The request it makes; null if the stored value can't be decrypted.
     endpoint: Option<EndpointBody>,
     /// The requests it allows; null if the stored value can't be decrypted.
-    contract: Option<ContractBody>,
+    policy: Option<PolicyBody>,
     /// When it was created.
     #[schema(format = DateTime)]
     created_at: String,
@@ -163,7 +163,7 @@ pub(crate) struct ResourceBody {
 impl From<ResourceRecord> for ResourceBody {
     fn from(record: ResourceRecord) -> Self {
         let summary = record.summary;
-        let (endpoint, contract) = record.sealed.unzip();
+        let (endpoint, policy) = record.sealed.unzip();
         Self {
             id: summary.id,
             kind: summary.kind.into(),
@@ -178,12 +178,12 @@ impl From<ResourceRecord> for ResourceBody {
                 path: endpoint.path.into(),
                 query: endpoint.query.into_iter().map(ParameterBody::from).collect(),
             }),
-            contract: contract.map(|contract| ContractBody {
-                methods: contract.methods.into_iter().map(MethodWord::from).collect(),
-                prefixes: contract.prefixes.into_iter().map(String::from).collect(),
-                body_mib: contract.body_max >> 20,
-                per_minute: contract.per_minute,
-                retries: contract.retries,
+            policy: policy.map(|policy| PolicyBody {
+                methods: policy.methods.into_iter().map(MethodWord::from).collect(),
+                prefixes: policy.prefixes.into_iter().map(String::from).collect(),
+                body_mib: policy.body_max >> 20,
+                per_minute: policy.per_minute,
+                retries: policy.retries,
             }),
             created_at: summary.created_at.to_rfc3339(),
             version: record.version,
@@ -227,7 +227,7 @@ impl From<EndpointChange> for EndpointPatch {
 /// The requests to allow. Members you leave out stay the same. For a new resource, they depend on its kind.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ContractChange {
+pub(crate) struct PolicyChange {
     /// The allowed methods.
     #[schema(min_items = 1)]
     methods: Option<Vec<MethodWord>>,
@@ -246,8 +246,8 @@ pub(crate) struct ContractChange {
     retries: Option<u64>,
 }
 
-impl From<ContractChange> for ContractPatch {
-    fn from(change: ContractChange) -> Self {
+impl From<PolicyChange> for PolicyPatch {
+    fn from(change: PolicyChange) -> Self {
         Self {
             methods: change.methods.map(|methods| methods.into_iter().map(MethodWord::word).collect()),
             prefixes: change.prefixes,
@@ -277,7 +277,11 @@ pub(crate) struct NewResource {
     pub(crate) endpoint: EndpointChange,
     /// The requests it allows.
     #[serde(default)]
-    pub(crate) contract: Option<ContractChange>,
+    pub(crate) policy: Option<PolicyChange>,
+    /// The old name of `policy`, still accepted.
+    #[serde(default)]
+    #[schema(ignore)]
+    pub(crate) contract: Option<PolicyChange>,
 }
 
 /// Changes to a resource. Members you leave out stay the same.
@@ -294,6 +298,9 @@ pub(crate) struct ResourceChange {
     pub(crate) credential: Option<Uuid>,
     /// A new endpoint.
     pub(crate) endpoint: Option<EndpointChange>,
-    /// Another contract.
-    pub(crate) contract: Option<ContractChange>,
+    /// A new egress policy.
+    pub(crate) policy: Option<PolicyChange>,
+    /// The old name of `policy`, still accepted.
+    #[schema(ignore)]
+    pub(crate) contract: Option<PolicyChange>,
 }

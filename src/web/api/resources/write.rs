@@ -1,5 +1,6 @@
 //! Creating, changing and deleting sources and destinations.
 
+use crate::domain::resources::ResourceDelete;
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -7,27 +8,26 @@ use axum::{
 };
 
 use super::{
-    bodies::{NewResource, ResourceBody, ResourceChange},
+    bodies::{NewResource, PolicyChange, ResourceBody, ResourceChange},
     read::shown,
 };
 use crate::{
     domain::resources::ResourceId,
     service::{
         access::caller::Caller,
-        resources::update::{ProgramCreation, ProgramResource, ResourcePatch, ResourcePatched},
+        resources::update::{PolicyPatch, ProgramCreation, ProgramResource, ResourcePatch, ResourcePatched},
     },
-    store::ResourceDelete,
     web::{
         api::{
-            VERSION,
             body::JsonBody,
             caller::ApiCaller,
             etag::Expected,
             idempotency,
-            problems::{failed, invalid, no_such, outdated},
+            problems::{failed, invalid, invalid_members, no_such, outdated},
             query::ApiId,
+            version::VERSION,
         },
-        http::problem::Problem,
+        http::problem::{MemberError, Problem},
         state::WebState,
     },
 };
@@ -55,7 +55,7 @@ pub(crate) async fn create(
         description: value.description,
         credential: value.credential,
         endpoint: value.endpoint.into(),
-        contract: value.contract.map(Into::into),
+        policy: policy(value.policy, value.contract)?,
     };
     match state.service.create_resource_once(&caller, once.as_ref(), wanted).await.map_err(failed)? {
         ProgramCreation::Created(id) => {
@@ -73,7 +73,7 @@ pub(crate) async fn create(
 
 /// Changes a resource
 ///
-/// Everything that is sent, in one step; what is left out stays. Another contract holds from the next request on.
+/// Changes everything you send in one step. Members you leave out stay the same. A new egress policy applies from the next request.
 #[utoipa::path(
     patch, path = "/api/v1/resources/{id}", operation_id = "update_resource", tag = "resources", request_body = ResourceChange,
     params(
@@ -99,7 +99,7 @@ pub(crate) async fn update(
         description: value.description,
         credential: value.credential,
         endpoint: value.endpoint.map(Into::into),
-        contract: value.contract.map(Into::into),
+        policy: policy(value.policy, value.contract)?,
     };
     match state.service.patch_resource(&caller, id, seen, &patch).await.map_err(failed)? {
         ResourcePatched::Updated => present(&state, &caller, id).await,
@@ -153,12 +153,21 @@ async fn seen(state: &WebState, caller: &Caller, id: ResourceId, expected: Expec
     Ok(expected.revision(present.as_deref()).map(|revision| revision.parse().unwrap_or_default()))
 }
 
+/// The policy that a body has by its name, or by `contract`, its old one.
+fn policy(policy: Option<PolicyChange>, contract: Option<PolicyChange>) -> Result<Option<PolicyPatch>, Problem> {
+    if policy.is_some() && contract.is_some() {
+        let message = "Send only `policy`. `contract` is its old name.".to_owned();
+        return Err(invalid_members(vec![MemberError { field: "policy".to_owned(), message, code: "duplicate" }]));
+    }
+    Ok(policy.or(contract).map(Into::into))
+}
+
 /// Where a field of the form stands in a body.
 fn member(field: &str) -> String {
     match field {
         "endpoint" => "endpoint.offer".to_owned(),
         "method" | "path" | "query" => format!("endpoint.{field}"),
-        "methods" | "prefixes" | "body_mib" | "per_minute" | "retries" => format!("contract.{field}"),
+        "methods" | "prefixes" | "body_mib" | "per_minute" | "retries" => format!("policy.{field}"),
         field => field.to_owned(),
     }
 }

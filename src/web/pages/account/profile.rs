@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     domain::credentials::form::FieldError,
-    service::users::own_account::{OwnAccount, OwnChange},
+    service::users::{own_account::OwnAccount, reauthentication::OwnChange},
     web::{
         http::{
             error::PageError,

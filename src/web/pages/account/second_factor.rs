@@ -1,5 +1,6 @@
 //! Setting up a second factor of one's own, and the recovery codes, which are shown once.
 
+use crate::service::auth::browser;
 use askama::Template;
 use axum::{
     extract::State,
@@ -10,9 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::profile::{proof_fields, respond_to};
 use crate::{
-    crypto::hash,
     domain::credentials::form::FieldError,
-    service::{auth::second_factor::SecondFactorOffer, users::own_account::OwnChange},
+    service::{auth::second_factor::SecondFactorOffer, users::reauthentication::OwnChange},
     web::{
         http::{
             error::PageError,
@@ -108,7 +108,7 @@ pub(crate) async fn enable(
     match state.service.enable_second_factor(session, origin, &form.offer, password, code, &visitor.agent).await? {
         OwnChange::Done(enabled) => {
             // The forms of this page are sent in the new session.
-            signed.form_token = hash::form_token(enabled.session.expose_secret()).into();
+            signed.form_token = browser::form_token(enabled.session.expose_secret()).into();
             let cookie = session_cookie(&state, &enabled.session)?;
             Ok(([(header::SET_COOKIE, cookie)], show_codes(&state, &signed, &enabled.codes, true)?).into_response())
         }

@@ -1,5 +1,6 @@
 //! Set-up: makes the first administrator. Only the link that was printed at the start opens its form.
 
+use crate::service::auth::browser;
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -11,7 +12,6 @@ use serde::Deserialize;
 
 use super::sign_in;
 use crate::{
-    crypto::random,
     domain::credentials::form::FieldError,
     service::users::setup::{RawSetUp, SetUpOutcome},
     web::{
@@ -60,7 +60,7 @@ pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor, Query(
     let suggestion = (opens && state.settings.sandbox).then(|| {
         form.raw.email = "admin@example.com".to_owned();
         form.raw.name = "Administrator".to_owned();
-        random::url_token()
+        browser::new_secret()
     });
     respond(&state, &visitor, token, &form, suggestion.as_ref(), &[], status)
 }

@@ -1,5 +1,6 @@
 //! Single sign-on: off to the provider and back, and what is shown where that does not work.
 
+use crate::service::auth::sso::{CallbackAnswer, SingleSignOnError};
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -14,7 +15,6 @@ use crate::{
         sessions::SessionState,
         sso::{BeginOutcome, FinishOutcome, PENDING},
     },
-    upstream::{CallbackAnswer, SingleSignOnError},
     web::{
         http::{cookie::Cookie, error::PageError},
         layout::{self, Layout},
@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-/// Where a sign-in begins.
-pub(crate) const BEGIN: &str = "/sign-in/sso";
 /// Where the provider sends browsers back to.
 pub const CALLBACK: &str = "/sign-in/sso/callback";
 

@@ -1,9 +1,9 @@
-//! The egress contract of a source or destination: what may be sent in its name.
+//! The egress policy of a source or destination: what may be sent in its name.
 
 use askama::Template;
 use axum::{
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
 use uuid::Uuid;
@@ -13,10 +13,10 @@ use crate::{
         credentials::form::FieldError,
         resources::{
             Method, ResourceKind,
-            egress_policy::{RETRIES_MAX, RawContract},
+            egress_policy::{RETRIES_MAX, RawPolicy},
         },
     },
-    service::resources::{ResourceDetail, egress_policy::ContractChange},
+    service::resources::{ResourceDetail, egress_policy::PolicyChange},
     web::{
         http::{
             error::PageError,
@@ -32,18 +32,18 @@ use crate::{
 const OUTDATED: &str = "This was changed while you were editing. Save again to replace it with what you typed here.";
 
 #[derive(Template)]
-#[template(path = "contract.html")]
-struct ContractPage<'a> {
+#[template(path = "egress_policy.html")]
+struct PolicyPage<'a> {
     layout: Layout,
     noun: &'static str,
     plural: &'static str,
     detail: &'a ResourceDetail,
-    typed: &'a RawContract,
+    typed: &'a RawPolicy,
     errors: &'a [FieldError],
     problem: Option<&'static str>,
 }
 
-impl ContractPage<'_> {
+impl PolicyPage<'_> {
     fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
@@ -61,7 +61,7 @@ impl ContractPage<'_> {
     }
 }
 
-/// `GET /{kind}/{id}/contract`.
+/// `GET /{kind}/{id}/policy`.
 pub(crate) async fn show(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -69,19 +69,25 @@ pub(crate) async fn show(
     Id(id): Id,
 ) -> Result<Response, PageError> {
     let detail = find(&state, &signed, kind, id).await?;
-    respond(&state, &signed, kind, &detail, &detail.contract.to_raw(), &[], None)
+    respond(&state, &signed, kind, &detail, &detail.policy.to_raw(), &[], None)
 }
 
-/// A contract as it was typed, over the version that was seen.
-pub(crate) struct ContractForm {
+/// `GET` and `POST /{kind}/{id}/contract`, its old address. Tells nothing of what is there, and so it asks nobody.
+pub(crate) async fn moved(Kind(kind): Kind, Id(id): Id, address: Uri) -> Redirect {
+    let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::permanent(&format!("/{}/{id}/policy{query}", kind.plural()))
+}
+
+/// A policy as it was typed, over the version that was seen.
+pub(crate) struct PolicyForm {
     version: i64,
-    typed: RawContract,
+    typed: RawPolicy,
 }
 
-impl FromFields for ContractForm {
+impl FromFields for PolicyForm {
     fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
         let version = fields.take("version").parse().map_err(|_| PageError::BadRequest)?;
-        let typed = RawContract {
+        let typed = RawPolicy {
             methods: fields.take_all("method"),
             prefixes: fields.take("prefixes"),
             body_mib: fields.take("body_mib"),
@@ -92,22 +98,22 @@ impl FromFields for ContractForm {
     }
 }
 
-/// `POST /{kind}/{id}/contract`.
+/// `POST /{kind}/{id}/policy`.
 pub(crate) async fn change(
     State(state): State<WebState>,
     signed: SignedIn,
     Kind(kind): Kind,
     Id(id): Id,
-    Form(form): Form<ContractForm>,
+    Form(form): Form<PolicyForm>,
 ) -> Result<Response, PageError> {
-    let change = state.service.change_contract(&signed.caller, kind, id, form.version, &form.typed).await?;
+    let change = state.service.change_policy(&signed.caller, kind, id, form.version, &form.typed).await?;
     let (errors, problem) = match change {
-        ContractChange::Changed => {
-            return Ok(Redirect::to(&format!("/{}/{id}?contract=1", kind.plural())).into_response());
+        PolicyChange::Changed => {
+            return Ok(Redirect::to(&format!("/{}/{id}?policy=1", kind.plural())).into_response());
         }
-        ContractChange::NotFound => return Err(PageError::NotFound),
-        ContractChange::Invalid(errors) => (errors, None),
-        ContractChange::Outdated => (Vec::new(), Some(OUTDATED)),
+        PolicyChange::NotFound => return Err(PageError::NotFound),
+        PolicyChange::Invalid(errors) => (errors, None),
+        PolicyChange::Outdated => (Vec::new(), Some(OUTDATED)),
     };
     let detail = find(&state, &signed, kind, id).await?;
     respond(&state, &signed, kind, &detail, &form.typed, &errors, problem)
@@ -124,13 +130,13 @@ fn respond(
     signed: &SignedIn,
     kind: ResourceKind,
     detail: &ResourceDetail,
-    typed: &RawContract,
+    typed: &RawPolicy,
     errors: &[FieldError],
     problem: Option<&'static str>,
 ) -> Result<Response, PageError> {
     let wrong = !errors.is_empty() || problem.is_some();
     let title = format!("Allowed requests · {}", detail.resource.name);
-    let page = ContractPage {
+    let page = PolicyPage {
         layout: Layout::new(state, signed, Section::Flows, title.as_str()).with_error(wrong),
         noun: noun(kind),
         plural: kind.plural(),

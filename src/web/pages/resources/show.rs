@@ -36,7 +36,7 @@ use crate::{
 pub(crate) struct Happened {
     created: Option<String>,
     changed: Option<String>,
-    contract: Option<String>,
+    policy: Option<String>,
     /// Narrows the other credentials.
     q: Option<String>,
 }
@@ -116,7 +116,7 @@ pub(crate) async fn show(
         (Happened { created: Some(_), .. }, ResourceKind::Source) => Some("Data source created."),
         (Happened { created: Some(_), .. }, ResourceKind::Destination) => Some("Data destination created."),
         (Happened { changed: Some(_), .. }, _) => Some("Credential changed."),
-        (Happened { contract: Some(_), .. }, _) => Some("Egress policy changed."),
+        (Happened { policy: Some(_), .. }, _) => Some("Egress policy changed."),
         _ => None,
     };
     respond(&state, &signed, kind, &detail, &Outcome { message, search, ..Outcome::default() })

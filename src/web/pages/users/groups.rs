@@ -1,5 +1,8 @@
 //! Settings: groups, their names and their members.
 
+use crate::domain::access::group::Group;
+use crate::domain::access::group::GroupMember;
+use crate::domain::access::group::GroupShare;
 use std::slice;
 
 use askama::Template;
@@ -14,7 +17,6 @@ use uuid::Uuid;
 use crate::{
     domain::{access::permission::Access, credentials::form::FieldError, users::UserState},
     service::access::groups::{GroupDetail, GroupOutcome, GroupShares},
-    store::{GroupMember, GroupRow, GroupShare},
     web::{
         http::{
             error::PageError,
@@ -41,7 +43,7 @@ pub(crate) struct Wanted {
 struct GroupsPage<'a> {
     layout: Layout,
     nav: SettingsNav,
-    groups: &'a [GroupRow],
+    groups: &'a [Group],
     next: Option<Uuid>,
     is_first_page: bool,
     field: AccountField<'a>,

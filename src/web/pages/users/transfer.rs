@@ -1,5 +1,7 @@
 //! Settings: handing over all that a person owns, after a page that says how much it is.
 
+use crate::domain::access::transfer::Renamed;
+use crate::domain::access::transfer::Transferred;
 use std::slice;
 
 use askama::Template;
@@ -9,7 +11,6 @@ use super::list::ADDRESS;
 use crate::{
     domain::{audit::event::TargetKind, credentials::form::FieldError},
     service::{access::transfer::HandOverOutcome, users::admin::PersonDetail},
-    store::{HandedOver, Renamed},
     web::{
         http::{
             error::PageError,
@@ -38,7 +39,7 @@ struct HandedOverPage<'a> {
     nav: SettingsNav,
     detail: &'a PersonDetail,
     to: &'a str,
-    handed_over: &'a HandedOver,
+    handed_over: &'a Transferred,
 }
 
 impl HandedOverPage<'_> {

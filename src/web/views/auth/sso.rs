@@ -1,7 +1,10 @@
 //! The button that leads to the provider of single sign-on. It is a link: the content security policy lets no
 //! form lead to another site, not even by a redirect.
 
-use crate::web::{pages::auth::sso::BEGIN, session::with_next, state::WebState};
+use crate::web::{session::with_next, state::WebState};
+
+/// Where a sign-in begins.
+pub(crate) const BEGIN: &str = "/sign-in/sso";
 
 /// The button of `parts/single_sign_on.html`.
 #[derive(Debug, Clone)]

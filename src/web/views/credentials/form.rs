@@ -8,11 +8,7 @@ use super::{
 };
 use crate::{
     domain::{
-        connectors::{
-            Connector, Field, FieldId,
-            format::FieldFormat,
-            template::{Context, Reference},
-        },
+        connectors::{Connector, Field, FieldId, context::Context, format::FieldFormat, template::Reference},
         credentials::{
             form::FieldError,
             values::{FieldValue, FieldValues},
@@ -233,7 +229,7 @@ impl<'a> Builder<'a> {
     }
 
     fn field(&self, field: &'a Field) -> FieldView<'a> {
-        let context = Context::new(self.connector, &self.values);
+        let context = Context::new(&self.connector.fields, &self.values);
         let typed = self.state.values.get(&field.id).map(String::as_str).filter(|_| !field.secret);
         let value = typed.or(field.default.as_deref().filter(|_| !field.secret)).unwrap_or_default();
         let chosen = if field.options.iter().any(|option| option.id == value) {

@@ -1,5 +1,6 @@
 //! A history for reading: periods of time, single uses, and the chart.
 
+use crate::domain::usage::UseRecord;
 use axum::http::StatusCode;
 
 use crate::{
@@ -9,7 +10,6 @@ use crate::{
         usage::{Asker, HOUR, HourCounts, LATENCY_BOUNDS, Success, TokenSource, UseAction},
     },
     service::usage::{History, ShownAccounts},
-    store::HistoryRow,
 };
 
 /// How much time a page shows, and in which steps.
@@ -205,7 +205,7 @@ impl UseView {
         history.uses.iter().map(|row| Self::new(row, history.shown)).collect()
     }
 
-    fn new(row: &HistoryRow, shown: ShownAccounts) -> Self {
+    fn new(row: &UseRecord, shown: ShownAccounts) -> Self {
         let resource = row.resource.map(|id| match &row.resource_name {
             Some((kind, name)) => (name.clone(), Some(format!("/{}/{id}", kind.plural()))),
             None => ("deleted".to_owned(), None),
@@ -230,7 +230,7 @@ impl UseView {
     }
 }
 
-fn who(row: &HistoryRow, shown: ShownAccounts) -> String {
+fn who(row: &UseRecord, shown: ShownAccounts) -> String {
     let account = row.account.as_ref();
     if account.is_some_and(|(id, _)| !shown.shows(*id)) {
         return "someone else".to_owned();
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn who_it_was_is_told_only_of_accounts_that_are_shown() {
         let [ana, ben] = [1, 2].map(uuid::Uuid::from_u128);
-        let row = |asker, key: Option<&str>, account: Option<(uuid::Uuid, &str)>| HistoryRow {
+        let row = |asker, key: Option<&str>, account: Option<(uuid::Uuid, &str)>| UseRecord {
             minute: NOW,
             resource: None,
             resource_name: None,

@@ -1,6 +1,7 @@
 //! People as Settings shows them: a row of the list, and the roles to choose from.
 
 use super::account_field::AccountField;
+use crate::domain::users::User;
 use crate::{
     domain::{
         credentials::form::FieldError,
@@ -8,14 +9,13 @@ use crate::{
         users::{Role, UserState},
     },
     service::users::admin::RawPerson,
-    store::UserRow,
     web::views::relative_time::Age,
 };
 
 /// One person of a list.
 pub(crate) struct PersonRow<'a> {
     /// The account.
-    pub(crate) user: &'a UserRow,
+    pub(crate) user: &'a User,
     /// The word of the role, as it is read.
     pub(crate) role: &'static str,
     /// True when the account cannot be used.
@@ -26,7 +26,7 @@ pub(crate) struct PersonRow<'a> {
 
 impl<'a> PersonRow<'a> {
     /// The row of an account.
-    pub(crate) fn new(user: &'a UserRow, now: Timestamp) -> Self {
+    pub(crate) fn new(user: &'a User, now: Timestamp) -> Self {
         Self {
             user,
             role: role_label(user.role),

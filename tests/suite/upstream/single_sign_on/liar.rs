@@ -145,7 +145,7 @@ impl Liar {
 
     /// Begins a sign-in: the address, what is pending and the answer that belongs to it.
     pub(super) async fn begin(&self) -> Result<(Url, PendingSignIn, CallbackAnswer), SingleSignOnError> {
-        let (url, pending) = self.upstream.begin_sign_in(&self.settings, &redirect()).await?;
+        let (url, pending) = self.upstream.sign_on.begin_sign_in(&self.settings, &redirect()).await?;
         let state = parameter(&url, "state").unwrap();
         self.change(|says| says.nonce = parameter(&url, "nonce").unwrap());
         let answer = CallbackAnswer { code: Some(CODE.into()), state: Some(state.into()), ..CallbackAnswer::default() };
@@ -157,7 +157,7 @@ impl Liar {
         pending: &PendingSignIn,
         answer: &CallbackAnswer,
     ) -> Result<ExternalIdentity, SingleSignOnError> {
-        let result = self.upstream.finish_sign_in(&self.settings, &redirect(), pending, answer).await;
+        let result = self.upstream.sign_on.finish_sign_in(&self.settings, &redirect(), pending, answer).await;
         if let Err(error) = &result {
             self.nothing_secret(error, pending);
         }

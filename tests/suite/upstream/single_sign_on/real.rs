@@ -57,10 +57,10 @@ async fn people_sign_in_with_every_kind_of_client_key_and_claims() {
         let (provider, upstream) = provider(&clients, claims_in_id_token, algorithm).await;
         for client in clients {
             let settings = settings(client);
-            let (url, pending) = upstream.begin_sign_in(&settings, &redirect()).await.unwrap();
+            let (url, pending) = upstream.sign_on.begin_sign_in(&settings, &redirect()).await.unwrap();
             let back = answer(&provider.sign_in(&url, "ada").await);
             assert_eq!(back.iss.as_deref(), Some("https://id.example.test"));
-            let person = upstream.finish_sign_in(&settings, &redirect(), &pending, &back).await.unwrap();
+            let person = upstream.sign_on.finish_sign_in(&settings, &redirect(), &pending, &back).await.unwrap();
             let expected = ExternalIdentity {
                 issuer: format!("https://{HOST}"),
                 subject: "ada".into(),
@@ -72,7 +72,7 @@ async fn people_sign_in_with_every_kind_of_client_key_and_claims() {
             assert_eq!(person, expected, "{algorithm} {}", client.id);
 
             // A code is good for one sign-in.
-            let again = upstream.finish_sign_in(&settings, &redirect(), &pending, &back).await.unwrap_err();
+            let again = upstream.sign_on.finish_sign_in(&settings, &redirect(), &pending, &back).await.unwrap_err();
             assert!(matches!(&again, SingleSignOnError::Refused { error, .. } if error == "invalid_grant"), "{again}");
         }
     }
@@ -88,35 +88,35 @@ async fn the_provider_holds_us_to_what_was_agreed() {
     };
 
     // Somebody who has no groups and whose address is not verified.
-    let (url, pending) = upstream.begin_sign_in(&right, &redirect()).await.unwrap();
+    let (url, pending) = upstream.sign_on.begin_sign_in(&right, &redirect()).await.unwrap();
     let back = answer(&provider.sign_in(&url, "bob").await);
-    let bob = upstream.finish_sign_in(&right, &redirect(), &pending, &back).await.unwrap();
+    let bob = upstream.sign_on.finish_sign_in(&right, &redirect(), &pending, &back).await.unwrap();
     assert_eq!((bob.email.as_deref(), bob.email_verified, bob.groups.len()), (Some("bob@example.test"), false, 0));
 
     // Nobody.
-    let (url, pending) = upstream.begin_sign_in(&right, &redirect()).await.unwrap();
+    let (url, pending) = upstream.sign_on.begin_sign_in(&right, &redirect()).await.unwrap();
     let back = answer(&provider.sign_in(&url, "mallory").await);
-    assert_eq!(refusal(upstream.finish_sign_in(&right, &redirect(), &pending, &back).await), "access_denied");
+    assert_eq!(refusal(upstream.sign_on.finish_sign_in(&right, &redirect(), &pending, &back).await), "access_denied");
 
     // PKCE is left out on the way to the provider.
-    let (url, pending) = upstream.begin_sign_in(&right, &redirect()).await.unwrap();
+    let (url, pending) = upstream.sign_on.begin_sign_in(&right, &redirect()).await.unwrap();
     let mut bare = url.clone();
     let kept = url.query_pairs().filter(|(name, _)| !name.starts_with("code_challenge"));
     bare.query_pairs_mut().clear().extend_pairs(kept);
     let back = answer(&provider.sign_in(&bare, "ada").await);
-    assert_eq!(refusal(upstream.finish_sign_in(&right, &redirect(), &pending, &back).await), "invalid_request");
+    assert_eq!(refusal(upstream.sign_on.finish_sign_in(&right, &redirect(), &pending, &back).await), "invalid_request");
 
     // The code of somebody who does not know the verifier.
-    let (url, pending) = upstream.begin_sign_in(&right, &redirect()).await.unwrap();
+    let (url, pending) = upstream.sign_on.begin_sign_in(&right, &redirect()).await.unwrap();
     let back = answer(&provider.sign_in(&url, "ada").await);
     let mut stolen = serde_json::to_value(&pending).unwrap();
     stolen["pkce_verifier"] = "x".repeat(43).into();
     let stolen: PendingSignIn = serde_json::from_value(stolen).unwrap();
-    assert_eq!(refusal(upstream.finish_sign_in(&right, &redirect(), &stolen, &back).await), "invalid_grant");
+    assert_eq!(refusal(upstream.sign_on.finish_sign_in(&right, &redirect(), &stolen, &back).await), "invalid_grant");
 
     // A secret that is wrong.
     let wrong = SingleSignOnSettings { client_secret: Some("wrong".into()), ..right.clone() };
-    let (url, pending) = upstream.begin_sign_in(&wrong, &redirect()).await.unwrap();
+    let (url, pending) = upstream.sign_on.begin_sign_in(&wrong, &redirect()).await.unwrap();
     let back = answer(&provider.sign_in(&url, "ada").await);
-    assert_eq!(refusal(upstream.finish_sign_in(&wrong, &redirect(), &pending, &back).await), "invalid_client");
+    assert_eq!(refusal(upstream.sign_on.finish_sign_in(&wrong, &redirect(), &pending, &back).await), "invalid_client");
 }

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::credentials::form::{RawForm, parse};
+use crate::domain::{
+    connectors::FieldId,
+    credentials::form::{RawForm, parse},
+};
 
 const TALKDESK: &str = include_str!("../../../../../connectors/talkdesk.toml");
 const GENERIC: &str = include_str!("../../../../../connectors/oauth2-client-credentials.toml");
@@ -162,13 +165,16 @@ fn a_domain_is_free_where_a_field_chooses_it() {
 #[test]
 fn the_slash_at_the_end_of_an_address_stays() {
     use crate::domain::{
-        connectors::template::Context,
+        connectors::context::Context,
         credentials::values::{FieldValue, FieldValues},
     };
     let connector = read("b.toml", GENERIC).unwrap().connector;
     let mut values = FieldValues::default();
     values.insert(FieldId::new("token_url").unwrap(), FieldValue::Plain("https://id.example/o/token/".into()));
-    assert_eq!(connector.token.url.render(&Context::new(&connector, &values)).unwrap().as_str(), "https://id.example/o/token/");
+    assert_eq!(
+        connector.token.url.render(&Context::new(&connector.fields, &values)).unwrap().as_str(),
+        "https://id.example/o/token/"
+    );
 }
 
 proptest! {

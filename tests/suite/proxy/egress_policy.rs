@@ -1,4 +1,4 @@
-//! The egress contract: what its kind suggests, and that it holds.
+//! The egress policy: what its kind suggests, and that it holds.
 
 use axum::{body::Body, http::Response};
 use futures_util::stream;
@@ -14,10 +14,10 @@ async fn change(browser: &mut Browser, address: &str, typed: &[(&str, &str)]) ->
 }
 
 #[tokio::test]
-async fn a_changed_contract_holds_at_once() {
+async fn a_changed_policy_holds_at_once() {
     let scene = Scene::set(|_| async { Response::builder().status(503).body(Body::empty()).unwrap() }).await;
     let mut browser = scene.server.browser();
-    let address = format!("/sources/{}/contract", scene.source);
+    let address = format!("/sources/{}/policy", scene.source);
     browser.get(&format!("/sources/{}", scene.source)).await.says("GET, HEAD");
     let wrong = [("method", "GET"), ("prefixes", "users"), ("body_mib", "x"), ("per_minute", ""), ("retries", "0")];
     let refused = change(&mut browser, &address, &wrong).await;
@@ -34,7 +34,7 @@ async fn a_changed_contract_holds_at_once() {
     ];
     let changed = change(&mut browser, &address, &typed).await;
     assert_eq!(changed.status, 303, "{}", changed.text);
-    browser.get(changed.location.as_deref().unwrap()).await.says("4 a minute; up to 1 retries");
+    browser.get(changed.location.as_deref().unwrap()).await.says("4 per minute; up to 1 retries");
     let outside = scene.get("/account").send().await.unwrap();
     assert_eq!(problem(outside).await, (403, "path_not_allowed".into()));
     assert_eq!(problem(scene.get("/users").body("x").send().await.unwrap()).await, (413, "body_too_large".into()));
@@ -81,7 +81,7 @@ async fn a_request_is_retried_only_where_that_is_allowed_harmless_and_in_time() 
 
     let mut browser = scene.server.browser();
     let typed = [("method", "GET"), ("method", "POST"), ("prefixes", "/"), ("body_mib", "1"), ("per_minute", ""), ("retries", "2")];
-    let changed = change(&mut browser, &format!("/sources/{}/contract", scene.source), &typed).await;
+    let changed = change(&mut browser, &format!("/sources/{}/policy", scene.source), &typed).await;
     assert_eq!(changed.status, 303, "{}", changed.text);
     for (path, expected) in [
         ("/429/now", 3),
@@ -99,10 +99,10 @@ async fn a_request_is_retried_only_where_that_is_allowed_harmless_and_in_time() 
 }
 
 #[tokio::test]
-async fn a_contract_that_somebody_else_changed_is_not_overwritten() {
+async fn a_policy_that_somebody_else_changed_is_not_overwritten() {
     let scene = Scene::set(ok).await;
     let mut browser = scene.server.browser();
-    let address = format!("/destinations/{}/contract", scene.destination);
+    let address = format!("/destinations/{}/policy", scene.destination);
     let version = browser.get(&address).await.value("version");
     let typed = [("method", "POST"), ("prefixes", "/"), ("body_mib", "1"), ("per_minute", ""), ("retries", "0")];
     let form: Vec<(&str, &str)> = [("version", version.as_str())].iter().chain(&typed).copied().collect();
@@ -110,6 +110,25 @@ async fn a_contract_that_somebody_else_changed_is_not_overwritten() {
     let late = browser.post(&address, &form).await;
     assert_eq!(late.status, 422);
     late.says("This was changed while you were editing.");
+}
+
+#[tokio::test]
+async fn its_old_address_leads_to_the_new_one() {
+    let scene = Scene::set(ok).await;
+    let mut browser = scene.server.browser();
+    for (kind, id) in [("sources", &scene.source), ("destinations", &scene.destination)] {
+        let (old, new) = (format!("/{kind}/{id}/contract"), format!("/{kind}/{id}/policy"));
+        for query in ["", "?a=b%20c&d"] {
+            let page = browser.get(&format!("{old}{query}")).await;
+            assert_eq!((page.status, page.location), (308, Some(format!("{new}{query}"))));
+        }
+        let posted = browser.post(&old, &[("version", "1")]).await;
+        assert_eq!((posted.status, posted.location.as_deref()), (308, Some(new.as_str())));
+        browser.get(&new).await.says("Allowed requests");
+    }
+    for nothing in [format!("/things/{}/contract", scene.source), "/sources/agents/contract".into()] {
+        assert_eq!(browser.get(&nothing).await.status, 404, "{nothing}");
+    }
 }
 
 async fn ok(_: axum::http::Request<hyper::body::Incoming>) -> Response<Body> {

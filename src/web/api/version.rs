@@ -1,0 +1,4 @@
+//! The version of the API.
+
+/// What the addresses of this version begin with.
+pub(super) const VERSION: &str = "/api/v1";
