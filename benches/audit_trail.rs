@@ -20,9 +20,9 @@ use uuid::Uuid;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Of the events that are made, person 1 did a tenth, evenly; persons 1000 to 1999 the rest, each one in a thousand; person 2 did every second of the
-/// first 300,000 and nothing since; person 3 did twenty. Things 1 to 3 and actions are spread likewise.
-/// The columns of an event, but for ids and hash, which each database writes in its own way.
+/// The columns of an event, except ids and hash, which each database writes in its own way. Person 1 did a tenth of
+/// the events, evenly; persons 1000 to 1999 the rest, each one in a thousand; person 2 did every second of the
+/// first 300,000 and nothing since; person 3 did twenty. Targets 1 to 3 and actions are distributed likewise.
 const COLUMNS: &str = "n, 1700000000000 + n * 1000, 'person', ID(CASE WHEN n % 50000 = 7 THEN 3 WHEN n % 2 = 0 AND n < 300000 THEN 2
     WHEN n % 10 = 1 THEN 1 ELSE 1000 + n % 1000 END), 'ana@example.com',
     CASE WHEN n % 1000 = 7 THEN 'user.add' WHEN n % 3 = 0 AND n < 300000 THEN 'session.limited' WHEN n % 2 = 0 THEN 'session.sign_in'
@@ -96,7 +96,7 @@ async fn run(events: i64) -> Outcome<()> {
     Ok(())
 }
 
-/// What is searched for, and the place below which the page begins.
+/// The filters to measure, and the sequence number before which the page begins.
 fn searches(events: i64) -> Vec<(&'static str, AuditFilter, Option<i64>)> {
     let (id, none) = (|number: u128| Some(Uuid::from_u128(number)), AuditFilter::default());
     let actor = |number| AuditFilter { actor: id(number), ..AuditFilter::default() };
@@ -208,7 +208,8 @@ impl Postgres {
         Ok(Self { server: server.to_owned(), name, connection, process: u32::try_from(process)? })
     }
 
-    /// Microseconds of the server for the statement of a page; times as places, as the service makes them.
+    /// The server's time for the statement of a page, in microseconds; times as sequence numbers, as the service
+    /// makes them.
     async fn measure(&mut self, filter: &AuditFilter, before: Option<i64>) -> Outcome<Vec<f64>> {
         let place = |at: Option<Timestamp>| at.map(|at| (at.as_millis() - 1_700_000_000_000) / 1_000);
         let end = place(filter.until).unwrap_or(i64::MAX).min(before.unwrap_or(i64::MAX));

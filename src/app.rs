@@ -1,4 +1,4 @@
-//! Builds an [`App`] from a [`Config`] and a clock, and serves it. The program and the tests both use this.
+//! Builds an [`App`] from a [`Config`] and a clock, and serves it. Used by the program and the tests.
 
 mod single_sign_on;
 mod start_error;
@@ -34,9 +34,9 @@ use crate::{
     },
 };
 
-/// How often what has expired is deleted.
+/// How often expired data is deleted.
 const CLEANING: Duration = Duration::from_secs(60);
-/// How long work that goes on without its request may take to finish after the signal to stop.
+/// How long background work may take to finish after the stop signal.
 const STOPPING: Duration = Duration::from_secs(30);
 
 /// Keytile, ready to serve.
@@ -54,11 +54,10 @@ pub struct App {
 pub struct Overrides {
     /// Where names are looked up.
     pub nameserver: Nameserver,
-    /// How long calls may take.
+    /// The limits of outgoing calls.
     pub limits: Limits,
-    /// How much work hashing a password is.
+    /// The cost of hashing a password.
     pub password_cost: PasswordCost,
-    /// The limits of serving.
     pub serving: ServingLimits,
 }
 
@@ -74,7 +73,7 @@ impl Default for Overrides {
 }
 
 impl App {
-    /// Opens or makes what the settings name, and listens.
+    /// Opens or creates what the settings name, and starts to listen.
     pub async fn build(config: &Config, clock: Arc<dyn Clock>, overrides: Overrides) -> Result<Self, StartError> {
         config.check().map_err(StartError::Setting)?;
         let catalogue = Catalogue::load(config.connectors.as_deref())?;
@@ -127,22 +126,22 @@ impl App {
         Ok(Self { service, sandbox, server, scraped, address, made_keyring })
     }
 
-    /// The address to open.
+    /// The URL that people open.
     pub fn address(&self) -> &Url {
         &self.address
     }
 
-    /// Where it listens, with the port that it really got.
+    /// The address that it listens on, with the actual port.
     pub fn listening(&self) -> io::Result<SocketAddr> {
         self.server.listener.local_addr()
     }
 
-    /// Where figures are told, with the port that it really got; `None` where they are not.
+    /// The address of the metrics listener, with the actual port; `None` if it is off.
     pub fn metrics_listening(&self) -> Option<io::Result<SocketAddr>> {
         self.scraped.as_ref().map(ScrapeServer::listening)
     }
 
-    /// The address that makes the first administrator; `None` once there is one.
+    /// The URL for creating the first administrator; `None` once there is one.
     pub async fn setup_address(&self) -> Result<Option<Url>, StartError> {
         let failed = |error: ServiceError| StartError::Setting(error.to_string());
         let Some(token) = self.service.setup_token().await.map_err(failed)? else { return Ok(None) };
@@ -152,24 +151,23 @@ impl App {
         Ok(Some(address))
     }
 
-    /// The keyring that this start made, because the database was new.
+    /// The keyring file that this start created, because the database was new.
     pub fn made_keyring(&self) -> Option<&Path> {
         self.made_keyring.as_deref()
     }
 
-    /// What Keytile does, for tests and benchmarks.
+    /// The use cases, for tests and benchmarks.
     pub fn service(&self) -> &Service {
         &self.service
     }
 
-    /// Serves until `stop` is ready; then finishes the requests in flight, and the work that goes on
-    /// without its request.
+    /// Serves until `stop` is ready; then finishes requests in progress and background work.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let cleaning = tokio::spawn(clean(self.service.clone()));
         let workers = Arc::clone(&self.server.workers);
         let writing = tokio::spawn(write_history(self.service.clone()));
         let stopping = CancellationToken::new();
-        // To the end of the last answer: how a stop goes is seen as well.
+        // Runs until the last response has ended, so that the shutdown can be observed too.
         let scraped = self.scraped.map(|server| tokio::spawn(server.serve(stopping.clone())));
         self.server.serve(stop).await;
         cleaning.abort();
@@ -184,7 +182,7 @@ impl App {
         if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
             tracing::warn!("work was still in progress after {} s and was stopped", STOPPING.as_secs());
         }
-        // Until here, because connections to the database may have been made there.
+        // Dropped only now, because connections to the database may have been opened on these threads.
         drop(workers);
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
@@ -193,7 +191,7 @@ impl App {
     }
 }
 
-/// A listener on the address of a setting, and the address with the port that it really got.
+/// A listener for the address of a setting, and that address with the actual port.
 async fn listen_on(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |cause| StartError::Listen { setting, address, cause };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -201,13 +199,13 @@ async fn listen_on(setting: &'static str, address: SocketAddr) -> Result<(TcpLis
     Ok((listener, got))
 }
 
-/// The service alone, for commands that work beside a server or without one. Only what is kept is opened.
+/// The service alone, for tests and commands without a server. Only opens the stored data.
 pub async fn open_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
     let (store, keyring, _) = open_storage(config).await?;
     service_of_command(store, keyring, clock).await
 }
 
-/// The service of a command on the server, which calls nothing.
+/// The service for a command on the server, which makes no outgoing calls.
 async fn service_of_command(store: Store, keyring: Keyring, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
     let overrides = Overrides::default();
     let settings = UpstreamSettings {
@@ -221,7 +219,7 @@ async fn service_of_command(store: Store, keyring: Keyring, clock: Arc<dyn Clock
     Ok(Service::new(store, keyring, upstream, Catalogue::load(None)?, clock, overrides.password_cost).await?)
 }
 
-/// Writes into the log what proves later that the end of the audit trail was not cut off: logs are kept elsewhere.
+/// Logs the end of the audit trail. Since logs are kept elsewhere, this proves later that the end wasn't cut off.
 async fn log_end_of_audit_trail(service: &Service) {
     match service.audit_end().await {
         Ok(end) => tracing::info!(%end, "the last event of the audit trail"),
@@ -252,8 +250,8 @@ async fn clean(service: Service) {
     }
 }
 
-/// Opens database and keyring. Makes a keyring only for an embedded database that holds nothing sealed:
-/// beside any other, a new keyring would only hide that the right one is missing.
+/// Opens database and keyring. Creates a keyring only for an embedded database that contains nothing sealed: with
+/// any other, a new keyring would hide that the right one is missing.
 pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Option<PathBuf>), StartError> {
     let database = config.database();
     if config.database_url.is_none() || config.keyring.is_none() {
@@ -263,7 +261,7 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
     let store = match (opened, &config.database_url) {
         (Ok(store), _) => store,
         (Err(error), Some(_)) => return Err(error.into()),
-        // The database's own errors name its setting, but here its place follows from the folder.
+        // The error names `--database-url`, but here the path follows from the data folder.
         (Err(error), None) => return Err(StartError::Setting(error.to_string().replacen("--database-url", "--data-dir", 1))),
     };
     if let Some(value) = keyring_value() {
@@ -285,8 +283,8 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
         Some(Err(error)) => return Err(error.into()),
         None => None,
     };
-    // Looked for once more: another instance may have started at the same moment. It makes the keyring before
-    // it seals anything, so that one who has seen sealed rows of its making finds its keyring now.
+    // Checked again, because another instance may have started at the same moment. It creates the keyring before it
+    // seals anything, so whoever has seen its sealed rows finds its keyring now.
     match (Keyring::load(&path), exists) {
         (Err(KeyringError::Missing { .. }), Some(exists)) => Err(exists.into()),
         (Err(KeyringError::Missing { .. }), None) if holds_sealed_rows => Err(StartError::Setting(format!(
@@ -301,8 +299,8 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
     }
 }
 
-/// The service over a database and a keyring that are there already, for a command on the server. It works while
-/// Keytile runs. Makes neither of the two: a command that finds nothing was given the wrong place.
+/// The service for a command on the server, with an existing database and keyring. It works while Keytile runs.
+/// Creates neither: a command that finds nothing was given the wrong location.
 pub async fn existing_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> Result<Service, StartError> {
     let keyring = match keyring_value() {
         Some(value) => parse_keyring(&value)?,
@@ -324,14 +322,14 @@ pub async fn existing_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> 
     service_of_command(Store::open(database.expose()).await?, keyring, clock).await
 }
 
-/// Makes the data folder, for its owner only, if it is not there.
+/// Creates the data folder if it doesn't exist, for its owner only.
 pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|cause| StartError::File { setting: "--data-dir", doing: "cannot be created", path: path.to_owned(), cause })
 }
 
-/// The keyring of the variable. The keyring's own errors name the flag, but here the text is in the variable.
+/// Parses the keyring in the variable. The error names the flag, which is replaced by the variable.
 fn parse_keyring(value: &SecretString) -> Result<Keyring, StartError> {
     let named = |error: KeyringError| StartError::Setting(error.to_string().replacen("--keyring", KEYRING_VALUE_VARIABLE, 1));
     Keyring::parse(value).map_err(named)
@@ -369,7 +367,7 @@ fn sandbox_hints(connector: &str) -> Option<SandboxHints> {
     Some(SandboxHints { values: hints.values, behaviour_field: hints.behaviour_field, behaviours: hints.behaviours })
 }
 
-/// The pins, as `--egress-pin` takes them, that send every connection for the sandbox's hosts to it.
+/// The pins, as `--egress-pin` accepts them, that send all connections for the sandbox's hosts to it.
 pub fn sandbox_pins(sandbox: &Sandbox) -> Vec<String> {
     Sandbox::host_patterns().iter().map(|pattern| format!("{pattern}={}", sandbox.address())).collect()
 }

@@ -1,5 +1,5 @@
-//! Every setting: its flag, its `KEYTILE_` variable, its default. `docs/configuration.md` says the same, and
-//! a test keeps the two equal.
+//! Every setting: its flag, its `KEYTILE_` variable, its default. `docs/configuration.md` has the same content, and
+//! a test compares the two.
 
 mod operations;
 mod single_sign_on;
@@ -19,8 +19,8 @@ pub use self::{
 };
 use crate::{domain::setting::Setting, upstream::EgressPin};
 
-/// The variable that holds the keyring itself, for containers. It has no flag, because what stands on a
-/// command line can be read by every user of the machine.
+/// The variable that contains the keyring itself, for containers. It has no flag, because every user of the machine
+/// can read the command line.
 pub const KEYRING_VALUE_VARIABLE: &str = "KEYTILE_KEYRING_VALUE";
 
 /// The settings of `keytile serve`.
@@ -138,12 +138,12 @@ impl LogFormat {
     }
 }
 
-/// The address of a database. Has no `Display`, because it may hold a password.
+/// The URL of a database. Has no `Display`, because it may contain a password.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// The address as it was given, with its password.
+    /// The URL as it was given, with its password.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -163,20 +163,21 @@ impl std::fmt::Debug for DatabaseUrl {
 impl std::str::FromStr for DatabaseUrl {
     type Err = std::convert::Infallible;
 
-    /// Takes any text: an error here would be printed together with the password. What is wrong with it
-    /// is said by [`Store::open`](crate::store::Store::open).
+    /// Accepts any text, because an error here would be printed together with the password.
+    /// [`Store::open`](crate::store::Store::open) reports what is wrong.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
     }
 }
 
 impl Config {
-    /// The address that people open.
+    /// The URL that people open.
     pub fn address(&self, listening: SocketAddr) -> Url {
         address(self.public_url.as_ref(), self.tls_cert.is_some(), listening)
     }
 
-    /// Every setting with its value, for the audit trail. What is not to be readable at rest is marked as secret.
+    /// Every setting with its value, for the audit trail. Values that must not be readable at rest are marked as
+    /// secret.
     pub fn settings(&self) -> Vec<Setting> {
         let (storage, log) = (&self.storage, &self.log);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -193,7 +194,7 @@ impl Config {
             Setting { secret: true, ..setting("database-url", database, "") },
             setting("keyring", path(&storage.keyring), ""),
             setting("connectors", path(&self.connectors), ""),
-            // Hosts that are called can hold what is typed into a credential, and that is readable nowhere at rest.
+            // Hosts may contain the value of a credential's field, which must not be readable at rest.
             Setting { secret: true, ..setting("egress-pin", listed(&self.egress_pin), "") },
             setting("allow-private-egress", listed(&self.allow_private_egress), ""),
             setting("extra-ca", path(&self.extra_ca), ""),
@@ -209,7 +210,7 @@ impl Config {
         settings
     }
 
-    /// Settings that parse but cannot be used together. The error is a sentence that names the setting.
+    /// Checks settings that can be parsed but not used together. The error is a sentence that names the setting.
     pub fn check(&self) -> Result<(), String> {
         match &self.public_url {
             None if !is_loopback(self.listen.ip()) => Err(format!(
@@ -223,7 +224,7 @@ impl Config {
         }
     }
 
-    /// What is allowed and yet is most often a mistake; a sentence each.
+    /// Warnings about settings that are valid but usually a mistake; a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let Some(url) = &self.public_url else { return Vec::new() };
         let https = url.scheme() == "https";
@@ -244,31 +245,29 @@ impl Config {
 }
 
 impl StorageConfig {
-    /// Where the keyring is.
     pub fn keyring_path(&self) -> PathBuf {
         self.keyring.clone().unwrap_or_else(|| self.data_dir.join("keyring"))
     }
 
-    /// Where the database is.
     pub fn database(&self) -> DatabaseUrl {
         let default = || DatabaseUrl(format!("sqlite:{}", self.data_dir.join("keytile.db").display()));
         self.database_url.clone().unwrap_or_else(default)
     }
 }
 
-/// The address that people open: the public one, or that of where Keytile listens.
+/// The URL that people open: the public URL, or that of the listening address.
 pub fn address(public_url: Option<&Url>, tls: bool, listening: SocketAddr) -> Url {
     public_url.cloned().unwrap_or_else(|| {
         let start = if tls { "https://localhost/" } else { "http://localhost/" };
         let mut url = Url::parse(start).unwrap_or_else(|_| unreachable!("a constant address parses"));
-        // Both fail only for addresses that have no host, and this one has.
+        // Both fail only for URLs without a host, and this one has a host.
         let _ = url.set_ip_host(listening.ip());
         let _ = url.set_port(Some(listening.port()));
         url
     })
 }
 
-/// Several values of one setting, as the variable takes them.
+/// Several values of a setting, in the format of its variable.
 fn listed<T: ToString>(values: &[T]) -> String {
     values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
@@ -287,7 +286,7 @@ fn trusted_proxy(text: &str) -> Result<IpNet, String> {
     }
 }
 
-/// Reads a public address: scheme, host and port only.
+/// Parses a public URL: scheme, host and port only.
 pub fn public_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {

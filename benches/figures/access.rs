@@ -1,5 +1,5 @@
-//! What it costs to check who calls: an API key, a session, and beside them a row read through sqlx without anything of
-//! Keytile, because that is what a check would cost at least if nothing were remembered.
+//! The cost of checking a caller: an API key, a session, and for comparison a row read with sqlx alone, which is
+//! the least that a check would cost without a cache.
 
 use std::{hint::black_box, path::Path, sync::Arc, time::Duration};
 
@@ -24,12 +24,12 @@ use super::{
 };
 
 const ROUNDS: usize = 9;
-/// How often a round checks what is remembered.
+/// Checks of a cached key or session per round.
 const WARM: usize = 200_000;
-/// How often a round checks what is not; each time it is another key or session.
+/// Checks of an uncached key or session per round; each time a different one.
 const COLD: usize = 1_000;
 
-/// Measures what is remembered and what is not.
+/// Measures cached and uncached checks.
 pub(super) async fn figures() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let app = App::build(&config(folder.path(), &[]), Arc::new(SystemClock), Overrides::default()).await?;
@@ -105,7 +105,7 @@ async fn check_session(service: &Service, cookie: &SecretString) -> Outcome<()> 
     }
 }
 
-/// Stores so many sessions and keys of an account, past Keytile.
+/// Stores this many sessions and keys of a user directly in the database.
 async fn fill(folder: &Path, owner: Uuid, count: usize) -> Outcome<(Vec<SecretString>, Vec<ApiKeyText>)> {
     const SESSION: &str = "INSERT INTO sessions (hash, id, owner, stage, method, address, agent, created_at, used_at, expires_at)
         VALUES ($1, $2, $3, 'signed_in', 'password', '', '', $4, $5, $5)";
@@ -114,7 +114,7 @@ async fn fill(folder: &Path, owner: Uuid, count: usize) -> Outcome<(Vec<SecretSt
     let mut database = SqliteConnection::connect(&format!("sqlite:{}", folder.join("keytile.db").display())).await?;
     let mut transaction = database.begin().await?;
     let now = SystemClock.now();
-    // Used later than the benchmark ends, so that what is measured is the check and not the writing of its time.
+    // Later than the end of the benchmark, so that it measures the check and not the writing of the last use.
     let later = now.plus(Duration::from_secs(3_600)).as_millis();
     let (mut sessions, mut keys) = (Vec::new(), Vec::new());
     for _ in 0..count {
@@ -132,7 +132,7 @@ async fn fill(folder: &Path, owner: Uuid, count: usize) -> Outcome<(Vec<SecretSt
     Ok((sessions, keys))
 }
 
-/// Microseconds of CPU time of this process for each of so many since then.
+/// CPU time of this process since then, in microseconds per item.
 fn since(began: Duration, count: usize) -> Outcome<f64> {
     Ok((cpu_time("self")? - began).as_secs_f64() * 1e6 / count as f64)
 }

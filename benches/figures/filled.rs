@@ -33,20 +33,20 @@ struct Arguments {
     bench: bool,
 }
 
-/// A folder with a database, and the cookie header of the administrator who owns all of it.
+/// A folder with a database, and the cookie header of the administrator who owns everything in it.
 pub(super) struct Filled {
     pub(super) folder: tempfile::TempDir,
     pub(super) cookie: String,
 }
 
-/// The settings of a Keytile over a folder.
+/// The configuration of a Keytile with its data in this folder.
 pub(super) fn config(folder: &Path, more: &[&str]) -> Config {
     let data_dir = format!("--data-dir={}", folder.display());
     let own = ["keytile", "--listen=127.0.0.1:0", &data_dir];
     Arguments::parse_from(own.iter().chain(more)).config
 }
 
-/// Makes the first administrator; answers the cookie of the session, and who it is.
+/// Creates the first administrator; returns the session cookie and the caller.
 pub(super) async fn administrator(service: &Service) -> Outcome<(SecretString, Caller)> {
     let token = service.setup_token().await?.ok_or("an account already exists")?;
     let raw = RawSetUp {
@@ -64,7 +64,8 @@ pub(super) async fn administrator(service: &Service) -> Outcome<(SecretString, C
     Ok((cookies.session, Caller::person(session.person, Origin::default())))
 }
 
-/// Makes a database of so many credentials of the administrator, with sealed values and a resource for every third of them.
+/// Creates a database with this many credentials of the administrator, with sealed values and a resource for every
+/// third.
 pub(super) async fn fill(credentials: usize) -> Outcome<Filled> {
     let folder = tempfile::tempdir()?;
     let app = App::build(&config(folder.path(), &[]), Arc::new(SystemClock), Overrides::default()).await?;

@@ -1,5 +1,5 @@
-//! What other pages feel of a flood of sign-ins: strangers from ever new addresses try passwords at ever new accounts, so
-//! that no limit of an account or an address stops them and every try would cost a hash.
+//! How a flood of sign-ins affects other pages: strangers with ever new addresses try passwords for ever new
+//! accounts, so that no limit of an account or an address stops them and every attempt would cost a hash.
 
 use std::{
     collections::BTreeMap,
@@ -19,14 +19,14 @@ use super::{
 };
 
 const ROUNDS: usize = 5;
-/// Pages asked for in a round, one after the other.
+/// Pages requested per round, one after the other.
 const PAGES: usize = 500;
 /// Connections of the flood.
 const CONNECTIONS: u32 = 50;
-/// How long after the moment of its last try each of them tries again, if that has been answered.
+/// The time from one attempt of a connection to its next, if the first has been answered.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Asks for pages without a flood and within one, in turn.
+/// Requests pages without and with a flood, in turn.
 pub(super) fn figures(filled: &Filled) -> Outcome<()> {
     let running = Running::start(filled, &["--trusted-proxy", "127.0.0.0/8", "--log-level", "error"])?;
     running.get(TILES, PAGES)?;
@@ -55,7 +55,7 @@ pub(super) fn figures(filled: &Filled) -> Outcome<()> {
     Ok(())
 }
 
-/// Milliseconds that 99 of 100 pages take at most.
+/// The 99th percentile of page times, in milliseconds.
 fn slowest_of_a_hundred(running: &Running) -> Outcome<f64> {
     let mut connection = running.connect()?;
     let request = running.page(TILES);
@@ -69,7 +69,7 @@ fn slowest_of_a_hundred(running: &Running) -> Outcome<f64> {
     Ok(times[PAGES * 99 / 100])
 }
 
-/// Tries passwords on one connection until it is over; answers the statuses.
+/// Tries passwords on one connection until the round is over; returns the statuses.
 fn try_passwords(running: &Running, next: &AtomicU32, over: &AtomicBool) -> Result<Vec<u16>, String> {
     let mut connection = running.connect().map_err(|error| error.to_string())?;
     let mut statuses = Vec::new();

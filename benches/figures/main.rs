@@ -1,8 +1,8 @@
-//! The figures of `docs/performance.md`: start, memory, size, the Authenticate page, what Keytile adds to Save, what it
-//! costs to check who calls, and what other pages feel of a flood of sign-ins. Each is printed beside its limit. CPU time
-//! is read from the kernel, because the machines are noisy.
+//! The figures of `docs/performance.md`: start, memory, size, the Authenticate page, what Keytile adds to Save, the
+//! cost of checking a caller, and the effect of a flood of sign-ins on other pages. Each is printed next to its
+//! limit. CPU time is read from the kernel, because machines are noisy.
 //!
-//! Run it with `scripts/bench`; with `scripts/bench proxy` it measures the proxy beside nginx instead (see `proxy`).
+//! Run it with `scripts/bench`; `scripts/bench proxy` compares the proxy with nginx instead (see `proxy`).
 
 mod access;
 mod filled;
@@ -27,7 +27,7 @@ fn main() -> Outcome<()> {
 }
 
 fn program_figures() -> Outcome<()> {
-    // Threads stay, because the CPU time of those that have ended is not counted any more.
+    // Threads stay alive, because the CPU time of finished threads isn't counted.
     let stay = Duration::from_secs(3_600);
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_keep_alive(stay).enable_all().build()?;
     println!("| benchmark | measured | limit |\n| --- | --- | --- |");
@@ -47,7 +47,7 @@ fn row(figure: &str, measured: &str, limit: &str) {
     println!("| {figure} | {measured} | {limit} |");
 }
 
-/// A figure of several rounds: the middle one, the least and the most.
+/// A figure of several rounds: median, minimum and maximum.
 fn spread(figure: &str, values: &mut [f64], digits: usize, unit: &str, limit: &str) {
     row(figure, &middle_and_range(values, digits, unit), limit);
 }
@@ -58,7 +58,7 @@ fn middle_and_range(values: &mut [f64], digits: usize, unit: &str) -> String {
     format!("{middle}{unit} ({least} to {most})")
 }
 
-/// CPU time of all threads of a process that live.
+/// CPU time of all live threads of a process.
 fn cpu_time(process: &str) -> Outcome<Duration> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{process}/task"))? {

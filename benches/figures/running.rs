@@ -1,4 +1,4 @@
-//! The program as it is released, running beside its measurement.
+//! The released program, running next to its measurement.
 
 use std::{
     env, fs,
@@ -14,12 +14,13 @@ use super::{Outcome, cpu_time, filled::Filled};
 /// The Authenticate page.
 pub(super) const TILES: &str = "/sources/new/talkdesk/authenticate";
 
-/// Where the program is: what the variable names, which `scripts/bench` sets, or the one that was built with the benchmark.
+/// The path of the program: the one that the variable names, which `scripts/bench` sets, or the one built with the
+/// benchmark.
 pub(super) fn program() -> PathBuf {
     env::var_os("KEYTILE_BENCH_PROGRAM").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_keytile")), PathBuf::from)
 }
 
-/// The program, running over a folder; ended when this is dropped.
+/// The program, running with its data in a folder; killed when this is dropped.
 pub(super) struct Running {
     child: Child,
     pub(super) address: String,
@@ -44,7 +45,7 @@ impl Running {
         Ok(Self { child, address, cookie: cookie.to_owned(), started })
     }
 
-    /// Requests a page so many times on one connection.
+    /// Requests a page this many times on one connection.
     pub(super) fn get(&self, path: &str, times: usize) -> Outcome<()> {
         let mut connection = self.connect()?;
         let request = self.page(path);
@@ -54,7 +55,7 @@ impl Running {
         Ok(())
     }
 
-    /// The request of a page by the administrator.
+    /// The administrator's request of a page.
     pub(super) fn page(&self, path: &str) -> String {
         format!("GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n", self.address, self.cookie)
     }
@@ -73,12 +74,12 @@ impl Running {
         cpu_time(&self.child.id().to_string())
     }
 
-    /// Resident memory in MB.
+    /// Resident memory, in MB.
     pub(super) fn memory(&self) -> Outcome<f64> {
         self.memory_of("VmRSS:")
     }
 
-    /// The most resident memory that it ever had, in MB.
+    /// Peak resident memory, in MB.
     pub(super) fn most_memory(&self) -> Outcome<f64> {
         self.memory_of("VmHWM:")
     }
@@ -104,7 +105,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Sends a request and reads its answer whole; gives the status.
+    /// Sends a request and reads its whole response; returns the status.
     pub(super) fn ask(&mut self, request: &str) -> Outcome<u16> {
         self.stream.write_all(request.as_bytes())?;
         let mut read = 0;
@@ -130,7 +131,7 @@ impl Connection {
     }
 }
 
-/// An error for whatever is no page.
+/// An error for anything but a page.
 pub(super) fn expect_page(status: u16) -> Outcome<()> {
     if status == 200 { Ok(()) } else { Err(format!("no page but {status}").into()) }
 }

@@ -1,4 +1,4 @@
-//! What Keytile adds to Save.
+//! What Keytile adds to the time of a Save.
 
 use std::{
     sync::{
@@ -28,7 +28,7 @@ use super::{
     spread,
 };
 
-/// Adds up how long the stages took, which is the service's own time.
+/// Adds up the durations of the stages, which are the service's own time.
 #[derive(Default)]
 struct Stages(AtomicU64);
 
@@ -38,7 +38,7 @@ impl StageObserver for Stages {
     }
 }
 
-/// Measures it against the sandbox.
+/// Measures it with the sandbox.
 pub(super) async fn figures() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let app = App::build(&config(folder.path(), &["--sandbox"]), Arc::new(SystemClock), Overrides::default()).await?;

@@ -1,4 +1,4 @@
-//! Puts single sign-on together from its settings.
+//! Builds the settings of single sign-on from the configuration.
 
 use std::fs;
 
@@ -14,15 +14,15 @@ use crate::{
     web,
 };
 
-/// Single sign-on for a Keytile that people open at `address`; `None` if there is none. Asks nobody: a provider
-/// that is away does not keep Keytile from starting.
+/// Single sign-on for the public URL `address`; `None` if it isn't configured. Makes no request, so that a provider
+/// that is down doesn't prevent the start.
 pub(super) fn settings(config: &SingleSignOnConfig, address: &Url) -> Result<Option<SingleSignOn>, StartError> {
     let (Some(issuer), Some(client_id)) = (&config.sso_issuer, &config.sso_client_id) else { return Ok(None) };
     let provider = SingleSignOnSettings {
         issuer: issuer.clone(),
         client_id: client_id.trim().to_owned(),
         client_secret: client_secret(config)?,
-        // `openid` is what makes it OpenID Connect and is always asked for.
+        // `openid` is always requested, because OpenID Connect requires it.
         scopes: config.sso_scopes.split_whitespace().filter(|scope| *scope != "openid").map(str::to_owned).collect(),
         groups_claim: config.sso_groups_claim.trim().to_owned(),
     };

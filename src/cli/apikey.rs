@@ -1,7 +1,7 @@
 //! `keytile apikey`: creates, lists and revokes API keys on the server, also while Keytile runs.
 //!
-//! A new key is the only thing on standard output, so that it can be piped to where it is kept; what there is to
-//! say about it goes to standard error.
+//! A new key is the only text on standard output, so that it can be piped to where it is stored; messages go to
+//! standard error.
 
 use std::{
     io::{self, Write},
@@ -108,7 +108,7 @@ async fn add(service: &Service, arguments: &AddArguments) -> Result<(), String> 
         }
     };
     if writeln!(io::stdout(), "{}", key.expose()).is_err() {
-        // A key that nobody has seen is of no use, and must not lie around.
+        // A key that couldn't be printed is useless and must not stay valid.
         let caller = Caller::server("keytile apikey add");
         service.revoke_api_key(&caller, id).await.map_err(|error| error.to_string())?;
         return Err("the key could not be printed, so it was revoked".to_owned());
@@ -117,7 +117,7 @@ async fn add(service: &Service, arguments: &AddArguments) -> Result<(), String> 
     Ok(())
 }
 
-/// The flag that a field of the service is given by.
+/// The flag for a field of the service.
 fn flag(field: &str) -> &'static str {
     match field {
         "owner" => "--owner",
@@ -135,7 +135,7 @@ async fn list(service: &Service) -> Result<(), String> {
         let page = service.api_keys(&caller, after).await.map_err(|error| error.to_string())?;
         for key in &page.keys {
             if writeln!(io::stdout(), "{}", line(key)).is_err() {
-                // Whoever read the list has read enough.
+                // The reader of the list has read enough.
                 return Ok(());
             }
         }
@@ -146,7 +146,7 @@ async fn list(service: &Service) -> Result<(), String> {
     }
 }
 
-/// A key as a line of columns that tabs separate; a name holds none.
+/// A key as columns separated by tabs, which names can't contain.
 fn line(key: &KeySummary) -> String {
     let time = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), in_utc);
     let state = match key.state {
@@ -162,7 +162,7 @@ fn line(key: &KeySummary) -> String {
     [id.as_str(), &key.hint, &key.name, &key.owner.email, &scopes, &expires, &used, state].join("\t")
 }
 
-/// A time as RFC 3339, to the second.
+/// A time in RFC 3339 format, to the second.
 fn in_utc(at: Timestamp) -> String {
     jiff::Timestamp::from_second(at.as_millis().div_euclid(1_000)).map_or_else(|_| "far away".to_owned(), |point| point.to_string())
 }

@@ -1,5 +1,5 @@
-//! `keytile audit`: checks the chain of the audit trail, and writes the trail out as JSON Lines. Both work beside a
-//! server that runs.
+//! `keytile audit`: checks the hash chain of the audit trail, and exports the trail as JSON Lines. Both work while
+//! a server runs.
 
 use std::{
     io::{self, Write},
@@ -88,7 +88,7 @@ async fn export(service: &Service, arguments: &ExportArguments) -> Result<(), St
     output.flush().map_err(|error| format!("standard output: {error}"))
 }
 
-/// Refuses where there is no database yet: opening would make one, and an empty trail holds.
+/// Refuses if there is no database yet: opening would create one, whose empty trail passes the check.
 fn has_database(storage: &StorageConfig) -> Result<(), String> {
     let database = storage.database();
     let Some(path) = database.expose().strip_prefix("sqlite:") else { return Ok(()) };

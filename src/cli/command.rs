@@ -1,4 +1,4 @@
-//! The command line: a file a command.
+//! The command line and its commands.
 
 use std::process::ExitCode;
 
@@ -52,7 +52,7 @@ enum Command {
 const EXIT_CODES: &str = "Exit codes: keytile help exit-codes";
 
 impl CommandLine {
-    /// Runs the command; prints why where it fails.
+    /// Runs the command, and prints an error if it fails.
     pub async fn run(self) -> ExitCode {
         let result = match self.command {
             Command::Serve(config) => super::serve::run(&config).await,
@@ -62,7 +62,7 @@ impl CommandLine {
             Command::User(arguments) => super::user::run(&arguments).await,
             Command::Health(arguments) => super::health::run(&arguments).await,
             Command::Apikey(command) => super::apikey::run(&command).await,
-            // These have exit codes of their own, by which scripts go.
+            // These have exit codes of their own, which scripts depend on.
             Command::Credentials(arguments) => return super::client::commands::credentials(&arguments).await,
             Command::Resources(arguments) => return super::client::commands::resources(&arguments).await,
             Command::Curl(arguments) => return super::client::commands::curl(&arguments).await,

@@ -1,4 +1,4 @@
-//! `keytile completions`: what a shell needs to complete the command line, made from the command line itself.
+//! `keytile completions`: shell completions, generated from the definition of the command line.
 
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ enum Shell {
 /// Prints the completions of a whole command line.
 pub(super) fn run(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
     let name = command.get_name().to_owned();
-    // Into memory first: written straight to a pipe that is closed, it would panic.
+    // Generated in memory first: writing to a closed pipe would panic.
     let mut script = Vec::new();
     match arguments.shell {
         Shell::Bash => generate(shells::Bash, &mut command, name, &mut script),

@@ -1,5 +1,5 @@
-//! `keytile health`: asks a running Keytile on this machine whether it is ready. Used as the health check of
-//! the container image, which holds no other program that could ask.
+//! `keytile health`: asks a running Keytile on this machine whether it is ready. The health check of the container
+//! image, which contains no other program that could ask.
 
 use std::{
     io,
@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: &HealthArguments) -> Result<(), String> {
     if status.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(format!("{address} responded with {}", status.trim())) }
 }
 
-/// Who listens on every address is asked over loopback.
+/// The address to connect to: loopback, if Keytile listens on all addresses.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -73,9 +73,9 @@ async fn ask_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, address: Sock
     Ok(String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned())
 }
 
-/// TLS that takes any certificate. The one that Keytile shows names the host that people open, not the address asked
-/// here, and its authority may be a private one. Nothing secret is sent, and what comes back is only a status: whoever
-/// could stand in for Keytile on an address of this machine could as well be what is listening there.
+/// TLS without verification. The certificate names the public host rather than this address, and may be issued by a
+/// private authority. Nothing secret is sent, and only a status comes back: anyone who could impersonate Keytile on
+/// this machine could also listen on its port.
 fn unverified() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(AnyCertificate(provider.clone()));

@@ -1,4 +1,4 @@
-//! `keytile init`: makes the keyring and the tables, once, before the first start over PostgreSQL.
+//! `keytile init`: creates the keyring and the tables, once, before the first start with PostgreSQL.
 
 use crate::{
     app::make_data_dir,

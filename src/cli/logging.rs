@@ -1,7 +1,7 @@
-//! The log: to standard error, for people or as JSON.
+//! Logging to standard error, for people or as JSON.
 //!
-//! The level is Keytile's own. Events of the libraries below it are logged from `warn` up only, whatever
-//! the level, because their finer ones can hold parts of requests.
+//! The configured level applies to Keytile itself. Events of its libraries are only logged from `warn` up, whatever
+//! the level, because finer ones may contain parts of requests.
 
 use tracing_subscriber::{
     Layer,

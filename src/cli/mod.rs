@@ -1,4 +1,4 @@
-//! The command line: a file a command.
+//! The command line, one command per file.
 
 mod apikey;
 mod audit;

@@ -1,4 +1,4 @@
-//! `keytile sandbox`: the sandbox alone. Prints the settings with which a Keytile reaches it.
+//! `keytile sandbox`: runs only the sandbox, and prints the settings with which a Keytile reaches it.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 

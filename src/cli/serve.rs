@@ -1,4 +1,4 @@
-//! `keytile serve`.
+//! `keytile serve`: runs the server until it is asked to stop.
 
 use std::sync::Arc;
 

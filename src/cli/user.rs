@@ -1,7 +1,7 @@
-//! `keytile user`: the people of a Keytile, for those who work on its server. Works on the database, whether or not
-//! Keytile runs, and is recorded in the audit trail as a command.
+//! `keytile user`: manages users from the server. Works on the database, whether or not Keytile runs, and is
+//! recorded in the audit trail as a command.
 //!
-//! A password is never an argument: those are seen by every user of the machine.
+//! A password is never an argument, because every user of the machine can read those.
 
 use crate::domain::users::User;
 use std::{
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// The longest password that is read, in bytes; none that can be chosen is longer.
+/// The longest password that is read, in bytes; passwords that can be chosen are shorter.
 const PASSWORD_BYTES_MAX: u64 = 16 * 1024;
 
 /// The settings of `keytile user`.
@@ -122,7 +122,7 @@ struct PasswordArguments {
 
 pub(super) async fn run(arguments: &UserArguments) -> Result<(), String> {
     let command = &arguments.command;
-    // Asked for before anything is opened, so that nothing waits for somebody who types.
+    // Asked for before anything is opened, so that no lock is held while someone types.
     let password = match command {
         UserCommand::Add { password, .. } | UserCommand::ResetPassword { password, .. } if password.password_stdin => {
             Some(read_password()?)
@@ -132,7 +132,7 @@ pub(super) async fn run(arguments: &UserArguments) -> Result<(), String> {
     let service = existing_service(command.storage(), Arc::new(SystemClock)).await.map_err(words)?;
     let said = command.carry_out(&service, password.as_ref()).await;
     service.close().await;
-    // Who reads the output may have gone away; what was done is done.
+    // The reader of the output may have gone; the command has been carried out anyway.
     let _ = std::io::stdout().write_all(said?.as_bytes());
     Ok(())
 }
@@ -161,7 +161,7 @@ impl UserCommand {
         })
     }
 
-    /// Does it; answers what is to be printed.
+    /// Runs the command, and returns the text to print.
     async fn carry_out(&self, service: &Service, typed: Option<&SecretString>) -> Result<String, String> {
         let caller = self.caller();
         match self {
@@ -307,7 +307,7 @@ fn as_json(user: &User) -> String {
     format!("{object}\n")
 }
 
-/// A point in time as ISO 8601 in UTC, to the second.
+/// A time in ISO 8601, in UTC, to the second.
 fn time(at: Timestamp) -> String {
     let point = jiff::Timestamp::from_second(at.as_millis().div_euclid(1_000)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     point.to_string()
@@ -355,7 +355,7 @@ fn read_password() -> Result<SecretString, String> {
         };
         return if first == second { Ok(first.as_str().into()) } else { Err("the passwords don't match".into()) };
     }
-    // All of the room at once: a text that grows would leave copies of the password behind.
+    // Allocated in full, because a buffer that grows would leave copies of the password behind.
     let mut text = Zeroizing::new(String::with_capacity(PASSWORD_BYTES_MAX as usize));
     std::io::stdin().lock().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
     let line = text.strip_suffix('\n').unwrap_or(&text);

@@ -1,4 +1,4 @@
-//! The settings for monitoring.
+//! The settings of metrics and traces.
 
 use std::net::SocketAddr;
 
@@ -26,8 +26,8 @@ pub struct OperationsConfig {
 }
 
 impl OperationsConfig {
-    /// Settings that parse but cannot be used. The error is a sentence that names the setting, and not its value: there
-    /// could be a password in it.
+    /// Checks settings that can be parsed but not used. The error is a sentence that names the setting but not its
+    /// value, which may contain a password.
     pub(super) fn check(&self) -> Result<(), String> {
         let Some(url) = &self.otlp_endpoint else { return Ok(()) };
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {

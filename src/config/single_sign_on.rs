@@ -1,5 +1,5 @@
-//! The settings of single sign-on. None of them is needed; the first two make it work, and the others need
-//! those two.
+//! The settings of single sign-on. All are optional; issuer and client id enable it, and the others require these
+//! two.
 
 use std::path::PathBuf;
 
@@ -14,8 +14,8 @@ use crate::domain::{
     users::Role,
 };
 
-/// The variable that holds the secret of Keytile's client. It has no flag, because what stands on a command
-/// line can be read by every user of the machine.
+/// The variable that contains the client secret. It has no flag, because every user of the machine can read the
+/// command line.
 pub const SSO_CLIENT_SECRET_VARIABLE: &str = "KEYTILE_SSO_CLIENT_SECRET";
 
 /// Who signs people in, and what they may do.
@@ -62,7 +62,7 @@ pub struct SingleSignOnConfig {
 }
 
 impl SingleSignOnConfig {
-    /// Settings that parse but cannot be used together. The error is a sentence that names the setting.
+    /// Checks settings that can be parsed but not used together. The error is a sentence that names the setting.
     pub fn check(&self) -> Result<(), String> {
         let given = [
             ("--sso-client-secret-file", self.sso_client_secret_file.is_some()),

@@ -1,5 +1,5 @@
-//! How much one person may have under way at a service at once. What calls out takes as long as the service
-//! lets it; without a bound, one browser could keep every connection of this server busy.
+//! Limits how many calls to services one user may have in progress. A call takes as long as the service does, so
+//! without a limit one browser could keep every connection of this server busy.
 
 use std::{
     collections::HashMap,
@@ -9,11 +9,11 @@ use std::{
 use super::{Service, ServiceError, access::caller::Caller};
 use crate::domain::users::UserId;
 
-/// The most calls of one person at once. A person at a browser needs one or two.
+/// The most calls of one user at the same time. A person at a browser needs one or two.
 const EACH: usize = 8;
 
 impl Service {
-    /// Counts one more call of a service for a caller, until what comes back is dropped.
+    /// Counts a caller's call to a service until the returned value is dropped.
     pub(super) fn begin_call(&self, caller: &Caller) -> Result<Option<Call>, ServiceError> {
         match caller.user() {
             None => Ok(None),
@@ -22,18 +22,18 @@ impl Service {
     }
 }
 
-/// Who has how many calls under way.
+/// The number of calls in progress of each user.
 #[derive(Clone, Default)]
 pub(super) struct InFlight(Arc<Mutex<HashMap<UserId, usize>>>);
 
-/// One call under way; it ends when this is dropped.
+/// A call in progress, until it is dropped.
 pub(super) struct Call {
     all: InFlight,
     of: UserId,
 }
 
 impl InFlight {
-    /// Counts one more call of somebody; `None` if they have too many under way already.
+    /// Counts a user's call; `None` if they have too many in progress.
     pub(super) fn begin(&self, of: UserId) -> Option<Call> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = all.entry(of).or_default();

@@ -1,7 +1,7 @@
-//! What Keytile does, a file a use case. `web` and the command line call this and nothing below it.
+//! The use cases of Keytile, by subject. `web` and the command line call this layer and nothing below it.
 //!
-//! A use case answers with what a person did wrong as part of its result; a [`ServiceError`] is always
-//! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
+//! A user's mistake is part of a use case's result; a [`ServiceError`] is always a failure of Keytile or its
+//! database. Sealed values are opened only here, for as long as a call needs them.
 
 pub mod access;
 pub mod api_keys;

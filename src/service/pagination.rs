@@ -1,12 +1,12 @@
-//! Pages of lists: how many entries one has, and where the next one begins.
+//! Pages of lists: their size, and the cursor of the next page.
 
-/// How many entries a page has.
+/// The default size of a page.
 pub const PAGE: i64 = 50;
-/// The most entries that a page can be asked to have.
+/// The largest size that can be requested.
 pub const PAGE_MAX: i64 = 100;
 
-/// Cuts off what was read beyond a page, which is one entry at most. Answers where the next page begins, by the last
-/// entry of this one, if there is one.
+/// Removes the rows after the end of a page, which is at most one. Returns the cursor of the next page, made from
+/// the last row of this one, if there is a next page.
 pub(super) fn cut<T, P>(rows: &mut Vec<T>, place: impl Fn(&T) -> P) -> Option<P> {
     cut_to(PAGE, rows, place)
 }

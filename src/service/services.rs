@@ -1,7 +1,4 @@
-//! What Keytile does, a file a use case. `web` and the command line call this and nothing below it.
-//!
-//! A use case answers with what a person did wrong as part of its result; a [`ServiceError`] is always
-//! Keytile's own trouble. Values are opened here and nowhere else, for as long as one call needs them.
+//! [`Service`], which every use case is a method of, and [`ServiceError`].
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
@@ -46,59 +43,52 @@ use crate::{
     upstream::Upstream,
 };
 
-/// A use case that could not be carried out, for a reason that lies in Keytile or its database.
+/// A use case that failed because of Keytile or its database.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// The database failed.
     #[error("the database failed")]
     Store(#[from] StoreError),
-    /// Something sealed does not open: it was changed, moved, or sealed by a key that is gone.
+    /// Something sealed can't be opened: it was changed, moved, or sealed with a key that no longer exists.
     #[error("cannot decrypt a sealed value of {table}")]
     Sealed {
-        /// The table it is in.
+        /// The table that it is in.
         table: &'static str,
-        /// Why.
         #[source]
         cause: OpenError,
     },
-    /// Something opened but is not what was sealed there.
+    /// Something was opened, but doesn't have the expected format.
     #[error("a sealed value of {table} cannot be read")]
     Unreadable {
-        /// The table it is in.
+        /// The table that it is in.
         table: &'static str,
     },
-    /// The caller does not have this permission. That it was refused is recorded.
+    /// The caller lacks this permission. The refusal has been recorded.
     #[error("not allowed")]
     Refused(Permission),
-    /// The caller has too many calls of services under way.
+    /// The caller has too many calls to services in progress.
     #[error("one person has too many calls in progress")]
     TooMany,
-    /// There is no memory for the hash of a password.
+    /// There is not enough memory to hash a password.
     #[error("a password could not be hashed")]
     OutOfMemory(#[from] OutOfMemory),
-    /// What several waited for could not be done.
+    /// Something that several callers waited for failed.
     #[error(transparent)]
     Shared(Arc<ServiceError>),
-    /// A task ended before it had an answer.
+    /// A task ended without a result.
     #[error("the work was interrupted")]
     Interrupted,
 }
 
-/// The service. Cheap to clone.
+/// The use cases. Cheap to clone.
 #[derive(Clone)]
 pub struct Service(pub(in crate::service) Arc<Parts>);
 
-/// What the service works with.
+/// The shared state of all use cases.
 pub struct Parts {
-    /// The database.
     pub store: Store,
-    /// The keys that seal.
     pub keyring: Keyring,
-    /// What calls out.
     pub upstream: Upstream,
-    /// The connectors.
     pub catalogue: Catalogue,
-    /// The time.
     pub clock: Arc<dyn Clock>,
     pub(in crate::service) fingerprint: Fingerprint,
     pub(in crate::service) chain: KeyedChain,
@@ -111,20 +101,20 @@ pub struct Parts {
     pub(in crate::service) proxying: Proxying,
     pub(in crate::service) issues: Issues,
     pub(in crate::service) histories: Histories,
-    /// Empty where there is no single sign-on.
+    /// Empty if single sign-on isn't enabled.
     pub(in crate::service) sign_on: OnceLock<SignOn>,
     pub(in crate::service) second_factor_required: AtomicBool,
     pub(in crate::service) watched: Watched,
-    /// Empty where there are no traces.
+    /// Empty if tracing isn't enabled.
     pub(in crate::service) tracer: OnceLock<Tracer>,
     pub(in crate::service) metrics: Metrics,
-    /// Work that goes on when the request it began with is gone.
+    /// Work that continues when its request is gone.
     pub(in crate::service) tasks: TaskTracker,
 }
 
-/// What the home page shows.
+/// The lists of the home page.
 pub struct Overview {
-    /// Credentials whose last verification did not pass, at most 20.
+    /// Credentials whose last verification failed, at most 20.
     pub attention: Vec<Tile>,
     /// The newest sources, at most 20.
     pub sources: Vec<ResourceSummary>,
@@ -132,12 +122,12 @@ pub struct Overview {
     pub destinations: Vec<ResourceSummary>,
 }
 
-/// The most entries that each list of the home page has.
+/// The most entries in each list of the home page.
 pub const OVERVIEW_LIMIT: i64 = 20;
 
 impl Service {
-    /// Does work to its end even when whoever asked for it goes away, so that what was begun is recorded and a lost
-    /// connection does not leave it open whether it was done.
+    /// Runs work to its end even if the caller goes away, so that what was started is recorded, and a lost
+    /// connection doesn't leave work half done.
     pub(super) async fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
@@ -149,7 +139,7 @@ impl Service {
             .map_err(|_| ServiceError::Interrupted)?
     }
 
-    /// Puts the service together. Fails when the keyring does not fit the database.
+    /// Creates the service. Fails if the keyring doesn't fit the database.
     pub async fn new(
         store: Store,
         keyring: Keyring,
@@ -186,22 +176,20 @@ impl Service {
         })))
     }
 
-    /// The connectors.
     pub fn catalogue(&self) -> &Catalogue {
         &self.0.catalogue
     }
 
-    /// The present time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
-    /// Identifies a form that is about to be shown, so that submitting it twice does its work once.
+    /// A new id for a form, so that submitting the form twice takes effect once.
     pub fn new_form(&self) -> Uuid {
         random::new_id(self.now())
     }
 
-    /// The lists of the home page, of what the caller may see.
+    /// The lists of the home page, with what the caller may see.
     pub async fn overview(&self, caller: &Caller) -> Result<Overview, ServiceError> {
         let viewer = self.viewer(caller, "seeing the home page").await?;
         let store = &self.0.store;
@@ -215,7 +203,7 @@ impl Service {
         })
     }
 
-    /// Waits for work that goes on without its request, writes what was counted, then closes the database.
+    /// Waits for background work, writes the usage history, then closes the database.
     pub async fn close(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;

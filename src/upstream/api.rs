@@ -1,4 +1,4 @@
-//! Requests to a connector's API: what a resource calls, and the probe of a verification.
+//! Requests to a connector's API: the requests of sources and destinations, and the probe of a verification.
 
 use std::{
     sync::Arc,
@@ -37,40 +37,39 @@ use crate::domain::{
     time::Clock,
 };
 
-/// All but the unreserved characters of RFC 3986 section 2.3: every server decodes that alike, which
-/// cannot be said of `+` for a blank.
+/// Everything but the unreserved characters of RFC 3986 section 2.3. All servers decode that the same way, while
+/// they differ on `+` for a space.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// One request of a resource.
+/// One request of a source or destination.
 #[derive(Clone, Copy)]
 pub struct ApiRequest<'a> {
-    /// Method, path and query.
     pub endpoint: &'a Endpoint,
     /// A body, sent as `application/json`.
     pub body: Option<&'a str>,
 }
 
-/// What an API answered, whatever its status.
+/// The response of an API, whatever its status.
 pub struct ApiAnswer {
-    /// The status code. A redirect is answered like everything else, and not followed.
+    /// The status code. Redirects are returned like any other response and not followed.
     pub status: u16,
-    /// The media type, without parameters and secrets.
+    /// The media type, without parameters and with secrets redacted.
     pub content_type: Option<String>,
-    /// The body, as far as the limit lets it in. Where it had the access token or a secret of the
-    /// credential, in whatever encoding, stands `[redacted]`.
+    /// The body, cut at [`Limits::api_answer`](super::Limits::api_answer). Every occurrence of the access token or of
+    /// a secret of the credential, in any encoding, is replaced by `[redacted]`.
     pub body: Vec<u8>,
-    /// True when there was more.
+    /// True if the body was longer than the limit.
     pub truncated: bool,
-    /// From the beginning of the request to the end of the answer.
+    /// The time from the start of the request to the end of the response.
     pub elapsed: Duration,
 }
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeOutcome {
-    /// The report of [`Stage::Probe`]: skipped where the connector names no probe.
+    /// The report of [`Stage::Probe`]: skipped if the connector has no probe.
     pub report: StageReport,
-    /// Why the API does not take the token, if it does not.
+    /// Why the API rejects the token, if it does.
     pub notice: Option<Diagnosis>,
 }
 
@@ -102,13 +101,14 @@ impl ApiClient {
         let elapsed = begun.elapsed();
         let redactor = Redactor::new(connector, values, Some(access_token));
         let mut body = redactor.body(&answer.body, answer.truncated);
-        // A mark may be longer than the secret in whose place it stands.
+        // The redaction mark may be longer than the secret that it replaces.
         let truncated = answer.truncated || body.len() > self.limits.api_answer;
         body.truncate(self.limits.api_answer);
         Ok(ApiAnswer { status: answer.status, content_type: redactor.content_type(&answer.headers), body, truncated, elapsed })
     }
 
-    /// Shows whether the API takes an access token. All of it stays within the time of a probe.
+    /// Checks whether the API accepts an access token. All its requests together take at most
+    /// [`Limits::probe`](super::Limits::probe).
     pub async fn probe(&self, connector: &Connector, values: &FieldValues, access_token: &SecretString) -> ProbeOutcome {
         let Some(probe) = &connector.probe else {
             let report = StageReport { stage: Stage::Probe, outcome: StageOutcome::Skipped, micros: 0 };
@@ -143,7 +143,7 @@ impl ApiClient {
         deadline: Deadline,
     ) -> Result<Answer, Diagnosis> {
         let outgoing = api_request(connector, values, access_token, &ApiRequest { endpoint, body: None })?;
-        // Of an answer to the probe only the status counts, and the words of a refusal.
+        // Only the status matters, and the service's message if it rejects the token.
         self.exchange_with_api(connector, outgoing, self.limits.token_answer, deadline).await
     }
 
@@ -160,7 +160,7 @@ impl ApiClient {
         answer.map_err(|fault| Subject::api(connector).of_fault(fault))
     }
 
-    /// Another option of the field with which the API does not answer 401: its label.
+    /// The label of another option of the field, if the API doesn't return 401 with it.
     async fn option_that_works(
         &self,
         connector: &Connector,
@@ -184,7 +184,7 @@ impl ApiClient {
         None
     }
 
-    /// What it means that the API does not take the token.
+    /// The diagnosis for an API that rejects the token.
     fn refused(
         &self,
         connector: &Connector,
@@ -262,12 +262,12 @@ impl ApiClient {
     }
 }
 
-/// The fields that decide on how a request to the API is authorised.
+/// The fields that decide how a request to the API is authorized.
 fn api_fields(connector: &Connector) -> Vec<FieldId> {
     connector.api.authorization.references().filter_map(|reference| reference.field().cloned()).collect()
 }
 
-/// Makes a request to the API, or names the field that stands in the way.
+/// Builds a request to the API, or names the field that prevents it.
 fn api_request(
     connector: &Connector,
     values: &FieldValues,
@@ -287,7 +287,7 @@ fn api_request(
     Ok(Outgoing { method: method(request.endpoint.method), url, headers, body })
 }
 
-/// Adds what each request to the API carries: the headers that the connector names, and the authorization.
+/// Adds the headers of every request to the API: those that the connector names, and `Authorization`.
 pub(super) fn authorization_headers(
     headers: &mut HeaderMap,
     connector: &Connector,
@@ -302,13 +302,12 @@ fn authorization_header(connector: &Connector, context: &Context<'_>) -> Result<
     let field = connector.api.authorization.references().find_map(|reference| reference.field());
     let incomplete = || InputFault { field: field.cloned(), reason: "Enter a value: without it there is no authorization.".into() };
     let authorization = connector.api.authorization.render(context).ok_or_else(incomplete)?;
-    // A blank at the end of a prefix field, or an empty prefix, would leave one in front.
+    // A space at the end of the prefix field, or an empty prefix, would leave a leading space.
     let authorization = Zeroizing::new(authorization.expose_secret().trim().to_owned());
     header_value(&authorization, field.map_or(CLIENT_ID, FieldId::as_str))
 }
 
-/// The value of the `Authorization` header with which the API of a connector is called, as it can stand in a
-/// header.
+/// The value of the `Authorization` header for the API of a connector, checked to be a valid header value.
 pub fn authorization(
     connector: &Connector,
     values: &FieldValues,
@@ -319,7 +318,7 @@ pub fn authorization(
     Ok(String::from_utf8_lossy(header.as_bytes()).into_owned().into())
 }
 
-/// The address of a path below the base URL, with its query behind the base URL's own.
+/// The URL of a path below the base URL. Its query is appended to the base URL's own.
 fn below(mut url: Url, path: &ApiPath, query: &[(String, String)]) -> Result<Url, InputFault> {
     let base = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{base}{}", path.as_str()));

@@ -1,4 +1,9 @@
-//! What calls out, put together from its settings.
+//! [`Upstream`], the type that every outgoing call goes through, and its settings.
+//!
+//! Fetching a token is one code path, [`Upstream::fetch_token`], for verification and broker alike, so that
+//! whatever verifies also works later. Requests use HTTPS, go to addresses that the egress guard has checked or an
+//! operator has named, have limits, and never follow a redirect. Nothing from a request or a response is logged
+//! here.
 
 use std::sync::Arc;
 
@@ -21,25 +26,23 @@ use super::{
 };
 use crate::domain::time::Clock;
 
-/// Where calls may go, whom they trust and how long they may take.
+/// Where calls may go, which authorities they trust and how long they may take.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamSettings {
-    /// Where the connections to some hosts go. The first that matches counts.
+    /// Hosts whose connections go to a fixed address. The first that matches applies.
     pub pins: Vec<EgressPin>,
     /// Networks that may be connected to although they are not public.
     pub allow_private: Vec<IpNet>,
-    /// Certificate authorities that are trusted beside the public ones.
+    /// Certificate authorities that are trusted in addition to the public ones.
     pub extra_ca: Vec<CertificateDer<'static>>,
-    /// Who is asked for addresses.
     pub nameserver: Nameserver,
-    /// Times and sizes.
     pub limits: Limits,
 }
 
 /// Why nothing can be called at all.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// TLS cannot be set up; most likely an extra certificate authority is none.
+    /// TLS can't be set up, most likely because an extra certificate authority isn't a valid certificate.
     #[error("TLS for calling out cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
@@ -59,7 +62,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Prepares for calling out. Calls nobody; a resolver that cannot be used shows when it is needed.
+    /// Prepares the clients without sending anything. A resolver that can't be used causes an error only when it is
+    /// needed.
     pub fn new(settings: UpstreamSettings, clock: Arc<dyn Clock>) -> Result<Self, UpstreamError> {
         let UpstreamSettings { pins, allow_private, extra_ca, nameserver, limits } = settings;
         let tls = super::egress::tls::config(&extra_ca)?;

@@ -1,10 +1,8 @@
-//! The only place that calls out: the egress guard, the token endpoint, a connector's API, an identity
-//! provider, and what failures mean.
+//! The only place that makes outgoing calls: token endpoints, connectors' APIs and identity providers, all behind
+//! the egress guard, and the diagnosis of what fails.
 //!
-//! Fetching a token is one code path, [`TokenClient::fetch_token`], for verification and broker alike,
-//! so that nothing verifies that would not work later. Requests go over HTTPS, to addresses that the
-//! guard has checked or an operator has named, within limits, and never follow a redirect. Nothing
-//! here is logged that a request or an answer holds.
+//! Requests use HTTPS, go to addresses that the egress guard has checked or an operator has named, have limits, and
+//! never follow a redirect. Nothing from a request or a response is logged here.
 
 mod api;
 mod calls;

@@ -1,9 +1,9 @@
-//! Spans on their way to a collector: OTLP over HTTP, as protobuf.
+//! Sends spans to a collector: OTLP over HTTP, encoded as protobuf.
 //!
-//! Whoever records a span hands it over and goes on. There is room for [`WAITING_MAX`]; what finds none is counted and
-//! gone, as is a batch that the collector does not take. So a collector that is dead, slow or full costs a little
-//! memory and no request any time. Its address is named by the operator, so that it may be any, without TLS too; no
-//! redirect is followed.
+//! Recording a span never waits. Up to [`WAITING_MAX`] spans are queued; spans that don't fit, and batches that the
+//! collector doesn't accept, are counted and dropped. A collector that is down, slow or full therefore costs a
+//! little memory but doesn't slow down requests. The operator names its address, so that any address is allowed,
+//! also without TLS. Redirects are not followed.
 
 use std::{
     sync::{
@@ -35,25 +35,26 @@ use crate::domain::{
     time::{Clock, Timestamp},
 };
 
-/// How many spans may wait to be sent.
+/// The most spans in the queue.
 const WAITING_MAX: usize = 8_192;
-/// How many are sent at a time.
+/// The most spans in one request.
 const BATCH: usize = 512;
-/// How long a span waits for others at most.
+/// The longest time that a span waits for others.
 const DELAY: Duration = Duration::from_secs(1);
-/// How long the collector may take over a batch.
+/// The time limit for sending a batch.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How far the two clocks may come apart before the times of spans follow the one that people set.
+/// The largest difference between the two clocks, in nanoseconds, before span times are aligned with the wall
+/// clock.
 const DRIFT_MAX: u64 = 5_000_000;
 
-/// What became of spans so far.
+/// The number of spans so far, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpanCounts {
-    /// The collector has taken them.
+    /// Accepted by the collector.
     pub exported: u64,
-    /// There was no room for them.
+    /// Dropped because the queue was full.
     pub dropped: u64,
-    /// The collector did not take them.
+    /// Not accepted by the collector.
     pub failed: u64,
 }
 
@@ -64,7 +65,7 @@ struct Counters {
     failed: AtomicU64,
 }
 
-/// Where spans are handed over. Cheap to clone.
+/// Where spans are recorded. Cheap to clone.
 #[derive(Clone)]
 pub struct SpanSink {
     sender: mpsc::Sender<Span>,
@@ -72,14 +73,14 @@ pub struct SpanSink {
 }
 
 impl SpanSink {
-    /// Hands over a span, or drops it where there is no room. Waits for nothing.
+    /// Queues a span, or drops it if the queue is full. Never waits.
     pub fn record(&self, span: Span) {
         if self.sender.try_send(span).is_err() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What became of spans so far.
+    /// The number of spans so far, by outcome.
     pub fn counts(&self) -> SpanCounts {
         let Counters { exported, dropped, failed } = &*self.counters;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -87,7 +88,7 @@ impl SpanSink {
     }
 }
 
-/// Sends what is handed to its sink.
+/// Sends the spans of its sink.
 pub struct SpanExporter {
     receiver: mpsc::Receiver<Span>,
     counters: Arc<Counters>,
@@ -95,7 +96,7 @@ pub struct SpanExporter {
     address: Url,
     clock: Arc<dyn Clock>,
     times: Times,
-    /// Whether the last batch was not taken, so that each series of failures is logged once.
+    /// True if the last batch failed, so that each series of failures is logged once.
     failing: bool,
 }
 
@@ -136,7 +137,7 @@ impl CollectorClient {
 }
 
 impl SpanExporter {
-    /// Sends until `stopping`, then what is left.
+    /// Sends spans until `stopping` is cancelled, then sends the rest of the queue.
     pub async fn run(mut self, stopping: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -156,10 +157,10 @@ impl SpanExporter {
         }
     }
 
-    /// Waits a little for more: one request for many spans costs less.
+    /// Waits briefly for more spans, because one request for many costs less.
     async fn fill(&mut self, batch: &mut Vec<Span>, stopping: &CancellationToken) {
         let more = async { while batch.len() < BATCH && self.receiver.recv_many(batch, BATCH - batch.len()).await > 0 {} };
-        // What has come is in the batch, however the wait ends.
+        // Spans that have arrived are in the batch, however the wait ends.
         let _ = stopping.run_until_cancelled(timeout(DELAY, more)).await;
     }
 
@@ -190,14 +191,15 @@ impl SpanExporter {
     }
 }
 
-/// Tells when something was, by the clock that people set, from the one that only goes on.
+/// Converts monotonic instants to wall clock times.
 struct Times {
     instant: Instant,
     nanos: u64,
 }
 
 impl Times {
-    /// Goes on as before while the clocks agree, so that the spans of one trace fit together to the microsecond.
+    /// Keeps its reference point while the clocks agree, so that the spans of one trace are consistent to the
+    /// microsecond.
     fn follow(&mut self, instant: Instant, nanos: u64) {
         if self.at(instant).abs_diff(nanos) > DRIFT_MAX {
             *self = Self { instant, nanos };
@@ -262,7 +264,7 @@ fn attribute(key: &'static str, value: SpanValue) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }
 
-/// Finds any address: the operator has named the host.
+/// Resolves to any address, because the operator has named the host.
 struct OpenNames(Arc<Names>);
 
 impl Resolve for OpenNames {
@@ -282,7 +284,7 @@ mod tests {
         let after = |millis| start + Duration::from_millis(millis);
         let mut times = Times { instant: start, nanos: 1_000_000_000 };
         assert_eq!(times.at(after(2)), 1_002_000_000);
-        // The clock of people is told in milliseconds, so that it seems to be a little off.
+        // The wall clock has milliseconds only, so that it seems to be slightly off.
         times.follow(after(10), 1_011_000_000);
         assert_eq!(times.at(after(10)), 1_010_000_000);
         times.follow(after(20), 9_000_000_000);

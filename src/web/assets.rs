@@ -1,5 +1,5 @@
-//! Style sheet, scripts and icon: embedded in the binary and served under names that hold a hash of
-//! their content, so that a browser keeps them for ever and never mixes two versions.
+//! Style sheet, scripts and icon: embedded in the binary and served under names with a hash of their content, so
+//! that browsers can cache them forever and never mix two versions.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -23,7 +23,7 @@ const STYLES: [&str; 8] = [
     include_str!("../../static/css/history.css"),
 ];
 
-/// The modules of script, each behind those it imports.
+/// The script modules, each after those that it imports.
 const MODULES: [(&str, &str); 10] = [
     ("announce", include_str!("../../static/js/announce.js")),
     ("page", include_str!("../../static/js/page.js")),
@@ -43,13 +43,11 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(Assets::build);
 
 /// Everything under `/static`.
 pub(crate) struct Assets {
-    /// Address of the style sheet.
     pub(crate) style: String,
-    /// Address of the module that starts all others.
+    /// Path of the module that starts all others.
     pub(crate) script: String,
-    /// Addresses of the modules that it imports, which a page asks for early.
+    /// Paths of the modules that it imports, for preloading.
     pub(crate) modules: Vec<String>,
-    /// Address of the icon.
     pub(crate) icon: String,
     files: HashMap<String, Asset>,
 }
@@ -72,7 +70,7 @@ impl Assets {
         let icon = add(&mut files, "icon", "svg", "image/svg+xml", ICON.to_owned());
         let mut modules: Vec<String> = Vec::with_capacity(MODULES.len());
         for (name, text) in MODULES {
-            // An import names the file; the browser must be sent to the version of it that is served.
+            // An import names the file and must be replaced by the name with the hash.
             let mut text = text.to_owned();
             for ((imported, _), address) in MODULES.iter().zip(&modules) {
                 text = text.replace(&format!("\"./{imported}.js\""), &format!("\"{address}\""));
@@ -84,7 +82,7 @@ impl Assets {
     }
 }
 
-/// Adds a file under a name with the hash of its content; its address.
+/// Adds a file under a name with the hash of its content, and returns its path.
 fn add(files: &mut HashMap<String, Asset>, stem: &str, extension: &str, content_type: &'static str, content: String) -> String {
     let hash: String = Sha256::digest(content.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let name = format!("{stem}.{hash}.{extension}");
@@ -110,8 +108,8 @@ pub(crate) async fn serve(Path(name): Path<String>, request: HeaderMap) -> Respo
     (headers, asset.content.clone()).into_response()
 }
 
-/// `GET /favicon.ico`: browsers ask for it on their own where a page names no icon. Without this they would be led to
-/// the sign-in, which gives them a cookie.
+/// `GET /favicon.ico`, which browsers request by themselves for pages without an icon. Without this they would be
+/// redirected to the sign-in, which sets a cookie.
 pub(crate) async fn favicon() -> Redirect {
     Redirect::to(&Assets::get().icon)
 }

@@ -1,4 +1,4 @@
-//! What every page has around its content, and how a template becomes an answer.
+//! The layout around the content of every page, and rendering a template as a response.
 
 use std::sync::Arc;
 
@@ -16,25 +16,19 @@ use super::{
 };
 use crate::{domain::access::permission::Permission, service::access::caller::Person};
 
-/// The part of the navigation that a page belongs to.
+/// The entry of the navigation that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
-    /// Sources and destinations.
     Flows,
-    /// Credentials.
     Credentials,
-    /// The catalogue.
     Connectors,
-    /// The audit trail.
     Audit,
-    /// Settings.
     Settings,
-    /// None of them.
     Elsewhere,
 }
 
 impl Section {
-    /// What `aria-current` says about the navigation's entry for a section.
+    /// The value of `aria-current` for the navigation entry of a section.
     pub(crate) fn current(self, entry: &str) -> bool {
         match self {
             Self::Flows => entry == "flows",
@@ -47,14 +41,11 @@ impl Section {
     }
 }
 
-/// Somebody who is signed in, as the head of a page names them.
+/// The signed-in user, as shown in the header of a page.
 #[derive(Debug, Clone)]
 pub(crate) struct PersonView {
-    /// The name.
     pub(crate) name: String,
-    /// The e-mail address.
     pub(crate) email: String,
-    /// True when the audit trail may be read.
     pub(crate) reads_audit: bool,
 }
 
@@ -65,33 +56,30 @@ impl PersonView {
     }
 }
 
-/// The frame of a page.
+/// The layout of a page.
 pub(crate) struct Layout {
-    /// What the page is, from the particular to the general; `· Keytile` follows.
+    /// The title, from specific to general; `· Keytile` is appended.
     pub(crate) title: String,
-    /// Where it belongs.
     pub(crate) section: Section,
-    /// True when the sandbox stands in for the services.
+    /// True if the sandbox stands in for the services.
     pub(crate) sandbox: bool,
-    /// True when the page says that something is wrong with what was sent.
+    /// True if the page shows an error in the submitted input.
     pub(crate) error: bool,
-    /// True when an overlay lies over the page, so that the rest of it does nothing.
+    /// True if an overlay covers the page, so that the rest of it is inactive.
     pub(crate) covered: bool,
-    /// Who is signed in.
     pub(crate) person: Option<PersonView>,
-    /// What the forms of the page bring with them, so that nobody else can send them.
+    /// The CSRF token of the page's forms.
     pub(crate) form_token: Arc<str>,
-    /// Addresses of style sheet and scripts.
     pub(crate) assets: &'static Assets,
 }
 
 impl Layout {
-    /// The frame of an ordinary page.
+    /// The layout of an ordinary page.
     pub(crate) fn new(state: &WebState, signed: &SignedIn, section: Section, title: impl Into<String>) -> Self {
         Self::of(state, Some(&signed.person), Arc::clone(&signed.form_token), section, title.into())
     }
 
-    /// The frame of a page for somebody who need not be signed in.
+    /// The layout of a page that doesn't require a sign-in.
     pub(crate) fn for_visitor(state: &WebState, visitor: Option<&Visitor>, title: impl Into<String>) -> Self {
         let person = visitor.and_then(Visitor::session).map(|session| &session.person);
         let form_token = visitor.map(|visitor| Arc::clone(&visitor.form_token)).unwrap_or_default();
@@ -104,26 +92,24 @@ impl Layout {
         Self { title, section, sandbox, error: false, covered: false, person, form_token, assets: Assets::get() }
     }
 
-    /// The same, with “Error:” before its title, for screen readers that read the title first.
+    /// Adds "Error:" to the title, because screen readers read the title first.
     pub(crate) fn with_error(mut self, error: bool) -> Self {
         self.error = error;
         self
     }
 
-    /// The same, below an overlay.
+    /// Makes the page inactive below an overlay.
     pub(crate) fn covered(mut self) -> Self {
         self.covered = true;
         self
     }
 }
 
-/// Renders a page with its status.
 pub(crate) fn page(status: StatusCode, template: &impl Template) -> Result<Response, PageError> {
     let html = template.render().map_err(PageError::internal)?;
     Ok((status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
 }
 
-/// Renders a page with status 200.
 pub(crate) fn ok(template: &impl Template) -> Result<Response, PageError> {
     page(StatusCode::OK, template)
 }

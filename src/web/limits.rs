@@ -1,51 +1,50 @@
-//! How much, how long and how many: every limit of serving, in one place.
+//! All limits of the server, of size, time and number, in one place.
 
 use std::time::Duration;
 
-/// The most connections at once, where the system allows that many.
+/// The most connections, if the system allows that many.
 const CONNECTIONS_MAX: usize = 16_384;
 
-/// The limits of serving. Tests shorten the times; nobody else changes them.
+/// The limits of the server. Only tests change them, to shorten the times.
 #[derive(Debug, Clone)]
 pub struct ServingLimits {
-    /// Connections at once.
+    /// Connections at the same time.
     pub connections: usize,
     /// The threads that serve connections.
     pub workers: usize,
-    /// Requests that are being answered at once. Further ones are answered 503.
+    /// Requests in progress. Further ones get 503.
     pub in_flight: usize,
-    /// Bodies that are being received at once, at most an eighth of them from one client. Requests with further ones
-    /// are answered 503.
+    /// Bodies being received, at most an eighth of them from one client. Requests with further ones get 503.
     pub receiving: usize,
-    /// From the beginning of a connection to the end of its first head, handshake included for TLS; later, from the
+    /// From the start of a connection to the end of its first head, including the TLS handshake; later, from the
     /// first byte of a head to its end.
     pub head: Duration,
-    /// Between the end of an answer and the next request.
+    /// Between the end of a response and the next request.
     pub idle: Duration,
-    /// Between the end of an answer and the moment from which on a connection in the clear is kept without the buffers
-    /// that a request needs.
+    /// Between the end of a response and the moment when an unencrypted connection gives up the buffers of a
+    /// request.
     pub rest: Duration,
-    /// From one piece of a body to the next.
+    /// Between two pieces of a body.
     pub body_piece: Duration,
     /// From the head to the end of the body.
     pub body_whole: Duration,
-    /// How long a client may take none of an answer.
+    /// How long a client may accept no bytes of a response.
     pub write: Duration,
-    /// How long what still comes in is thrown away before a connection is closed. To close it at once would reset it,
-    /// and the client could lose the answer that says why.
+    /// How long incoming bytes are discarded before a connection is closed. Closing it immediately would reset it,
+    /// and the client could lose the response that says why.
     pub linger: Duration,
-    /// From the signal to stop to the moment from which on what comes over a connection is too late.
+    /// From the stop signal to the moment when new requests on a connection are refused.
     pub last_call: Duration,
-    /// From the signal to stop to the end of the last answer. A Save or a Test takes as long as the service lets it,
-    /// most often less than this.
+    /// From the stop signal to the end of the last response. A Save or a Test takes as long as the service does,
+    /// usually less than this.
     pub stopping: Duration,
-    /// Between two looks at the certificate's files.
+    /// Between two checks of the certificate's files.
     pub certificate_interval: Duration,
 }
 
-/// The largest head of a request, in bytes: line and headers.
+/// The largest request head, in bytes: request line and headers.
 pub(in crate::web) const HEAD_MAX: usize = 32 * 1024;
-/// The largest piece that is read or written at once, in bytes.
+/// The largest read or write, in bytes.
 pub(in crate::web) const BUFFER_MAX: usize = 64 * 1024;
 
 impl Default for ServingLimits {
@@ -70,8 +69,8 @@ impl Default for ServingLimits {
 }
 
 impl ServingLimits {
-    /// The limits with no more connections than the system has file descriptors for. Raises the soft limit of this
-    /// process to the hard one first; a quarter is kept for the database, files, and calls to services.
+    /// These limits, with no more connections than the system has file descriptors for. First raises the process's
+    /// soft limit to the hard limit; a quarter is reserved for the database, files, and calls to services.
     #[must_use]
     pub fn within_system(mut self) -> Self {
         match rlimit::increase_nofile_limit(u64::MAX) {

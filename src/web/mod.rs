@@ -1,9 +1,8 @@
-//! The pages: the only place with axum and askama.
+//! The web layer: pages, API and proxy. The only place with axum and askama.
 //!
-//! A handler turns a request into one call of [`crate::service`], and its answer into a view that a
-//! template of the same name renders. Nothing here knows a service by name, reads the clock or touches
-//! a secret: what was typed into a secret field goes into a `SecretString` while the form is read and
-//! is not seen again.
+//! A handler turns a request into one call of [`crate::service`], and the result into a view, which a template with
+//! the same name renders. Nothing here contains the name of a service, reads the clock or touches a secret: the
+//! input of a secret field becomes a `SecretString` while the form is read.
 
 mod api;
 mod assets;

@@ -1,7 +1,7 @@
-//! `/proxy/{resource}/{path}`: requests of programs, forwarded with the access token.
+//! `/proxy/{resource}/{path}`: requests of API clients, forwarded with the access token.
 //!
-//! They are answered before the router: nothing of what pages need lies around them. Both bodies stream; a small body
-//! of a request is taken whole first, so that it can be sent again with another token.
+//! Handled before the router, so that none of the middleware for pages applies. Both bodies stream; a small request
+//! body is read completely first, so that it can be sent again with another token.
 
 use crate::service::proxy::{Forward, ForwardFault};
 use std::time::{Duration, Instant};
@@ -45,54 +45,52 @@ use crate::{
     },
 };
 
-/// What all addresses of the proxy begin with.
+/// The prefix of all proxy paths.
 const PREFIX: &str = "/proxy/";
-/// How they look, where one is named among all requests.
+/// The route pattern in logs and metrics.
 const PATTERN: &str = "/proxy/{resource}/{path}";
-/// The largest body that is taken whole, in bytes.
+/// The largest body that is read completely first, in bytes.
 const KEPT_MAX: u64 = 64 * 1024;
 
-/// The id that the service gave the request, where it gave one.
+/// The id that the service gave the request, if any.
 static UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
-/// Marks what the service has answered, and not Keytile.
+/// Marks responses that come from the service rather than from Keytile.
 static UPSTREAM: HeaderName = HeaderName::from_static("x-keytile-upstream");
 
-/// Answers the requests of programs.
+/// Responds to the requests of API clients.
 pub struct Proxy {
     service: Service,
-    /// Knows under which names Keytile is asked.
+    /// Checks the host name of the request.
     guard: Guard,
-    /// How long a piece of a body that is taken whole is waited for.
+    /// The time limit for reading a small body.
     patience: Duration,
 }
 
-/// Who asks, and since when.
+/// The client of a request, and when the request arrived.
 struct Asker<'a> {
     client: ClientAddress,
-    /// What is remembered of the connection.
+    /// The cache of the connection.
     visit: &'a Visit,
     id: RequestId,
     begun: Instant,
 }
 
 impl Proxy {
-    /// Answers for what the state holds.
     pub fn new(state: &WebState) -> Self {
         let settings = &state.settings;
         let guard = Guard::new(&settings.public_url, settings.loopback);
         Self { service: state.service.clone(), guard, patience: settings.limits.body_whole }
     }
 
-    /// Whether a request is for the proxy.
+    /// True if a request is for the proxy.
     pub(crate) fn takes<B>(request: &Request<B>) -> bool {
         request.uri().path().starts_with(PREFIX)
     }
 
-    /// Answers a request.
     pub(super) async fn answer(&self, head: &mut Parts, body: Incoming, client: ClientAddress, visit: &Visit) -> Response<Content> {
         let asker = Asker { client, visit, id: RequestId::of(&head.headers), begun: Instant::now() };
         let under_way = self.service.metrics().proxy.begun();
-        // In a box, as all that only a request has which is traced: the others have no room for it.
+        // Boxed to keep the hot future small: most requests have no span.
         let mut span = if self.service.is_traced() { self.begin_span(head, &asker.id).map(Box::new) } else { None };
         let (answered, took) = match &span {
             None => self.forward(head, body, &asker).await,
@@ -135,7 +133,7 @@ impl Proxy {
         Some(span)
     }
 
-    /// The answer of the service, or the problem in its place, and how long that took.
+    /// The service's response, or the problem in its place, and how long it took.
     async fn forward(&self, head: &mut Parts, body: Incoming, asker: &Asker<'_>) -> (Result<Sent, Problem>, Duration) {
         let mut admitted = match self.admit(head, asker, asker.begun).await {
             Ok(admitted) => admitted,
@@ -151,7 +149,7 @@ impl Proxy {
         (result, took)
     }
 
-    /// Whether a request may be sent at all at this moment, and where it goes.
+    /// Checks whether a request may be sent now, and finds its route.
     async fn admit(&self, head: &Parts, asker: &Asker<'_>, now: Instant) -> Result<Admitted, Problem> {
         let authority = head.uri.authority().map(|authority| authority.as_str());
         self.guard.check(&head.method, authority, &head.headers).map_err(|_| {
@@ -196,7 +194,7 @@ impl Proxy {
             Some(length) if length <= KEPT_MAX && body.is_end_stream() => ProxyBody::Kept(Bytes::new()),
             Some(length) if length <= KEPT_MAX => {
                 let whole = self.whole(body).await?;
-                // What was allowed when the head came may not be any more.
+                // What was allowed when the head arrived may have been revoked while the body was read.
                 *admitted = self.admit(head, asker, Instant::now()).await?;
                 ProxyBody::Kept(whole)
             }
@@ -214,9 +212,9 @@ impl Proxy {
         sent.map_err(failed)
     }
 
-    /// A small body, all of it.
+    /// A small body, completely.
     async fn whole(&self, body: Incoming) -> Result<Bytes, Problem> {
-        // Small as it is, it comes in a few pieces, so that one time for all of it does.
+        // It arrives in a few pieces, so that one time limit for all of it is enough.
         match Box::pin(timeout(self.patience, axum::body::to_bytes(Body::new(body), usize::MAX))).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) | Err(_) => Err(incomplete()),
@@ -239,7 +237,7 @@ fn end_span(span: &mut OpenSpan, answered: &Result<Sent, Problem>) {
     span.failed_if(status.is_server_error());
 }
 
-/// The word for the resource, and the path below it.
+/// The resource segment of a path, and the path below it.
 fn split(path: &str) -> (&str, &str) {
     let rest = path.strip_prefix(PREFIX).unwrap_or_default();
     match rest.find('/') {
@@ -248,7 +246,7 @@ fn split(path: &str) -> (&str, &str) {
     }
 }
 
-/// The resource that a path names. Only in the usual form, as pages show it.
+/// The resource that a path names. Only accepts the usual format of an id, as pages show it.
 fn resource_of(path: &str) -> Option<Uuid> {
     let (resource, _) = split(path);
     (resource.len() == 36).then(|| Uuid::try_parse(resource).ok()).flatten()
@@ -274,7 +272,7 @@ fn no_such_resource() -> Problem {
 
 fn incomplete() -> Problem {
     let detail = "The request body was incomplete or timed out.";
-    // What is left of it cannot be told from another request.
+    // The rest of the body could be taken for another request, so the connection is closed.
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body_incomplete", detail)
         .with_header(header::CONNECTION, HeaderValue::from_static("close"))
 }
@@ -355,7 +353,7 @@ fn no_token(refusal: &TokenRefusal) -> Problem {
     without_token(refusal.class, &refusal.diagnosis, refusal.retry_in)
 }
 
-/// That a service issues no access token.
+/// The problem for a service that issues no access token.
 pub(super) fn without_token(class: FailureClass, diagnosis: &Diagnosis, retry_in: Duration) -> Problem {
     let seconds = retry_in.as_secs() + u64::from(retry_in.subsec_nanos() > 0);
     let (status, code, detail) = match class {
@@ -376,8 +374,8 @@ pub(super) fn without_token(class: FailureClass, diagnosis: &Diagnosis, retry_in
     Problem::new(status, code, detail).retry_after(seconds.max(1)).with_diagnosis(told(diagnosis))
 }
 
-/// What a program is told of a failure. The credential's fields and the service's own words are for who manages it;
-/// what is at fault with a credential is told on its page.
+/// What an API client is told about a failure. Fields and the service's own message are only for users who manage
+/// the credential, and appear on its page.
 fn told(diagnosis: &Diagnosis) -> ProblemDiagnosis {
     ProblemDiagnosis { stage: diagnosis.stage, code: diagnosis.code }
 }

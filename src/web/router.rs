@@ -1,4 +1,4 @@
-//! Which handler answers which address, and what lies around the handlers.
+//! The routes, and the middleware around their handlers.
 
 use std::sync::Arc;
 
@@ -32,16 +32,16 @@ use super::{
     state::WebState,
 };
 
-/// The largest body of a request, in bytes: some ten times what the longest form can hold.
+/// The largest request body, in bytes: about ten times what the longest form can contain.
 const BODY_MAX: usize = 256 * 1024;
 
-/// Everything that Keytile answers.
+/// All routes, except those of the proxy.
 pub fn router(state: WebState) -> Router {
     let own = Arc::new(Guard::new(&state.settings.public_url, state.settings.loopback));
     let room = Arc::new(Semaphore::new(state.settings.limits.in_flight));
     let bodies = Arc::new(Receiving::new(&state.settings.limits));
-    // What lies around a handler is stacked at once: each `layer` of a router would put what is inside it into one more
-    // box, which is made anew for each request.
+    // The layers of a handler are stacked in one call: each `layer` of a router would box everything inside it once
+    // more, for each request.
     let signed = Router::new()
         .route("/", get(home::show))
         .route("/connectors", get(connectors::catalogue))
@@ -108,7 +108,7 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(state.clone(), passwords));
     let pages = signed
         .merge(open)
-        // Named, so that the layers below lie around it too: without it an unknown address is an empty answer.
+        // A handler, so that the layers below apply to it: without one, an unknown path gets an empty response.
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(
             ServiceBuilder::new()
@@ -121,7 +121,7 @@ pub fn router(state: WebState) -> Router {
                 .layer(from_fn_with_state(state.clone(), forgery))
                 .layer(CatchPanicLayer::custom(error::panicked)),
         );
-    // Programs send no forms and have no sessions: each request has its key with it, so that no other site can have
+    // API clients send no forms and have no sessions: each request contains its key, so that no other site can have
     // caused it. All limits are the same.
     let api = api::routes().layer(
         ServiceBuilder::new()
@@ -132,7 +132,7 @@ pub fn router(state: WebState) -> Router {
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .layer(CatchPanicLayer::custom(error::panicked)),
     );
-    // Whoever watches over the process asks under whatever name it knows; there is nothing to protect here.
+    // Health checks may use any host name; there is nothing to protect here.
     let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
     pages
         .merge(api)

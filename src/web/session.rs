@@ -1,7 +1,7 @@
-//! The session cookie, who it stands for, and what a page needs to know of that.
+//! The session cookie, the user that it stands for, and what a page needs to know about them.
 //!
-//! Every request of a page gets a [`Visitor`]. Behind sign-in, handlers take a [`SignedIn`], which is there only
-//! when the session is live.
+//! Every request of a page gets a [`Visitor`]. Handlers that require a sign-in take a [`SignedIn`], which only
+//! exists while the session is live.
 
 use std::sync::Arc;
 
@@ -26,31 +26,30 @@ use crate::service::{
 };
 
 const COOKIE: Cookie = Cookie { host: "__Host-keytile_session", kept: LIFETIME };
-/// The longest cookie that is looked up; Keytile's own have 43 characters.
+/// The longest cookie that is looked up, in bytes; Keytile's own have 43.
 const COOKIE_MAX: usize = 64;
-/// Where a second factor is set up: the one page behind sign-in for who needs one and has none.
+/// The page for setting up a second factor: the only one that a user who must set one up can open.
 const SECOND_FACTOR: &str = "/settings/second-factor";
-/// What may stand in the address that is gone on to after a sign-in as it is.
+/// The characters that are not encoded in the `next` parameter of a sign-in.
 const IN_NEXT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Who sends a request, as far as its cookie says.
+/// The sender of a request, according to its cookie.
 #[derive(Clone)]
 pub(crate) struct Visitor {
-    /// What the cookie stands for.
     pub(crate) state: SessionState,
     /// Where the request comes from.
     pub(crate) origin: Origin,
-    /// What the forms of a page for this visitor bring with them.
+    /// The CSRF token of the visitor's forms.
     pub(crate) form_token: Arc<str>,
-    /// What the browser calls itself.
+    /// The `User-Agent` of the browser.
     pub(crate) agent: Arc<str>,
-    /// The cookie of a visitor who came without one.
+    /// The cookie for a visitor who came without one.
     new_cookie: Option<HeaderValue>,
 }
 
 impl Visitor {
-    /// Gives a visitor who came without a cookie the one that the form token was made for. Needed where a form is
-    /// shown to somebody who is not signed in; it stands for nothing in the database.
+    /// Gives a visitor who came without a cookie the one that their form token belongs to. Needed if a form is
+    /// shown to someone who isn't signed in; nothing in the database refers to it.
     pub(crate) fn attach(&self, mut response: Response) -> Response {
         if let Some(cookie) = &self.new_cookie {
             response.headers_mut().append(header::SET_COOKIE, cookie.clone());
@@ -58,12 +57,11 @@ impl Visitor {
         response
     }
 
-    /// The visitor as a caller who is not signed in.
+    /// The visitor as a caller who isn't signed in.
     pub(crate) fn nobody(&self, name: impl Into<String>) -> Caller {
         Caller::nobody(name, self.origin.clone())
     }
 
-    /// The live session.
     pub(crate) fn session(&self) -> Option<&Session> {
         match &self.state {
             SessionState::Live(session) => Some(session),
@@ -71,7 +69,7 @@ impl Visitor {
         }
     }
 
-    /// Whoever is known, as a caller.
+    /// The visitor as a caller: the user, if they are known.
     pub(crate) fn caller(&self) -> Caller {
         match self.session() {
             Some(session) => Caller::person(session.person.clone(), self.origin.clone()),
@@ -80,7 +78,7 @@ impl Visitor {
     }
 }
 
-/// Finds out who sends a request.
+/// The middleware that determines the visitor of a request.
 pub(crate) async fn identify(State(state): State<WebState>, mut request: Request, next: Next) -> Result<Response, PageError> {
     let secure = is_secure(&state);
     let cookie = session_cookie_of(&state, request.headers()).map(str::to_owned);
@@ -110,12 +108,12 @@ pub(crate) async fn identify(State(state): State<WebState>, mut request: Request
     };
     request.extensions_mut().insert(visitor.clone());
     let mut response = next.run(request).await;
-    // For the page that is put around an error.
+    // For the page around an error.
     response.extensions_mut().insert(visitor);
     Ok(response)
 }
 
-/// Looks again whom a cookie stands for, after something took its time: a session can end meanwhile.
+/// Looks up the cookie again after something slow, because the session may have ended in the meantime.
 pub(crate) async fn look_again(state: &WebState, headers: &HeaderMap, visitor: &mut Visitor) -> Result<(), PageError> {
     if let Some(cookie) = session_cookie_of(state, headers) {
         visitor.state = state.service.resume_session(cookie).await?;
@@ -131,26 +129,24 @@ impl FromRequestParts<WebState> for Visitor {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, PageError> {
-        // Only a route that was put outside of `identify` has none.
+        // Only a route outside of `identify` has none.
         parts.extensions.get::<Self>().cloned().ok_or(PageError::NotFound)
     }
 }
 
-/// Somebody with a live session, and all that a page for them needs.
+/// A user with a live session, and everything that a page for them needs.
 #[derive(Clone)]
 pub(crate) struct SignedIn {
-    /// Who calls, and from where.
     pub(crate) caller: Caller,
-    /// Who that is.
     pub(crate) person: Person,
-    /// The session; `None` where it ran out a moment ago, which only Save is told.
+    /// `None` if the session has just expired, which only Save can see.
     pub(crate) session: Option<Session>,
-    /// What the forms of the page bring with them.
+    /// The CSRF token of the page's forms.
     pub(crate) form_token: Arc<str>,
 }
 
 impl SignedIn {
-    /// The live session.
+    /// The live session. An error if it has just expired.
     pub(crate) fn live(&self) -> Result<&Session, PageError> {
         self.session.as_ref().ok_or(PageError::NotFound)
     }
@@ -164,7 +160,8 @@ impl FromRequestParts<WebState> for SignedIn {
     }
 }
 
-/// Lets through only who is signed in; everybody else is sent to where that can be done, and afterwards back.
+/// The middleware that only lets signed-in users through; others are redirected to the sign-in, and back
+/// afterwards.
 pub(crate) async fn signed_in(State(state): State<WebState>, mut request: Request, next: Next) -> Result<Response, PageError> {
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else { return Err(PageError::NotFound) };
     let (person, session) = match visitor.state {
@@ -172,7 +169,7 @@ pub(crate) async fn signed_in(State(state): State<WebState>, mut request: Reques
             return Ok(Redirect::to(SECOND_FACTOR).into_response());
         }
         SessionState::Live(session) => (session.person.clone(), Some(session)),
-        // The one request that still gets through: its handler keeps what was typed, and does nothing else.
+        // The one request that still gets through: its handler keeps the input and does nothing else.
         SessionState::RanOut(person) if is_save(&request) => (person, None),
         SessionState::SecondFactor(_) => return Ok(Redirect::to(&with_next("/sign-in/code", &wanted(&request))).into_response()),
         SessionState::RanOut(_) => return Ok(to_sign_in(&request)),
@@ -198,21 +195,21 @@ fn to_sign_in(request: &Request) -> Response {
     response
 }
 
-/// The page that somebody is brought to after the sign-in.
+/// The page to return to after the sign-in.
 fn wanted(request: &Request) -> String {
     match *request.method() {
         Method::GET | Method::HEAD => path_of(request.uri()).to_owned(),
-        // The page that the form stood on.
+        // The page that contains the form.
         _ => referring_page(request.headers()).unwrap_or_else(|| "/".to_owned()),
     }
 }
 
-/// The address of the sign-in that leads on to a page of Keytile.
+/// The URL of the sign-in, with a page of Keytile to return to.
 pub(crate) fn sign_in_address(wanted: &str) -> String {
     with_next("/sign-in", wanted)
 }
 
-/// The address of a page of the sign-in that leads on to a page of Keytile.
+/// The URL of a page of the sign-in, with a page of Keytile to return to.
 pub(crate) fn with_next(address: &str, wanted: &str) -> String {
     match own_page(wanted) {
         "/" => address.to_owned(),
@@ -220,8 +217,8 @@ pub(crate) fn with_next(address: &str, wanted: &str) -> String {
     }
 }
 
-/// The page to go to after a sign-in: a path of Keytile's own, and the start page for anything else, so that
-/// nobody is led to another site. Browsers read `\` as `/`, and `//` begins another host.
+/// The page to go to after a sign-in: a path of Keytile, or the start page for anything else, so that nobody is
+/// redirected to another site (open redirect). Browsers read `\` as `/`, and `//` begins another host.
 pub(crate) fn own_page(wanted: &str) -> &str {
     let is_path = wanted.starts_with('/') && !wanted[1..].starts_with(['/', '\\']);
     let is_plain = wanted.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
@@ -234,17 +231,17 @@ fn path_of(uri: &Uri) -> &str {
 }
 
 fn referring_page(headers: &HeaderMap) -> Option<String> {
-    // Only the path is taken, and that leads only to a page of Keytile.
+    // Only the path is used, which can only lead to a page of Keytile.
     let address: Uri = headers.get(header::REFERER)?.to_str().ok()?.parse().ok()?;
     Some(path_of(&address).to_owned())
 }
 
-/// The cookie of a session that has just been started.
+/// The `Set-Cookie` header for a new session.
 pub(crate) fn session_cookie(state: &WebState, value: &SecretString) -> Result<HeaderValue, PageError> {
     COOKIE.set(is_secure(state), value.expose_secret())
 }
 
-/// What takes the cookie away.
+/// The `Set-Cookie` header that deletes the session cookie.
 pub(crate) fn no_cookie(state: &WebState) -> Result<HeaderValue, PageError> {
     COOKIE.clear(is_secure(state))
 }
@@ -295,7 +292,7 @@ mod tests {
     }
 
     proptest! {
-        /// Read as a browser reads it: the same parser, and from whatever page.
+        /// Parsed like a browser does: with the same parser, relative to any page.
         #[test]
         fn no_page_to_go_on_to_leads_to_another_site(
             wanted in prop_oneof!["\\PC{0,60}", "[/\\\\.:@?#%a-f0-9 \t\r\n]{0,30}", "/{0,3}(https?:)?[/\\\\]{0,3}evil\\.example\\PC{0,9}"],
@@ -306,7 +303,7 @@ mod tests {
             let landed = base.join(next).unwrap();
             prop_assert_eq!(landed.origin(), base.origin(), "{:?}", wanted);
             prop_assert!(landed.username().is_empty() && landed.password().is_none());
-            // As the sign-in page gets it, and gives it on.
+            // As the sign-in page receives it, and passes it on.
             let address = base.join(&sign_in_address(&wanted)).unwrap();
             prop_assert_eq!(address.path(), "/sign-in");
             let given = address.query_pairs().find(|(name, _)| name == "next").map_or("/".into(), |(_, next)| next);

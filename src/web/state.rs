@@ -1,4 +1,4 @@
-//! What every handler is given.
+//! The state that every handler gets.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,36 +10,33 @@ use crate::service::Service;
 /// The state of the router. Cheap to clone.
 #[derive(Clone)]
 pub struct WebState {
-    /// What Keytile does.
     pub service: Service,
-    /// What was decided when it was started.
     pub settings: Arc<WebSettings>,
 }
 
-/// What was decided when Keytile was started.
+/// What is decided when Keytile starts.
 #[derive(Debug, Clone)]
 pub struct WebSettings {
-    /// Where people open Keytile. Requests for another host are refused.
+    /// The URL that people open. Requests for another host are refused.
     pub public_url: Url,
-    /// Where it listens, with the port that it really got, if no public URL was chosen. Loopback names with this port
-    /// are let in too.
+    /// The listening address, with the actual port, if no public URL was configured. Loopback names with this port
+    /// are allowed too.
     pub loopback: Option<SocketAddr>,
-    /// How much, how long and how many.
     pub limits: ServingLimits,
-    /// True when a stand-in takes the place of the services.
+    /// True if the sandbox stands in for the services.
     pub sandbox: bool,
-    /// What the sandbox accepts for a connector, by the connector's id. Asked only when `sandbox` is set.
+    /// What the sandbox accepts for a connector, by the connector's id. Only called if `sandbox` is set.
     pub sandbox_hints: fn(&str) -> Option<SandboxHints>,
 }
 
-/// What a person can type to try a connector against the sandbox.
+/// What a user can type to try a connector with the sandbox.
 #[derive(Debug, Clone, Copy)]
 pub struct SandboxHints {
-    /// Values that work, by the id of their field. None of them is secret: the sandbox invents them.
+    /// Values that work, by field id. None of them is secret: the sandbox invents them.
     pub values: &'static [(&'static str, &'static str)],
-    /// The field whose value chooses how the sandbox behaves.
+    /// The field whose value chooses the sandbox's behaviour.
     pub behaviour_field: &'static str,
-    /// Values of that field that misbehave on purpose, and what they do.
+    /// Values of that field that cause failures on purpose, and their effect.
     pub behaviours: &'static [(&'static str, &'static str)],
 }
 

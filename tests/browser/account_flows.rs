@@ -15,7 +15,6 @@ use crate::{
 pub(crate) const SCRIPTED: Wanted = Wanted::new();
 pub(crate) const PLAIN: Wanted = Wanted::new().without_javascript();
 
-/// Nobody's password.
 const WRONG: &str = "not my password";
 
 /// Sends the form of the page with the button “Sign out”.
@@ -315,8 +314,8 @@ async fn scripts_say_that_the_session_has_ended() {
     person.wait_for_title("Authenticate · New source · Keytile").await;
     assert_eq!(person.field("#q").await, "support");
 
-    // While the overlay is filled in, and the session is ended from elsewhere: whoever sends this now is nobody, for
-    // whom nothing is kept.
+    // While the overlay is filled in, the session is ended from elsewhere: the form is then sent without a session,
+    // and nothing is kept.
     person.open_overlay_in_place().await;
     person.fill_credential("Sales US", "sandbox-secret", "acme").await;
     let ended = signed_in(&server).await.post("/settings/sessions/end-others", &[]).await;

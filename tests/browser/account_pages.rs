@@ -17,13 +17,13 @@ use crate::{
 
 const WIDE: Wanted = Wanted::new().size(1200, 860);
 
-/// Signs in with what is typed, which may be wrong; answers the status.
+/// Signs in with this input, which may be wrong; returns the status.
 async fn sign_in(browser: &mut Browser, email: &str, password: &str) -> u16 {
     browser.get("/sign-in").await;
     browser.post("/sign-in", &[("email", email), ("password", password)]).await.status
 }
 
-/// A visitor who is signed in with an account of this role, which is made for it.
+/// A visitor who is signed in as a new user with this role.
 async fn visitor_as(server: &Server, email: &str, role: Role) -> Visitor {
     let browser = server.browser_as(email, role).await;
     Visitor::of(Person::in_session(WIDE, server, &browser).await)
@@ -34,7 +34,7 @@ fn id_in(address: &str) -> String {
     address.split(['/', '?']).find(|part| part.len() == 36).unwrap().to_owned()
 }
 
-/// Makes a group; answers its id.
+/// Creates a group; returns its id.
 async fn add_group(browser: &mut Browser, name: &str) -> String {
     id_in(&browser.post("/settings/groups", &[("name", name)]).await.location.unwrap())
 }

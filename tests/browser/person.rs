@@ -1,4 +1,4 @@
-//! Somebody in front of a browser: the steps that many tests share.
+//! A user in front of a browser: the steps that many tests share.
 
 use url::Url;
 
@@ -14,7 +14,6 @@ pub(crate) const OVERLAY: &str = "/sources/new/talkdesk/credentials/new";
 
 /// A browser that is used with one Keytile.
 pub(crate) struct Person {
-    /// The browser.
     pub(crate) browser: Browser,
     address: Url,
 }
@@ -25,14 +24,14 @@ impl Person {
         Self::in_session(wanted, server, &server.browser()).await
     }
 
-    /// Opens a browser of this kind in which whoever is signed in in the other one is signed in, with the same session.
+    /// Opens a browser of this kind with the session of the other browser.
     pub(crate) async fn in_session(wanted: Wanted, server: &Server, other: &server::Browser) -> Self {
         let person = Self::stranger(wanted, server).await;
         person.take_session_of(other).await;
         person
     }
 
-    /// Opens two browsers of this kind: in the first the first administrator is signed in, in the second nobody.
+    /// Opens two browsers of this kind: the first administrator is signed in in the first, nobody in the second.
     pub(crate) async fn two(wanted: Wanted, server: &Server) -> [Self; 2] {
         let two = wanted.open_two().await.map(|browser| Self { browser, address: server.address.clone() });
         two[0].take_session_of(&server.browser()).await;
@@ -79,12 +78,11 @@ impl Person {
         self.browser.wait_until(&format!("document.title === {title:?}")).await;
     }
 
-    /// The title of the page.
     pub(crate) async fn title(&self) -> String {
         self.browser.client().title().await.unwrap()
     }
 
-    /// What stands in a field, or which option of it is chosen.
+    /// The content of a field, or its selected option.
     pub(crate) async fn field(&self, css: &str) -> String {
         let value = self.browser.value(&format!("document.querySelector({css:?}).value")).await;
         value.as_str().unwrap().to_owned()

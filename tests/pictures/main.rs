@@ -1,4 +1,4 @@
-//! Makes the pictures of the README from the running program, over the sandbox: `docs/pictures`.
+//! Takes the pictures of the README in `docs/pictures` from the running program with the sandbox.
 #![expect(clippy::unwrap_used, reason = "without a picture there is nothing to go on with")]
 
 #[path = "../browser/harness/mod.rs"]

@@ -91,7 +91,7 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
     let people: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(people.len(), 2);
     assert_eq!((&people[0]["role"], &people[0]["password"]), (&"editor".into(), &true.into()));
-    // What the command does takes effect at once, in the Keytile that runs.
+    // The command takes effect immediately in the running Keytile.
     place.says(&["set-role", "BEN@example.com", "administrator"], "is now an administrator. All sessions ended.");
     setup.clock.pass(HOLDS_WITHIN);
     assert_eq!(ben.get("/").await.status, 303);

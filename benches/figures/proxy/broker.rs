@@ -1,4 +1,4 @@
-//! The broker: what a token costs that is at hand, and what happens when many ask for one that is not.
+//! The broker: the cost of a cached token, and many requests at the same time for one that must be fetched.
 
 use std::{
     sync::Arc,
@@ -25,9 +25,9 @@ use super::{
     scene::{Scene, Side, fill},
 };
 
-/// How often a round asks for a token that is at hand.
+/// Requests for a cached token per round.
 const WARM: usize = 200_000;
-/// How many ask at once for one that is not.
+/// Simultaneous requests for a token that must be fetched.
 const COLD: usize = 10_000;
 /// How long the service takes to issue one.
 const SERVICE: Duration = Duration::from_secs(1);
@@ -117,7 +117,7 @@ async fn issue(service: &Service, caller: &Caller, resource: Uuid) -> Outcome<()
     }
 }
 
-/// Saving a credential leaves its token in the database; without it somebody has to fetch one.
+/// Removes stored tokens. Saving a credential stores its token; without it, someone has to fetch one.
 async fn forget_tokens(folder: &std::path::Path) -> Outcome<()> {
     use sqlx::Connection;
     let path = format!("sqlite:{}", folder.join("keytile.db").display());

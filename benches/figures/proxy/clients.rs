@@ -1,4 +1,4 @@
-//! Clients that wrk is not: idle ones, slow ones, ones that ask for very much, and ones that ask at a steady pace.
+//! Clients that wrk can't play: idle ones, slow ones, ones with huge responses, and ones with a steady rate.
 
 use std::{
     fs::File,
@@ -25,14 +25,14 @@ use super::{
 
 const IDLE: usize = 10_000;
 const SLOW: usize = 1_000;
-/// For how long slow readers read before memory is looked at.
+/// How long slow readers read before memory is measured.
 const SLOWLY: Duration = Duration::from_secs(10);
-/// Connections that ask at a steady pace.
+/// Connections with a steady rate.
 const STEADY: usize = 32;
 
 type Sent<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Memory: with much going through at once, with many slow readers, with many clients that ask nothing.
+/// Memory: with large transfers, with many slow readers, and with many idle clients.
 pub(super) async fn memory(scene: &Scene, pace: Pace) -> Outcome<()> {
     much(scene, pace).await?;
     slow(scene).await?;
@@ -40,7 +40,7 @@ pub(super) async fn memory(scene: &Scene, pace: Pace) -> Outcome<()> {
 }
 
 async fn much(scene: &Scene, pace: Pace) -> Outcome<()> {
-    // A file of holes: it takes no room on the disk.
+    // A sparse file, which takes no space on the disk.
     File::create(scene.folder.path().join("service/files/huge"))?.set_len(pace.much)?;
     let running = scene.keytile.fresh()?;
     let (address, filled) = (running.address.parse()?, &scene.keytile.filled);
@@ -133,7 +133,7 @@ async fn idle(scene: &Scene) -> Outcome<()> {
     Ok(())
 }
 
-/// What the proxy adds to the time of a request when it has a tenth of what it could do.
+/// The latency that the proxy adds at a tenth of its capacity.
 pub(super) async fn latency(scene: &Scene, pace: Pace) -> Outcome<()> {
     let (keytile, running) = (&scene.keytile, &scene.keytile.running);
     let (path, address) = (keytile.path(keytile.filled.clear, "/small"), keytile.address()?);
@@ -160,7 +160,7 @@ pub(super) async fn latency(scene: &Scene, pace: Pace) -> Outcome<()> {
     Ok(())
 }
 
-/// Asks at a steady pace; the seconds that 99 of 100 requests take at most.
+/// Requests at a steady rate; returns the 99th percentile in seconds.
 async fn steadily(address: SocketAddr, request: &str, rate: f64, time: Duration) -> Outcome<f64> {
     let pause = Duration::from_secs_f64(STEADY as f64 / rate);
     let start = Arc::new(Barrier::new(STEADY));
@@ -209,7 +209,7 @@ fn plain(error: Box<dyn std::error::Error + Send + Sync>) -> Box<dyn std::error:
     error
 }
 
-/// One connection. What is read of a body is thrown away.
+/// One connection. Response bodies are discarded.
 struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -227,9 +227,9 @@ impl Client {
         self.answer().await
     }
 
-    /// Reads an answer to its end; the length of its body.
+    /// Reads a response to its end; returns the length of its body.
     async fn answer(&mut self) -> Sent<u64> {
-        // A client that asks nothing keeps no buffer: there may be many.
+        // An idle client keeps no buffer, because there may be many.
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(1 << 16, 0);
         let mut read = 0;

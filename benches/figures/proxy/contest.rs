@@ -1,4 +1,4 @@
-//! Sides that are asked for the same in turn, and what they did.
+//! Measures several sides with the same load in turn, and compares the results.
 
 use super::{
     super::{Outcome, cpu_time, middle_and_range, row, spread},
@@ -9,21 +9,21 @@ use super::{
 
 /// The build that the figures are about.
 pub(super) const KEYTILE: &str = "Keytile";
-/// The one beside it, where there is one.
+/// The build that it is compared with, if there is one.
 pub(super) const OTHER: &str = "the other build";
 
-/// A side, and how it is asked.
+/// A side, and how to load it.
 pub(super) struct Contender {
     pub(super) name: &'static str,
-    /// Whose CPU time is counted.
+    /// The process whose CPU time is counted.
     pub(super) process: Option<u32>,
     pub(super) load: Load,
 }
 
-/// What a side did in a round.
+/// The result of a side in one round.
 pub(super) struct Measured {
     pub(super) each_second: f64,
-    /// CPU time for each answer, in seconds.
+    /// CPU time per response, in seconds.
     pub(super) cpu: f64,
 }
 
@@ -36,7 +36,7 @@ impl Contender {
     }
 }
 
-/// A figure of what was measured: how it is called, what it is, and how it is written.
+/// A figure: its name, its value, and its format.
 pub(super) struct Figure {
     pub(super) name: &'static str,
     pub(super) value: fn(&Measured) -> f64,
@@ -44,13 +44,13 @@ pub(super) struct Figure {
     pub(super) unit: &'static str,
 }
 
-/// What all sides did in all rounds.
+/// The results of all sides in all rounds.
 pub(super) struct Contest {
     what: String,
     sides: Vec<Done>,
 }
 
-/// What one side did.
+/// The results of one side.
 struct Done {
     name: &'static str,
     /// Whether its CPU time was counted.
@@ -59,12 +59,12 @@ struct Done {
 }
 
 impl Contest {
-    /// Asks all of them in turn. A first round only warms up.
+    /// Measures all sides in turn. The first round only warms up.
     pub(super) fn hold(what: String, contenders: &[Contender], pace: Pace) -> Outcome<Self> {
         let done = |side: &Contender| Done { name: side.name, counted: side.process.is_some(), rounds: Vec::new() };
         let mut sides: Vec<Done> = contenders.iter().map(done).collect();
         for round in 0..=pace.rounds {
-            // Nobody is always the first.
+            // A different side starts each round.
             for turn in 0..contenders.len() {
                 let index = (turn + round) % contenders.len();
                 let measured = contenders[index].measure(pace)?;
@@ -76,7 +76,7 @@ impl Contest {
         Ok(Self { what, sides })
     }
 
-    /// Prints what each side did, and what it took of the CPU where that is counted.
+    /// Prints the result of each side, and its CPU time if that is counted.
     pub(super) fn tell_each(&self, speed: &Figure, cpu: &Figure) {
         for side in &self.sides {
             self.tell(speed, side.name, "");
@@ -86,7 +86,7 @@ impl Contest {
         }
     }
 
-    /// Prints a figure of one side. Says nothing of who did not take part, here and below.
+    /// Prints a figure of one side. Like the functions below, prints nothing for a side that didn't take part.
     pub(super) fn tell(&self, figure: &Figure, side: &str, limit: &str) {
         let Some(rounds) = self.rounds(side) else { return };
         let label = self.label(&format!("{side}, {}", figure.name), limit);
@@ -94,8 +94,8 @@ impl Contest {
         spread(&label, &mut values, figure.digits, figure.unit, limit);
     }
 
-    /// Prints how one side compares with another, round by round: the middle ratio, the least and the most, and the mean
-    /// with its standard error, which says what the number of rounds can tell.
+    /// Prints how one side compares with another, by round: median, minimum and maximum of the ratio, and the mean
+    /// with its standard error, which shows the precision that the number of rounds allows.
     pub(super) fn tell_ratio(&self, figure: &Figure, one: &str, to: &str, limit: &str) {
         let Some((rounds, others)) = self.rounds(one).zip(self.rounds(to)) else { return };
         let label = self.label(&format!("{}, {one} / {to}", figure.name), limit);
@@ -110,14 +110,14 @@ impl Contest {
         self.sides.iter().find(|side| side.name == name).map(|side| &side.rounds[..])
     }
 
-    /// Bold where there is a limit.
+    /// The label, in bold if there is a limit.
     fn label(&self, figure: &str, limit: &str) -> String {
         let bold = if limit.is_empty() { "" } else { "**" };
         format!("{bold}{}: {figure}{bold}", self.what)
     }
 }
 
-/// The builds of Keytile that take part, each asked as `load` says.
+/// The builds of Keytile that take part, each with the load that `load` returns.
 pub(super) fn builds(scene: &Scene, load: impl Fn(&Side) -> Outcome<Load>) -> Outcome<Vec<Contender>> {
     [(KEYTILE, Some(&scene.keytile)), (OTHER, scene.other.as_ref())]
         .into_iter()

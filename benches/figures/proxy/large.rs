@@ -1,4 +1,4 @@
-//! Bodies of 10 MiB: how fast they come through, down and up.
+//! Bodies of 10 MiB: throughput of downloads and uploads.
 
 use std::{
     fs,
@@ -23,11 +23,10 @@ const SIZE: f64 = 10.0 * 1.048_576;
 const SPEED: Figure = Figure { name: "speed", value: |measured| measured.each_second * SIZE, digits: 0, unit: " MB/s" };
 const CPU: Figure = Figure { name: "CPU time per body", value: |measured| measured.cpu * 1e3, digits: 1, unit: " ms" };
 
-/// How many threads wrk has, and how many connections. Two threads leave the other sides no core of this machine; one
-/// leaves them one.
+/// Threads of wrk, and connections. Two threads leave the other sides no core of this machine; one leaves them one.
 const LOADS: [(usize, usize); 2] = [(1, 2), (2, 4)];
 
-/// Measures both ways.
+/// Measures both directions.
 pub(super) fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
     let script = scene.folder.path().join("upload.lua");
     fs::write(&script, "wrk.method = \"POST\"\nwrk.body = string.rep(\"u\", 10 * 1024 * 1024)\n")?;
@@ -57,7 +56,7 @@ pub(super) fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
     Ok(())
 }
 
-/// One way for bodies to go.
+/// One direction.
 struct Way<'a> {
     what: &'a str,
     path: &'a str,
@@ -65,7 +64,7 @@ struct Way<'a> {
     peer: SocketAddr,
     resource: fn(&Filled) -> ResourceId,
     script: Option<&'a Path>,
-    /// To nginx, and to the direct transfer.
+    /// Compared with nginx, and with the direct transfer.
     limits: [&'a str; 2],
 }
 

@@ -1,9 +1,9 @@
-//! The proxy beside nginx, which only adds a fixed header. Everything runs on this machine and in one throwaway folder:
-//! a service that answers only to the right authorization, nginx as its reverse proxy, and Keytile with all its checks.
-//! All sides are measured in turn, and what is compared is of one round.
+//! Compares the proxy with nginx, which only adds a fixed header. Everything runs on this machine and in one
+//! temporary folder: a service that accepts only the right authorization, nginx as its reverse proxy, and Keytile
+//! with all its checks. All sides are measured in turn, and comparisons are within a round.
 //!
-//! Run it with `scripts/bench proxy`, which sees to nginx and wrk. `--quick` takes few and short rounds, `--rounds` so many
-//! as are named, `--whole` sends 10 GiB where it is 1 GiB otherwise.
+//! Run it with `scripts/bench proxy`, which prepares nginx and wrk. `--quick` takes few and short rounds,
+//! `--rounds` sets their number, `--whole` sends 10 GiB instead of 1 GiB.
 
 mod broker;
 mod clients;
@@ -21,17 +21,17 @@ use std::time::Duration;
 use self::scene::Scene;
 use super::Outcome;
 
-/// How long and how often it is measured.
+/// Duration and number of measurements.
 #[derive(Clone, Copy)]
 struct Pace {
     rounds: usize,
     /// How long one side is measured in a round.
     each: Duration,
-    /// How many bytes go through at once to see whether memory grows.
+    /// The size of the transfer that shows whether memory grows, in bytes.
     much: u64,
 }
 
-/// Measures what was asked for: all, or the named parts.
+/// Measures everything, or the named parts.
 pub(super) fn figures(words: &[String]) -> Outcome<()> {
     let mut pace = Pace { rounds: 7, each: Duration::from_secs(3), much: 1 << 30 };
     let mut parts = Vec::new();

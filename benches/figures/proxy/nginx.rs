@@ -1,4 +1,4 @@
-//! nginx, as the service behind all sides and as the peer.
+//! nginx, as the service behind all sides and as the reverse proxy to compare with.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 
 use super::{super::Outcome, services::RIGHT};
 
-/// What both have in common: one process, which writes nothing outside of its folder and keeps connections open.
+/// The settings that both share: one process, which writes only in its folder and keeps connections open.
 const COMMON: &str = "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr crit;
 events { worker_connections 16384; }
 http {
@@ -21,11 +21,11 @@ http {
   fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
 ";
 
-/// A nginx that runs; ended when this is dropped.
+/// A running nginx, which is killed when this is dropped.
 pub(super) struct Nginx(Child);
 
 impl Nginx {
-    /// Starts it with what stands in its `http` block, and waits until it listens.
+    /// Starts it with the content of its `http` block, and waits until it listens.
     fn start(folder: &Path, http: &str, listening: SocketAddr) -> Outcome<Self> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("nginx.conf"), format!("{COMMON}{http}\n}}\n"))?;
@@ -45,7 +45,7 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// The id of its process, which is the only one.
+    /// The id of its only process.
     pub(super) fn id(&self) -> u32 {
         self.0.id()
     }
@@ -63,8 +63,8 @@ pub(super) fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// The service: `/small` is 1 KiB, `/large` 10 MiB, `/huge` as much as goes through at once; 401 to whoever has not the
-/// right authorization. The files are beside it, with certificate and key of its TLS.
+/// The service: `/small` is 1 KiB, `/large` 10 MiB, `/huge` the size of the largest transfer; 401 without the right
+/// authorization. The files are next to it, with certificate and key of its TLS.
 pub(super) struct Service {
     _nginx: Nginx,
     pub(super) clear: SocketAddr,
@@ -90,8 +90,8 @@ impl Service {
     }
 }
 
-/// The reverse proxy that only adds the header: to the service in the clear and over TLS, to the service with buffers
-/// for large bodies, and to the service that takes bodies.
+/// The reverse proxy, which only adds the header: to the service without and with TLS, to the service with buffers
+/// for large bodies, and to the service that receives bodies.
 pub(super) struct Peer {
     pub(super) nginx: Nginx,
     pub(super) clear: SocketAddr,
@@ -101,7 +101,8 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// `authority` is the file of who signs certificates, and `tls_name` the name that the service's TLS has to prove.
+    /// `authority` is the file of the certificate authority, and `tls_name` the name that the service's certificate
+    /// must have.
     pub(super) fn start(folder: &Path, service: &Service, upload: SocketAddr, authority: &Path, tls_name: &str) -> Outcome<Self> {
         let upstream = |name: &str, address: SocketAddr| {
             format!(
@@ -120,7 +121,7 @@ impl Peer {
              proxy_ssl_trusted_certificate {};",
             authority.display()
         );
-        // 1 MiB of buffers for each answer, and no file of what a client has not taken yet.
+        // 1 MiB of buffers for each response, and no temporary file for what a client hasn't received yet.
         let large_more = "proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 512k; proxy_max_temp_file_size 0;";
         let [clear, tls, large, upload_proxy] = [free_address()?, free_address()?, free_address()?, free_address()?];
         let http = [

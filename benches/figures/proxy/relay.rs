@@ -1,5 +1,5 @@
-//! A relay that only copies: it knows nothing of HTTP and checks nothing. What gets through it is what this machine has
-//! for anybody who stands between a client and a service.
+//! A relay that only copies, without HTTP and checks. Its throughput is what this machine allows anything between a
+//! client and a service.
 
 use std::{
     io::{self, Read, Write},
@@ -7,16 +7,16 @@ use std::{
     thread,
 };
 
-/// How much it reads at once, in bytes.
+/// The size of a read, in bytes.
 const AT_ONCE: usize = 256 * 1024;
 
-/// Starts one in this process, which relays to `service` as long as this process runs.
+/// Starts a relay to `service` in this process, which runs until the process ends.
 pub(super) fn start(service: SocketAddr) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
-            // Whoever measures sees what is not answered.
+            // The measurement notices missing responses.
             let _ = relay(client, service);
         }
     });

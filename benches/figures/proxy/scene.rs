@@ -1,4 +1,4 @@
-//! Everything that runs: the service, nginx before it, and Keytile with a credential of it, resources and a key.
+//! Everything that runs: the service, nginx in front of it, and Keytile with credentials, resources and a key.
 
 use std::{
     fs,
@@ -47,24 +47,24 @@ pub(super) struct Scene {
     pub(super) upload: SocketAddr,
     pub(super) peer: Peer,
     pub(super) keytile: Side,
-    /// Another build, where the variable names one: to see what a change brings.
+    /// Another build, if the variable names one: to measure a change.
     pub(super) other: Option<Side>,
     pub(super) folder: TempDir,
 }
 
-/// A Keytile that runs, and what it is asked for.
+/// A running Keytile, and the resources to request.
 pub(super) struct Side {
     pub(super) running: Running,
     pub(super) filled: Filled,
 }
 
-/// What is in its database.
+/// The content of its database.
 pub(super) struct Filled {
     pub(super) folder: PathBuf,
     pub(super) arguments: Vec<String>,
-    /// The value of the header that carries the key.
+    /// The value of the header with the key.
     pub(super) key: String,
-    /// The credential of the resource in the clear.
+    /// The credential of the resource without TLS.
     pub(super) credential: CredentialId,
     pub(super) clear: ResourceId,
     pub(super) tls: ResourceId,
@@ -72,17 +72,15 @@ pub(super) struct Filled {
 }
 
 impl Side {
-    /// Another process over the same database, whose memory nothing has grown yet.
+    /// Another process with the same database, whose memory hasn't grown yet.
     pub(super) fn fresh(&self) -> Outcome<Running> {
         Running::start_program(&program(), &self.filled.folder, "", &self.filled.arguments)
     }
 
-    /// Where it listens.
     pub(super) fn address(&self) -> Outcome<SocketAddr> {
         Ok(self.running.address.parse()?)
     }
 
-    /// The path of a resource.
     pub(super) fn path(&self, resource: ResourceId, path: &str) -> String {
         format!("/proxy/{resource}{path}")
     }
@@ -127,7 +125,7 @@ impl Scene {
     }
 }
 
-/// Makes a database with a credential for each host of the API, a resource for each credential, and a key.
+/// Creates a database with a credential for each host of the API, a resource for each credential, and a key.
 pub(super) async fn fill(folder: &Path, arguments: &[String]) -> Outcome<Filled> {
     fs::create_dir_all(folder)?;
     let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();

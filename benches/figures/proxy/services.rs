@@ -1,5 +1,5 @@
-//! What of the service nginx cannot be: an endpoint that issues tokens, and an API that takes bodies to their end before
-//! it answers. And the authority that signs its certificates.
+//! The parts of the service that nginx can't play: an endpoint that issues tokens, and an API that reads bodies to
+//! their end before it responds. Also the authority that signs its certificates.
 
 use std::{
     convert::Infallible,
@@ -34,10 +34,10 @@ use super::super::Outcome;
 
 /// The only access token that is issued.
 const TOKEN: &str = "bench-4f1c8a9e7d2b";
-/// The authorization that the service answers to.
+/// The authorization that the service accepts.
 pub(super) const RIGHT: &str = "Bearer bench-4f1c8a9e7d2b";
 
-/// An authority for this run.
+/// A certificate authority for this run.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(super) pem: String,
@@ -47,7 +47,7 @@ impl Authority {
     pub(super) fn new() -> Outcome<Self> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::new())?;
-        // Of the same name as its own certificates, OpenSSL would take these for signed by themselves.
+        // With the same name as its certificates, OpenSSL would take those for self-signed.
         params.distinguished_name.push(DnType::CommonName, "Authority of the benchmark");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key)?.pem();
@@ -62,12 +62,12 @@ impl Authority {
     }
 }
 
-/// Issues the token, as many times as it is asked.
+/// Issues the token, as often as it is asked.
 #[derive(Clone)]
 pub(super) struct TokenService {
     pub(super) address: SocketAddr,
     issued: Arc<AtomicU64>,
-    /// How long it thinks, in milliseconds.
+    /// Its response time, in milliseconds.
     delay: Arc<AtomicU64>,
 }
 
@@ -99,7 +99,7 @@ impl TokenService {
         self.issued.load(Ordering::SeqCst)
     }
 
-    /// From now on it takes so long to answer.
+    /// Sets its response time.
     pub(super) fn take(&self, time: Duration) {
         self.delay.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
@@ -107,12 +107,12 @@ impl TokenService {
     async fn issue(self) -> Response<String> {
         self.issued.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(self.delay.load(Ordering::SeqCst))).await;
-        // So long that none is refreshed while something is measured.
+        // Long enough that no token is refreshed during a measurement.
         Response::new(format!("{{\"access_token\":\"{TOKEN}\",\"token_type\":\"Bearer\",\"expires_in\":864000}}"))
     }
 }
 
-/// An API that reads each body to its end and answers with its length; 401 to whoever has not the right authorization.
+/// An API that reads each body to its end and responds with its length; 401 without the right authorization.
 pub(super) async fn start_upload() -> Outcome<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -147,6 +147,6 @@ where
         let answering = answer(request);
         async { Ok::<_, Infallible>(answering.await) }
     });
-    // How a connection ends is the client's affair.
+    // How a connection ends is up to the client.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

@@ -1,4 +1,4 @@
-//! Requests of 1 KiB, as many as come through: CPU time for each, and how many a second. And what the API takes.
+//! Requests of 1 KiB, as many as possible: CPU time per request, and requests per second. Also the cost of the API.
 
 use super::{
     super::Outcome,
@@ -12,7 +12,7 @@ use super::{
 const REQUESTS: Figure = Figure { name: "requests per second", value: |measured| measured.each_second, digits: 0, unit: "" };
 const CPU: Figure = Figure { name: "CPU time per request", value: |measured| measured.cpu * 1e6, digits: 1, unit: " µs" };
 
-/// Measures 32 and 256 connections in the clear, and 32 with TLS to the service.
+/// Measures 32 and 256 connections without TLS, and 32 with TLS to the service.
 pub(super) fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
     compare(scene, pace, 32, false, "1.3")?;
     compare(scene, pace, 256, false, "1.4")?;
@@ -41,7 +41,7 @@ fn compare(scene: &Scene, pace: Pace, connections: usize, tls: bool, limit: &str
     Ok(())
 }
 
-/// What it costs to read one credential through the API.
+/// The cost of reading one credential through the API.
 pub(super) fn api_figures(scene: &Scene, pace: Pace) -> Outcome<()> {
     let all = builds(scene, |side| {
         let path = format!("/api/v1/credentials/{}", side.filled.credential);

@@ -1,21 +1,21 @@
-//! wrk, which asks as fast as it is answered.
+//! wrk, which sends requests as fast as it gets responses.
 
 use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use super::super::Outcome;
 
-/// Who asks.
+/// The clients of a load.
 #[derive(Clone)]
 pub(super) struct Crowd {
-    /// How many threads ask. Each keeps a core busy.
+    /// Threads of wrk. Each keeps a core busy.
     pub(super) threads: usize,
     /// Of all threads together.
     pub(super) connections: usize,
-    /// A script that says what else is sent.
+    /// A script for what else is sent.
     pub(super) script: Option<PathBuf>,
 }
 
-/// What wrk asks for.
+/// What wrk requests.
 pub(super) struct Load {
     crowd: Crowd,
     address: SocketAddr,
@@ -23,26 +23,26 @@ pub(super) struct Load {
     authorization: String,
 }
 
-/// What came of it.
+/// The result of a run.
 pub(super) struct Answered {
     pub(super) requests: f64,
     pub(super) each_second: f64,
 }
 
 impl Crowd {
-    /// So many, who send nothing but the request.
+    /// This many, which send nothing but the request.
     pub(super) fn of(threads: usize, connections: usize) -> Self {
         Self { threads, connections, script: None }
     }
 
-    /// What they ask for.
+    /// What they request.
     pub(super) fn asking(&self, address: SocketAddr, path: &str, authorization: &str) -> Load {
         Load { crowd: self.clone(), address, path: path.to_owned(), authorization: authorization.to_owned() }
     }
 }
 
 impl Load {
-    /// Asks for a while. Whatever is not answered as it should be is an error.
+    /// Runs for a while. An unexpected response is an error.
     pub(super) fn run(&self, time: Duration) -> Outcome<Answered> {
         let Self { crowd: Crowd { threads, connections, script }, address, path, authorization } = self;
         let mut command = Command::new("wrk");

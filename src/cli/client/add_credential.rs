@@ -1,4 +1,4 @@
-//! `keytile credentials add`: verifies values with their service, and has them stored if they work.
+//! `keytile credentials add`: verifies values with their service, and stores them if they work.
 
 use std::collections::BTreeMap;
 
@@ -76,18 +76,18 @@ pub(super) async fn run(session: &Session, arguments: &AddArguments) -> Result<(
     print(format!("{}\n", text(&credential, "id")).as_bytes())
 }
 
-/// The key under which a request is carried out once.
+/// A new idempotency key, with which a request takes effect once.
 pub(super) fn once() -> String {
     random::new_id(SystemClock.now()).to_string()
 }
 
-/// What a connector is called, for words on what takes long.
+/// The name of a connector, for progress messages.
 pub(super) async fn connector_name(session: &Session, id: &str) -> String {
     connector(session, id).await.map_or_else(|_| id.to_owned(), |connector| connector.name)
 }
 
 async fn connector(session: &Session, id: &str) -> Result<Connector, Failure> {
-    // What is no id of a connector could otherwise lead to another part of the API.
+    // Anything else could lead to another path of the API.
     let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let path = format!("connectors/{id}");
     let read =

@@ -1,7 +1,4 @@
-//! The commands that ask a Keytile over its API, from any machine. They know nothing of databases and keyrings.
-//!
-//! Secrets come from a prompt, from standard input or from a file. There is no flag that takes one, since arguments can
-//! be read by everybody on a machine.
+//! Entry points of the commands that use the API.
 
 use std::process::ExitCode;
 
@@ -11,32 +8,28 @@ use super::{
 };
 use crate::cli::prompt;
 
-/// `keytile credentials`.
 pub(in crate::cli) async fn credentials(arguments: &CredentialsArguments) -> ExitCode {
     finish(arguments.connection.json, super::credentials::run(arguments)).await
 }
 
-/// `keytile resources`.
 pub(in crate::cli) async fn resources(arguments: &ResourcesArguments) -> ExitCode {
     finish(arguments.connection.json, super::resources::run(arguments)).await
 }
 
-/// `keytile curl`.
 pub(in crate::cli) async fn curl(arguments: &CurlArguments) -> ExitCode {
     finish(arguments.connection.json, super::curl::run(arguments)).await
 }
 
-/// `keytile token`.
 pub(in crate::cli) async fn token(arguments: &TokenArguments) -> ExitCode {
     finish(arguments.connection.json, super::token::run(arguments)).await
 }
 
-/// Prints what is printed as a whole.
+/// Prints a complete text.
 pub(in crate::cli) fn print_text(text: &[u8]) -> ExitCode {
     super::output::print(text).map_or_else(|failure| failure.end(false), |()| ExitCode::SUCCESS)
 }
 
-/// Carries out a command, until Ctrl-C.
+/// Runs a command until it ends or Ctrl-C is pressed.
 async fn finish(json: bool, command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let ended = tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! Which Keytile a command asks, and with which API key.
+//! The Keytile that a command connects to, and the API key that it uses.
 
 use std::{
     env,
@@ -21,9 +21,9 @@ use crate::{
     upstream::read_ca_file,
 };
 
-/// The variable that can hold the API key. It has no flag: arguments can be read by everybody on a machine.
+/// The variable that can contain the API key. It has no flag, because every user of the machine can read arguments.
 const KEY_VARIABLE: &str = "KEYTILE_KEY";
-/// No file with a key in it is longer.
+/// The largest file with a key, in bytes.
 const FILE_MAX: u64 = 4_096;
 
 /// What all commands have in common that ask a Keytile. The API key comes from the variable KEYTILE_KEY or from a file.
@@ -46,7 +46,7 @@ pub(in crate::cli) struct Connection {
     pub(super) json: bool,
 }
 
-/// A Keytile that can be asked.
+/// A connection to a Keytile, with an API key.
 pub(super) struct Session {
     client: Client,
     pub(super) json: bool,
@@ -54,7 +54,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(connection: &Connection) -> Result<Self, Failure> {
-        // Not read by clap, whose errors repeat what was typed: there may be a password in it.
+        // Not parsed by clap, whose errors repeat the input, which may contain a password.
         let server: ServerAddress = connection.server.parse().map_err(|reason| Failure::usage(format!("--server: {reason}")))?;
         let key = match &connection.key_file {
             Some(path) => key_of(path)?,
@@ -72,17 +72,17 @@ impl Session {
         Ok(Self { client, json: connection.json })
     }
 
-    /// The client, for a request that is given to [`Session::ask`].
+    /// The client, for requests to pass to [`Session::ask`].
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Waits for what is asked, saying what it is when that takes long.
+    /// Waits for a request, and says what it is doing if it takes long.
     pub(super) async fn ask<T>(&self, doing: &str, asked: impl Future<Output = Result<T, ClientError>>) -> Result<T, Failure> {
         progress::during(doing, asked).await.map_err(|error| self.failure(error))
     }
 
-    /// What an error means for the command.
+    /// The failure of the command for an error of a request.
     pub(super) fn failure(&self, error: ClientError) -> Failure {
         Failure::of(self.client.server(), error)
     }
@@ -99,12 +99,12 @@ fn key_of_environment() -> Result<ApiKeyText, Failure> {
         .ok_or_else(|| Failure::new(Exit::NotAllowed, "KEYTILE_KEY: this is not a Keytile API key (kt_…)"))
 }
 
-/// The key in a file. Like a keyring, it is refused where others may read it: whoever can is as good as its owner.
+/// The key in a file. Like a keyring, it is refused if others may read it, because they could use the key.
 fn key_of(path: &Path) -> Result<ApiKeyText, Failure> {
     let wrong = |reason: String| Failure::usage(format!("--key-file: {reason}"));
     let unreadable = |error| wrong(format!("{} cannot be read: {error}", path.display()));
     let file = File::open(path).map_err(unreadable)?;
-    // Asked of the open file, so that what is checked is what is read.
+    // Checked on the open file, so that the checked file is the one that is read.
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(wrong(format!("{} is not a file", path.display())));

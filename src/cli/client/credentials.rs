@@ -1,4 +1,4 @@
-//! `keytile credentials`: credentials over the API of a Keytile. No command shows a secret, since the API answers none.
+//! `keytile credentials`: credentials over the API. No command shows a secret, because the API returns none.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -64,7 +64,7 @@ struct Called {
     credential: String,
 }
 
-/// A credential as the API answers it.
+/// A credential in an API response.
 #[derive(Deserialize)]
 struct Credential {
     id: Uuid,
@@ -89,7 +89,6 @@ struct Owner {
     email: String,
 }
 
-/// What a verification found.
 #[derive(Deserialize)]
 struct Verification {
     passed: bool,
@@ -157,7 +156,7 @@ async fn show(session: &Session, called: &str) -> Result<(), Failure> {
     print_pairs(&pairs)
 }
 
-/// Who may use it, in words; a word that this version does not know as it is.
+/// Who may use it, in words. A word that this version doesn't know is shown as it is.
 fn open_to(sharing: &str) -> String {
     match sharing {
         "private" => "its owner and people it's shared with".to_owned(),
@@ -173,7 +172,7 @@ async fn test(session: &Session, called: &str) -> Result<(), Failure> {
     let doing = format!("Verifying with {}", connector_name(session, &credential.connector).await);
     let answer = session.ask(&doing, session.client().post(&format!("credentials/{id}/test"), Vec::new())).await?;
     let found: Verification = answer.read().map_err(|error| session.failure(error))?;
-    // By its status it is known who has to act: somebody with the values, or whoever runs the service.
+    // The status tells who has to act: someone with the values, or the service.
     let exit = if found.status == "unreachable" { Exit::Unavailable } else { Exit::NotVerified };
     if session.json {
         print_json(&answer.text)?;
@@ -198,7 +197,7 @@ async fn remove(session: &Session, called: &str, yes: bool) -> Result<(), Failur
     let found: Credential = answer.read().map_err(|error| session.failure(error))?;
     let what = format!("the credential “{}” ({}, {id})", plain(&found.name), plain(&found.connector));
     confirm(yes, &what).await?;
-    // What was said yes to is what is deleted, or nothing.
+    // The `ETag` makes sure that what the user confirmed is what is deleted.
     session.ask("Deleting the credential", session.client().delete(&path, answer.etag.as_ref())).await?;
     if !session.json {
         complain(&format!("Deleted {what}."));
@@ -206,7 +205,7 @@ async fn remove(session: &Session, called: &str, yes: bool) -> Result<(), Failur
     Ok(())
 }
 
-/// Goes on only if somebody wants it.
+/// Asks for confirmation, unless `yes` is true. An error if the user refuses.
 pub(super) async fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
@@ -220,7 +219,6 @@ pub(super) async fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
     }
 }
 
-/// An item of a list.
 pub(super) fn known<T: serde::de::DeserializeOwned>(item: Value) -> Result<T, Failure> {
     serde_json::from_value(item).map_err(|_| Failure::new(Exit::Other, "this version of keytile does not understand the list"))
 }

@@ -1,5 +1,5 @@
-//! `keytile curl`: a request through the proxy, as a pipeline would make it. The body of the answer streams to where it
-//! belongs; what Keytile itself has to say goes to standard error.
+//! `keytile curl`: a request through the proxy, like one from a pipeline. The response body streams to its
+//! destination; Keytile's own messages go to standard error.
 
 use std::{cell::Cell, io, os::fd::AsFd, path::PathBuf};
 
@@ -62,7 +62,7 @@ pub(super) async fn run(arguments: &CurlArguments) -> Result<(), Failure> {
     let status = answer.status();
     receive(&session, arguments, answer).await?;
     if status >= 400 {
-        // Its body is on standard output, and tells the rest.
+        // The body on standard output contains the details.
         if !arguments.connection.json {
             complain(&format!("keytile: the service responded with status {status}"));
         }
@@ -87,14 +87,14 @@ impl CurlArguments {
     }
 }
 
-/// Takes the answer to where it belongs, piece by piece.
+/// Writes the response to its destination, piece by piece.
 async fn receive(session: &Session, arguments: &CurlArguments, mut answer: ForwardAnswer) -> Result<(), Failure> {
     let mut output = match &arguments.output {
         Some(path) => {
             let file = File::create(path).await;
             file.map_err(|error| Failure::usage(format!("--output: {} cannot be written: {error}", path.display())))?
         }
-        // As a file, whose writing waits on another thread: Ctrl-C is heard while a reader takes its time.
+        // As a file, whose writes happen on another thread, so that Ctrl-C works while the reader is slow.
         None => match io::stdout().as_fd().try_clone_to_owned() {
             Ok(output) => File::from_std(output.into()),
             Err(error) => return unwritable(&error),
@@ -114,7 +114,7 @@ async fn receive(session: &Session, arguments: &CurlArguments, mut answer: Forwa
             Err(error) => unwritable(&error),
         }
     };
-    // On a terminal that shows the body there is no place for a line that is written over.
+    // If the body goes to the terminal, a progress line would overwrite it.
     if arguments.output.is_none() && is_shown() {
         return work.await;
     }

@@ -1,4 +1,4 @@
-//! How a command that asks a Keytile ends: its exit code, and what it says where it fails.
+//! How a command that uses the API ends: its exit code, and the message of a failure.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::text::{complain, plain};
 use crate::client::{ClientError, Problem};
 
-/// An exit code. The numbers are promised: scripts go by them.
+/// An exit code. The numbers are stable, because scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
     Other = 1,
@@ -21,7 +21,7 @@ pub(super) enum Exit {
     Interrupted = 130,
 }
 
-/// What each exit code means, as `keytile help exit-codes` and `docs/cli.md` have it.
+/// The meaning of each exit code, as shown by `keytile help exit-codes` and in `docs/cli.md`.
 pub(in crate::cli) const MEANINGS: [(u8, &str); 10] = [
     (0, "success"),
     (1, "any other failure"),
@@ -35,18 +35,18 @@ pub(in crate::cli) const MEANINGS: [(u8, &str); 10] = [
     (130, "interrupted with Ctrl-C"),
 ];
 
-/// The table of [`MEANINGS`] for a terminal.
+/// [`MEANINGS`] as a table for a terminal.
 pub(crate) fn table() -> String {
     MEANINGS.iter().map(|(code, meaning)| format!("{code:>5}  {meaning}\n")).collect()
 }
 
-/// Why a command has not done what it should.
+/// Why a command failed.
 pub(super) struct Failure {
     exit: Exit,
     message: String,
-    /// The problem as the API told it.
+    /// The problem in the API response, as JSON.
     problem: Option<Vec<u8>>,
-    /// Whether everything was said already.
+    /// True if everything has been printed already.
     silent: bool,
 }
 
@@ -59,12 +59,12 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// One of which nothing is left to say.
+    /// A failure about which everything has been printed.
     pub(super) fn silent(exit: Exit) -> Self {
         Self { silent: true, ..Self::new(exit, "") }
     }
 
-    /// The error of a request to `server`.
+    /// The failure for an error of a request to `server`.
     pub(super) fn of(server: &impl std::fmt::Display, error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Problem(problem) => of_problem(problem),
@@ -82,7 +82,7 @@ impl Failure {
         }
     }
 
-    /// The same failure with another sentence for people behind it.
+    /// Appends a sentence for people.
     pub(super) fn saying_also(self, sentence: &str) -> Self {
         Self { message: format!("{}\n         {sentence}", self.message), ..self }
     }
@@ -91,7 +91,7 @@ impl Failure {
         self.exit
     }
 
-    /// Says it on standard error, as a sentence or as a problem, and answers the exit code.
+    /// Prints the failure to standard error, as a sentence or as JSON, and returns the exit code.
     pub(super) fn end(self, json: bool) -> ExitCode {
         if !self.silent {
             if json {
@@ -105,7 +105,7 @@ impl Failure {
         ExitCode::from(self.exit as u8)
     }
 
-    /// The `code` of a problem that the command line makes itself.
+    /// The `code` of a problem that the command creates itself.
     fn word(&self) -> &'static str {
         match self.exit {
             Exit::Other | Exit::ServiceAnswered => "failed",
@@ -133,7 +133,7 @@ fn of_problem(problem: &Problem) -> Exit {
     }
 }
 
-/// A problem for people: what happened, which values are wrong, and what a verification found.
+/// A problem for people: what happened, which values are invalid, and the result of a verification.
 fn words(problem: &Problem) -> String {
     let failure = problem.verification.as_ref().map(|found| &found["failure"]).filter(|failure| failure.is_object());
     if let Some(failure) = failure {
@@ -152,7 +152,7 @@ fn words(problem: &Problem) -> String {
     words
 }
 
-/// Where and why a verification failed, and what to do, a line each.
+/// Where and why a verification failed, and what to do, one line each.
 pub(super) fn details(failure: &Value) -> String {
     let fields: Vec<String> = failure["fields"].as_array().into_iter().flatten().filter_map(Value::as_str).map(plain).collect();
     let mut lines = vec![format!("  stage:   {}", text(failure, "stage"))];
@@ -163,12 +163,12 @@ pub(super) fn details(failure: &Value) -> String {
     lines.join("\n")
 }
 
-/// A member that is text.
+/// A string member; empty if it is missing.
 pub(super) fn text(value: &Value, member: &str) -> String {
     plain(value[member].as_str().unwrap_or_default())
 }
 
-/// A member of a body as the command line has it: fields of a credential go by their ids.
+/// The name of a body's member on the command line: fields of a credential use their ids.
 fn flag(member: &str) -> &str {
     match member {
         "name" => "--name",

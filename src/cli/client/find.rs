@@ -1,4 +1,4 @@
-//! Finds a thing by what it is called: its id, or its name where only one has it.
+//! Finds an object by its id, or by its name if the name is unique.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::naming::name_key;
 
-/// A kind of thing that has a name.
+/// A kind of object that has a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thing {
     Credential,
@@ -24,7 +24,7 @@ struct Named {
     name: String,
 }
 
-/// The id of the thing that is called so.
+/// The id of the object with this id or name.
 pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<Uuid, Failure> {
     if let Ok(id) = Uuid::try_parse(called) {
         return Ok(id);
@@ -33,7 +33,7 @@ pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<
         Thing::Credential => ("credential", "credentials"),
         Thing::Resource => ("source or destination", "resources"),
     };
-    // A text to search for makes the list of credentials short; resources have no search.
+    // A search shortens the list of credentials; resources have no search.
     let search: &[(&str, &str)] = if thing == Thing::Credential { &[("search", called)] } else { &[] };
     let listed = session.ask(&format!("Looking for “{called}”"), session.client().all(path, search)).await;
     let listed = listed.map_err(|failure| match failure.exit() {
@@ -66,7 +66,7 @@ pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<
     }
 }
 
-/// Whose a credential is, where it is somebody else's.
+/// The owner of a credential, if it is another user.
 fn owner(credential: &Value) -> String {
     let email = text(&credential["owner"], "email");
     if email.is_empty() { email } else { format!("owned by {email}") }

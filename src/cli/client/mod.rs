@@ -1,7 +1,7 @@
-//! The commands that ask a Keytile over its API, from any machine. They know nothing of databases and keyrings.
+//! The commands that use the API of a Keytile, from any machine. They use neither database nor keyring.
 //!
-//! Secrets come from a prompt, from standard input or from a file. There is no flag that takes one, since arguments can
-//! be read by everybody on a machine.
+//! Secrets come from a prompt, from standard input or from a file. No flag takes one, because every user of the
+//! machine can read arguments.
 
 mod add_credential;
 pub(in crate::cli) mod commands;

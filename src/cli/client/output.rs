@@ -1,7 +1,7 @@
-//! What commands print: results on standard output, everything else on standard error.
+//! Output of commands: results to standard output, everything else to standard error.
 //!
-//! Whoever reads may go away at any time (`| head`): that ends the output and is no failure. What comes from elsewhere is
-//! printed without its control characters, so that it cannot move the cursor of a terminal.
+//! The reader may stop at any time (`| head`), which ends the output and isn't a failure. Text from elsewhere is
+//! printed without control characters, so that it can't move the cursor of a terminal.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -10,11 +10,10 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::exit::{Exit, Failure};
 
-/// The narrowest that a column is made.
+/// The minimum width of a column, in characters.
 const COLUMN_MIN: usize = 6;
 const GAP: &str = "  ";
 
-/// Prints a result.
 pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     match output.write_all(text).and_then(|()| output.flush()) {
@@ -23,7 +22,7 @@ pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// What an error in writing the result means.
+/// The result of a failed write: a reader that has gone isn't a failure.
 pub(super) fn unwritable(error: &io::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::BrokenPipe {
         return Ok(());
@@ -40,14 +39,14 @@ pub(super) fn print_json(text: &[u8]) -> Result<(), Failure> {
     print(&line)
 }
 
-/// Prints a table, fitted to the terminal if it goes to one. Columns of which `flexible` says so are cut where there is
-/// not enough room.
+/// Prints a table, fitted to the terminal if it goes to one. Columns marked as `flexible` are cut if there isn't
+/// enough room.
 pub(super) fn print_table<const N: usize>(head: [&str; N], flexible: [bool; N], rows: &[[String; N]]) -> Result<(), Failure> {
     let width = terminal_size_of(io::stdout()).map(|(Width(width), _)| usize::from(width));
     print(table(head, flexible, rows, width).as_bytes())
 }
 
-/// Prints a line each of what and its value.
+/// Prints one line for each name and value.
 pub(super) fn print_pairs(pairs: &[(&str, String)]) -> Result<(), Failure> {
     let wide = pairs.iter().map(|(what, _)| what.width()).max().unwrap_or_default() + 1;
     let lines: String = pairs.iter().map(|(what, value)| format!("{:<wide$}  {value}\n", format!("{what}:"))).collect();
@@ -60,7 +59,7 @@ fn table<const N: usize>(head: [&str; N], flexible: [bool; N], rows: &[[String; 
     });
     let gaps = GAP.len() * N.saturating_sub(1);
     while room.is_some_and(|room| widths.iter().sum::<usize>() + gaps > room) {
-        // The widest gives way first, so that short columns stay whole.
+        // The widest column is cut first, so that short columns stay complete.
         let widest = (0..N).filter(|column| flexible[*column] && widths[*column] > COLUMN_MIN).max_by_key(|column| widths[*column]);
         let Some(widest) = widest else { break };
         widths[widest] -= 1;
@@ -72,7 +71,7 @@ fn table<const N: usize>(head: [&str; N], flexible: [bool; N], rows: &[[String; 
     std::iter::once(line(head)).chain(rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())))).collect()
 }
 
-/// A cell of exactly this width; what is too long ends in “…”.
+/// A cell of exactly this width; longer text ends in "…".
 pub(super) fn fitted(cell: &str, width: usize) -> String {
     let mut taken = cell.width();
     let mut text = cell.to_owned();

@@ -1,5 +1,5 @@
-//! A line on standard error that says what takes so long: from one second on, where somebody is looking, and gone at the
-//! end.
+//! A progress line on standard error, for work that takes longer than a second. Only on a terminal, and erased at
+//! the end.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -13,15 +13,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{output::fitted, text::plain};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How wide a terminal is taken to be that does not say.
+/// The width of a terminal that doesn't report it.
 const WIDTH: usize = 80;
 
-/// Waits for `work`, and says that it does `doing` when that takes over a second.
+/// Waits for `work`, and shows `doing` if that takes longer than a second.
 pub(super) async fn during<T>(doing: &str, work: impl Future<Output = T>) -> T {
     watch(work, |seconds| format!("{doing}… {seconds} s")).await
 }
 
-/// The same with words that change as the work goes on.
+/// The same with text that changes with the elapsed seconds.
 pub(super) async fn watch<T>(work: impl Future<Output = T>, words: impl Fn(u64) -> String) -> T {
     if !io::stderr().is_terminal() {
         return work.await;
@@ -40,7 +40,7 @@ pub(super) async fn watch<T>(work: impl Future<Output = T>, words: impl Fn(u64) 
     }
 }
 
-/// A line that is written over and over, and erased when it is dropped. Blanks erase it: every terminal has these.
+/// A line that is overwritten, and erased when it is dropped. Erased with spaces, which work on every terminal.
 struct Line<W: Write> {
     output: W,
     width: usize,
@@ -49,7 +49,7 @@ struct Line<W: Write> {
 
 impl<W: Write> Line<W> {
     fn new(output: W, width: usize) -> Self {
-        // A line as wide as the terminal would go on to the next one, and stay.
+        // A line as wide as the terminal would wrap, and could not be erased.
         Self { output, width: width.saturating_sub(1), shown: false }
     }
 

@@ -1,4 +1,4 @@
-//! `keytile resources`: sources and destinations through Keytile's API.
+//! `keytile resources`: sources and destinations over the API.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -116,7 +116,7 @@ struct AddArguments {
     retries: Option<u64>,
 }
 
-/// A source or destination as the API answers it.
+/// A source or destination in an API response.
 #[derive(Deserialize)]
 struct Resource {
     id: Uuid,
@@ -270,7 +270,7 @@ async fn remove(session: &Session, called: &str, yes: bool) -> Result<(), Failur
     let found: Resource = answer.read().map_err(|error| session.failure(error))?;
     let what = format!("the {} “{}” ({}, {id})", plain(&found.kind), plain(&found.name), plain(&found.connector));
     confirm(yes, &what).await?;
-    // What was said yes to is what is deleted, or nothing.
+    // The `ETag` makes sure that what the user confirmed is what is deleted.
     session.ask("Deleting it", session.client().delete(&path, answer.etag.as_ref())).await?;
     if !session.json {
         complain(&format!("Deleted {what}."));

@@ -1,5 +1,5 @@
-//! The values of a new credential, from where they may come: what is no secret from the command line, a secret from a
-//! file, from standard input or from somebody who types it.
+//! The values of a new credential and where they come from: plain values from the command line, secrets from a
+//! file, from standard input or from a prompt.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{exit::Failure, terminal, text::plain};
 
-/// What an API takes as a whole body. Longer than any field.
+/// The largest body that the API accepts, in bytes. Longer than any field.
 const SECRET_MAX: u64 = 256 * 1024;
 
 /// Where values come from.
@@ -34,7 +34,6 @@ pub(super) struct ValueArguments {
     secret_stdin: Option<String>,
 }
 
-/// A field of a connector.
 pub(super) struct Field {
     id: String,
     title: String,
@@ -42,7 +41,7 @@ pub(super) struct Field {
     required: bool,
 }
 
-/// The JSON Schema that a connector describes its fields with.
+/// The JSON Schema with which a connector describes its fields.
 #[derive(Deserialize)]
 pub(super) struct FieldsSchema {
     properties: serde_json::Map<String, serde_json::Value>,
@@ -64,7 +63,7 @@ impl FieldsSchema {
 }
 
 impl ValueArguments {
-    /// All values, after everything that can be said without asking anybody.
+    /// All values. Everything that doesn't need a prompt is checked first.
     pub(super) async fn values(&self, fields: &[Field]) -> Result<BTreeMap<String, SecretString>, Failure> {
         let (set, files) = (assignments("--set", &self.set)?, assignments("--secret-file", &self.secret_file)?);
         self.check(fields, &set, &files)?;
@@ -93,7 +92,7 @@ impl ValueArguments {
         Ok(values)
     }
 
-    /// Whether every field is given once, from where it may come from.
+    /// Checks that every field is given once, in a permitted way.
     fn check(&self, fields: &[Field], set: &[(String, String)], files: &[(String, String)]) -> Result<(), Failure> {
         let set = set.iter().map(|(field, _)| ("--set", field));
         let files = files.iter().map(|(field, _)| ("--secret-file", field));
@@ -127,7 +126,7 @@ impl ValueArguments {
 }
 
 impl Field {
-    /// How to give it, unless somebody can be asked for it.
+    /// The flag to use if there is no terminal to ask on.
     fn flag_where_missing(&self) -> Option<String> {
         let Self { id, title, .. } = self;
         match self.secret {
@@ -138,28 +137,29 @@ impl Field {
     }
 }
 
-/// All values of a flag. Not read by clap, whose errors repeat what was typed: it may be a secret at the wrong place.
+/// All values of a flag. Not parsed by clap, whose errors repeat the input, which may be a secret in the wrong
+/// place.
 fn assignments(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let read = typed.iter().map(|typed| assignment(typed));
     read.collect::<Result<_, _>>().map_err(|reason| Failure::usage(format!("{flag}: {reason}")))
 }
 
-/// `FIELD=VALUE`. The error does not repeat what was typed.
+/// Parses `FIELD=VALUE`. The error doesn't repeat the input.
 pub(super) fn assignment(typed: &str) -> Result<(String, String), String> {
     let parts = typed.split_once('=').filter(|(name, _)| !name.is_empty());
     parts.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "expected NAME=VALUE".to_owned())
 }
 
-/// The text of a file. The error follows the name of the file.
+/// The content of a file. The error is to be appended to the name of the file.
 fn of_file(path: &Path) -> Result<SecretString, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
     let file = File::open(PathBuf::from(path)).map_err(cannot)?;
     read(file).map_err(cannot)
 }
 
-/// All that a reader gives, without the line break at the end.
+/// Everything that a reader returns, without a line break at the end.
 fn read(reader: impl Read) -> io::Result<SecretString> {
-    // Room for all of it at once: a text that grows would leave copies of the secret behind.
+    // Allocated in full, because a buffer that grows would leave copies of the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_MAX as usize + 1));
     reader.take(SECRET_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > SECRET_MAX {

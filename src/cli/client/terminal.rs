@@ -1,4 +1,4 @@
-//! Asking somebody at a terminal. Waiting for a person happens on a thread of its own, so that Ctrl-C is heard meanwhile.
+//! Prompts on a terminal. They wait on a separate thread, so that Ctrl-C works in the meantime.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::cli::prompt::Hidden;
 
-/// Whether somebody can be asked.
+/// True if there is a terminal to prompt on.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal()
 }
@@ -31,7 +31,7 @@ pub(super) async fn secret(label: &str) -> Result<SecretString, Failure> {
     answered(asked.await)
 }
 
-/// Asks whether to go on. Only “y” and “yes” mean yes.
+/// Asks for confirmation. Only "y" and "yes" confirm.
 pub(super) async fn is_confirmed(question: String) -> Result<bool, Failure> {
     let asked = spawn_blocking(move || {
         let mut output = io::stderr();

@@ -1,4 +1,4 @@
-//! `keytile token`: the access token of a source or destination, for a program that calls the service itself.
+//! `keytile token`: prints an access token of a source or destination, for a client that calls the service itself.
 
 use clap::Args;
 use serde::Deserialize;

@@ -1,8 +1,8 @@
-//! The decisions: what a caller may do with one credential or resource. The role says what somebody may do at all
-//! ([`Permission`]), the owner and the shares say with which; the lesser of the two holds.
+//! Authorization: what a caller may do with one credential or resource. The role sets the most a caller may do at
+//! all ([`Permission`]), the owner and the shares say with which credential; both must allow it.
 //!
-//! What somebody may not use answers as what does not exist (`None`). What they may use but not manage is refused,
-//! and the refusal is recorded.
+//! A credential or resource that the caller may not use is reported like one that doesn't exist (`None`). One that
+//! the caller may use but not manage is refused, and the refusal is recorded.
 
 use uuid::Uuid;
 
@@ -22,27 +22,27 @@ use crate::{
     store::{CredentialRow, ResourceRow},
 };
 
-/// What a caller may do with a credential that was read for them.
+/// A caller's access to a credential that was read for them.
 pub(in crate::service) fn access_to(caller: &Caller, row: &CredentialRow) -> Option<Access> {
     Some(caller.role()?.limits(row.access?))
 }
 
-/// Whether a caller may change and delete a resource that was read for them: it is their own, or they manage its
-/// credential.
+/// True if a caller may change and delete a resource that was read for them: they own it, or manage its credential.
 pub(in crate::service) fn may_change(caller: &Caller, row: &ResourceRow) -> bool {
     let manages = caller.role().zip(row.access).is_some_and(|(role, access)| role.limits(access) == Access::Manage);
     caller.may(Permission::MakeResources) && (manages || (row.owner.is_some() && row.owner == caller.user()))
 }
 
 impl Service {
-    /// The account whose eyes a caller looks with. The nil id, which is nobody's, sees what is open to all.
+    /// The user whose resources a caller may view. The nil id, which belongs to no user, sees what is shared with
+    /// everyone.
     pub(in crate::service) async fn viewer(&self, caller: &Caller, wanted: &str) -> Result<UserId, ServiceError> {
         self.require(caller, Permission::Look, wanted).await?;
         Ok(caller.user().unwrap_or(Uuid::nil()))
     }
 
-    /// The same for credentials. Whoever may manage those that are theirs to manage sees them: that matters for an API
-    /// key, which has the one right without the other.
+    /// The user whose credentials a caller may view. Managing credentials includes viewing them, which matters for
+    /// API keys with only that scope.
     pub(in crate::service) async fn credential_viewer(&self, caller: &Caller, wanted: &str) -> Result<UserId, ServiceError> {
         if !caller.may(Permission::MakeCredentials) {
             self.require(caller, Permission::Look, wanted).await?;
@@ -50,7 +50,7 @@ impl Service {
         Ok(caller.user().unwrap_or(Uuid::nil()))
     }
 
-    /// A credential that the caller may use, and how far they may go with it.
+    /// A credential that the caller may use, and their access to it.
     pub(in crate::service) async fn usable(
         &self,
         caller: &Caller,
@@ -67,7 +67,7 @@ impl Service {
         Ok(Some((row, access)))
     }
 
-    /// Whether one of these resources uses a credential.
+    /// True if one of these resources uses a credential.
     async fn uses_credential(&self, viewer: UserId, resources: &[ResourceId], id: CredentialId) -> Result<bool, ServiceError> {
         for resource in resources {
             if self.0.store.resource(viewer, *resource).await?.is_some_and(|row| row.credential == id) {
@@ -77,7 +77,8 @@ impl Service {
         Ok(false)
     }
 
-    /// Goes on only for a caller who is not limited to some resources: what they made would be out of their reach.
+    /// Refuses callers that are limited to certain resources, because what they created would be out of their
+    /// reach.
     pub(in crate::service) async fn require_unlimited(
         &self,
         caller: &Caller,
@@ -90,7 +91,7 @@ impl Service {
         }
     }
 
-    /// A credential that the caller may manage, and the account by which they may.
+    /// A credential that the caller may manage, and the user they act as.
     pub(in crate::service) async fn managed(
         &self,
         caller: &Caller,
@@ -121,14 +122,14 @@ impl Service {
         Ok(row.filter(|row| row.kind == kind && caller.reaches(id)))
     }
 
-    /// Of which kind a resource is whose credential the caller may use.
+    /// The kind of a resource whose credential the caller may use.
     pub async fn resource_kind(&self, caller: &Caller, id: ResourceId) -> Result<Option<ResourceKind>, ServiceError> {
         let viewer = self.viewer(caller, "seeing a resource").await?;
         let row = self.0.store.resource(viewer, id).await?;
         Ok(row.filter(|_| caller.reaches(id)).map(|row| row.kind))
     }
 
-    /// A resource that the caller may change, and the account by which they may.
+    /// A resource that the caller may change, and the user they act as.
     pub(in crate::service) async fn changeable(
         &self,
         caller: &Caller,

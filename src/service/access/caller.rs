@@ -1,5 +1,5 @@
-//! Who calls a use case, and from where. Every use case takes a [`Caller`] and decides by it; nothing above
-//! `service` decides who may do what.
+//! The caller of a use case: who it is, and where the call comes from. Every use case takes a [`Caller`] and checks
+//! its permissions; nothing above `service` decides who may do what.
 
 use std::sync::Arc;
 
@@ -11,48 +11,42 @@ use crate::domain::{
     users::{Role, UserId},
 };
 
-/// Somebody with an account.
+/// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// The account.
     pub id: UserId,
-    /// Its e-mail address.
     pub email: String,
-    /// The name of the person.
     pub name: String,
-    /// Its role.
     pub role: Role,
 }
 
-/// A program with an API key. It acts as an account, and may do less than it.
+/// An API client, identified by its API key. It acts as a user, limited to the scopes of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyIdentity {
-    /// The id of the key.
     pub id: ApiKeyId,
-    /// The name of the key.
     pub name: String,
-    /// The account that it acts as.
+    /// The user that the key acts as.
     pub owner: Person,
-    /// What it may do of what the owner may.
+    /// What the key may do, at most what the owner may.
     pub scopes: Scopes,
-    /// The resources that it is only for, in the order of their ids; `None` for all that the owner may use.
+    /// The resources that the key is limited to, sorted by id; `None` for no limit.
     pub resources: Option<Vec<ResourceId>>,
 }
 
 impl KeyIdentity {
-    /// Whether the key is for this resource. Whether the owner may use it is another question.
+    /// True if the key is for this resource. Whether the owner may use it is a separate check.
     pub fn reaches(&self, resource: ResourceId) -> bool {
         self.resources.as_ref().is_none_or(|resources| resources.binary_search(&resource).is_ok())
     }
 
     fn may(&self, permission: Permission) -> bool {
-        // What only administrators may concerns everything, so that a key for some resources is not for it: it
-        // could make another key, for all of them.
+        // Administrator permissions affect everything, so a key that is limited to some resources doesn't have
+        // them: it could create another key without the limit.
         let beyond = self.resources.is_some() && permission.least_role() == Role::Administrator;
         self.owner.role.may(permission) && self.scopes.permit(permission) && !beyond
     }
 
-    /// The most that a role may let it do: that of the owner, less what no scope of the key gives.
+    /// The owner's role, lowered to what the scopes of the key cover.
     fn role(&self) -> Role {
         let least = |permission: Permission| self.may(permission).then(|| permission.least_role());
         let highest = Permission::ALL.into_iter().rev().find_map(least);
@@ -63,56 +57,51 @@ impl KeyIdentity {
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
-    /// Somebody who is signed in.
+    /// A user who is signed in.
     Person(Person),
-    /// A program. Shared, because a key is checked with every request.
+    /// An API client. Shared, because a key is checked with every request.
     Key(Arc<KeyIdentity>),
     /// A command on the server, by its name.
     Server(&'static str),
-    /// Somebody who is not signed in; the name is what they called themselves, if anything.
+    /// Someone who isn't signed in, with the name that they gave, if any.
     Nobody(String),
 }
 
 /// Where a call comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The network address, or an empty text for a command on the server.
+    /// The network address, or an empty string for a command on the server.
     pub address: String,
-    /// The id of the request, or an empty text.
+    /// The request id, or an empty string.
     pub request: String,
 }
 
-/// Who calls, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who.
     pub who: Who,
-    /// From where.
     pub origin: Origin,
 }
 
 impl Caller {
-    /// Somebody who is signed in.
     pub const fn person(person: Person, origin: Origin) -> Self {
         Self { who: Who::Person(person), origin }
     }
 
-    /// A program with an API key that was checked.
+    /// An API client whose key was checked.
     pub const fn key(key: Arc<KeyIdentity>, origin: Origin) -> Self {
         Self { who: Who::Key(key), origin }
     }
 
-    /// A command on the server. Whoever runs it has the database and the keyring, and may do everything.
+    /// A command on the server. Its user has the database and the keyring, so every permission is granted.
     pub fn server(command: &'static str) -> Self {
         Self { who: Who::Server(command), origin: Origin::default() }
     }
 
-    /// Somebody who is not signed in.
     pub fn nobody(name: impl Into<String>, origin: Origin) -> Self {
         Self { who: Who::Nobody(name.into()), origin }
     }
 
-    /// The account, if there is one: that of its owner for an API key.
+    /// The user, if there is one; for an API key, its owner.
     pub fn user(&self) -> Option<UserId> {
         match &self.who {
             Who::Person(person) => Some(person.id),
@@ -129,8 +118,8 @@ impl Caller {
         }
     }
 
-    /// The role, if there is an account. For an API key it is the least that has all that the key may do, which
-    /// is for limits only: what it may do says [`Self::may`].
+    /// The role, if there is a user. For an API key it is the lowest role that covers its scopes, and is meant for
+    /// limits only; permissions are checked with [`Self::may`].
     pub fn role(&self) -> Option<Role> {
         match &self.who {
             Who::Person(person) => Some(person.role),
@@ -139,7 +128,6 @@ impl Caller {
         }
     }
 
-    /// Whether the caller has a permission.
     pub fn may(&self, permission: Permission) -> bool {
         match &self.who {
             Who::Person(person) => person.role.may(permission),
@@ -149,8 +137,8 @@ impl Caller {
         }
     }
 
-    /// Whether a resource is within what the caller was limited to. That is asked beside whether it may be seen at
-    /// all; only an API key is limited to some.
+    /// True if a resource is among those that the caller is limited to. Only API keys have such a limit; whether
+    /// the caller may see the resource is a separate check.
     pub fn reaches(&self, resource: ResourceId) -> bool {
         match &self.who {
             Who::Key(key) => key.reaches(resource),
@@ -158,7 +146,7 @@ impl Caller {
         }
     }
 
-    /// The resources that the caller is limited to, in the order of their ids; `None` for whoever is not limited.
+    /// The resources that the caller is limited to, sorted by id; `None` for no limit.
     pub(in crate::service) fn resources(&self) -> Option<&[ResourceId]> {
         match &self.who {
             Who::Key(key) => key.resources.as_deref(),
@@ -166,7 +154,7 @@ impl Caller {
         }
     }
 
-    /// The caller as the audit trail names it.
+    /// The caller as the actor in the audit trail.
     pub(in crate::service) fn actor(&self) -> AuditActor {
         let (kind, name) = match &self.who {
             Who::Person(person) => (ActorKind::Person, person.email.clone()),

@@ -1,8 +1,8 @@
-//! What is remembered of who may do what, so that a request need not read it again, and for how long.
+//! Caches of who may do what, so that requests don't read it from the database each time.
 //!
-//! The contract: what was revoked on any instance is not answered any more a second later. Every change of who
-//! may do what makes the access epoch grow in its own transaction; an entry is used only in the epoch in which
-//! it was read, and the epoch itself is read again after [`TRUSTED`].
+//! The guarantee: a permission that was revoked on any instance is no longer granted a second later. Every change
+//! of permissions increments the access epoch in its own transaction. An entry is used only in the epoch in which
+//! it was read, and the epoch is read again after [`TRUSTED`].
 
 use std::{
     collections::HashMap,
@@ -22,11 +22,11 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How long the epoch is believed without asking.
+/// How long a reading of the epoch is used.
 const TRUSTED: Duration = Duration::from_millis(500);
-/// The most entries of one kind.
+/// The most entries of one cache.
 const ENTRIES: u64 = 10_000;
-/// How long an entry is kept that nobody asks for.
+/// How long an unused entry is kept.
 const UNUSED: Duration = Duration::from_secs(600);
 
 /// The access epoch as this instance knows it.
@@ -35,21 +35,20 @@ pub(in crate::service) struct Epoch {
     clock: Arc<dyn Clock>,
     /// When the reading began that brought the value.
     known: Mutex<Option<Reading>>,
-    /// The number of the last reading; 0 where it is not believed any more. Apart from the reading, so that whoever
-    /// needs to know only that waits for nobody.
+    /// The number of the last reading; 0 if it must no longer be used. Separate from the reading, so that checking
+    /// it needs no lock.
     latest: AtomicU64,
-    /// Of many that need it at once, one asks. How often that was done.
+    /// Held while the epoch is read, so that simultaneous requests cause one reading. Counts the readings.
     asking: tokio::sync::Mutex<u64>,
 }
 
-/// The epoch as it was read once.
+/// One reading of the epoch.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::service) struct Reading {
     /// When the reading began.
     began: Instant,
-    /// The epoch.
     pub(in crate::service) value: i64,
-    /// Which reading it is: 1 for the first.
+    /// The number of the reading, counted from 1.
     number: u64,
 }
 
@@ -63,11 +62,11 @@ impl Epoch {
         Ok(self.reading(store).await?.value)
     }
 
-    /// The same, as it was read: for who remembers something as long as the reading is believed.
+    /// The same as a [`Reading`], for callers that cache something as long as the reading is fresh.
     pub(in crate::service) async fn reading(&self, store: &Store) -> Result<Reading, StoreError> {
         match self.trusted() {
             Some(reading) => Ok(reading),
-            // Boxed, because it is rare and large.
+            // Boxed to keep the hot future small.
             None => Box::pin(self.read(store)).await,
         }
     }
@@ -87,14 +86,14 @@ impl Epoch {
         Ok(reading)
     }
 
-    /// Asks again at the next call: this instance has just changed something.
+    /// Makes the next call read the epoch again, because this instance has just changed something.
     pub(in crate::service) fn forget(&self) {
         let mut known = self.known();
         *known = None;
         self.latest.store(0, Ordering::Release);
     }
 
-    /// Whether a reading is still believed.
+    /// True if a reading is still fresh.
     pub(in crate::service) fn believes(&self, reading: &Reading, now: Instant) -> bool {
         self.latest.load(Ordering::Acquire) == reading.number && self.age(reading, now) < TRUSTED
     }
@@ -108,23 +107,23 @@ impl Epoch {
         self.clock.steady(now).saturating_duration_since(reading.began)
     }
 
-    /// Held while `latest` is set, so that the two say the same.
+    /// Stays locked while `latest` is set, so that the two agree.
     fn known(&self) -> MutexGuard<'_, Option<Reading>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Entries that were read in an epoch.
+/// A cache whose entries are valid in the epoch in which they were read.
 pub(in crate::service) struct Remembered<K, V> {
     entries: Cache<K, (i64, V)>,
     /// Entries that are being read.
     turns: Turns<K>,
 }
 
-/// A lock for each entry that somebody reads or waits for.
+/// A lock for each entry that is being read or waited for.
 type Turns<K> = Mutex<HashMap<K, Arc<tokio::sync::Mutex<()>>>>;
 
-/// The right to read an entry; nobody else reads it meanwhile.
+/// The right to read an entry; until it is dropped, nobody else reads it.
 pub(in crate::service) struct Turn<'a, K: Hash + Eq> {
     turns: &'a Turns<K>,
     key: K,
@@ -133,7 +132,7 @@ pub(in crate::service) struct Turn<'a, K: Hash + Eq> {
 
 impl<K: Hash + Eq> Drop for Turn<'_, K> {
     fn drop(&mut self) {
-        // Given back first, so that only those who wait still hold the lock.
+        // Released first, so that only those who wait still hold the lock.
         self.lock = None;
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
@@ -151,14 +150,14 @@ where
         Self { entries: Cache::builder().max_capacity(ENTRIES).time_to_idle(UNUSED).build(), turns: Mutex::default() }
     }
 
-    /// Waits until nobody else reads the entry. Of many who miss it at once, one reads it: whoever has waited looks again
-    /// before they do.
+    /// Waits until nobody else reads the entry. If several callers miss it at the same time, one reads it; the
+    /// others must look it up again after waiting.
     pub(in crate::service) async fn turn(&self, key: &K) -> Turn<'_, K> {
         let lock = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(key.clone()).or_default())
         };
-        // Made first: given up while it waits, it does not leave the lock behind.
+        // Created before waiting, so that a cancelled wait doesn't leave the lock behind.
         let mut turn = Turn { turns: &self.turns, key: key.clone(), lock: None };
         turn.lock = Some(lock.lock_owned().await);
         turn
@@ -169,12 +168,12 @@ where
         self.entries.get(key).filter(|(read_in, _)| *read_in == epoch).map(|(_, value)| value)
     }
 
-    /// Keeps an entry that was read after `epoch` had been.
+    /// Caches an entry. `epoch` must have been read before the entry.
     pub(in crate::service) fn put(&self, key: K, epoch: i64, value: V) {
         self.entries.insert(key, (epoch, value));
     }
 
-    /// How many entries there are, those of earlier epochs too, more or less.
+    /// The approximate number of entries, including those of earlier epochs.
     pub(in crate::service) fn count(&self) -> u64 {
         self.entries.entry_count()
     }
@@ -204,7 +203,7 @@ mod tests {
             asking.await.unwrap();
         }
         assert_eq!((reads.load(Ordering::Relaxed), remembered.get(&1, 7), remembered.get(&1, 8)), (1, Some(9), None));
-        // Whoever gives up leaves nothing behind, nor does the last.
+        // Neither a cancelled wait nor the last caller leaves a lock behind.
         let held = remembered.turn(&2).await;
         let other = remembered.turn(&3).await;
         assert!(futures_util::FutureExt::now_or_never(remembered.turn(&2)).is_none());

@@ -1,4 +1,4 @@
-//! Groups: people with whom a credential is shared at once. For administrators.
+//! Groups of users that credentials can be shared with. For administrators.
 
 use crate::domain::access::group::Group;
 use crate::domain::access::group::GroupMember;
@@ -22,10 +22,9 @@ use crate::{
     store::GroupChange,
 };
 
-/// The most shares that are named before a group is deleted.
+/// The most shares that are listed before a group is deleted.
 const SHARES_MAX: i64 = 100;
 
-/// A page of groups.
 pub struct GroupsPage {
     /// The groups, newest first.
     pub groups: Vec<Group>,
@@ -33,13 +32,12 @@ pub struct GroupsPage {
     pub next: Option<Uuid>,
 }
 
-/// One group and a page of its members.
 pub struct GroupDetail {
     /// The group.
     pub group: Group,
     /// The members, the newest accounts first.
     pub members: Vec<GroupMember>,
-    /// What to go on after, if there are more.
+    /// The cursor of the next page, if there is one.
     pub next: Option<UserId>,
 }
 
@@ -51,26 +49,24 @@ pub struct GroupShares {
     pub shares: Vec<GroupShare>,
 }
 
-/// What came of changing a group.
+/// The result of changing a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupOutcome {
-    /// It is done, to this group.
+    /// Done, for the group with this id.
     Done(Uuid),
-    /// A field is wrong: `name` or `email`.
+    /// A field is invalid: `name` or `email`.
     Invalid(FieldError),
-    /// There is no such group.
     NotFound,
 }
 
 impl Service {
-    /// A page of groups.
     pub async fn groups(&self, caller: &Caller, after: Option<Uuid>) -> Result<GroupsPage, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "list groups").await?;
         let mut groups = self.0.store.groups_page(after, PAGE + 1).await?;
         Ok(GroupsPage { next: pagination::cut(&mut groups, |group| group.id), groups })
     }
 
-    /// One group, and a page of its members.
+    /// A group, and a page of its members.
     pub async fn group(&self, caller: &Caller, id: Uuid, after: Option<UserId>) -> Result<Option<GroupDetail>, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "look at a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(None) };
@@ -79,14 +75,13 @@ impl Service {
         Ok(Some(GroupDetail { group, members, next }))
     }
 
-    /// One group, and which shares end with it.
+    /// A group, and the shares that deleting it would remove.
     pub async fn group_shares(&self, caller: &Caller, id: Uuid) -> Result<Option<GroupShares>, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "look at a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(None) };
         Ok(Some(GroupShares { shares: self.0.store.shares_of_group(id, SHARES_MAX).await?, group }))
     }
 
-    /// Makes a group.
     pub async fn add_group(&self, caller: &Caller, name: &str) -> Result<GroupOutcome, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "add a group").await?;
         let name = match Name::parse(name) {
@@ -98,7 +93,6 @@ impl Service {
         Ok(outcome(self.0.store.insert_group(id, &name, self.now(), &audit).await?, id))
     }
 
-    /// Gives a group another name.
     pub async fn rename_group(&self, caller: &Caller, id: Uuid, name: &str) -> Result<GroupOutcome, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "rename a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(GroupOutcome::NotFound) };
@@ -115,7 +109,7 @@ impl Service {
         Ok(outcome(self.0.store.rename_group(id, &name, &audit).await?, id))
     }
 
-    /// Deletes a group, and with it what was shared with it. Who deletes it twice finds the same as who did it once.
+    /// Deletes a group and its shares. Deleting it again has the same result.
     pub async fn delete_group(&self, caller: &Caller, id: Uuid) -> Result<(), ServiceError> {
         self.require(caller, Permission::ManageAccounts, "delete a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(()) };
@@ -127,7 +121,7 @@ impl Service {
         Ok(())
     }
 
-    /// Takes somebody into a group, by e-mail address.
+    /// Adds a user to a group, by email address.
     pub async fn add_to_group(&self, caller: &Caller, id: Uuid, email: &str) -> Result<GroupOutcome, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "change a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(GroupOutcome::NotFound) };
@@ -146,7 +140,6 @@ impl Service {
         Ok(outcome(change, id))
     }
 
-    /// Takes somebody out of a group.
     pub async fn remove_from_group(&self, caller: &Caller, id: Uuid, member: UserId) -> Result<GroupOutcome, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "change a group").await?;
         let Some(group) = self.0.store.group(id).await? else { return Ok(GroupOutcome::NotFound) };

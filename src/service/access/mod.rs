@@ -1,4 +1,4 @@
-//! Who may do what: callers, authorization, groups, sharing, transfers, and the cache that an access epoch ends.
+//! Who may do what: callers, authorization, groups, sharing, transfers of ownership, and the epoch cache.
 
 pub(in crate::service) mod authorize;
 pub mod caller;

@@ -1,5 +1,5 @@
-//! Sharing: who may use or manage a credential beside its owner. Whoever manages a credential says so, one person or
-//! group at a time; each change is recorded and holds at once.
+//! Sharing: who may use or manage a credential in addition to its owner. Everyone who manages a credential may
+//! change that, for one user or group at a time. Each change is recorded and takes effect immediately.
 
 use uuid::Uuid;
 
@@ -19,52 +19,49 @@ use crate::{
     store::{CredentialRow, NewShare, ShareChange, ShareWith, Sharee},
 };
 
-/// How many people and groups are offered to share with; any other can be typed.
+/// How many users and groups are suggested; any other can be typed.
 const OFFERS: i64 = 500;
-/// The most people and groups that one credential is shared with: as many as its page lists.
+/// The most shares of one credential, which is also the number that its page lists.
 const SHARES_MAX: usize = 1_000;
-/// What managing a credential's shares is called where it is refused.
+/// What was attempted, in the audit record of a refusal.
 const WANTED: &str = "sharing a credential";
 
-/// Who may use or manage a credential.
 #[derive(Debug, Clone)]
 pub struct SharingDetail {
-    /// Its tile.
     pub tile: Tile,
-    /// With whom it is shared, by name.
+    /// The shares, sorted by name.
     pub shares: Vec<Share>,
-    /// E-mail address and name of people whom it could be shared with, at most 500.
+    /// Email address and name of suggested users, at most 500.
     pub people: Vec<(String, String)>,
-    /// Groups that it could be shared with, at most 500.
+    /// Names of suggested groups, at most 500.
     pub groups: Vec<String>,
 }
 
-/// One person or group that a credential is shared with.
+/// A user or group that a credential is shared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
-    /// Its id.
     pub id: Uuid,
-    /// The name of the person or group.
+    /// The name of the user or group.
     pub name: String,
-    /// The e-mail address of the person; `None` for a group.
+    /// The user's email address; `None` for a group.
     pub email: Option<String>,
-    /// How far they may go with it.
+    /// What the user or group may do.
     pub access: Access,
 }
 
-/// How a change ended.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SharingOutcome {
-    /// It holds from now on. What is left to the caller, who may have changed what they themselves may do.
+    /// Done. Contains the access that the caller still has, because they may have changed their own.
     Changed(Option<Access>),
-    /// Nobody can be shared with under what was typed; a sentence for the person who typed it.
+    /// No user or group matches the input; a sentence for the person who typed it.
     Invalid(String),
-    /// There is no such credential for the caller, or no such share.
+    /// The credential doesn't exist for the caller, or has no such share.
     NotFound,
 }
 
 impl Service {
-    /// Who may use or manage a credential that the caller may manage.
+    /// The shares of a credential that the caller may manage.
     pub async fn sharing(&self, caller: &Caller, id: CredentialId) -> Result<Option<SharingDetail>, ServiceError> {
         let Some((_, row)) = self.managed(caller, id, WANTED).await? else { return Ok(None) };
         let store = &self.0.store;
@@ -73,7 +70,7 @@ impl Service {
         Ok(Some(SharingDetail { tile: self.tile(caller, row, Access::Manage), shares, people, groups }))
     }
 
-    /// Opens a credential to all for use, or makes it private again; who it is shared with by name stays.
+    /// Lets everyone use a credential, or makes it private again. Shares with users and groups are kept.
     pub async fn open_credential(
         &self,
         caller: &Caller,
@@ -90,7 +87,7 @@ impl Service {
         self.shared(caller, id, change).await
     }
 
-    /// Shares a credential with the person of an e-mail address or with the group of a name.
+    /// Shares a credential with the user who has this email address, or the group that has this name.
     pub async fn share_credential(
         &self,
         caller: &Caller,
@@ -107,7 +104,7 @@ impl Service {
             let typed: String = typed.chars().take(100).collect();
             SharingOutcome::Invalid(format!("No active account or group matches “{typed}”."))
         };
-        // PostgreSQL takes no text with a NUL; nobody is called so.
+        // PostgreSQL rejects text with a NUL, and no name contains one.
         if typed.contains('\0') {
             return Ok(nobody());
         }
@@ -134,7 +131,7 @@ impl Service {
         }
     }
 
-    /// Gives a share another access, or takes it away (`None`).
+    /// Changes the access of a share, or removes the share (`None`).
     pub async fn change_share(
         &self,
         caller: &Caller,
@@ -171,7 +168,7 @@ impl Service {
         Ok(shares)
     }
 
-    /// What came of a change, and what is left to whoever made it.
+    /// The result of a change, with the access that the caller still has.
     async fn shared(&self, caller: &Caller, id: CredentialId, change: ShareChange) -> Result<SharingOutcome, ServiceError> {
         if change != ShareChange::Changed {
             return Ok(SharingOutcome::NotFound);

@@ -1,4 +1,4 @@
-//! Handing over all that one person owns to another, in one step: before somebody leaves, for example.
+//! Transfers everything that one user owns to another in one step, for example before they leave.
 
 use super::caller::Caller;
 use crate::domain::access::transfer::Owned;
@@ -14,18 +14,17 @@ use crate::{
     store::{HandOver, HandOverResult},
 };
 
-/// What came of handing over.
 pub enum HandOverOutcome {
     /// It is done.
     Done(Transferred),
     /// The field `to` is wrong.
     Invalid(FieldError),
-    /// There is no such person.
     NotFound,
 }
 
 impl Service {
-    /// Hands over all that a person owns to another, by e-mail address. API keys are revoked.
+    /// Transfers everything that a user owns to the user with the email address `to`. The API keys of `from` are
+    /// revoked.
     pub async fn hand_over(&self, caller: &Caller, from: UserId, to: &str) -> Result<HandOverOutcome, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "transfer ownership").await?;
         let Some(giver) = self.0.store.user(from).await? else { return Ok(HandOverOutcome::NotFound) };
@@ -62,7 +61,7 @@ impl Service {
     }
 }
 
-/// Why somebody of this role cannot own so much; `None` if they can.
+/// Why a user with this role can't own these things; `None` if they can.
 fn lacking(role: Role, owned: &Owned) -> Option<&'static str> {
     if owned.credentials > 0 && !role.may(Permission::MakeCredentials) {
         return Some(

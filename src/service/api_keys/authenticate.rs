@@ -1,8 +1,8 @@
-//! Checking API keys: who a program is that presents one.
+//! Checks API keys: which caller a presented key stands for.
 //!
-//! Every request of a program asks this first, so that a key that was seen before costs a hash and two looks into
-//! memory. Nothing is remembered longer than the access epoch in which it was read (see `service::remembered`), so
-//! that a revoked key is refused within a second on every instance.
+//! Every API request starts here, so a key that was seen before costs one hash and two lookups in memory. Nothing
+//! is cached longer than the access epoch in which it was read (see `access::epoch_cache`), so that a revoked key
+//! is refused within a second on every instance.
 
 use std::{
     collections::HashMap,
@@ -36,35 +36,31 @@ use crate::{
     store::ApiKeyOwner,
 };
 
-/// How exactly it is known when a key was last used, and how often at most that is written.
+/// The precision of the last use of a key, in milliseconds, and the shortest time between two writes of it.
 const USE_STEP: i64 = 60_000;
-/// How often at most the same refusal is recorded.
+/// The shortest time between two records of the same refusal.
 const RECORD_STEP: Duration = Duration::from_secs(60);
-/// How many refusals are recorded within [`RECORD_STEP`] at most, so that nobody floods the audit trail from many
-/// addresses at once.
+/// The most refusals recorded within [`RECORD_STEP`], so that nobody can flood the audit trail from many addresses.
 const RECORDED_MAX: usize = 1_000;
 
-/// What came of checking a key.
+/// The result of checking a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyCheck {
-    /// It is a key that may be used: who calls.
+    /// The key may be used. Contains the caller.
     Accepted(Caller),
-    /// It is not. The program that presented it is told nothing of why; this is for the log and the audit trail.
+    /// The key may not be used. The client isn't told why; the reason is for the log and the audit trail.
     Rejected(KeyRejection),
 }
 
-/// Why a key was not accepted.
+/// Why a key was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyRejection {
-    /// It does not have the form of a key.
+    /// It doesn't have the format of a key.
     Malformed,
-    /// There is no such key.
     Unknown,
-    /// It was revoked.
     Revoked,
-    /// Its time is over.
     Expired,
-    /// The account that it acts as is disabled.
+    /// The user that it acts as is disabled.
     OwnerDisabled,
 }
 
@@ -81,24 +77,22 @@ impl KeyRejection {
     }
 }
 
-/// What an instance remembers of keys.
+/// What an instance caches about keys.
 pub(in crate::service) struct CheckedKeys {
     /// By the hash of the key.
     known: Remembered<[u8; 32], Arc<KnownKey>>,
-    /// Hashes of well-formed keys that there are not. Apart from the known ones, so that guessing does not push
-    /// these out.
+    /// Hashes of well-formed keys that don't exist. Kept apart, so that guessing doesn't evict known keys.
     unknown: Remembered<[u8; 32], ()>,
-    /// When a refusal was last recorded, by its reason and the network it came from.
+    /// When a refusal was last recorded, by its reason and the client's network.
     recorded: Mutex<HashMap<(KeyRejection, String), Timestamp>>,
 }
 
-/// A key as it was read.
 pub(in crate::service) struct KnownKey {
     pub(in crate::service) identity: Arc<KeyIdentity>,
     expires_at: Option<Timestamp>,
     revoked: bool,
     owner_disabled: bool,
-    /// The minute, in milliseconds since the epoch, of the last use that is written or about to be.
+    /// The start of the minute of the last recorded use, in milliseconds since the Unix epoch.
     used_at: AtomicI64,
 }
 
@@ -118,7 +112,7 @@ impl KnownKey {
     /// True for the first use within a minute.
     fn is_first_use(&self, minute: i64) -> bool {
         let last = self.used_at.load(Ordering::Relaxed);
-        // Of several at once, one writes.
+        // If several threads get here at the same time, one of them wins.
         last < minute && self.used_at.compare_exchange(last, minute, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
@@ -128,12 +122,12 @@ impl CheckedKeys {
         Self { known: Remembered::new(), unknown: Remembered::new(), recorded: Mutex::new(HashMap::new()) }
     }
 
-    /// How many keys are remembered, with those that there are not.
+    /// The number of cached keys, including keys that don't exist.
     pub(in crate::service) fn count(&self) -> u64 {
         self.known.count() + self.unknown.count()
     }
 
-    /// Whether a refusal is to be recorded: the first of its reason and network within [`RECORD_STEP`].
+    /// True if a refusal is to be recorded: the first with its reason and network within [`RECORD_STEP`].
     fn is_first_refusal(&self, place: &(KeyRejection, String), now: Timestamp) -> bool {
         let recent = |at: Timestamp| now.since(at) < RECORD_STEP;
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,14 +150,14 @@ impl CheckedKeys {
 }
 
 impl Service {
-    /// Who presents this key, and whether it may be used now. What is not a key is refused without a look into
-    /// the database.
+    /// Returns the caller that presents this key, if the key may be used now. Malformed keys are refused without a
+    /// database query.
     pub async fn authenticate_key(&self, presented: &str, origin: Origin) -> Result<KeyCheck, ServiceError> {
         let known = self.identify_key(presented, self.now(), || origin.clone()).await?;
         Ok(known.map_or_else(KeyCheck::Rejected, |key| KeyCheck::Accepted(Caller::key(Arc::clone(&key.identity), origin))))
     }
 
-    /// The same for who needs to know only whose key it is. Where it comes from is asked only if it is refused.
+    /// The same for callers that need only the key's identity. `origin` is called only if the key is refused.
     pub(in crate::service) async fn identify_key(
         &self,
         presented: &str,
@@ -172,7 +166,7 @@ impl Service {
     ) -> Result<Result<Arc<KnownKey>, KeyRejection>, ServiceError> {
         let hash = match ApiKeyText::parse(presented) {
             Some(text) => hash::api_key_hash(&text),
-            // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+            // Boxed to keep the hot future small.
             None => return Box::pin(self.reject(Caller::nobody("", origin()), None, KeyRejection::Malformed)).await,
         };
         let epoch = self.0.epoch.current(&self.0.store).await?;
@@ -192,7 +186,7 @@ impl Service {
         Ok(Ok(key))
     }
 
-    /// Reads a key that is not remembered, and remembers what was found after `epoch` had been read.
+    /// Reads a key that isn't cached, and caches the result under `epoch`, which must have been read before.
     async fn read_key(&self, hash: [u8; 32], epoch: i64) -> Result<Option<Arc<KnownKey>>, ServiceError> {
         let keys = &self.0.keys;
         let _turn = keys.known.turn(&hash).await;
@@ -222,7 +216,7 @@ impl Service {
         Ok(Some(key))
     }
 
-    /// Writes down, behind the back of the request, that a key was used.
+    /// Records in the background that a key was used, so that the request doesn't wait.
     pub(in crate::service) fn note_use(&self, key: &KnownKey, now: Timestamp) {
         let minute = now.as_millis() - now.as_millis().rem_euclid(USE_STEP);
         if !key.is_first_use(minute) {
@@ -236,7 +230,7 @@ impl Service {
         });
     }
 
-    /// Refuses a key, and records it if that was not done a moment ago.
+    /// Refuses a key, and records that unless it was recorded a moment ago.
     async fn reject<T>(
         &self,
         caller: Caller,
@@ -248,7 +242,7 @@ impl Service {
             tracing::warn!(reason = reason.as_str(), address = caller.origin.address, "an API key was refused");
             let audit = self.audit(&caller, AuditAction::RejectKey, target, AuditOutcome::Refused, reason.as_str());
             if let Err(error) = self.0.store.record(&audit).await {
-                // So that the next one is.
+                // So that the next refusal is recorded.
                 self.0.keys.forget_refusal(&place);
                 return Err(error.into());
             }
@@ -263,7 +257,7 @@ impl From<ApiKeyOwner> for Person {
     }
 }
 
-/// What stands for an address where refusals are counted: of IPv6, where one machine has a whole /64, that.
+/// What refusals are counted by: the IPv4 address, or the /64 network for IPv6, which one machine may have.
 fn network(address: &str) -> String {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string(),

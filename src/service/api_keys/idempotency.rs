@@ -1,7 +1,7 @@
-//! Requests of programs that do their work once, however often they are sent (`Idempotency-Key`).
+//! Idempotency keys: API requests that take effect once, however often they are sent (`Idempotency-Key`).
 //!
-//! Such a request has an id as a form of a page has, but one that is made of the API key and the idempotency key, so
-//! that the same request has the same id. What tells a form that is sent twice then tells a request that is.
+//! Such a request gets an id derived from the API key and the idempotency key, so that repeating it gives the same
+//! id. The mechanism that detects a form that is submitted twice then also detects a repeated request.
 
 use std::time::Duration;
 
@@ -14,45 +14,46 @@ use crate::{
     store::{DraftRow, DraftState, NewDraft},
 };
 
-/// How long it is known of a request that it created a credential.
+/// How long a request that created a credential is remembered.
 const LIFETIME: Duration = Duration::from_secs(24 * 3_600);
-/// The first half of an id says whose request it is and the second what it asks for.
+/// In the second half of an id, which otherwise identifies the request's content, this value stands for any
+/// content.
 const HALF: u64 = u64::MAX;
 
-/// A request that is to do its work once.
+/// A request with an idempotency key.
 #[derive(Debug, Clone)]
 pub struct Once {
-    /// Of caller and idempotency key.
+    /// Derived from caller, route and idempotency key.
     pub(in crate::service) id: Uuid,
-    /// Of caller, idempotency key and all that is asked for.
+    /// Derived from the same and from the request's content.
     pub(in crate::service) whole: Uuid,
-    /// Stands where a draft has its connector; of what is asked for.
+    /// Stored as the connector of the draft; derived from the request's content.
     slot: ConnectorId,
 }
 
-/// What is known of a request.
+/// What is known about a request.
 pub(in crate::service) enum Seen<T> {
-    /// Nothing.
+    /// It hasn't been seen.
     Not,
-    /// It has made this.
+    /// It has created this.
     Done(T),
-    /// Another one has used its idempotency key.
+    /// Another request has used its idempotency key.
     Other,
 }
 
 impl Service {
-    /// A request of this caller, to a route, with an idempotency key. `body` is all that it asks for.
+    /// A caller's request to a route, with an idempotency key. `body` is its whole content.
     pub fn once(&self, caller: &Caller, route: &str, key: &str, body: &[u8]) -> Option<Once> {
         let who = caller.key_id()?;
         let named = self.0.fingerprint.of(&[b"idempotency key", who.as_bytes(), route.as_bytes(), key.as_bytes()]);
-        // Keyed, as all fingerprints are: a body has secrets in it, of which nothing may be guessed.
+        // Keyed like all fingerprints, because a body contains secrets, and nothing about them must be guessable.
         let asked = self.0.fingerprint.of(&[b"idempotent request", &named, body]);
         let digest: String = asked.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let (named, asked) = (half(&named), half(&asked));
         Some(Once { id: made_of(named, HALF), whole: made_of(named, asked), slot: ConnectorId::new(&format!("once-{digest}"))? })
     }
 
-    /// What is known of a request that creates a credential.
+    /// What is known about a request that creates a credential.
     pub(in crate::service) async fn credential_of(&self, owner: UserId, once: &Once) -> Result<Seen<CredentialId>, ServiceError> {
         Ok(match self.0.store.draft(once.id, owner, self.now()).await? {
             None => Seen::Not,
@@ -62,7 +63,7 @@ impl Service {
         })
     }
 
-    /// The credential that the same request has created meanwhile.
+    /// The credential that the same request has created in the meantime.
     pub(in crate::service) async fn done_meanwhile(
         &self,
         owner: UserId,
@@ -75,8 +76,8 @@ impl Service {
         })
     }
 
-    /// Makes room for what becomes of a request that creates a credential: a draft in which nothing was typed. False
-    /// if its idempotency key has been used.
+    /// Reserves the id of a request that creates a credential, with an empty draft. False if its idempotency key
+    /// has been used.
     pub(in crate::service) async fn begin_once(&self, owner: UserId, once: &Once) -> Result<bool, ServiceError> {
         let now = self.now();
         let draft = NewDraft {
@@ -91,7 +92,7 @@ impl Service {
         Ok(self.0.store.put_draft(&draft).await?)
     }
 
-    /// What is known of a request that creates a resource: its form says so as long as the resource is there.
+    /// What is known about a request that creates a resource. It is remembered as long as the resource exists.
     pub(in crate::service) async fn resource_of(&self, once: &Once) -> Result<Seen<ResourceId>, ServiceError> {
         let first = made_of(once.id.as_u64_pair().0, 0);
         let made = self.0.store.resource_of_forms(first..=once.id).await?;
@@ -107,7 +108,7 @@ fn half(digest: &[u8]) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// An id of these halves that no page makes (UUID version 8).
+/// An id from these halves, in a format that forms don't use (UUID version 8).
 fn made_of(first: u64, second: u64) -> Uuid {
     Builder::from_u128(u128::from(first) << 64 | u128::from(second))
         .with_version(Version::Custom)
@@ -128,7 +129,7 @@ mod tests {
             assert_eq!((id.get_version_num(), id.get_variant()), (8, Variant::RFC4122));
         }
         let other = made_of(0xABCD_EF01_2345_6788, 5);
-        // The version stands in the first half: it hides four bits of it.
+        // The version replaces four bits of the first half.
         assert!(other < first || other > last);
         assert_eq!(made_of(last.as_u64_pair().0, 0), first);
     }

@@ -1,5 +1,5 @@
-//! API keys as administrators see them: made, listed, revoked. A key is shown once, when it is made; what is
-//! stored is its hash. How a key is checked is in [`super::authenticate`].
+//! Managing API keys: creating, listing and revoking them. A key is shown once, when it is created; only its hash
+//! is stored. Checking a key is in [`super::authenticate`].
 
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -28,78 +28,65 @@ use crate::{
 
 /// The most resources that a key can be limited to.
 pub const RESOURCES_MAX: usize = 100;
-/// The most resources of each kind that are offered to choose from.
+/// The most resources of each kind to choose from.
 pub const OFFERED_MAX: usize = 200;
-/// The most accounts that are offered to choose from. Any other can be typed.
+/// The most users to choose from. Any other can be typed.
 const OWNERS_MAX: i64 = 500;
 
-/// What was typed to make a key, as it came.
+/// The form for a new key, as it was submitted.
 #[derive(Debug, Clone, Default)]
 pub struct RawApiKey {
-    /// The e-mail address of the account that it acts as.
+    /// The email address of the user that the key acts as.
     pub owner: String,
-    /// The name.
     pub name: String,
-    /// The words of its scopes.
+    /// Names of scopes.
     pub scopes: Vec<String>,
-    /// True if it is only for `resources`.
+    /// True if the key is limited to `resources`.
     pub restricted: bool,
-    /// The ids of the resources that it is for.
+    /// The ids of the resources that the key is limited to.
     pub resources: Vec<String>,
-    /// When it ends: see [`parse_expiry`].
+    /// When the key expires: see [`parse_expiry`].
     pub expires: String,
 }
 
-/// How the making of a key ended.
+/// The result of creating a key.
 pub enum KeyCreation {
-    /// Made. This is the only time that the key is known.
-    Created {
-        /// The id by which it is listed.
-        id: ApiKeyId,
-        /// The key.
-        key: ApiKeyText,
-    },
-    /// The same form has made this key before; it cannot be shown again.
+    /// Created. This is the only time that the key itself is known.
+    Created { id: ApiKeyId, key: ApiKeyText },
+    /// The same form has created this key before; it can't be shown again.
     AlreadyMade(ApiKeyId),
-    /// Fields are wrong: `owner`, `name`, `scopes`, `resources` or `expires`.
+    /// Fields are invalid: `owner`, `name`, `scopes`, `resources` or `expires`.
     Invalid(Vec<FieldError>),
 }
 
 /// Whether a key can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It can.
     Active,
-    /// It was revoked, at this time.
+    /// Revoked at this time.
     Revoked(Timestamp),
-    /// Its time is over.
     Expired,
-    /// The account that it acts as is disabled.
+    /// The user that it acts as is disabled.
     OwnerDisabled,
 }
 
 /// A key in a list.
 #[derive(Debug, Clone)]
 pub struct KeySummary {
-    /// Its id.
     pub id: ApiKeyId,
-    /// Its name.
     pub name: String,
-    /// Its first letters.
+    /// Its first characters.
     pub hint: String,
-    /// The account that it acts as.
+    /// The user that it acts as.
     pub owner: Person,
-    /// What it may do.
     pub scopes: Scopes,
-    /// True if it is only for some resources.
+    /// True if it is limited to certain resources.
     pub restricted: bool,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it ends, if it does.
+    /// `None` if it doesn't expire.
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the minute.
+    /// To the minute.
     pub last_used_at: Option<Timestamp>,
-    /// Whether it can be used.
     pub state: KeyState,
 }
 
@@ -126,24 +113,21 @@ impl KeySummary {
     }
 }
 
-/// A page of keys.
 pub struct KeyPage {
-    /// The keys, newest first.
+    /// Newest first.
     pub keys: Vec<KeySummary>,
-    /// Where the next page begins (`after`), if there is one.
+    /// The cursor (`after`) of the next page, if there is one.
     pub next: Option<ApiKeyId>,
 }
 
-/// One key.
 pub struct KeyDetail {
-    /// What lists show of it.
     pub summary: KeySummary,
-    /// The resources that it is only for; empty if it is for all, or if all of these were deleted.
+    /// The resources that it is limited to; empty if there is no limit, or if all of them were deleted.
     pub resources: Vec<ApiKeyResource>,
 }
 
 impl Service {
-    /// Makes a key. `form` identifies the form, so that submitting it twice makes one.
+    /// Creates a key. `form` identifies the form, so that submitting it twice creates one key.
     pub async fn create_api_key(&self, caller: &Caller, form: Uuid, raw: &RawApiKey) -> Result<KeyCreation, ServiceError> {
         self.require(caller, Permission::ManageKeys, "creating an API key").await?;
         let now = self.now();
@@ -194,7 +178,7 @@ impl Service {
         })
     }
 
-    /// Keys, newest first, at most 50, beginning behind one.
+    /// A page of at most 50 keys, newest first, that come after `after`.
     pub async fn api_keys(&self, caller: &Caller, after: Option<ApiKeyId>) -> Result<KeyPage, ServiceError> {
         self.require(caller, Permission::ManageKeys, "seeing API keys").await?;
         let mut rows = self.0.store.api_keys_page(after, PAGE + 1).await?;
@@ -203,7 +187,7 @@ impl Service {
         Ok(KeyPage { keys: rows.into_iter().map(|row| KeySummary::new(row, now)).collect(), next })
     }
 
-    /// One key; `None` if there is none of this id.
+    /// One key, or `None` if there is no key with this id.
     pub async fn api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<Option<KeyDetail>, ServiceError> {
         self.require(caller, Permission::ManageKeys, "seeing an API key").await?;
         let Some(row) = self.0.store.api_key(id).await? else { return Ok(None) };
@@ -211,7 +195,7 @@ impl Service {
         Ok(Some(KeyDetail { summary: KeySummary::new(row, self.now()), resources }))
     }
 
-    /// Revokes a key, at once and for ever. False if there is none of this id.
+    /// Revokes a key immediately and permanently. False if there is no key with this id.
     pub async fn revoke_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<bool, ServiceError> {
         self.require(caller, Permission::ManageKeys, "revoking an API key").await?;
         let Some(row) = self.0.store.api_key(id).await? else { return Ok(false) };
@@ -221,14 +205,14 @@ impl Service {
         Ok(true)
     }
 
-    /// Accounts that a key can act as, to choose from: the first 500 by e-mail address.
+    /// Users that a key can act as: the first 500 by email address.
     pub async fn key_owners(&self, caller: &Caller) -> Result<Vec<Person>, ServiceError> {
         self.require(caller, Permission::ManageKeys, "choosing the account of an API key").await?;
         Ok(self.0.store.api_key_owners(OWNERS_MAX).await?.into_iter().map(Person::from).collect())
     }
 
-    /// What the account of an e-mail address can see, to limit a key to: the newest [`OFFERED_MAX`] sources and as
-    /// many destinations. Empty if there is no such account.
+    /// The resources that a key of this user can be limited to: the newest [`OFFERED_MAX`] sources and as many
+    /// destinations. Empty if there is no such user.
     pub async fn key_resources(&self, caller: &Caller, owner: &str) -> Result<Vec<ResourceSummary>, ServiceError> {
         self.require(caller, Permission::ManageKeys, "choosing the resources of an API key").await?;
         let Some(owner) = self.0.store.api_key_owner(&email_key(owner)).await? else { return Ok(Vec::new()) };
@@ -249,7 +233,7 @@ impl Service {
         Ok(offered)
     }
 
-    /// The resources that were chosen for a key: the error is a sentence.
+    /// The resources chosen for a key. The inner error is a sentence for the form.
     async fn chosen_resources(&self, owner: &Person, chosen: &[String]) -> Result<Result<Vec<ResourceId>, String>, ServiceError> {
         if chosen.is_empty() {
             return Ok(Err("Choose at least one resource, or allow all of them.".to_owned()));
@@ -288,7 +272,7 @@ fn parse_scopes(words: &[String]) -> Result<Scopes, String> {
     Scopes::new(scopes).ok_or_else(|| "Choose at least one scope.".to_owned())
 }
 
-/// What the audit trail says of a new key.
+/// The details of a new key for the audit trail.
 fn in_words(owner: &Person, new: &NewApiKey<'_>) -> String {
     let resources = new.resources.map(|resources| format!(", for {} resource(s) only", resources.len())).unwrap_or_default();
     let end = match new.expires_at {

@@ -1,4 +1,4 @@
-//! API keys: creating and revoking them, checking one, and idempotency keys.
+//! API keys: creating and revoking them, checking them, and idempotency keys.
 
 pub mod authenticate;
 pub mod idempotency;

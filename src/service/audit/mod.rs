@@ -1,4 +1,4 @@
-//! The audit trail: recording, reading, exporting, checking.
+//! The audit trail: recording, reading, exporting and checking it, and changes of settings.
 
 pub(in crate::service) mod record;
 pub(in crate::service) mod settings;

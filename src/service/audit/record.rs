@@ -1,4 +1,4 @@
-//! The audit trail: what is recorded of a call.
+//! Recording in the audit trail: what is recorded of a call.
 
 use crate::{
     domain::{
@@ -15,18 +15,18 @@ use crate::{
     },
 };
 
-/// What something was done to.
+/// What an action affected.
 pub(in crate::service) fn target(kind: TargetKind, id: uuid::Uuid, name: impl Into<String>) -> Option<AuditTarget> {
     Some(AuditTarget { kind, id, name: name.into() })
 }
 
 impl Service {
-    /// Something that a caller did, to be recorded with it.
+    /// An action that a caller completed, to be recorded.
     pub(in crate::service) fn done(&self, caller: &Caller, action: AuditAction, target: Option<AuditTarget>) -> Audit<'_> {
         self.audit(caller, action, target, AuditOutcome::Done, "")
     }
 
-    /// Something that a caller did or tried. The detail is words of Keytile's own and never a value of a field.
+    /// An action that a caller completed or tried. `detail` must be Keytile's own text, never the value of a field.
     pub(in crate::service) fn audit(
         &self,
         caller: &Caller,
@@ -48,7 +48,7 @@ impl Service {
         Audit { event, chain: &self.0.chain }
     }
 
-    /// Goes on only for a caller who has a permission; that somebody was refused is recorded.
+    /// Refuses callers without a permission, and records the refusal.
     pub(in crate::service) async fn require(
         &self,
         caller: &Caller,
@@ -66,7 +66,7 @@ impl Service {
         Err(ServiceError::Refused(permission))
     }
 
-    /// The same for what only somebody with an account can do, since it will belong to them.
+    /// The same for actions whose result will belong to the user, which a command on the server can't do.
     pub(in crate::service) async fn require_person(
         &self,
         caller: &Caller,
@@ -77,7 +77,7 @@ impl Service {
         caller.user().ok_or(ServiceError::Refused(permission))
     }
 
-    /// Records that a form came which no page of the caller's session can have sent.
+    /// Records a form that no page of the caller's session can have sent.
     pub async fn record_forged_form(&self, caller: &Caller, path: &str) -> Result<(), ServiceError> {
         let audit = self.audit(caller, AuditAction::ForgedForm, None, AuditOutcome::Refused, path);
         Ok(self.0.store.record(&audit).await?)

@@ -1,7 +1,7 @@
-//! Settings: that Keytile was started with others than before is recorded in the audit trail.
+//! Records in the audit trail when Keytile is started with different settings.
 //!
-//! Each event names one setting, what it is and what it was, and is itself what the next start compares with. Of a
-//! secret setting only a keyed fingerprint is kept. What was never recorded is taken to have been the default.
+//! Each event contains one setting's new and old value, and the next start compares with it. Of a secret setting,
+//! only a keyed fingerprint is recorded. A setting that was never recorded counts as having had its default.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ use crate::{
 
 /// The longest value that is shown whole, in bytes.
 const VALUE_MAX: usize = 100;
-/// How much is shown of a longer one, in characters.
+/// How much of a longer value is shown, in characters.
 const BEGINNING: usize = 60;
-/// How many events are read at a time.
+/// The number of events read at a time.
 const BATCH: i64 = 200;
 
 impl Service {
-    /// Records each setting that is another than when Keytile was last started.
+    /// Records each setting that differs from the last start.
     pub async fn record_settings(&self, settings: &[Setting]) -> Result<(), ServiceError> {
         let caller = Caller::server("keytile serve");
         let recorded = self.recorded_settings(settings).await?;
@@ -38,7 +38,7 @@ impl Service {
         Ok(())
     }
 
-    /// What each setting was when it was last recorded.
+    /// The last recorded value of each setting.
     async fn recorded_settings(&self, settings: &[Setting]) -> Result<HashMap<String, String>, ServiceError> {
         let mut recorded = HashMap::new();
         let action = Some(AuditAction::ChangeSettings);
@@ -56,7 +56,7 @@ impl Service {
         Ok(recorded)
     }
 
-    /// A value as it is recorded: short, in one word, and nothing of a secret one.
+    /// A value in the form to record: short, without spaces, and as a fingerprint if it is secret.
     fn shown(&self, setting: &Setting, value: &str) -> String {
         if value.is_empty() {
             return "not set".to_owned();
@@ -77,7 +77,7 @@ impl Service {
     }
 }
 
-/// Name and value in the detail of an event.
+/// Name and value from the detail of an event.
 fn read_detail(detail: &str) -> Option<(&str, &str)> {
     let (name, rest) = detail.strip_prefix("--")?.split_once(" is ")?;
     Some((name, rest.rsplit_once(", was ")?.0))

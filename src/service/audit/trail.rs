@@ -1,7 +1,7 @@
-//! Reading the audit trail: a page of it, all of it as JSON Lines, and whether its chain holds.
+//! Reading the audit trail: by page, as an export in JSON Lines, and checking its hash chain.
 //!
-//! Only who may read it gets anything of it. Everything is read in batches, so that the longest trail needs no more
-//! memory than a short one.
+//! Everything here requires the permission to read it. Reading happens in batches, so that a long trail needs no
+//! more memory than a short one.
 
 use crate::domain::audit::AuditCredential;
 use std::{collections::HashMap, ops::Range};
@@ -30,32 +30,32 @@ use crate::{
     store::{AuditOrder, AuditRow, AuditSelection},
 };
 
-/// How many events are read at a time where all are.
+/// The number of events read at a time by exports and checks.
 const BATCH: i64 = 1_000;
-/// How many e-mail addresses are offered.
+/// The most email addresses to choose from.
 const PEOPLE: i64 = 200;
-/// How many credentials of one name are offered.
+/// The most credentials with the same name that are suggested.
 const CREDENTIALS: i64 = 20;
-/// What is asked for, in the words of a refusal.
+/// What was attempted, in the audit record of a refusal.
 const WANTED: &str = "reading the audit trail";
 
-/// Which events are wanted. Without anything: all of them.
+/// Which events to return. The default is all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Only those of this person, and of the API keys of this person.
+    /// Only events of this user and of their API keys.
     pub actor: Option<UserId>,
-    /// Only those on this thing.
+    /// Only events that affected this object.
     pub target: Option<Uuid>,
-    /// Only those of this action.
+    /// Only events of this action.
     pub action: Option<AuditAction>,
-    /// Only those that did not happen before this.
+    /// Only events at or after this time.
     pub from: Option<Timestamp>,
-    /// Only those that happened before this.
+    /// Only events before this time.
     pub until: Option<Timestamp>,
 }
 
 impl AuditFilter {
-    /// What it leaves over, in words.
+    /// The filter in words, for the record of an export.
     fn words(&self) -> String {
         let mut words = Vec::new();
         if let Some(actor) = self.actor {
@@ -77,27 +77,24 @@ impl AuditFilter {
     }
 }
 
-/// The page of a thing that an event was about.
+/// The page of an object that an event affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditPlace {
-    /// That of a credential.
     Credential,
-    /// That of a source or a destination.
     Resource(ResourceKind),
 }
 
-/// A page of events, newest first, at most 50.
+/// A page of at most 50 events, newest first.
 #[derive(Debug, Default)]
 pub struct AuditPage {
-    /// The events.
     pub events: Vec<AuditRecord>,
-    /// Where the next page begins (`before`), if there is one.
+    /// The cursor (`before`) of the next page, if there is one.
     pub next: Option<i64>,
-    /// The things of these events that are still there and have a page.
+    /// Which objects of these events still exist and have a page.
     pub places: HashMap<Uuid, AuditPlace>,
 }
 
-/// An export under way.
+/// An export in progress.
 pub struct AuditExport {
     service: Service,
     selection: AuditSelection,
@@ -108,9 +105,9 @@ pub struct AuditExport {
 struct Line<'a> {
     #[serde(flatten)]
     record: &'a AuditRecord,
-    /// When it happened, as RFC 3339.
+    /// In RFC 3339 format.
     time: String,
-    /// Its link in the chain, in hexadecimal.
+    /// The hash of the event in the chain, in hexadecimal.
     hash: String,
 }
 
@@ -123,7 +120,7 @@ impl AuditExport {
         let mut lines = Vec::with_capacity(rows.len() * 512);
         for AuditRow { record, hash } in &rows {
             let line = Line { record, time: Timestamp::from_millis(record.at).to_rfc3339(), hash: hex(hash) };
-            // Texts, numbers and ids always serialise, and a vector takes them all.
+            // Strings, numbers and ids always serialize, and writing to a vector doesn't fail.
             serde_json::to_writer(&mut lines, &line).map_err(|_| ServiceError::Unreadable { table: "audit_events" })?;
             lines.push(b'\n');
         }
@@ -132,7 +129,7 @@ impl AuditExport {
 }
 
 impl Service {
-    /// At most `limit` events, newest first, beginning below the place `before`, and where the next page begins.
+    /// At most `limit` events, newest first, that come before the sequence number `before`, and the next cursor.
     pub async fn audit_records(
         &self,
         caller: &Caller,
@@ -149,7 +146,7 @@ impl Service {
         Ok((events, next))
     }
 
-    /// A page of events, beginning below the place `before`.
+    /// A page of events that come before the sequence number `before`.
     pub async fn audit_page(&self, caller: &Caller, filter: &AuditFilter, before: Option<i64>) -> Result<AuditPage, ServiceError> {
         let (events, next) = self.audit_records(caller, filter, before, PAGE).await?;
         let mut ids: Vec<Uuid> = events.iter().filter_map(|event| event.target).collect();
@@ -165,13 +162,13 @@ impl Service {
         Ok(AuditPage { events, next, places: places.collect() })
     }
 
-    /// The first e-mail addresses of accounts, to choose from.
+    /// The first email addresses of users, to choose from.
     pub async fn audit_people(&self, caller: &Caller) -> Result<Vec<String>, ServiceError> {
         self.require(caller, Permission::ReadAudit, WANTED).await?;
         Ok(self.0.store.audit_people(PEOPLE).await?)
     }
 
-    /// The person of an e-mail address or an id, and the address.
+    /// The user with this email address or id, with their address.
     pub async fn audit_person(&self, caller: &Caller, typed: &str) -> Result<Option<(UserId, String)>, ServiceError> {
         self.require(caller, Permission::ReadAudit, WANTED).await?;
         match Uuid::try_parse(typed) {
@@ -180,17 +177,17 @@ impl Service {
         }
     }
 
-    /// The credentials of a name, whoever they belong to.
+    /// The credentials with this name, of any owner.
     pub async fn audit_credentials(&self, caller: &Caller, name: &str) -> Result<Vec<AuditCredential>, ServiceError> {
         self.require(caller, Permission::ReadAudit, WANTED).await?;
-        // No name has a NUL, and PostgreSQL takes no text with one.
+        // PostgreSQL rejects text with a NUL, and no name contains one.
         if name.contains('\0') {
             return Ok(Vec::new());
         }
         Ok(self.0.store.audit_credentials(&name_key(name), CREDENTIALS).await?)
     }
 
-    /// Begins an export and records it. It holds the events up to this one.
+    /// Records an export and starts it. It contains the events up to that record.
     pub async fn export_audit(&self, caller: &Caller, filter: &AuditFilter) -> Result<AuditExport, ServiceError> {
         self.require(caller, Permission::ReadAudit, "exporting the audit trail").await?;
         let audit = self.audit(caller, AuditAction::ExportAudit, None, AuditOutcome::Done, filter.words());
@@ -200,8 +197,8 @@ impl Service {
         Ok(AuditExport { service: self.clone(), selection })
     }
 
-    /// Follows the whole chain. Answers the last event, or where the chain breaks first. Goes on well beside
-    /// others that add events: what is added while it walks is checked too.
+    /// Checks the whole chain. Returns the last event, or where the chain first breaks. Events that other processes
+    /// add during the check are checked too.
     pub async fn check_audit(
         &self,
         caller: &Caller,
@@ -210,7 +207,7 @@ impl Service {
         self.require(caller, Permission::ReadAudit, "checking the audit trail").await?;
         let store = &self.0.store;
         let mut walk = ChainWalk::new(&self.0.chain, noted);
-        // From the least place of all, so that what was put before the first event is seen.
+        // Starts at the lowest sequence number, so that an event inserted before the first is found.
         let mut selection = AuditSelection { actor: None, target: None, action: None, places: i64::MIN..i64::MAX };
         let mut end = None;
         loop {
@@ -225,7 +222,7 @@ impl Service {
                 continue;
             }
             let recorded = store.audit_end().await?;
-            // An event that was added between the two readings is there when it is asked for once more.
+            // An event that was added between the two reads is found when asking again.
             if recorded.seq > walk.last().seq && end != Some(recorded) {
                 end = Some(recorded);
                 continue;
@@ -235,13 +232,13 @@ impl Service {
         }
     }
 
-    /// The end of the trail: a line to be kept elsewhere.
+    /// The end of the trail, to be kept in another place.
     pub async fn audit_end(&self) -> Result<ChainPoint, ServiceError> {
         let end = self.0.store.audit_end().await?;
         Ok(ChainPoint { seq: end.seq, hash: end.hash })
     }
 
-    /// What a filter means in places of the chain: times never fall along it.
+    /// Turns a filter into a range of sequence numbers. Times never decrease along the chain.
     async fn audit_selection(&self, filter: &AuditFilter) -> Result<AuditSelection, ServiceError> {
         let mut places: Range<i64> = 1..i64::MAX;
         if let Some(from) = filter.from {

@@ -1,8 +1,8 @@
-//! Browsers that somebody has signed in with before. Their failures are counted apart, so that strangers who try
-//! passwords at an account cannot keep its owner out.
+//! Device cookies: browsers that a user has signed in with before. Their failures are counted separately, so that
+//! strangers who try passwords for an account can't lock its owner out.
 //!
-//! Such a browser has a cookie with a random number and a keyed hash of it and the account (OWASP, “Device
-//! cookies”). It proves nothing but that, and lets nobody in.
+//! The cookie contains a random number, and a keyed hash of the number and the user (OWASP, "Slow Down Online
+//! Guessing Attacks with Device Cookies"). It proves nothing else and doesn't sign anybody in.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,24 +13,24 @@ use crate::{
     service::Service,
 };
 
-/// Bytes of the random number.
+/// The size of the random number, in bytes.
 const NONCE: usize = 16;
-/// Characters of a device cookie: the number and a hash of 32 bytes, in base64 without padding.
+/// The length of a device cookie in characters: random number and 32-byte hash, in base64 without padding.
 const LENGTH: usize = (NONCE + 32) * 4 / 3;
 
-/// A browser that somebody has signed in with before.
+/// A browser that a user has signed in with before.
 #[derive(Clone, Copy)]
 pub(in crate::service) struct Device([u8; NONCE]);
 
 impl Device {
-    /// What tells it from others.
+    /// The random number, which is different for each browser.
     pub(in crate::service) fn id(&self) -> &[u8; NONCE] {
         &self.0
     }
 }
 
 impl Service {
-    /// The browser that this cookie was given to when it signed in to this account.
+    /// The device of this cookie, if the cookie was given out for this user.
     pub(in crate::service) fn known_device(&self, user: UserId, cookie: &str) -> Option<Device> {
         if cookie.len() != LENGTH {
             return None;
@@ -40,8 +40,8 @@ impl Service {
         equal_in_constant_time(self.cookie_of(user, device).expose_secret(), cookie).then_some(device)
     }
 
-    /// The cookie for a browser that has just signed in to an account: the one it has, if that is for this account,
-    /// and otherwise a new one.
+    /// The cookie for a browser that has just signed in: the current device if it is known for this user, otherwise
+    /// a new one.
     pub(in crate::service) fn device_cookie(&self, user: UserId, present: Option<Device>) -> SecretString {
         self.cookie_of(user, present.unwrap_or_else(|| Device(random::bytes())))
     }

@@ -1,4 +1,4 @@
-//! Signing in: passwords, sessions, second factors, throttling, single sign-on.
+//! Signing in: passwords, sessions, second factors, throttling, device cookies, single sign-on.
 
 pub mod browser;
 pub(in crate::service) mod devices;

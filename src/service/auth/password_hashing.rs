@@ -1,7 +1,8 @@
-//! Where passwords are hashed: a few places at once, a short queue before them, and a clear “busy” beyond.
+//! Limits password hashing: a few hashes run at the same time, a short queue waits, and beyond that callers get
+//! [`Busy`].
 //!
-//! A hash takes a tenth of a second of one core and 64 MiB. Without a bound, a flood of sign-ins would
-//! take all cores and all memory; with it, the flood waits for itself and the rest of Keytile goes on.
+//! A hash takes a tenth of a second of one core and 64 MiB. Without a limit, a flood of sign-ins would use up all
+//! cores and all memory; with it, the flood waits in its own queue and the rest of Keytile keeps working.
 
 use std::{num::NonZeroUsize, panic, sync::Arc, thread};
 
@@ -10,32 +11,32 @@ use tokio::{
     task,
 };
 
-/// How many may wait where nothing else is said. At a tenth of a second each, the last of them waits
-/// a few seconds, which is about as long as a person does.
+/// The default length of the queue. At a tenth of a second each, the last one waits a few seconds, which is about
+/// as long as a person does.
 pub const WAITING: usize = 32;
 
-/// Bounds the work on passwords. One for the whole program; cheap to clone.
+/// Limits the work on passwords. One for the whole process; cheap to clone.
 #[derive(Clone)]
 pub struct HashingPool {
-    /// One permit for each piece of work that runs.
+    /// One permit for each job that runs.
     running: Arc<Semaphore>,
-    /// One permit for each piece of work that runs or waits.
+    /// One permit for each job that runs or waits.
     admitted: Arc<Semaphore>,
 }
 
-/// A place for one piece of work that is still to come. It is free again when this is dropped.
+/// A reserved place for one job. Dropping it frees the place.
 pub struct Admitted {
     place: OwnedSemaphorePermit,
     running: Arc<Semaphore>,
 }
 
-/// Too much work waits already, or Keytile is ending: try again in a while.
+/// Too many jobs are waiting, or Keytile is shutting down: try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are being checked at the moment")]
 pub struct Busy;
 
 impl HashingPool {
-    /// A pool in which at most `threads` pieces of work run at once and at most `waiting` more wait.
+    /// A pool that runs at most `threads` jobs at the same time, with at most `waiting` more in the queue.
     pub fn new(threads: NonZeroUsize, waiting: usize) -> Self {
         let admitted = threads.get().saturating_add(waiting).min(Semaphore::MAX_PERMITS);
         let running = threads.get().min(Semaphore::MAX_PERMITS);
@@ -48,30 +49,29 @@ impl HashingPool {
         Self::new(NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN), WAITING)
     }
 
-    /// Takes a place before the work is known, so that what has to be done before it is not done in vain. [`Busy`]
-    /// is said at once.
+    /// Reserves a place before the job is known, so that no preparation is wasted. Returns [`Busy`] without
+    /// waiting.
     pub fn admit(&self) -> Result<Admitted, Busy> {
         let place = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Busy)?;
         Ok(Admitted { place, running: Arc::clone(&self.running) })
     }
 
-    /// Takes a place and runs `work` in it: see [`Admitted::run`].
+    /// Reserves a place and runs `work`: see [`Admitted::run`].
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         self.admit()?.run(work).await
     }
 }
 
 impl Admitted {
-    /// Runs `work` on a thread of its own, after the work that came before it. [`Busy`] is said only when Keytile is
-    /// ending.
+    /// Runs `work` on a blocking thread, after the jobs that came before it. Returns [`Busy`] only during shutdown.
     ///
-    /// Work that has begun goes on, and keeps its place, if its caller goes away; work that still waits
-    /// is given up and leaves its place. A panic of the work is the caller's.
+    /// If the caller goes away, a running job continues and keeps its place, and a waiting job is dropped. A panic
+    /// of the job is passed on to the caller.
     pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let Self { place, running } = self;
         let running = running.acquire_owned().await.map_err(|_| Busy)?;
         let task = task::spawn_blocking(move || {
-            // Held by the work and not by the caller, so that the memory in use is bounded either way.
+            // Owned by the job rather than the caller, so that memory stays limited if the caller goes away.
             let _places = (running, place);
             work()
         });
@@ -95,7 +95,7 @@ mod tests {
         HashingPool::new(NonZeroUsize::new(threads).unwrap(), waiting)
     }
 
-    /// Starts work that says when it has begun and ends when it is told to.
+    /// Starts a job that reports when it has begun, and ends when it is told to.
     async fn occupy(pool: &HashingPool) -> (mpsc::Sender<()>, task::JoinHandle<Result<(), Busy>>) {
         let (end, ends) = mpsc::channel::<()>();
         let (begin, begun) = oneshot::channel();
@@ -103,7 +103,7 @@ mod tests {
         let handle = tokio::spawn(async move {
             let work = move || {
                 begin.send(()).unwrap();
-                // An error means that the sender is gone, which ends it too.
+                // An error means that the sender is gone, which also ends the job.
                 let _ = ends.recv();
             };
             pool.run(work).await
@@ -140,7 +140,7 @@ mod tests {
             tokio::pin!(waiting);
             assert!(futures_util::poll!(&mut waiting).is_pending());
         }
-        // The caller goes away; the work does not end by that.
+        // The caller goes away, but the job continues.
         running.abort();
         assert!(running.await.unwrap_err().is_cancelled());
         let next = pool.run(|| "next");

@@ -1,8 +1,7 @@
-//! Second factors of one's own account: setting one up, using its codes, renewing recovery codes, taking it away.
+//! A user's own second factor: setting it up, using its codes, renewing recovery codes, turning it off.
 //!
-//! Where one is required, an account without one can do nothing but set it up; `web` leads there.
-//!
-//! While one is being set up its secret is nowhere but in the page that shows it, sealed for this session.
+//! If a second factor is required, an account without one can only set one up; `web` redirects there. During the
+//! setup, the secret exists only in the page that shows it, sealed for the session.
 
 use std::sync::atomic::Ordering;
 
@@ -31,9 +30,9 @@ use crate::{
 
 /// A second factor that has just been set up.
 pub struct EnabledSecondFactor {
-    /// The recovery codes, to be shown this once.
+    /// The recovery codes, which are shown once.
     pub codes: Vec<SecretString>,
-    /// What the cookie of the session has to hold from now on.
+    /// The new value of the session cookie.
     pub session: SecretString,
 }
 
@@ -43,17 +42,17 @@ pub struct SecondFactorOffer {
     pub sealed: String,
     /// The secret as people type it into an app.
     pub base32: SecretString,
-    /// The secret as an app scans it: an `svg` element.
+    /// The secret as a QR code for an app to scan: an `svg` element.
     pub qr: SecretString,
 }
 
 impl Service {
-    /// From now on nobody who signs in with a password gets further than to the set-up of a second factor.
+    /// From now on, users who sign in with a password must have a second factor, or set one up first.
     pub fn require_second_factor(&self) {
         self.0.second_factor_required.store(true, Ordering::Relaxed);
     }
 
-    /// Whether who signs in with a password has to have a second factor.
+    /// True if users who sign in with a password must have a second factor.
     pub fn requires_second_factor(&self) -> bool {
         self.0.second_factor_required.load(Ordering::Relaxed)
     }
@@ -63,13 +62,13 @@ impl Service {
         self.show_offer(present, &TotpSecret::generate())
     }
 
-    /// The same secret again, for a page that comes back; `None` if it was offered in another session.
+    /// The same secret again, when the page is shown again; `None` if it belongs to another session.
     pub fn offer_again(&self, present: &Session, sealed: &str) -> Option<SecondFactorOffer> {
         self.show_offer(present, &self.offered(present, sealed)?)
     }
 
-    /// Sets up the second factor that was offered, once a code proves that the app has it. The present session goes on
-    /// under another id, and all others of the account end.
+    /// Sets up the second factor that was offered, after a code proves that the app has the secret. The current
+    /// session continues with a new id, and all other sessions of the user end.
     pub async fn enable_second_factor(
         &self,
         present: &Session,
@@ -101,7 +100,7 @@ impl Service {
         Ok(if enabled { OwnChange::Done(EnabledSecondFactor { codes, session: cookie }) } else { OwnChange::Void })
     }
 
-    /// Makes other recovery codes in place of those before. Answers them, which are shown this once.
+    /// Replaces the recovery codes. The new ones are shown once.
     pub async fn renew_recovery_codes(
         &self,
         present: &Session,
@@ -120,7 +119,7 @@ impl Service {
         Ok(if renewed { OwnChange::Done(codes) } else { OwnChange::Void })
     }
 
-    /// Takes the second factor away.
+    /// Turns off the second factor.
     pub async fn disable_second_factor(
         &self,
         present: &Session,
@@ -139,7 +138,7 @@ impl Service {
         Ok(if disabled { OwnChange::Done(()) } else { OwnChange::Void })
     }
 
-    /// Uses up a code of somebody's second factor, or a recovery code. False if it is neither, or was used before.
+    /// Uses up a code of a user's second factor, or a recovery code. False if it is neither, or was used before.
     pub(in crate::service) async fn use_code(
         &self,
         caller: &Caller,
@@ -160,7 +159,7 @@ impl Service {
     fn offered(&self, present: &Session, sealed: &str) -> Option<TotpSecret> {
         let packed = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let place = Place::second_factor_offer(present.person.id, &present.id);
-        // What does not open was not offered here: another session, a keyring that was changed, or made up.
+        // Opening fails if it was sealed for another session or with another keyring, or was not sealed by Keytile.
         let opened = self.0.keyring.open_packed(&place, &packed).ok()?;
         TotpSecret::from_bytes(&opened)
     }

@@ -1,7 +1,7 @@
-//! Sessions of people who are signed in: found by their cookie, listed, ended.
+//! Sessions of signed-in users: found by their cookie, listed, ended.
 //!
-//! A session ends 12 hours after it was last used and 7 days after it was made. Its id is new at every sign-in
-//! and at every rise of rights, so that an id that somebody planted is worth nothing.
+//! A session ends 12 hours after its last use, and at most 7 days after its creation. Its id changes at every
+//! sign-in and whenever its user gains rights, so that a planted id is worth nothing (session fixation).
 
 use std::time::Duration;
 
@@ -26,55 +26,50 @@ use crate::{
     store::{ExpiredSessions, ListedSession, NewSession, RestsOn, SessionRow},
 };
 
-/// How long a session lives that nobody uses.
+/// How long a session lives without being used.
 pub const IDLE: Duration = Duration::from_secs(12 * 3_600);
 /// How long a session lives at most.
 pub const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// How long the code of the second factor may take.
 const SECOND_FACTOR: Duration = Duration::from_secs(10 * 60);
-/// How long a session that ran out is still known, so that what was typed in it can be kept.
+/// How long an expired session is still recognized, so that a form submitted in it can be kept.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
-/// How exactly it is known when a session was last used.
+/// The precision of the last use of a session.
 const USE_STEP: Duration = Duration::from_secs(60);
-/// The most of what a browser calls itself that is kept, in characters.
+/// How much of a browser's `User-Agent` is stored, in characters.
 const AGENT_MAX: usize = 200;
 
-/// A live session.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// What names it in the list of sessions.
+    /// Identifies the session in the list of sessions. Not the cookie.
     pub id: Uuid,
-    /// Whose it is.
     pub person: Person,
-    /// How somebody signed in.
     pub method: SignInMethod,
-    /// True where a second factor is required and this account has none: setting one up is all that is left to do.
+    /// True if a second factor is required and the user has none: they can only set one up.
     pub second_factor_due: bool,
     pub(in crate::service) hash: [u8; 32],
 }
 
-/// What a cookie stands for.
+/// What a session cookie stands for.
 #[derive(Debug, Clone)]
 pub enum SessionState {
-    /// A live session.
     Live(Session),
-    /// The password was right, and the code of the second factor is missing.
+    /// The password was correct, and the code of the second factor is missing.
     SecondFactor(Session),
-    /// A session that ran out, not long ago, of an account that can still be used.
+    /// A session that expired recently, of a user who isn't disabled.
     RanOut(Person),
-    /// Nothing.
+    /// No session.
     None,
 }
 
 impl Session {
-    /// What names its row.
+    /// The hash of the cookie, which is the key of the session's row.
     pub(in crate::service) const fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 }
 
 impl Service {
-    /// What this cookie stands for.
     pub async fn resume_session(&self, cookie: &str) -> Result<SessionState, ServiceError> {
         let hash = hash::session_hash(&SecretString::from(cookie));
         let epoch = self.0.epoch.current(&self.0.store).await?;
@@ -100,7 +95,7 @@ impl Service {
             row.used_at = now;
             self.0.sessions.put(hash, epoch, row.clone());
         }
-        // How strong single sign-on is, its provider decides.
+        // The strength of single sign-on is up to its provider.
         let second_factor_due = self.requires_second_factor() && row.method != SignInMethod::SingleSignOn && !row.has_second_factor;
         let session = Session { id: row.id, person, method: row.method, second_factor_due, hash };
         Ok(match row.stage {
@@ -109,8 +104,8 @@ impl Service {
         })
     }
 
-    /// Starts a session of an account in place of the one before it: answers what its cookie has to hold. The caller of
-    /// this has made sure that it is this person; `None` if what that rests on was changed meanwhile.
+    /// Starts a session that replaces the previous one, and returns the value of its cookie. The caller must have
+    /// authenticated the user; `None` if what that was based on has changed in the meantime.
     pub(in crate::service) async fn start_session(
         &self,
         caller: &Caller,
@@ -137,7 +132,7 @@ impl Service {
         Ok(started.then_some(cookie))
     }
 
-    /// A session that is still to be stored, and what its cookie has to hold.
+    /// A session that isn't stored yet, and the value of its cookie.
     pub(in crate::service) fn new_session(
         &self,
         origin: &Origin,
@@ -166,7 +161,6 @@ impl Service {
         (cookie, session)
     }
 
-    /// Ends the present session.
     pub async fn sign_out(&self, session: &Session, origin: &Origin) -> Result<(), ServiceError> {
         let caller = Caller::person(session.person.clone(), origin.clone());
         let audit = self.done(&caller, AuditAction::SignOut, None);
@@ -175,7 +169,7 @@ impl Service {
         Ok(())
     }
 
-    /// The live sessions of somebody, newest first, and whether each is the present one.
+    /// The user's live sessions, newest first, and whether each is the current one.
     pub async fn sessions(&self, present: &Session) -> Result<Vec<(ListedSession, bool)>, ServiceError> {
         let sessions = self.live_sessions(present.person.id).await?;
         Ok(sessions
@@ -193,7 +187,7 @@ impl Service {
         Ok(self.0.store.sessions_of(owner, now, unused_since).await?)
     }
 
-    /// Ends one of somebody's own sessions. False if there is none of this id.
+    /// Ends one of the user's own sessions. False if there is none with this id.
     pub async fn end_session(&self, present: &Session, id: Uuid, origin: &Origin) -> Result<bool, ServiceError> {
         let caller = Caller::person(present.person.clone(), origin.clone());
         let audit = self.done(&caller, AuditAction::EndSession, target(TargetKind::Session, id, ""));
@@ -202,7 +196,7 @@ impl Service {
         Ok(ended)
     }
 
-    /// Ends all of somebody's own sessions but the present one.
+    /// Ends all of the user's own sessions except the current one. Returns how many.
     pub async fn end_other_sessions(&self, present: &Session, origin: &Origin) -> Result<u64, ServiceError> {
         let caller = Caller::person(present.person.clone(), origin.clone());
         let audit = self.done(&caller, AuditAction::EndSession, None).saying("all others");
@@ -211,7 +205,7 @@ impl Service {
         Ok(ended)
     }
 
-    /// Deletes sessions, drafts, links, counters, access tokens and history whose time is over.
+    /// Deletes expired sessions, drafts, links, counters, access tokens and history.
     pub async fn delete_expired(&self) -> Result<(), ServiceError> {
         let now = self.now();
         let expired = ExpiredSessions { ended_before: now.minus(REMEMBERED), unused_since: now.minus(IDLE + REMEMBERED) };
@@ -222,5 +216,4 @@ impl Service {
     }
 }
 
-/// The remembered row of a session.
 pub(in crate::service) type RememberedSession = SessionRow;

@@ -1,7 +1,7 @@
-//! Signing in with a password, and with a code of the second factor where there is one.
+//! Signing in with a password, and with a code of the second factor if the user has one.
 //!
-//! What is wrong, nobody is told: an account that does not exist, one that is disabled, one without a password and
-//! a wrong password are answered with the same words after the same work, which is one hash.
+//! The response doesn't say what is wrong: an account that doesn't exist, one that is disabled, one without a
+//! password and a wrong password get the same message after the same work, which is one hash.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -32,62 +32,58 @@ use crate::{
     store::{RestsOn, UserToSignIn},
 };
 
-/// Who signs in, as far as that was typed.
+/// The sign-in form, as it was submitted.
 #[derive(Clone)]
 pub struct RawSignIn {
-    /// The e-mail address.
     pub email: String,
-    /// The password.
     pub password: SecretString,
 }
 
-/// The browser that somebody signs in with.
+/// The browser that is used to sign in.
 #[derive(Clone, Copy)]
 pub struct Browser<'a> {
-    /// What it calls itself.
+    /// Its `User-Agent`.
     pub agent: &'a str,
-    /// What its device cookie holds, if it has one.
+    /// The value of its device cookie, if it has one.
     pub device: Option<&'a str>,
 }
 
-/// Cookies of somebody who is signed in now.
+/// The cookies of a user who has just signed in.
 pub struct SignedInCookies {
-    /// What the cookie of the session has to hold.
+    /// The value of the session cookie.
     pub session: SecretString,
-    /// What the device cookie has to hold, by which the browser is known from now on.
+    /// The value of the device cookie, by which the browser is recognized from now on.
     pub device: SecretString,
 }
 
-/// How a sign-in ended.
+/// The result of a sign-in.
 pub enum SignInOutcome {
-    /// Signed in.
     Done(SignedInCookies),
-    /// The password is right and the code is missing; what the cookie of the session until then has to hold.
+    /// The password is correct and a code is needed. Contains the value of the session cookie until then.
     CodeNeeded(SecretString),
-    /// The e-mail address, the password or the code is wrong.
+    /// The email address, the password or the code is wrong.
     Wrong,
-    /// Nothing is tried for so long, after too many failures.
+    /// Too many failures; no attempt is allowed for this long.
     Limited(Duration),
-    /// Too many passwords are being checked, or the account was changed at this moment; tried again, it is told.
+    /// Too many passwords are being checked, or the account was changed at this moment; trying again helps.
     Busy,
 }
 
-/// What checking a password came to.
+/// The result of checking a password.
 pub(in crate::service) enum PasswordAnswer {
-    /// It is the password. Another hash of it, where the stored one was made with another cost.
+    /// The password is correct.
     Right {
-        /// The other hash.
+        /// A new hash, if the stored one has outdated parameters.
         renewed: Option<String>,
     },
-    /// It is not.
     Wrong,
-    /// It was not checked.
+    /// Not checked.
     Busy,
 }
 
 impl Service {
-    /// Signs somebody in with a password, in place of the session before. Whoever hangs up meanwhile is counted and
-    /// recorded all the same.
+    /// Signs a user in with a password, replacing the previous session. Runs to its end even if the client
+    /// disconnects, so that every attempt is counted and recorded.
     pub async fn sign_in(
         &self,
         visitor: &Caller,
@@ -111,7 +107,7 @@ impl Service {
         browser: Browser<'_>,
         before: Option<&Session>,
     ) -> Result<SignInOutcome, ServiceError> {
-        // No account has a longer address; the key of what somebody sends instead is not worth the work.
+        // No account has a longer address, and computing the key of a longer input would waste work.
         let typed = raw.email.trim();
         let key = if typed.len() <= EMAIL_MAX { email_key(typed) } else { String::new() };
         let found = self.0.store.user_to_sign_in(&key).await?;
@@ -161,8 +157,8 @@ impl Service {
         })
     }
 
-    /// Goes on with a sign-in whose password was right: takes a code of the second factor, or a recovery code. The
-    /// session that was waiting for it ends.
+    /// Continues a sign-in whose password was correct, with a code of the second factor or a recovery code. The
+    /// session that waited for the code ends.
     pub async fn sign_in_with_code(
         &self,
         visitor: &Caller,
@@ -210,7 +206,7 @@ impl Service {
         Ok(SignInOutcome::Done(SignedInCookies { session, device: self.device_cookie(person.id, device) }))
     }
 
-    /// Checks a password against the hash of an account, or against that of nobody: one hash in either case.
+    /// Checks a password against a user's hash, or a stand-in if there is none: one hash in either case.
     pub(in crate::service) async fn check_password(
         &self,
         place: Admitted,
@@ -222,7 +218,7 @@ impl Service {
         let (stored, checked) = (stored.map(str::to_owned), Arc::clone(&passwords.checked));
         let work = move || {
             let password = Password::typed(&typed);
-            // What is longer than any password is not hashed, but something is.
+            // An input longer than any password isn't hashed, but another one is, so that the check takes as long.
             let hashed = password.clone().or_else(|| Password::typed(&"too long".into()));
             let Some(hashed) = hashed else { return Ok(PasswordAnswer::Wrong) };
             let right = stored.is_some() && password.is_some();
@@ -237,14 +233,14 @@ impl Service {
         place.run(work).await.unwrap_or(Ok(PasswordAnswer::Busy))
     }
 
-    /// How many passwords were checked since the start. Each check is one hash.
+    /// The number of passwords checked since the start. Each check is one hash.
     pub fn passwords_checked(&self) -> u64 {
         self.0.passwords.checked.load(Ordering::Relaxed)
     }
 }
 
-/// A failed sign-in as the audit trail tells it. What was typed is named only where it is the address of an account:
-/// people type passwords into the wrong field.
+/// A failed sign-in for the audit trail. The input is recorded only if it is the address of a user, because people
+/// type passwords into the wrong field.
 fn wrong(visitor: &Caller, found: Option<&UserToSignIn>) -> (Caller, Tried) {
     let (name, target, detail) = match found {
         None => ("unknown account", None, ""),

@@ -1,7 +1,7 @@
-//! Limits of sign-ins: how often something secret may be tried, for each account and for each address.
+//! Limits how often a password or code may be tried, for each account and each address.
 //!
-//! Every attempt is counted before it is made, in all of its buckets, and given back when it was right. While one
-//! of them is blocked nothing is tried, and nothing is counted either: a block ends when it was said to end.
+//! Every attempt is counted before it is made, in all of its buckets, and given back if it was correct. While one
+//! bucket is blocked, nothing is tried and nothing is counted, so that a block ends at the announced time.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -21,24 +21,24 @@ use crate::{
     store::{CountedAttempt, Reservation, SignInBucket},
 };
 
-/// Failures of one account, or of one browser that is known at an account, that are followed by no wait.
+/// Failures of one account, or of one known browser of an account, before a wait.
 const ACCOUNT_FREE: i64 = 5;
-/// The same of one address, behind which there may be many people.
+/// Failures of one address before a wait. Many people may share an address.
 const ADDRESS_FREE: i64 = 20;
 
-/// What failures are counted for.
+/// A bucket that failures are counted in.
 #[derive(Clone, Copy)]
 pub(in crate::service) enum Counted<'a> {
-    /// Passwords of an account, by the key of the e-mail address, whether or not there is one.
+    /// Passwords of an account, by the key of the email address, whether or not the account exists.
     Account(&'a str),
     /// Passwords from an address. IPv6 counts by /64, which is what one subscriber has.
     Address(IpAddr),
     /// Passwords of an account from a browser that has signed in to it before.
     Device(UserId, Device),
-    /// Codes of the second factor, from a browser that has signed in before or from any other.
+    /// Codes of the second factor, from a known browser or from any other.
     Code(UserId, Option<Device>),
-    /// The current password, asked for again of somebody who is signed in, by the session: whoever found or stole one
-    /// does not keep its owner from changing the password in another.
+    /// The current password of a signed-in user, by session: someone with a stolen session can't keep the owner
+    /// from changing the password in another.
     OwnPassword(Uuid),
 }
 
@@ -50,8 +50,8 @@ impl Counted<'_> {
         }
     }
 
-    /// An account's failures are forgotten when somebody gets in. An address's are not: whoever has an account of
-    /// their own could otherwise clear them and go on with those of others.
+    /// Signing in clears an account's failures, but not an address's: otherwise anyone with an account could clear
+    /// them and go on with the accounts of others.
     const fn cleared_by_success(&self) -> bool {
         !matches!(self, Self::Address(_))
     }
@@ -67,20 +67,20 @@ impl Counted<'_> {
     }
 }
 
-/// An attempt that has been counted. It must end as [`Service::succeeded`], [`Service::failed`] or
+/// An attempt that has been counted. It must end with [`Service::succeeded`], [`Service::failed`] or
 /// [`Service::not_made`].
 pub(in crate::service) struct Attempt<'a>(Vec<(Counted<'a>, CountedAttempt)>);
 
-/// The account that somebody tried to get into, and what for.
+/// The account that the attempt was for, for the audit trail.
 pub(in crate::service) struct Tried {
     pub(in crate::service) action: AuditAction,
     pub(in crate::service) target: Option<AuditTarget>,
-    /// Words of Keytile's own.
+    /// Keytile's own text.
     pub(in crate::service) detail: &'static str,
 }
 
 impl Service {
-    /// How much longer nothing is tried for one of these. Costs no more than a look.
+    /// How long one of these buckets is still blocked. Only reads.
     pub(in crate::service) async fn wait(&self, counted: &[Counted<'_>]) -> Result<Option<Duration>, ServiceError> {
         let now = self.now();
         let buckets = self.buckets(counted);
@@ -88,7 +88,7 @@ impl Service {
         Ok(until.map(|until| whole_seconds(until, now)))
     }
 
-    /// Counts an attempt before it is made; the error is how much longer nothing is tried.
+    /// Counts an attempt before it is made. The inner error is how long to wait.
     pub(in crate::service) async fn attempt<'a>(
         &self,
         counted: &[Counted<'a>],
@@ -101,20 +101,20 @@ impl Service {
         })
     }
 
-    /// The attempt was right.
+    /// Ends an attempt that was correct.
     pub(in crate::service) async fn succeeded(&self, attempt: Attempt<'_>) -> Result<(), ServiceError> {
         let (cleared, given_back): (Vec<_>, Vec<_>) = attempt.0.into_iter().partition(|(counted, _)| counted.cleared_by_success());
         let of = |list: Vec<(_, CountedAttempt)>| list.into_iter().map(|(_, attempt)| attempt).collect::<Vec<_>>();
         Ok(self.0.store.uncount_attempt(&of(cleared), &of(given_back)).await?)
     }
 
-    /// Nothing was tried after all.
+    /// Ends an attempt that wasn't made after all.
     pub(in crate::service) async fn not_made(&self, attempt: Attempt<'_>) -> Result<(), ServiceError> {
         let given_back: Vec<_> = attempt.0.into_iter().map(|(_, attempt)| attempt).collect();
         Ok(self.0.store.uncount_attempt(&[], &given_back).await?)
     }
 
-    /// The attempt was wrong: records it, and each wait that it brought about.
+    /// Ends an attempt that failed: records it, and each block that it caused.
     pub(in crate::service) async fn failed(&self, attempt: Attempt<'_>, caller: &Caller, tried: Tried) -> Result<(), ServiceError> {
         let now = self.now();
         let mut audits: Vec<Audit<'_>> =
@@ -147,17 +147,17 @@ impl Service {
     }
 }
 
-/// An account as the target of an attempt.
+/// A user as the target of an attempt.
 pub(in crate::service) fn account(id: UserId, email: &str) -> Option<AuditTarget> {
     target(TargetKind::User, id, email)
 }
 
-/// The address that a caller comes from, as far as it is known.
+/// The bucket of the caller's address, if the address is known.
 pub(in crate::service) fn address_of(caller: &Caller) -> Option<Counted<'static>> {
     caller.origin.address.parse().ok().map(Counted::Address)
 }
 
-/// The bytes by which an address is counted.
+/// The bytes that an address is counted by.
 fn network_of(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => address.octets().to_vec(),
@@ -165,7 +165,7 @@ fn network_of(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The time that is left, rounded up to whole seconds.
+/// The remaining time, rounded up to whole seconds.
 fn whole_seconds(until: Timestamp, now: Timestamp) -> Duration {
     let left = until.since(now);
     Duration::from_secs(left.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX).max(1))

@@ -1,4 +1,4 @@
-//! The connectors that this Keytile knows: those in the binary, and those in the folder of `--connectors`.
+//! The catalogue: the connectors in the binary, and those in the folder of `--connectors`.
 
 use std::{
     fs, io,
@@ -16,28 +16,25 @@ use crate::domain::{
     resources::ResourceKind,
 };
 
-/// The connectors that are built into the binary.
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/connectors");
 
-/// All connectors: first the binary's, then the folder's, each by the name of its file.
+/// All connectors: first the binary's, then the folder's, each sorted by file name.
 #[derive(Debug)]
 pub struct Catalogue {
     connectors: Vec<Arc<Connector>>,
     guides: Vec<String>,
 }
 
-/// Why the connectors could not be loaded. The server does not start with half a catalogue.
+/// Why the connectors could not be loaded. The server doesn't start with part of a catalogue.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// A connector file is wrong.
+    /// A connector file is invalid.
     #[error("--connectors: {0}")]
     File(#[from] ConnectorFileError),
-    /// A file cannot be read.
     #[error("--connectors: {} cannot be read: {cause}", path.display())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
         cause: io::Error,
     },
     /// Two files define the same connector.
@@ -45,7 +42,6 @@ pub enum CatalogueError {
     Twice {
         /// The later file.
         file: String,
-        /// The id.
         id: String,
     },
 }
@@ -107,22 +103,20 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The connector of this id.
     pub fn get(&self, id: &str) -> Option<&Arc<Connector>> {
         self.connectors.iter().find(|connector| connector.id.as_str() == id)
     }
 
-    /// Every connector.
     pub fn all(&self) -> &[Arc<Connector>] {
         &self.connectors
     }
 
-    /// Those that a kind of resource can use.
+    /// The connectors that a kind of resource can use.
     pub fn for_kind(&self, kind: ResourceKind) -> impl Iterator<Item = &Arc<Connector>> {
         self.connectors.iter().filter(move |connector| connector.used_for.contains(&kind))
     }
 
-    /// The guide of a connector as sanitised HTML; empty for one that is not known.
+    /// The guide of a connector as sanitized HTML; empty for an unknown connector.
     pub fn guide_html(&self, id: &str) -> &str {
         let index = self.connectors.iter().position(|connector| connector.id.as_str() == id);
         index.and_then(|index| self.guides.get(index)).map_or("", String::as_str)
@@ -134,7 +128,7 @@ fn embedded(path: &Path) -> Result<&'static str, CatalogueError> {
     EMBEDDED.get_file(path).and_then(|file| file.contents_utf8()).ok_or_else(missing)
 }
 
-/// Markdown as HTML without scripts, styles, frames, images or event handlers.
+/// Converts Markdown to HTML without scripts, styles, frames, images or event handlers.
 fn sanitised_html(markdown: &str) -> String {
     let mut html = String::new();
     pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new(markdown));

@@ -1,4 +1,4 @@
-//! What programs send, as the form that people fill in: a credential to be created or changed.
+//! The input of API clients, turned into the form that people fill in: a credential to create or change.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,44 +27,41 @@ use crate::{
     store::DraftKey,
 };
 
-/// A credential that a program wants to have created.
+/// A credential that an API client wants to create.
 pub struct ProgramCredential {
-    /// Its name.
     pub name: String,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub description: String,
-    /// The values of the connector's fields, by their ids.
+    /// The values of the connector's fields, by field id.
     pub fields: BTreeMap<String, SecretString>,
 }
 
-/// What a program wants changed of a credential. What it leaves out stays.
+/// The changes that an API client wants in a credential. Absent values stay unchanged.
 #[derive(Default)]
 pub struct CredentialPatch {
-    /// Another name.
     pub name: Option<String>,
-    /// Another description.
     pub description: Option<String>,
-    /// Other values of fields, by their ids; `None` for the value that a field has when nothing is typed.
+    /// New values, by field id; `None` resets a field to the value that it has when nothing is typed.
     pub fields: BTreeMap<String, Option<SecretString>>,
 }
 
-/// How creating a credential ended.
+/// The result of creating a credential.
 pub enum CredentialCreation {
-    /// It is stored, or was stored before by the same request.
+    /// Stored now, or earlier by the same request.
     Created(CredentialId),
-    /// Fields are wrong; nothing was stored.
+    /// Fields are invalid; nothing was stored.
     Invalid(Vec<FieldError>),
-    /// The service, or the way to it, did not accept the values; nothing was stored. `failure` says why.
+    /// The service rejected the values or couldn't be reached; nothing was stored. `failure` says why.
     Rejected(Box<Verification>),
     /// Another request has used this idempotency key.
     KeyUsed,
 }
 
 impl Service {
-    /// Creates a credential for a program. It is verified as Save does; nothing of it is kept where it is not created,
-    /// since the program has it. Asked again with the same `once`, it is created no second time.
+    /// Creates a credential for an API client, verified as Save does. If that fails nothing is kept, since the
+    /// client has the values. A repeated call with the same `once` creates nothing new.
     ///
-    /// Runs to its end even when the caller goes away.
+    /// Runs to its end even if the caller goes away.
     pub async fn create_credential(
         &self,
         caller: Caller,
@@ -102,8 +99,8 @@ impl Service {
             Err(errors) => return Ok(CredentialCreation::Invalid(errors)),
         };
         let taken = || Ok(CredentialCreation::Invalid(vec![name_taken(connector, input.name.as_str())]));
-        // Asked for early, so that nobody waits for a verification only to hear that the name is taken. What
-        // decides is the constraint of the database.
+        // Checked early, so that nobody waits for a verification only to learn that the name is taken. The
+        // constraint of the database decides.
         if self.0.store.credential_named(&connector.id, owner, &input.name.key()).await?.is_some() {
             return match self.done_meanwhile(owner, once).await? {
                 Some(credential) => Ok(CredentialCreation::Created(credential)),
@@ -117,7 +114,7 @@ impl Service {
         let draft = match once {
             None => None,
             Some(once) if self.begin_once(owner, once).await? => Some(DraftKey { id: once.id, owner }),
-            // The same key was used while this one was verified.
+            // A request with the same key was faster.
             Some(once) => match self.credential_of(owner, once).await? {
                 Seen::Done(credential) => return Ok(CredentialCreation::Created(credential)),
                 Seen::Not | Seen::Other => return Ok(CredentialCreation::KeyUsed),
@@ -132,8 +129,9 @@ impl Service {
         }
     }
 
-    /// Changes a credential by what a program sends. A secret that is left out is kept; for the rest see
-    /// [`Self::update_credential`]. `expected` is the revision that the program has seen, if that matters.
+    /// Changes a credential as an API client asks. Absent secrets are kept; for the rest see
+    /// [`Self::update_credential`]. `expected` is the revision that the client has seen, if it must still be
+    /// current.
     pub async fn patch_credential(
         &self,
         caller: Caller,
@@ -157,7 +155,7 @@ impl Service {
     }
 }
 
-/// The form of a new credential. The error is one for each field that there is not, and for each secret that is none.
+/// The form of a new credential. Errors are unknown fields, and secrets that are not set.
 pub(in crate::service) fn form_of_program(
     connector: &Connector,
     name: String,
@@ -176,7 +174,7 @@ pub(in crate::service) fn form_of_program(
     if errors.is_empty() { Ok(raw) } else { Err(errors) }
 }
 
-/// The form of a stored credential with what a program wants changed.
+/// The form of a stored credential with an API client's changes.
 fn patched(opened: &Opened, patch: CredentialPatch) -> Result<RawForm, Vec<FieldError>> {
     let (connector, summary) = (&*opened.connector, &opened.row.summary);
     let mut errors = Vec::new();

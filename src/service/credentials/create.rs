@@ -1,5 +1,5 @@
-//! Save: keep what was typed, read it, verify it, seal and store it. Nothing that has not been verified is
-//! stored as a credential, and nothing that was typed is lost.
+//! Save: keep the input in a draft, parse it, verify it, seal and store it. Nothing is stored as a credential
+//! without being verified, and no input is lost.
 
 use std::sync::Arc;
 
@@ -28,47 +28,45 @@ use crate::{
     store::{CredentialInsert, DraftKey, NewCredential},
 };
 
-/// How a Save ended.
+/// The result of Save.
 pub enum SaveOutcome {
-    /// Stored, or stored before by the same form.
+    /// Stored now, or earlier by the same form.
     Saved(CredentialId),
-    /// Fields are wrong; nothing was stored as a credential.
+    /// Fields are invalid; nothing was stored as a credential.
     Invalid {
-        /// An error for each field that is wrong.
+        /// At least one for each invalid field.
         errors: Vec<FieldError>,
         /// The form to show again.
         form: FormState,
     },
-    /// The service, or the way to it, did not accept the values. `verification.failure` says why.
+    /// The service rejected the values or couldn't be reached. `verification.failure` says why.
     Rejected {
-        /// What was found.
         verification: Box<Verification>,
         /// The form to show again.
         form: FormState,
     },
 }
 
-/// What came of storing a credential that was verified.
+/// The result of storing a verified credential.
 pub(in crate::service) enum NewStored {
-    /// It is stored.
     Now(CredentialId),
-    /// The same draft was stored before, as this one.
+    /// The same draft was stored earlier, as this credential.
     Before(CredentialId),
-    /// Its owner has another of this name.
+    /// The owner has another credential with this name.
     NameTaken,
 }
 
-/// What came of keeping what was typed.
+/// The result of keeping the input in a draft.
 enum Keeping {
-    /// It is kept; `before` is what was kept until now.
+    /// Kept. `before` is the previous content of the draft.
     Kept { before: Option<Kept>, form: FormState },
     /// The same form has been saved as this credential.
     SavedBefore(CredentialId),
 }
 
 impl Service {
-    /// Saves a credential. Runs to its end even when the caller goes away, so that a lost connection does
-    /// not leave it open whether the credential was stored; sending the same form again answers that.
+    /// Saves a credential. Runs to its end even if the caller goes away; sending the same form again then tells
+    /// whether the credential was stored.
     pub async fn save_credential(
         &self,
         caller: Caller,
@@ -98,12 +96,12 @@ impl Service {
             Ok(input) => input,
             Err(errors) => return Ok(SaveOutcome::Invalid { errors, form }),
         };
-        // Asked for early, so that nobody waits for a verification only to hear that the name is taken. What
-        // decides is the constraint of the database.
+        // Checked early, so that nobody waits for a verification only to learn that the name is taken. The
+        // constraint of the database decides.
         if self.0.store.credential_named(&connector.id, owner, &input.name.key()).await?.is_some() {
             return self.name_taken(owner, connector, raw, form).await;
         }
-        // What was typed is kept by now, so that it can be sent again.
+        // The input is kept by now, so that it can be sent again.
         let verified = match self.verify_new(caller, connector, &input.values, observer).await? {
             Ok(verified) => verified,
             Err(verification) => return Ok(SaveOutcome::Rejected { verification, form }),
@@ -113,7 +111,7 @@ impl Service {
         if let NewStored::Before(other) = inserted
             && !self.bears_name(other, raw).await?
         {
-            // While this one was verified, the other window's form of the same id was saved.
+            // During the verification, the same form was saved from another window.
             inserted = self.store_new(caller, owner, connector, &input, &verified, None).await?;
         }
         match inserted {
@@ -122,7 +120,7 @@ impl Service {
         }
     }
 
-    /// Verifies values that are to become a credential. That the service did not accept them is recorded.
+    /// Verifies the values of a new credential. A rejection is recorded.
     pub(in crate::service) async fn verify_new(
         &self,
         caller: &Caller,
@@ -141,7 +139,7 @@ impl Service {
         Ok(Err(Box::new(verification)))
     }
 
-    /// Stores a credential that was verified, and the access token that this brought. Uses up a draft, if it is of one.
+    /// Stores a verified credential, and the access token from its verification. Uses up its draft, if it has one.
     pub(in crate::service) async fn store_new(
         &self,
         caller: &Caller,
@@ -158,7 +156,7 @@ impl Service {
             CredentialInsert::Inserted => {
                 self.count_verification(caller, id, &verified.verification);
                 if let Err(error) = self.keep_token(id, 1, &verified.token).await {
-                    // The credential is stored; another token is fetched when one is needed.
+                    // The credential is stored; another token is fetched when it is needed.
                     tracing::error!(error = &error as &dyn std::error::Error, "could not store a credential's first access token");
                 }
                 Ok(NewStored::Now(id))
@@ -174,14 +172,14 @@ impl Service {
         }
     }
 
-    /// Keeps what was typed when it cannot be saved now, because the session ran out.
+    /// Keeps the input if it can't be saved now because the session expired.
     pub async fn keep_form(&self, caller: &Caller, connector: &Connector, draft: Uuid, raw: &RawForm) -> Result<(), ServiceError> {
         let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
         self.keep(owner, connector, draft, raw).await?;
         Ok(())
     }
 
-    /// Keeps what was typed in a draft, before anything else is done with it.
+    /// Keeps the input in a draft, before anything else happens to it.
     async fn keep(&self, owner: UserId, connector: &Connector, draft: Uuid, raw: &RawForm) -> Result<Keeping, ServiceError> {
         let (before, version) = match self.draft(owner, &connector.id, draft).await? {
             Some(Draft::Saved(credential)) if self.bears_name(credential, raw).await? => {
@@ -194,7 +192,7 @@ impl Service {
         let typed = Typed::new(raw, &kept);
         let form = match self.keep_draft(owner, connector, &connector.id, (draft, version), &typed).await? {
             Some(form) => form,
-            // The same form was saved a moment ago, or the id is not this form's to use.
+            // The same form was saved a moment ago, or the id isn't this form's to use.
             None => match self.saved_before(owner, connector, draft, raw).await? {
                 Some(credential) => return Ok(Keeping::SavedBefore(credential)),
                 None => {
@@ -218,15 +216,15 @@ impl Service {
         Ok(self.bears_name(id, raw).await?.then_some(id))
     }
 
-    /// Whether a credential that was saved from a form of this id is what this form asks for. A form of
-    /// another name, as one from a second window, has not been saved.
+    /// True if a credential that was saved from a form with this id has the name that this form asks for. A form
+    /// with another name, such as one from a second window, hasn't been saved.
     async fn bears_name(&self, credential: CredentialId, raw: &RawForm) -> Result<bool, ServiceError> {
         let stored = self.0.store.credential(credential).await?;
         Ok(stored.is_some_and(|row| name_key(&row.summary.name) == name_key(raw.name.trim())))
     }
 
-    /// The name is taken: by another credential of the owner, or by this very form, sent twice, whose other half was
-    /// faster. What others call theirs does not matter, and is not told.
+    /// The name is taken: by another credential of the owner, or by this form, sent twice, whose other request was
+    /// faster. Names of other owners don't matter and aren't revealed.
     async fn name_taken(
         &self,
         owner: UserId,
@@ -264,7 +262,7 @@ impl Service {
     }
 }
 
-/// The owner has another credential of this name.
+/// The error for a name that another credential of the owner has.
 pub(in crate::service) fn name_taken(connector: &Connector, name: &str) -> FieldError {
     let message = format!("You already have a {} credential named “{name}”. Choose another name.", connector.name);
     FieldError::new("name", message).coded(FieldFault::Taken)

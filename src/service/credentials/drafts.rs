@@ -1,5 +1,5 @@
-//! Drafts: what was typed into an overlay and has not been saved. Sealed, bound to one person, and gone
-//! 15 minutes after the last try.
+//! Drafts: input of the overlay that hasn't been saved. Sealed, bound to one user, and deleted 15 minutes after the
+//! last attempt.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,16 +26,16 @@ use crate::{
     store::{DraftRow, DraftState, NewDraft},
 };
 
-/// How long a draft is kept after the last try.
+/// How long a draft is kept after the last attempt.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 const NAME: &str = "name";
 const DESCRIPTION: &str = "description";
 const SECRETS_FOR: &str = "draft";
 
-/// The state of the overlay's form. Holds no secret.
+/// The state of the overlay's form. Contains no secret.
 #[derive(Debug, Clone)]
 pub struct FormState {
-    /// Identifies the form; a hidden input `draft`. Submitting it twice saves once.
+    /// Identifies the form; sent in the hidden input `draft`. Submitting it twice saves once.
     pub draft: Uuid,
     /// As typed.
     pub name: String,
@@ -43,22 +43,22 @@ pub struct FormState {
     pub description: String,
     /// As typed, without secrets.
     pub values: BTreeMap<FieldId, String>,
-    /// Secret fields whose value is kept from the last try.
+    /// Secret fields whose value is kept from the last attempt.
     pub kept_secrets: BTreeSet<FieldId>,
-    /// Those of them whose value is the one that is stored, when a credential is edited.
+    /// Those of `kept_secrets` that have the stored value, when a credential is edited.
     pub stored_secrets: BTreeSet<FieldId>,
-    /// When it was typed, if this form was brought back from an earlier visit.
+    /// When it was typed, if the form is restored from an earlier visit.
     pub restored_from: Option<Timestamp>,
 }
 
-/// A draft that is open, or the credential it became.
+/// An open draft, or the credential that it was saved as.
 pub(in crate::service) enum Draft {
     Open { kept: Kept, version: i64 },
     Saved(CredentialId),
 }
 
 impl Service {
-    /// A form to fill in: the caller's unsaved draft for this connector, or an empty one.
+    /// A form to fill in: the caller's unsaved draft for this connector, or an empty form.
     pub async fn open_form(&self, caller: &Caller, connector: &Connector) -> Result<FormState, ServiceError> {
         let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
         if let Some(form) = self.restored(owner, connector, &connector.id).await? {
@@ -67,7 +67,7 @@ impl Service {
         Ok(form_state(self.new_id(), connector, &FieldValues::default(), None))
     }
 
-    /// The newest form of this kind that somebody has not saved.
+    /// The user's newest unsaved draft of this form.
     pub(in crate::service) async fn restored(
         &self,
         owner: UserId,
@@ -79,15 +79,15 @@ impl Service {
         Ok(kept.map(|kept| form_state(row.id, connector, &kept.values, Some(row.updated_at))))
     }
 
-    /// Forgets a draft of the caller.
+    /// Deletes a draft of the caller.
     pub async fn discard_draft(&self, caller: &Caller, draft: Uuid) -> Result<(), ServiceError> {
         let owner = self.require_person(caller, Permission::MakeCredentials, "adding a credential").await?;
         self.0.store.delete_draft(draft, owner).await?;
         Ok(())
     }
 
-    /// Somebody's draft of this id, if it is one of this form (the id of the connector, or [`edit_form`]): what was
-    /// typed for one service is never sent to another.
+    /// The user's draft with this id, if it belongs to this form (the id of the connector, or [`edit_form`]): input
+    /// for one service must never be sent to another.
     pub(in crate::service) async fn draft(&self, owner: UserId, of: &ConnectorId, id: Uuid) -> Result<Option<Draft>, ServiceError> {
         let found = self.0.store.draft(id, owner, self.now()).await?;
         let Some(row) = found.filter(|row| row.connector == *of) else { return Ok(None) };
@@ -98,8 +98,8 @@ impl Service {
         Ok(kept.map(|kept| Draft::Open { kept, version: row.version }))
     }
 
-    /// Keeps what was typed, sealed, under this id, and returns the form to show again. `None` if the id is
-    /// taken: by somebody else, or by a form that has been saved.
+    /// Seals and keeps the input under this id, and returns the form to show again. `None` if the id is used by
+    /// someone else, or by a form that has been saved.
     pub(in crate::service) async fn keep_draft(
         &self,
         owner: UserId,
@@ -122,15 +122,15 @@ impl Service {
         Ok(kept.then(|| form_state(id, connector, &typed.values, None)))
     }
 
-    /// The form to show again where nothing could be kept: without secrets, since they are gone.
+    /// The form to show again if nothing could be kept. Secrets must be typed again.
     pub(in crate::service) fn unkept_form(&self, connector: &Connector, typed: &Typed<'_>) -> FormState {
         let mut form = form_state(self.new_id(), connector, &typed.values, None);
         form.kept_secrets.clear();
         form
     }
 
-    /// What is kept in a draft. One that does not open is deleted, so that it does not stand in the way of
-    /// every next form until its time is over; that is logged.
+    /// The content of a draft. A draft that can't be opened is deleted and logged, because otherwise it would block
+    /// every new form until it expires.
     async fn open_draft(&self, row: &DraftRow) -> Result<Option<Kept>, ServiceError> {
         let DraftState::Open(sealed) = &row.state else { return Ok(None) };
         let opened = self.open(&Place::draft(row.id, row.version, &row.owner, &row.connector), sealed);
@@ -145,14 +145,14 @@ impl Service {
     }
 }
 
-/// What stands in the place of the connector in the draft of an edit: the form of this one credential. No edit is
-/// offered as a new credential, and none of one credential for another.
+/// Stored in place of the connector in the draft of an edit: identifies the form of this one credential. So an edit
+/// is never restored into the form of a new credential, or of another one.
 pub(in crate::service) fn edit_form(credential: CredentialId) -> Option<ConnectorId> {
     ConnectorId::new(&format!("edit-{credential}"))
 }
 
-/// What was typed, in the shape in which a draft keeps it: name, description and the destinations of
-/// secrets stand beside the values, under ids that no connector may use.
+/// The input in the format of a draft: name, description and the destinations of secrets are stored next to the
+/// values, under ids that connectors can't use.
 pub(in crate::service) struct Typed<'a> {
     values: FieldValues,
     secrets_for: &'a BTreeMap<FieldId, String>,
@@ -169,7 +169,7 @@ impl<'a> Typed<'a> {
 
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut values = self.values.clone();
-        // A map of texts always serialises.
+        // A map of strings always serializes.
         values.insert_own(SECRETS_FOR, &serde_json::to_string(self.secrets_for).unwrap_or_default());
         values.to_bytes()
     }

@@ -1,5 +1,5 @@
-//! Editing a credential: what was typed is read, verified where it is a matter of the service, and takes the place of
-//! what is stored in one step. Until then, and if anything goes wrong, the credential is what it was.
+//! Editing a credential: the input is parsed, verified if it affects the connection to the service, and replaces
+//! the stored values in one step. If anything goes wrong, the credential stays unchanged.
 
 use std::sync::Arc;
 
@@ -24,24 +24,23 @@ use crate::{
 
 const WANTED: &str = "editing a credential";
 
-/// How an edit ended.
+/// The result of an edit.
 pub enum CredentialUpdate {
-    /// The credential is what was asked for.
+    /// The credential is as requested.
     Updated {
-        /// The labels of what was changed; empty if it was so before.
+        /// The labels of what was changed; empty if nothing had to change.
         changed: Vec<String>,
-        /// Whether new values were verified and took over.
+        /// True if new values were verified and stored.
         verified: bool,
     },
-    /// Fields are wrong; nothing was changed.
+    /// Fields are invalid; nothing was changed.
     Invalid(Vec<FieldError>),
-    /// The service, or the way to it, did not accept the values; nothing was changed. `failure` says why.
+    /// The service rejected the values or couldn't be reached; nothing was changed. `failure` says why.
     Rejected(Box<Verification>),
-    /// Somebody changed the credential meanwhile; nothing was changed now.
+    /// The credential was changed in the meantime; nothing was changed now.
     Outdated,
-    /// Its connector is gone, or its stored values do not open.
+    /// Its connector no longer exists, or its stored values can't be opened.
     Unusable,
-    /// There is no such credential for this caller.
     NotFound,
 }
 
@@ -54,21 +53,21 @@ pub(in crate::service) struct Opened {
 }
 
 impl Service {
-    /// Says by what a credential of this name, description and version of its values is told from what it was before
-    /// and will be: the `expected` of [`Self::update_credential`]. Says nothing to somebody without the keyring.
+    /// The revision of a credential: changes with its name, its description and the version of its values, and is
+    /// the `expected` of [`Self::update_credential`]. A keyed hash, which reveals nothing without the keyring.
     pub fn revision(&self, credential: &CredentialSummary) -> String {
         let digest = self.0.fingerprint.of(&[credential.name.as_bytes(), credential.description.as_bytes()]);
         let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         format!("{}-{digest}", credential.version)
     }
 
-    /// Changes a credential. A secret that is empty or absent is kept, everything else is as `raw` says, defaults of
-    /// the connector included. `expected` is the revision that the caller has seen, if that matters.
+    /// Changes a credential. Empty or absent secrets are kept, everything else is set as in `raw`, including the
+    /// connector's defaults. `expected` is the revision that the caller has seen, if it must still be current.
     ///
-    /// Nothing is verified and `version` stays where only name and description change. Otherwise the values are
-    /// verified first, and a kept secret must go where it was verified.
+    /// If only name and description change, nothing is verified and `version` stays the same. Otherwise the values
+    /// are verified first, and a kept secret may only be sent to where it was verified.
     ///
-    /// Runs to its end even when the caller goes away; asking for the same again answers whether it was done.
+    /// Runs to its end even if the caller goes away; repeating the call tells whether it was done.
     pub async fn update_credential(
         &self,
         caller: Caller,
@@ -120,7 +119,7 @@ impl Service {
             Ok(input) if masked.is_empty() => input,
             Ok(_) => return Ok(CredentialUpdate::Invalid(masked)),
             Err(errors) => {
-                // A masked secret is told about once.
+                // A masked secret is reported only once.
                 let others: Vec<_> =
                     errors.into_iter().filter(|error| masked.iter().all(|masked| masked.field != error.field)).collect();
                 masked.extend(others);
@@ -135,8 +134,8 @@ impl Service {
         if expected.is_some_and(|expected| expected != self.revision(summary)) {
             return self.outdated(caller, opened, &input).await;
         }
-        // Asked for early, so that nobody waits for a verification only to hear that the name is taken. What
-        // decides is the constraint of the database.
+        // Checked early, so that nobody waits for a verification only to learn that the name is taken. The
+        // constraint of the database decides.
         let owner = opened.row.owner.as_ref();
         if let Some(owner) = owner
             && let Some(other) = self.0.store.credential_named(&connector.id, owner.id, &input.name.key()).await?
@@ -199,7 +198,7 @@ impl Service {
                 if let Some(verified) = &verified {
                     self.count_verification(caller, id, &verified.verification);
                     if let Err(error) = self.keep_token(id, version, &verified.token).await {
-                        // The change is stored; another token is fetched when one is needed.
+                        // The change is stored; another token is fetched when it is needed.
                         tracing::error!(
                             error = &error as &dyn std::error::Error,
                             "could not store the first access token for the changed values"
@@ -220,8 +219,8 @@ impl Service {
         }
     }
 
-    /// The credential is not what the form was made from any more: because somebody changed it, or because the same
-    /// form was sent twice and the other half was quicker.
+    /// The credential has changed since the form was made: someone edited it, or the same form was sent twice and
+    /// the other request was faster.
     async fn outdated(&self, caller: &Caller, before: &Opened, input: &CredentialInput) -> Result<CredentialUpdate, ServiceError> {
         let present = match self.opened(caller, before.row.summary.id).await? {
             Ok(present) => present,
@@ -235,7 +234,8 @@ impl Service {
     }
 }
 
-/// The labels of the secrets that were typed, now or in an earlier try: they are verified even where they are the stored ones.
+/// The labels of the secrets that were typed, now or in an earlier attempt. They are verified even if they equal
+/// the stored ones.
 fn typed_secrets<'a>(connector: &'a Connector, raw: &RawForm, tried: Option<&Kept>) -> impl Iterator<Item = &'a str> {
     let typed = move |field: &&Field| {
         !raw.typed(&field.id).trim().is_empty() || tried.is_some_and(|tried| tried.values.get(&field.id).is_some())
@@ -247,7 +247,7 @@ fn same_values(stored: &FieldValues, input: &FieldValues) -> bool {
     *stored.to_bytes() == *input.to_bytes()
 }
 
-/// What people call that which is different from what is stored.
+/// The labels of what differs from the stored values.
 fn changed_labels(connector: &Connector, opened: &Opened, input: &CredentialInput) -> Vec<String> {
     let mut changed = Vec::new();
     if input.name.as_str() != opened.row.summary.name {
@@ -260,7 +260,7 @@ fn changed_labels(connector: &Connector, opened: &Opened, input: &CredentialInpu
     let fields = connector.fields.iter().filter(|field| differs(field.id.as_str()));
     changed.extend(fields.map(|field| field.label.clone()));
     if changed.is_empty() && !same_values(&opened.values, &input.values) {
-        // A field that the connector no longer has, or has come to call secret.
+        // A field that the connector no longer has, or that it now treats as secret.
         changed.push("fields of the connector".to_owned());
     }
     changed

@@ -1,4 +1,4 @@
-//! The form in which a credential is edited, and what was typed into it and has not been saved.
+//! The form for editing a credential, and its unsaved input.
 
 use std::sync::Arc;
 
@@ -20,31 +20,29 @@ use crate::{
     service::{Service, ServiceError, access::caller::Caller},
 };
 
-/// The form in which a credential is edited. Holds no secret.
+/// The form for editing a credential. Contains no secret.
 #[derive(Debug, Clone)]
 pub struct EditForm {
-    /// The connector.
     pub connector: Arc<Connector>,
-    /// The name that is stored.
+    /// The stored name.
     pub name: String,
     /// The values to show.
     pub form: FormState,
-    /// What the form was made from; to be sent with it.
+    /// The revision that the form was made from; sent back with it.
     pub revision: String,
 }
 
-/// How an edit by the form ended.
+/// The result of an edit with the form.
 pub struct Edited {
-    /// What came of it.
     pub update: CredentialUpdate,
-    /// The form to show again, unless the credential was updated or cannot be edited. Its revision is the present one:
-    /// sending it again changes what has been shown as outdated.
+    /// The form to show again, unless the credential was updated or can't be edited. It has the current revision,
+    /// so that sending it again confirms changes that were reported as outdated.
     pub again: Option<EditForm>,
 }
 
 impl Service {
-    /// The form to edit a credential with: what the caller typed and did not save, or what is stored. The error says
-    /// why there is none.
+    /// The form for editing a credential, with the caller's unsaved input or the stored values. The inner error
+    /// says why there is none.
     pub async fn edit_form(&self, caller: &Caller, id: CredentialId) -> Result<Result<EditForm, CredentialUpdate>, ServiceError> {
         let opened = match self.opened(caller, id).await? {
             Ok(opened) => opened,
@@ -62,7 +60,7 @@ impl Service {
         Ok(Ok(self.form_again(&opened, form)))
     }
 
-    /// The connector of a credential that the caller manages, whose fields a form of it has.
+    /// The connector of a credential that the caller manages, whose fields its form has.
     pub async fn credential_connector(
         &self,
         caller: &Caller,
@@ -71,7 +69,7 @@ impl Service {
         Ok(self.opened(caller, id).await?.map(|opened| opened.connector))
     }
 
-    /// Changes a credential by the form: what was typed is kept until that is done. Runs to its end as
+    /// Changes a credential with the form. The input is kept until that is done. Runs to its end as
     /// [`Self::update_credential`] does.
     pub async fn edit_credential(
         &self,
@@ -86,7 +84,7 @@ impl Service {
         self.to_its_end(async move { service.edit(&caller, id, &expected, draft, &raw, &*observer).await }).await
     }
 
-    /// Keeps what was typed when it cannot be saved now, because the session ran out.
+    /// Keeps the input if it can't be saved now because the session expired.
     pub async fn keep_edit(&self, caller: &Caller, id: CredentialId, draft: Uuid, raw: &RawForm) -> Result<(), ServiceError> {
         if let Ok(opened) = self.opened(caller, id).await? {
             let (raw, _) = edit_form::without_masked(&opened.connector, raw);
@@ -114,17 +112,18 @@ impl Service {
         let again = match &update {
             CredentialUpdate::Updated { .. } => {
                 if let Err(error) = self.0.store.delete_draft(form.draft, opened.manager).await {
-                    // The change is stored; the draft ends by itself.
+                    // The change is stored; the draft expires by itself.
                     tracing::error!(error = &error as &dyn std::error::Error, "could not delete the draft of an edit");
                 }
                 None
             }
             CredentialUpdate::NotFound | CredentialUpdate::Unusable => None,
-            // Read again: the form is to be sent from what is stored now.
+            // Read again, because the form is to be sent from what is stored now.
             CredentialUpdate::Outdated => self.opened(caller, id).await?.ok().map(|present| self.form_again(&present, form)),
             CredentialUpdate::Invalid(_) | CredentialUpdate::Rejected(_) => {
                 let mut again = self.form_again(&opened, form);
-                // What the form was made from stays what it was, so that nothing of somebody else's is lost by a second try.
+                // The form keeps its original revision, so that a second attempt doesn't overwrite someone else's
+                // change.
                 again.revision = expected.to_owned();
                 Some(again)
             }
@@ -132,7 +131,7 @@ impl Service {
         Ok(Edited { update, again })
     }
 
-    /// Keeps what was typed in a draft of this credential's form; answers what was kept of an earlier try.
+    /// Keeps the input in a draft of this credential's form. Returns what was kept from an earlier attempt.
     async fn keep_edited(
         &self,
         opened: &Opened,
@@ -149,7 +148,7 @@ impl Service {
         let typed = Typed::new(raw, &kept);
         let form = match self.keep_draft(manager, connector, of, (draft, version), &typed).await? {
             Some(form) => form,
-            // The id is not this form's to use.
+            // The id isn't this form's to use.
             None => {
                 let form = self.keep_draft(manager, connector, of, (self.new_id(), 1), &typed).await?;
                 form.unwrap_or_else(|| self.unkept_form(connector, &typed))

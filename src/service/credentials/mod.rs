@@ -1,4 +1,4 @@
-//! Credentials: forms, drafts, create, edit, verify, show.
+//! Credentials: forms, drafts, creating, editing, verifying, reading and deleting.
 
 pub mod api_form;
 pub mod create;

@@ -1,4 +1,4 @@
-//! Credentials as tiles, one credential, and deleting one.
+//! Reading credentials, as tiles and one at a time, and deleting one.
 
 use std::collections::BTreeSet;
 
@@ -29,100 +29,91 @@ use crate::{
     store::{CredentialDelete, CredentialQuery, CredentialRow, Owner},
 };
 
-/// How many resources the page of a credential lists.
+/// The most resources on the page of a credential.
 const USED_BY_LIMIT: i64 = 100;
 
-/// How a credential is shown where it can be chosen.
+/// A credential as shown where it can be chosen.
 #[derive(Debug, Clone)]
 pub struct Tile {
-    /// The credential.
     pub id: CredentialId,
-    /// Its connector.
     pub connector: ConnectorId,
-    /// Its name.
     pub name: String,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub description: String,
-    /// Which account it is for, such as `acme-support · EU`. `None` for somebody who may only use the credential, since
-    /// the account is made of its fields, and where the sealed values do not open.
+    /// The account at the service, such as `acme-support · EU`. `None` if the caller may only use the credential,
+    /// because the account is made of its fields, or if the sealed values can't be opened.
     pub account: Option<String>,
-    /// Whether the sealed values open; a credential whose values do not is of no use.
+    /// True if the sealed values can be opened; otherwise the credential is unusable.
     pub opens: bool,
-    /// Whether it worked when it was last tried.
+    /// The result of the last verification or token request.
     pub status: CredentialStatus,
-    /// When that was.
+    /// When `status` was determined.
     pub verified_at: Timestamp,
-    /// How many resources use it.
+    /// The number of resources that use it.
     pub used_by: u64,
-    /// What the caller may do with it.
     pub access: Access,
-    /// Whose it is, unless it is the caller's own.
+    /// `None` if the owner is the caller.
     pub owner: Option<Owner>,
-    /// Whether it is open to all.
+    /// Whether everyone may use it.
     pub sharing: Sharing,
 }
 
-/// Which tiles to show.
+/// Which tiles to return.
 #[derive(Debug, Clone, Default)]
 pub struct TileQuery {
-    /// Of this connector only.
+    /// Only credentials of this connector.
     pub connector: Option<ConnectorId>,
-    /// Whose name or description contains this text, without regard to case.
+    /// Only credentials whose name or description contains this text, ignoring case.
     pub search: Option<String>,
-    /// The page that begins behind this credential.
+    /// Starts after this credential.
     pub after: Option<CredentialId>,
-    /// This one is on the page in any case, first if it would not be otherwise.
+    /// This credential is always on the page, first if it wouldn't be there otherwise.
     pub selected: Option<CredentialId>,
-    /// How many at most; 50 if nothing is said.
+    /// The size of the page; 50 by default.
     pub limit: Option<i64>,
 }
 
-/// A page of tiles, newest first, at most 50, and the selected one.
+/// A page of tiles, newest first, and the selected one.
 #[derive(Debug, Clone, Default)]
 pub struct TilePage {
-    /// The tiles.
     pub tiles: Vec<Tile>,
-    /// True when the first of them is the selected one and would not be on this page otherwise.
+    /// True if the first tile is the selected one and wouldn't be on this page otherwise.
     pub selected_beside: bool,
-    /// Where the next page begins (`after`), if there is one.
+    /// The cursor (`after`) of the next page, if there is one.
     pub next: Option<CredentialId>,
 }
 
 /// One credential, without secrets.
 #[derive(Debug, Clone)]
 pub struct CredentialDetail {
-    /// Its tile.
     pub tile: Tile,
-    /// When it was saved.
     pub created_at: Timestamp,
-    /// Label and shown value of each field with a value; `None` for a secret one. Empty for somebody who may only use
-    /// the credential, as are the token URL, the verification and the other names.
+    /// Label and displayed value of each field with a value; `None` for a secret. Empty if the caller may only use
+    /// the credential, as are the token URL, the verification and `same_as`.
     pub fields: Vec<(String, Option<String>)>,
-    /// Where its tokens come from.
+    /// The endpoint that its tokens come from.
     pub token_url: Option<Url>,
     /// The newest verification.
     pub verification: Option<PastVerification>,
-    /// What uses it, at most 100. Who may use it may see all that use it.
+    /// The resources that use it, at most 100. Visible to everyone who may use the credential.
     pub used_by: Vec<ResourceSummary>,
-    /// Names of other credentials of the same account and client.
+    /// Names of other credentials with the same account and client id.
     pub same_as: Vec<String>,
 }
 
-/// How deleting ended.
+/// The result of deleting a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialDeletion {
-    /// It is gone.
     Deleted,
-    /// So many resources use it.
+    /// This many resources use it.
     InUse(u64),
-    /// Somebody has changed it since the revision that was expected.
+    /// It was changed after the expected revision.
     Outdated,
-    /// There is no such credential for this caller.
     NotFound,
 }
 
 impl Service {
-    /// A page of the tiles that the caller may use.
+    /// A page of tiles of credentials that the caller may use.
     pub async fn tiles(&self, caller: &Caller, query: &TileQuery) -> Result<TilePage, ServiceError> {
         let viewer = self.credential_viewer(caller, "seeing credentials").await?;
         let (mut rows, next) = self.tile_rows(caller, viewer, query).await?;
@@ -138,7 +129,7 @@ impl Service {
         Ok(TilePage { tiles: self.own_tiles(caller, rows), selected_beside, next })
     }
 
-    /// The rows of a page of tiles, and where the next page begins.
+    /// The rows of a page of tiles, and the cursor of the next page.
     pub(in crate::service) async fn tile_rows(
         &self,
         caller: &Caller,
@@ -189,18 +180,18 @@ impl Service {
         Ok(rows)
     }
 
-    /// The tile of one credential.
     pub async fn credential_tile(&self, caller: &Caller, id: CredentialId) -> Result<Option<Tile>, ServiceError> {
         Ok(self.usable(caller, id).await?.map(|(row, access)| self.tile(caller, row, access)))
     }
 
-    /// The tile of a credential that a resource which the caller makes is to use.
+    /// The tile of a credential for a resource that the caller is creating.
     pub async fn tile_for_resource(&self, caller: &Caller, id: CredentialId) -> Result<Option<Tile>, ServiceError> {
         self.require(caller, Permission::MakeResources, "creating a resource").await?;
         self.credential_tile(caller, id).await
     }
 
-    /// One credential: all but its secrets for who may manage it, its tile and what uses it for who may use it.
+    /// One credential: everything except secrets if the caller may manage it, otherwise its tile and the resources
+    /// that use it.
     pub async fn credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
         let viewer = self.credential_viewer(caller, "seeing a credential").await?;
         let Some((row, access)) = self.usable(caller, id).await? else { return Ok(None) };
@@ -217,7 +208,7 @@ impl Service {
         };
         if access == Access::Manage {
             let connector = self.catalogue().get(row.summary.connector.as_str()).cloned();
-            // A credential that does not open is still shown, without its values, so that it can be deleted.
+            // A credential that can't be opened is still shown, without its values, so that it can be deleted.
             let values = self.open_values(&row.summary, &row.secret).unwrap_or_default();
             if let Some(connector) = &connector {
                 detail.same_as = self.same_client(viewer, connector, &values, id).await?;
@@ -229,7 +220,7 @@ impl Service {
         Ok(Some(detail))
     }
 
-    /// The same for somebody who is about to delete it.
+    /// The same for a caller who is about to delete it.
     pub async fn credential_to_delete(&self, caller: &Caller, id: CredentialId) -> Result<Option<CredentialDetail>, ServiceError> {
         if self.managed(caller, id, "deleting a credential").await?.is_none() {
             return Ok(None);
@@ -237,8 +228,7 @@ impl Service {
         self.credential(caller, id).await
     }
 
-    /// What the newest verification had to say beside its outcome: the notice of the probe. Nothing for somebody who
-    /// does not manage the credential.
+    /// The probe's notice from the newest verification. `None` if the caller doesn't manage the credential.
     pub async fn notice(&self, caller: &Caller, id: CredentialId) -> Result<Option<Diagnosis>, ServiceError> {
         match self.usable(caller, id).await? {
             Some((_, Access::Manage)) => Ok(self.newest_verification(id).await?.and_then(|past| past.verification.notice)),
@@ -246,8 +236,8 @@ impl Service {
         }
     }
 
-    /// Names of other credentials of the same account and client, as far as the caller may use them. Nothing for
-    /// somebody who does not manage the credential.
+    /// Names of other credentials with the same account and client id, limited to those that the caller may use.
+    /// Empty if the caller doesn't manage the credential.
     pub async fn same_account_as(&self, caller: &Caller, id: CredentialId) -> Result<Vec<String>, ServiceError> {
         let viewer = self.credential_viewer(caller, "seeing a credential").await?;
         let Some((row, Access::Manage)) = self.usable(caller, id).await? else { return Ok(Vec::new()) };
@@ -256,7 +246,8 @@ impl Service {
         self.same_client(viewer, connector, &values, id).await
     }
 
-    /// Deletes a credential that nothing uses. `expected` is the revision that the caller has seen, if that matters.
+    /// Deletes a credential that no resource uses. `expected` is the revision that the caller has seen, if it must
+    /// still be current.
     pub async fn delete_credential(
         &self,
         caller: &Caller,
@@ -312,14 +303,14 @@ impl Service {
         with_access.map(|(row, access)| self.tile(caller, row, access)).collect()
     }
 
-    /// The tile of a row. A row that does not open is still shown, without its account, so that one
-    /// damaged credential does not hide the others; it is logged.
+    /// The tile of a row. A row that can't be opened is logged and still shown, without its account, so that one
+    /// damaged credential doesn't hide the others.
     pub(in crate::service) fn tile(&self, caller: &Caller, row: CredentialRow, access: Access) -> Tile {
         let values = self.opened_values(&row);
         self.tile_of(caller, row, access, values.as_ref())
     }
 
-    /// The values of a row; `None` if they do not open, which is logged.
+    /// The values of a row; `None` if they can't be opened, which is logged.
     pub(in crate::service) fn opened_values(&self, row: &CredentialRow) -> Option<FieldValues> {
         match self.open_values(&row.summary, &row.secret) {
             Ok(values) => Some(values),
@@ -330,7 +321,7 @@ impl Service {
         }
     }
 
-    /// The tile of a row whose values are opened already, as far as they can be.
+    /// The tile of a row whose values were already opened, if possible.
     pub(in crate::service) fn tile_of(
         &self,
         caller: &Caller,
@@ -359,7 +350,7 @@ impl Service {
     }
 }
 
-/// Label and value of each field, in the connector's order; what is secret is left out.
+/// Label and value of each field, in the connector's order. Secrets have no value.
 fn shown_fields(connector: Option<&Connector>, values: &FieldValues) -> Vec<(String, Option<String>)> {
     let shown = |value: &FieldValue| match value {
         FieldValue::Plain(value) => Some(value.clone()),
@@ -371,7 +362,7 @@ fn shown_fields(connector: Option<&Connector>, values: &FieldValues) -> Vec<(Str
     let mut fields = Vec::with_capacity(connector.fields.len());
     for field in &connector.fields {
         let Some(value) = values.get(&field.id) else { continue };
-        // A field that the connector has come to call secret is not shown either.
+        // Also hides a field that the connector now treats as secret.
         let value = shown(value).filter(|_| !field.secret).map(|value| {
             let option = field.options.iter().find(|option| option.id == value);
             option.map_or(value, |option| option.label.clone())

@@ -1,4 +1,4 @@
-//! Credentials as programs read them: everything but the secrets, by the ids of fields.
+//! Credentials as API clients read them: everything except secrets, by field id.
 
 use url::Url;
 
@@ -23,25 +23,22 @@ use crate::{
 /// One credential, without secrets.
 #[derive(Debug, Clone)]
 pub struct CredentialRecord {
-    /// What its tile shows.
     pub tile: Tile,
-    /// When it was saved.
     pub created_at: Timestamp,
-    /// Each field with a value, in the order of the connector; `None` for a secret one. Empty for somebody who may only
-    /// use the credential.
+    /// Each field with a value, in the connector's order; `None` for a secret. Empty if the caller may only use the
+    /// credential.
     pub fields: Vec<(FieldId, Option<String>)>,
-    /// Where its tokens come from, likewise.
+    /// The endpoint that its tokens come from. `None` if the caller may only use the credential.
     pub token_url: Option<Url>,
-    /// Tells it from what it was before and will be: see [`Service::revision`].
+    /// Changes with every edit: see [`Service::revision`].
     pub revision: String,
 }
 
 /// A page of credentials, newest first.
 #[derive(Debug, Clone)]
 pub struct CredentialRecords {
-    /// The credentials.
     pub records: Vec<CredentialRecord>,
-    /// Where the next page begins (`after`), if there is one.
+    /// The cursor (`after`) of the next page, if there is one.
     pub next: Option<CredentialId>,
 }
 
@@ -75,7 +72,8 @@ impl Service {
     }
 }
 
-/// Id and value of each field with a value; what is secret, or has come to be called so, is left out.
+/// Id and value of each field with a value. Secrets, and fields that the connector now treats as secret, have no
+/// value.
 fn fields(connector: Option<&Connector>, values: &FieldValues) -> Vec<(FieldId, Option<String>)> {
     let is_secret = |id: &FieldId| connector.and_then(|connector| connector.field(id.as_str())).is_some_and(|field| field.secret);
     let shown = |id: &FieldId, value: &FieldValue| match value {

@@ -1,5 +1,5 @@
-//! Verification: the same token request that the broker makes later, observed stage by stage, and then the
-//! probe of the API.
+//! Verification: the same token request that the broker makes later, observed stage by stage, followed by the probe
+//! of the API.
 
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::{
     upstream::IssuedToken,
 };
 
-/// A verification that passed, and the token that it brought.
+/// A verification that passed, and its access token.
 pub(in crate::service) struct Verified {
     pub(in crate::service) verification: Verification,
     pub(in crate::service) token: IssuedToken,
@@ -28,14 +28,14 @@ pub(in crate::service) struct Verified {
 
 /// A page of the verifications of a credential, newest first.
 pub struct VerificationPage {
-    /// Their ids, and what they found.
+    /// With their ids.
     pub verifications: Vec<(Uuid, PastVerification)>,
-    /// Where the next page begins (`after`), if there is one.
+    /// The cursor (`after`) of the next page, if there is one.
     pub next: Option<Uuid>,
 }
 
 impl Service {
-    /// Verifies values against their service. The error is a verification that did not pass.
+    /// Verifies values with their service. The error is a verification that failed.
     pub(in crate::service) async fn verify(
         &self,
         connector: &Connector,
@@ -80,10 +80,10 @@ impl Service {
         }
     }
 
-    /// Verifies a stored credential again and keeps what it finds. `None` when there is no such credential,
-    /// for the caller, or its connector is no longer known.
+    /// Verifies a stored credential again and stores the result. `None` if the credential doesn't exist for the
+    /// caller, or its connector no longer exists.
     ///
-    /// Runs to its end even when the caller goes away: what was tried is recorded.
+    /// Runs to its end even if the caller goes away, so that the attempt is recorded.
     pub async fn test_credential(&self, caller: &Caller, id: CredentialId) -> Result<Option<Verification>, ServiceError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.to_its_end(async move { service.test(&caller, id).await }).await
@@ -111,7 +111,7 @@ impl Service {
             .record_verification(id, &self.sealed_verification(id, row.summary.version, &verification), Some(&audit))
             .await?;
         self.count_verification(caller, id, &verification);
-        // Only now: what cannot be recorded leaves nothing behind.
+        // Stored last, so that a verification that can't be recorded leaves nothing behind.
         if let Some(token) = token {
             self.keep_token(id, row.summary.version, &token).await?;
         }
@@ -130,7 +130,7 @@ impl Service {
         if self.managed(caller, id, "seeing the verifications of a credential").await?.is_none() {
             return Ok(None);
         }
-        // No more than a hundred are kept of a credential.
+        // No more than a hundred are kept for each credential.
         let mut rows = self.0.store.verifications_of(id, i64::MAX).await?;
         if let Some(after) = after {
             let seen = rows.iter().position(|row| row.id == after).map_or(rows.len(), |place| place + 1);
@@ -149,7 +149,7 @@ impl Service {
         Ok(Some(VerificationPage { verifications, next }))
     }
 
-    /// `version` is that of the credential which was tried.
+    /// `version` is the version of the credential that was verified.
     pub(in crate::service) fn sealed_verification(
         &self,
         credential: CredentialId,
@@ -157,7 +157,7 @@ impl Service {
         verification: &Verification,
     ) -> NewVerification {
         let id = self.new_id();
-        // A verification is text, numbers and enums: it always serialises.
+        // A verification consists of strings, numbers and enums, which always serialize.
         let bytes = serde_json::to_vec(verification).unwrap_or_default();
         NewVerification {
             id,
@@ -181,8 +181,8 @@ impl Service {
         serde_json::from_slice(&bytes).map_err(|_| ServiceError::Unreadable { table: place.table })
     }
 
-    /// A keyed fingerprint of account and client: of the client id and of every value in the token URL.
-    /// Equal for two credentials of the same client; says nothing to somebody without the keyring.
+    /// A keyed fingerprint of account and client: of the client id and of every value in the token URL. Equal for
+    /// two credentials of the same client; reveals nothing without the keyring.
     pub(in crate::service) fn fingerprint(&self, connector: &Connector, values: &FieldValues) -> Vec<u8> {
         let mut fields: Vec<&FieldId> = connector.token.url.references().filter_map(|reference| reference.field()).collect();
         fields.sort();

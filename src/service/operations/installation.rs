@@ -1,7 +1,7 @@
-//! The check value: tells at the start whether the keyring is the one that sealed this database.
+//! The check value: shows at startup whether the keyring is the one that sealed this database.
 //!
-//! It is 32 random bytes, sealed when the database was new. They are also the key of the fingerprints
-//! that warn of duplicates, so that a fingerprint says nothing to somebody who has only the database.
+//! It consists of 32 random bytes, sealed when the database was created. They are also the key of the fingerprints
+//! that detect duplicates, so that a fingerprint reveals nothing to someone who only has the database.
 
 use zeroize::Zeroizing;
 
@@ -16,26 +16,25 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Why a keyring and a database do not go together.
+/// Why a keyring and a database don't belong together.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallationError {
-    /// The database failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The check value does not open.
+    /// The check value can't be opened.
     #[error("--keyring: this keyring does not match the database; use the keyring that sealed it ({0})")]
     WrongKeyring(OpenError),
-    /// The check value is not one.
+    /// The check value has the wrong format.
     #[error("--database-url: the check value in the database is damaged; restore the database from a backup")]
     Damaged,
 }
 
-/// Opens the check value, or makes one in a database that has none.
+/// Opens the check value, or creates one in a new database.
 pub(in crate::service) async fn check(store: &Store, keyring: &Keyring, now: Timestamp) -> Result<Fingerprint, InstallationError> {
     let place = Place::installation();
     if store.installation().await?.is_none() {
         let value = Zeroizing::new(random::bytes::<32>());
-        // Of two instances that start at once over a new database one wins; both read what it wrote.
+        // If two instances start with a new database at the same time, one wins, and both read its value.
         store.set_installation_if_absent(now, &keyring.seal_packed(&place, &*value)).await?;
     }
     let sealed = store.installation().await?.ok_or(InstallationError::Damaged)?;

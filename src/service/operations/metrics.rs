@@ -1,4 +1,4 @@
-//! The figures, for whoever scrapes them: what was counted, and what is looked up at that moment.
+//! The metrics for a scraper: counters, and values that are read when they are scraped.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     service::Service,
 };
 
-/// How long the database is waited for. A scrape of a Keytile without a database is worth more than none.
+/// How long to wait for the database. Metrics without its values are better than none.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Service {
@@ -20,7 +20,7 @@ impl Service {
         &self.0.metrics
     }
 
-    /// Every figure as text.
+    /// All metrics as text.
     pub async fn figures(&self, format: Format) -> String {
         let readiness = self.readiness().await;
         let database_ok = readiness.database == PartState::Ok;
@@ -47,7 +47,7 @@ impl Service {
     async fn failing_credentials(&self) -> Option<Vec<(&'static str, u64)>> {
         let mut counts = Vec::new();
         for status in [CredentialStatus::Rejected, CredentialStatus::Unreachable] {
-            // Why it cannot tell is seen in readiness, which asks it the same moment.
+            // The reason is logged by the readiness check, which asks the database as well.
             let count = timeout(PATIENCE, self.0.store.count_failing_credentials(status)).await.ok()?.ok()?;
             counts.push((status.as_str(), count));
         }

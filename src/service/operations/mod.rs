@@ -1,4 +1,4 @@
-//! Running Keytile: readiness, installation, metrics, traces.
+//! Running Keytile: readiness, installation, metrics, tracing.
 
 pub(in crate::service) mod installation;
 pub(in crate::service) mod metrics;

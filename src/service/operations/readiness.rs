@@ -1,8 +1,8 @@
-//! Whether Keytile can do its work: the database reads and writes, and the keyring opens what was sealed in it.
+//! Whether Keytile can work: the database reads and writes, and the keyring opens what was sealed in it.
 //!
-//! Anybody may ask, as often as they like. So an answer costs one row, read by its key; a writing is tried every few
-//! seconds at most, by one of all who ask; and nobody waits for longer than `PATIENCE`. Why something fails is
-//! logged, once for each time that it begins to.
+//! Anyone may ask, as often as they like. So a check reads one row by its key; a write is tried every few seconds
+//! at most, shared by all callers; and nobody waits longer than `PATIENCE`. The reason of a failure is logged once,
+//! when it begins.
 
 use std::{
     sync::{
@@ -21,26 +21,24 @@ use crate::{
     store::StoreError,
 };
 
-/// How long an answer of the database is waited for.
+/// How long to wait for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long it is believed that the database takes what is written.
+/// How long a successful write is trusted.
 const WRITES: Duration = Duration::from_secs(10);
-/// How long it is believed that it does not.
+/// How long a failed write is trusted.
 const WRITES_NOT: Duration = Duration::from_secs(1);
 
-/// How a part of Keytile is.
+/// The state of a part of Keytile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartState {
-    /// Nobody has looked yet, or it cannot be told.
+    /// Not checked yet, or impossible to tell.
     Unknown,
-    /// It does its work.
     Ok,
-    /// It does not.
     Failing,
 }
 
 impl PartState {
-    /// The word that is answered.
+    /// The word in the response.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -52,31 +50,31 @@ impl PartState {
     const ALL: [Self; 3] = [Self::Unknown, Self::Ok, Self::Failing];
 }
 
-/// How the parts are without which nothing can be done.
+/// The state of the parts that every request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readiness {
     /// Reads and writes in time.
     pub database: PartState,
-    /// Opens what was sealed in this database. Unknown while nothing can be read from it.
+    /// Opens what was sealed in this database. Unknown while the database can't be read.
     pub keyring: PartState,
 }
 
 impl Readiness {
-    /// Whether requests can be answered.
+    /// True if requests can be served.
     pub fn is_ready(self) -> bool {
         self.database == PartState::Ok && self.keyring == PartState::Ok
     }
 }
 
-/// What an instance knows of its parts.
+/// What an instance knows about its parts.
 pub(in crate::service) struct Watched {
     database: AtomicU8,
     keyring: AtomicU8,
-    /// Held by whoever tries to write.
+    /// Locked by the caller that tries a write.
     written: Arc<Mutex<Option<Written>>>,
 }
 
-/// How the last try to write went.
+/// The result of the last write.
 struct Written {
     at: Timestamp,
     succeeded: bool,
@@ -85,7 +83,7 @@ struct Written {
 impl Written {
     fn holds(&self, now: Timestamp) -> bool {
         let trust = if self.succeeded { WRITES } else { WRITES_NOT };
-        // A clock that was set back makes it older, not newer.
+        // A clock that was set back makes the result older, not newer.
         now >= self.at && now.since(self.at) < trust
     }
 }
@@ -100,7 +98,7 @@ impl Watched {
         Readiness { database: state(&self.database), keyring: state(&self.keyring) }
     }
 
-    /// Keeps what was found; answers what was known before.
+    /// Stores the new state and returns the previous one.
     fn replace(&self, found: Readiness) -> Readiness {
         let replace = |part: &AtomicU8, state: PartState| PartState::ALL[usize::from(part.swap(state as u8, Ordering::Relaxed))];
         Readiness { database: replace(&self.database, found.database), keyring: replace(&self.keyring, found.keyring) }
@@ -120,7 +118,7 @@ impl Trouble {
         match self {
             Self::Store(error) => tracing::error!(error = error as &dyn std::error::Error, "not ready: the database fails"),
             Self::Silent => tracing::error!("not ready: the database did not respond within {} s", PATIENCE.as_secs()),
-            // Its cause was logged by whoever tried.
+            // The cause was logged by the caller that tried the write.
             Self::Writing => tracing::error!("not ready: the database does not accept writes"),
             Self::CheckValue(reason) => {
                 tracing::error!(reason, "not ready: the keyring cannot decrypt the database's check value")
@@ -130,7 +128,7 @@ impl Trouble {
 }
 
 impl Service {
-    /// Looks whether Keytile can do its work.
+    /// Checks whether Keytile can work.
     pub async fn readiness(&self) -> Readiness {
         let (found, trouble) = self.look_at_parts().await;
         let before = self.0.watched.replace(found);
@@ -144,7 +142,7 @@ impl Service {
         found
     }
 
-    /// What was found when somebody last looked. Waits for nothing.
+    /// The result of the last check. Never waits.
     pub fn known_readiness(&self) -> Readiness {
         self.0.watched.known()
     }
@@ -164,7 +162,7 @@ impl Service {
         }
     }
 
-    /// Opens the check value, as the start does.
+    /// Opens the check value, as startup does.
     fn trouble_with(&self, sealed: Option<&[u8]>) -> Option<Trouble> {
         let Some(sealed) = sealed else { return Some(Trouble::CheckValue("there is none")) };
         match self.0.keyring.open_packed(&Place::installation(), sealed) {
@@ -175,7 +173,7 @@ impl Service {
 
     async fn can_write(&self) -> bool {
         let Ok(mut last) = timeout(PATIENCE, Arc::clone(&self.0.watched.written).lock_owned()).await else {
-            // Somebody has been trying for as long.
+            // Another caller has been trying for as long.
             return false;
         };
         let now = self.now();
@@ -183,7 +181,7 @@ impl Service {
             return written.succeeded;
         }
         let service = self.clone();
-        // To its end, so that others who ask wait for this try and begin none of their own.
+        // Runs to its end, so that other callers wait for this write instead of starting their own.
         let trying = self.0.tasks.spawn(async move {
             let tried = service.0.store.try_writing(now).await;
             let succeeded = tried.is_ok();

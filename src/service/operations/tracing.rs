@@ -1,9 +1,9 @@
-//! Traces: what was done for which request, for a collector of OpenTelemetry. Off unless a collector is named, and
-//! then nothing is made or measured for them.
+//! Traces for an OpenTelemetry collector: what was done for which request. Off unless a collector is configured;
+//! then nothing is created or measured.
 //!
-//! A span says what kind of thing was done and to which id; what was typed, addresses, paths, queries and headers are
-//! none of its business. What is done for a request carries the context of its span along (`carried`), so that a
-//! fetch of a token is found below the request that caused it, although it goes on without it.
+//! A span contains what kind of work was done and for which id, never input, addresses, paths, queries or headers.
+//! Work for a request carries the context of its span along (`carried`), so that the fetch of a token appears below
+//! the request that caused it, although it outlives that request.
 
 use std::time::{Duration, Instant};
 
@@ -26,26 +26,26 @@ use crate::{
     upstream::SpanSink,
 };
 
-/// Where the context stands in a request (W3C Trace Context).
+/// The header with the trace context (W3C Trace Context).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// What goes with it, of whoever began the trace.
+/// Further context of the system that began the trace.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 tokio::task_local! {
-    /// The span that the present task works for.
+    /// The span that the current task works for.
     static PRESENT: TraceContext;
 }
 
-/// Where spans go, and how many traces are begun.
+/// Where spans go, and how many traces are started.
 pub(in crate::service) struct Tracer {
     sink: SpanSink,
-    /// The share of requests that begin a trace of their own, from 0 to 1.
+    /// The share of requests that start a new trace, from 0 to 1.
     sampling: f64,
     stopping: CancellationToken,
     exporting: TaskTracker,
 }
 
-/// How long what is left may take to be sent when Keytile stops.
+/// How long the remaining spans may take to be sent at shutdown.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 impl Tracer {
@@ -55,7 +55,7 @@ impl Tracer {
     }
 }
 
-/// A span that has begun. It ends when it is dropped: when its work is done, or given up.
+/// A span in progress. It ends when it is dropped, whether or not its work is complete.
 pub struct OpenSpan {
     context: TraceContext,
     parent: Option<SpanId>,
@@ -68,22 +68,22 @@ pub struct OpenSpan {
 }
 
 impl OpenSpan {
-    /// Where work is placed that is done for this span.
+    /// The trace context for work below this span.
     pub fn context(&self) -> TraceContext {
         self.context
     }
 
-    /// Says something of the work.
+    /// Adds an attribute.
     pub fn say(&mut self, name: &'static str, value: SpanValue) {
         self.attributes.push((name, value));
     }
 
-    /// Says whether the work failed.
+    /// Sets the status to failed if `failed` is true.
     pub fn failed_if(&mut self, failed: bool) {
         self.failed = failed;
     }
 
-    /// Does work that belongs to this span.
+    /// Runs work that belongs to this span.
     pub async fn around<T>(&self, work: impl Future<Output = T>) -> T {
         PRESENT.scope(self.context, work).await
     }
@@ -106,7 +106,7 @@ impl Drop for OpenSpan {
     }
 }
 
-/// Work that goes on in another task, for the span of the present one.
+/// Work that continues in another task, for the current span.
 pub(in crate::service) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let present = PRESENT.try_with(|context| *context).ok();
     async move {
@@ -118,25 +118,25 @@ pub(in crate::service) fn carried<T>(work: impl Future<Output = T>) -> impl Futu
 }
 
 impl Service {
-    /// Sends spans to a collector from now on. `sampling` is the share of requests that begin a trace; those that
-    /// belong to one already go by what it says. The error is a sentence without the setting's name.
+    /// Enables sending spans to a collector. `sampling` is the share of requests that start a trace; requests that
+    /// already belong to a trace follow its decision. The error is a sentence without the setting's name.
     pub fn use_collector(&self, endpoint: &Url, sampling: f64) -> Result<(), String> {
         let (sink, exporter) = self.0.upstream.collector.span_exporter(endpoint)?;
         let (stopping, exporting) = (CancellationToken::new(), TaskTracker::new());
         let tracer = Tracer { sink, sampling, stopping: stopping.clone(), exporting: exporting.clone() };
-        // Once, when the app is built: whoever comes later changes nothing.
+        // Set once, when the app is built; later calls have no effect.
         if self.0.tracer.set(tracer).is_ok() {
             exporting.spawn(exporter.run(stopping));
         }
         Ok(())
     }
 
-    /// Whether spans are sent anywhere.
+    /// True if spans are sent to a collector.
     pub fn is_traced(&self) -> bool {
         self.0.tracer.get().is_some()
     }
 
-    /// Begins the span of a request, below `parent` where the client sent one. `None` where it is not kept.
+    /// Starts the span of a request, below `parent` if the client sent one. `None` if the trace isn't sampled.
     pub fn begin_request(&self, parent: Option<TraceContext>, name: impl FnOnce() -> String) -> Option<OpenSpan> {
         let tracer = self.0.tracer.get()?;
         let (trace, parent) = match parent {
@@ -148,31 +148,31 @@ impl Service {
         Some(tracer.begin(TraceContext { trace, span: random::bytes(), sampled: true }, parent, name(), SpanKind::Server))
     }
 
-    /// Begins a span of what is done for the present one. `None` where there is none.
+    /// Starts a span below the current one. `None` if there is none.
     pub(in crate::service) fn begin_span(&self, name: &'static str, kind: SpanKind) -> Option<OpenSpan> {
         let tracer = self.0.tracer.get()?;
         let TraceContext { trace, span: parent, .. } = PRESENT.try_with(|context| *context).ok()?;
         Some(tracer.begin(TraceContext { trace, span: random::bytes(), sampled: true }, Some(parent), name.to_owned(), kind))
     }
 
-    /// Begins the span of a call of a service for a request, and tells the service so (`traceparent`). Where no span is
-    /// kept, the headers stay as they are: the trace of the client is none of Keytile's business then.
+    /// Starts the span of a call to a service for a request, and adds `traceparent` to the call. Without a span,
+    /// the headers stay as they are, because the client's trace then bypasses Keytile.
     pub fn trace_call(&self, resource: ResourceId, headers: &mut HeaderMap) -> Option<OpenSpan> {
         let mut span = self.begin_span("call of a service", SpanKind::Client)?;
         span.say("keytile.resource", SpanValue::Text(resource.to_string()));
-        // It has only digits, small letters and dashes.
+        // The value only contains digits, lower-case letters and dashes.
         let told = HeaderValue::from_str(&span.context.to_header()).ok()?;
         headers.insert(TRACEPARENT, told);
         Some(span)
     }
 
-    /// What became of spans so far.
+    /// The number of spans so far, by outcome.
     pub(in crate::service) fn span_totals(&self) -> SpanTotals {
         let counts = self.0.tracer.get().map(|tracer| tracer.sink.counts()).unwrap_or_default();
         SpanTotals { exported: counts.exported, dropped: counts.dropped, failed: counts.failed }
     }
 
-    /// Sends what has not been sent, for a while.
+    /// Sends the remaining spans, within a time limit.
     pub(in crate::service) async fn close_traces(&self) {
         let Some(Tracer { stopping, exporting, .. }) = self.0.tracer.get() else { return };
         stopping.cancel();

@@ -1,8 +1,7 @@
-//! The proxy: a request of a program goes to the service of a resource, with the access token in place of the API key.
+//! Admission: whether an API client may send a request of a resource, and by which [`Route`].
 //!
-//! Who may send it is decided from memory: the key, the resource with its policy, and the token are remembered, each
-//! no longer than the access epoch in which it was read (see `service::remembered`). What is decided is sent by
-//! [`send`](self) over `upstream::forward`.
+//! The decision needs no database query in the usual case: the key, the resource with its egress policy, and the
+//! token are cached, each no longer than the access epoch in which it was read (see `access::epoch_cache`).
 
 use std::{
     sync::Arc,
@@ -34,7 +33,7 @@ use crate::{
     upstream::ApiTarget,
 };
 
-/// What an instance remembers for the proxy.
+/// What an instance caches for the proxy.
 pub(in crate::service) struct Proxying {
     routes: Remembered<(UserId, ResourceId), Arc<Route>>,
     rates: Rates,
@@ -45,16 +44,16 @@ impl Proxying {
         Self { routes: Remembered::new(), rates: Rates::new() }
     }
 
-    /// How many routes are remembered.
+    /// The number of cached routes.
     pub(in crate::service) fn count(&self) -> u64 {
         self.routes.count()
     }
 }
 
-/// A resource as somebody may use it: where its requests go, and what they may be.
+/// A resource that a user may use: where its requests go, and what they may be.
 pub struct Route {
     pub(super) resource: ResourceId,
-    /// As whom it was found.
+    /// The user for whom it was read.
     owner: UserId,
     kind: ResourceKind,
     pub(super) policy: EgressPolicy,
@@ -63,12 +62,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// The resource.
     pub fn resource(&self) -> ResourceId {
         self.resource
     }
 
-    /// Source or destination.
     pub fn kind(&self) -> ResourceKind {
         self.kind
     }
@@ -79,49 +76,48 @@ impl Route {
     }
 }
 
-/// What was found of a resource.
+/// The result of looking up a resource.
 enum Found {
     Route(Arc<Route>),
     Nothing,
     Unusable,
 }
 
-/// Whether a program may send a request.
+/// Whether an API client may send a request.
 pub enum Admission {
-    /// It may, by this route.
     Admitted(Admitted),
-    /// The key is none that may be used now.
+    /// The key can't be used now.
     KeyRejected,
-    /// The key does not have the scope `proxy`.
+    /// The key doesn't have the scope `proxy`.
     ScopeMissing,
-    /// There is no such resource for the owner of the key, or the key is not for it.
+    /// The key's owner has no such resource, or the key isn't for it.
     NoSuchResource,
-    /// The values of the credential make no address of an API; whoever manages it has to look.
+    /// The credential's values don't make a valid API address; its manager has to correct them.
     Unusable,
 }
 
-/// A program that may send a request of a resource.
+/// A request that an API client may send.
 pub struct Admitted {
-    /// What was found of it. Shared with its connection only: what all connections share is counted by all threads.
+    /// The route and its token slot. Shared only within its connection: a reference count shared by all connections
+    /// would be contended by all threads.
     pub(super) known: Arc<Known>,
-    /// When the request came.
+    /// When the request arrived.
     pub(super) at: Moment,
 }
 
 impl Admitted {
-    /// Where it goes.
     pub fn route(&self) -> &Arc<Route> {
         &self.known.route
     }
 
-    /// Where the token of its credential is held; `None` where it was not held yet.
+    /// The slot of the credential's token; `None` if no token was held yet.
     pub(super) fn slot(&self) -> Option<&Arc<Slot>> {
         self.known.slot.as_ref()
     }
 }
 
 impl Service {
-    /// Counts how a request ended that was admitted, and how long it took: in the history of its resource.
+    /// Counts how an admitted request ended and how long it took, in the history of its resource.
     pub fn count_request(&self, admitted: &Admitted, token: TokenSource, outcome: UseOutcome, took: Duration) {
         let Admitted { known, at } = admitted;
         let route = &known.route;
@@ -137,7 +133,7 @@ impl Service {
         });
     }
 
-    /// Whether whoever presents this key may send requests of a resource. `since` is when the request came.
+    /// Decides whether this key may send requests of a resource. `since` is when the request arrived.
     pub async fn admit(
         &self,
         visit: &Visit,
@@ -150,7 +146,7 @@ impl Service {
         if let Some(admitted) = self.recall(visit, presented, resource, since, at) {
             return Ok(Admission::Admitted(admitted));
         }
-        // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+        // Boxed to keep the hot future small.
         Box::pin(self.look_up(visit, presented, resource, at, origin)).await
     }
 
@@ -162,7 +158,7 @@ impl Service {
         at: Moment,
         origin: impl FnOnce() -> Origin,
     ) -> Result<Admission, ServiceError> {
-        // Before anything that is to be remembered with it.
+        // Read before everything that is cached with it.
         let reading = self.0.epoch.reading(&self.0.store).await?;
         let key = match self.identify_key(presented, at.wall, origin).await? {
             Ok(key) => key,
@@ -192,8 +188,8 @@ impl Service {
         })
     }
 
-    /// The route as it is now, for a request whose credential was changed while it was under way; `None` if there is
-    /// none any more.
+    /// The current route, for a request whose credential was changed while it was in progress; `None` if the
+    /// resource no longer exists.
     pub(super) async fn renewed(&self, route: &Route) -> Result<Option<Arc<Route>>, ServiceError> {
         self.0.epoch.forget();
         let epoch = self.0.epoch.current(&self.0.store).await?;
@@ -203,7 +199,7 @@ impl Service {
         }
     }
 
-    /// Reads a route. `outdated` is one whose credential has another version by now.
+    /// Reads a route. `outdated` is a route whose credential has a newer version by now.
     async fn find_route(
         &self,
         owner: UserId,
@@ -235,25 +231,25 @@ impl Service {
     }
 }
 
-/// Why a request is refused that may be sent by whoever sends it.
+/// Why an admitted request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// The path cannot be settled.
+    /// The path can't be normalized.
     Path(PathFault),
     /// The policy does not allow it.
     Policy(Breach),
     /// The body is said to be larger than the policy allows.
     TooLarge,
-    /// So many requests were sent within a minute; the next may be sent after so many seconds.
+    /// Too many requests within a minute.
     TooMany {
-        /// Seconds until the next may be sent.
+        /// Seconds until the next request may be sent.
         retry_after: u64,
     },
 }
 
 impl Service {
-    /// Settles the path of a request and holds it against the policy of its route. `length` is that of the body, where
-    /// it is known.
+    /// Normalizes the path of a request and checks it against the egress policy of its route. `length` is the
+    /// length of the body, if it is known.
     pub fn check_request<'a>(
         &self,
         route: &Route,

@@ -1,7 +1,7 @@
-//! What is remembered of the program at the other end of a connection: with which key it came, and where it may go.
+//! Caches the last admission on a client's connection: the key, and the route that was found for it.
 //!
-//! Most programs ask for the same over and over. What was found for the last request of a connection does for the next
-//! one, as long as the access epoch of that time is believed: not a moment longer than anything else that is remembered.
+//! Most clients send the same kind of request again and again. The admission of the last request on a connection is
+//! reused for the next one while its reading of the access epoch is fresh, like any other cache entry.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -18,24 +18,24 @@ use crate::{
     upstream::Early,
 };
 
-/// What is remembered for one connection, and how its client is told what comes before an answer.
+/// The cache of one connection, and how its client gets informational responses.
 pub struct Visit {
     last: Mutex<Option<Last>>,
     early: Box<Early>,
 }
 
 impl Visit {
-    /// A connection of which nothing is known yet.
+    /// Starts with an empty cache.
     pub fn new(early: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
         Self { last: Mutex::new(None), early: Box::new(early) }
     }
 
-    /// Tells its client what comes before an answer.
+    /// Sends an informational response to the client.
     pub fn early(&self) -> &Early {
         &*self.early
     }
 
-    /// Remembers what was found in an epoch for who presents this key.
+    /// Caches the admission of this key, with the reading of the epoch that it is based on.
     pub(super) fn remember(&self, presented: &str, known: &Arc<Known>, reading: Reading) {
         let Some(presented) = ApiKeyText::parse(presented) else { return };
         let last = Last { presented, known: Arc::clone(known), reading };
@@ -43,23 +43,23 @@ impl Visit {
     }
 }
 
-/// The last request: by which key, and what was found for it.
+/// The last request: its key, and its admission.
 struct Last {
     presented: ApiKeyText,
     known: Arc<Known>,
     reading: Reading,
 }
 
-/// What was found for a request.
+/// The route of a request, and its token slot.
 pub(super) struct Known {
     pub(super) key: Arc<KnownKey>,
     pub(super) route: Arc<Route>,
-    /// Where the token of its credential is held; `None` where it was not held yet.
+    /// The slot of the credential's token; `None` if no token was held yet.
     pub(super) slot: Option<Arc<Slot>>,
 }
 
 impl Service {
-    /// The same answer as for the last request of a connection, if that may be given.
+    /// The admission of the connection's last request, if it is for the same key and resource and still fresh.
     pub(super) fn recall(&self, visit: &Visit, key: &str, resource: ResourceId, since: Instant, at: Moment) -> Option<Admitted> {
         let last = visit.last.lock().unwrap_or_else(PoisonError::into_inner);
         let Last { presented, known, reading } = last.as_ref().filter(|last| last.known.route.resource == resource)?;

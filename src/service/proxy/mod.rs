@@ -1,8 +1,8 @@
-//! The proxy: a request of a program goes to the service of a resource, with the access token in place of the API key.
+//! The proxy: forwards an API client's request to the service of a resource, with the access token in place of the
+//! API key.
 //!
-//! Who may send it is decided from memory: the key, the resource with its policy, and the token are remembered, each
-//! no longer than the access epoch in which it was read (see `service::remembered`). What is decided is sent by
-//! [`send`](self) over `upstream::forward`.
+//! `admit` decides from memory who may send it, `send` sends it with [`Upstream`](crate::upstream::Upstream). The
+//! proxy never changes a body, and stores neither requests nor responses.
 
 pub mod admit;
 mod connection_cache;

@@ -1,7 +1,7 @@
-//! How many requests of a resource are sent on within a minute, by this instance.
+//! Limits how many requests of a resource this instance forwards per minute.
 //!
-//! A bucket holds a minute's worth of requests and fills evenly: a burst is let through once, and what comes faster
-//! than the bound has to wait for its turn.
+//! A token bucket holds a minute's worth of requests and fills evenly: one burst is let through, and faster
+//! requests are refused until there is room again.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,17 +13,17 @@ use moka::sync::Cache;
 use crate::domain::resources::ResourceId;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long a bucket is remembered that nobody asks for: by then it is full again.
+/// How long an unused bucket is kept: by then it is full again.
 const UNUSED: Duration = Duration::from_secs(120);
-/// The most resources that are counted at once.
+/// The most resources that are counted at the same time.
 const ENTRIES: u64 = 100_000;
 
-/// The buckets of all resources that have a bound.
+/// The buckets of all resources with a limit.
 pub(super) struct Rates(Cache<ResourceId, Arc<Mutex<Bucket>>>);
 
 #[derive(Debug)]
 struct Bucket {
-    /// When it would be full if nothing more were taken.
+    /// When it will be full if nothing more is taken.
     full_at: Instant,
 }
 
@@ -32,7 +32,7 @@ impl Rates {
         Self(Cache::builder().max_capacity(ENTRIES).time_to_idle(UNUSED).build())
     }
 
-    /// Counts one more request of a resource; the error says in how many seconds it may be sent.
+    /// Counts a request of a resource. The error is the number of seconds until it may be sent.
     pub(super) fn count(&self, resource: ResourceId, per_minute: u32) -> Result<(), u64> {
         let now = Instant::now();
         let bucket = self.0.get_with(resource, || Arc::new(Mutex::new(Bucket { full_at: now })));
@@ -43,7 +43,7 @@ impl Rates {
 
 impl Bucket {
     fn take(&mut self, now: Instant, per_minute: u32) -> Result<(), u64> {
-        // With a bound of 0 nothing is ever sent; a minute later is as good an answer as any.
+        // With a limit of 0 nothing is ever sent, and a minute is as good a value as any.
         let each = MINUTE.checked_div(per_minute).ok_or(60_u64)?;
         let full_at = self.full_at.max(now) + each;
         match full_at.saturating_duration_since(now + MINUTE) {

@@ -1,5 +1,5 @@
-//! Sends a request that was admitted: with the token that is held, again with a new one where the service does not
-//! take it, and again after a pause where the policy says so.
+//! Sends an admitted request: with the held token, again with a new one if the service rejects the first, and again
+//! after a pause if the egress policy allows retries.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -18,43 +18,40 @@ use crate::{
     upstream::{Answer, Forward, ForwardBody, ForwardFault, is_worth_retrying, retry_after},
 };
 
-/// The longest pause before a retry. Who asks for a longer one is passed on instead.
+/// The longest pause before a retry. If a service asks for a longer one, its response is forwarded instead.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// The first pause, where the service names none; each further one is twice as long.
+/// The first pause, if the service doesn't specify one; it doubles with every retry.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
-/// How often a credential may be changed while one request is under way.
+/// How often a credential may change while one request is in progress.
 const RENEWALS: usize = 3;
 
 /// The body of a request.
 pub enum ProxyBody {
-    /// At hand, so that the request can be sent again.
+    /// In memory, so that the request can be sent again.
     Kept(Bytes),
-    /// Too large to be kept, or of unknown length.
+    /// Too large to keep in memory, or of unknown length.
     Streaming(Incoming),
 }
 
-/// An answer of the service, and how often it was asked.
+/// A response of the service.
 pub struct Sent {
-    /// The answer.
     pub answer: Answer,
     /// How often the request was sent.
     pub tries: u8,
-    /// Where the token came from that it was sent with at last.
+    /// Where the token of the last attempt came from.
     pub token: TokenSource,
 }
 
-/// Why there is no answer of the service.
+/// Why there is no response of the service.
 #[derive(Debug)]
 pub enum ProxyFault {
-    /// There is no access token.
     NoToken(TokenRefusal),
-    /// The values of the credential make no request.
+    /// The credential's values don't make a valid request.
     Unusable(Box<Diagnosis>),
-    /// The resource was deleted while the request was under way.
+    /// The resource was deleted while the request was in progress.
     Gone,
-    /// The request brought no answer.
     Forward(ForwardFault),
-    /// Keytile's own trouble.
+    /// A failure of Keytile itself.
     Service(ServiceError),
 }
 
@@ -65,7 +62,7 @@ impl From<ForwardFault> for ProxyFault {
 }
 
 impl Service {
-    /// Whether the token of an admitted request is at hand, looked up as sending it does: to measure what that costs.
+    /// True if the token of an admitted request is held. For benchmarks: the lookup is the one that sending does.
     pub fn has_token(&self, admitted: &Admitted) -> bool {
         self.token_at_once(admitted).is_some()
     }
@@ -74,7 +71,7 @@ impl Service {
         self.token_in(admitted.slot()?, &admitted.route().credential, admitted.at)
     }
 
-    /// Sends a request of a route, which was checked. Its answer streams.
+    /// Sends a request that was checked against its route. The response streams.
     pub async fn send(&self, admitted: &Admitted, forward: &Forward<'_>, body: ProxyBody) -> Result<Sent, ProxyFault> {
         let mut route = Cow::Borrowed(admitted.route());
         let (mut token, mut source) = match self.token_at_once(admitted) {
@@ -87,7 +84,7 @@ impl Service {
                 let body = ForwardBody::Streaming { body, most: route.policy.body_max };
                 let answer = self.forward(&route, &token, forward, body).await?;
                 if refused(&route, answer.status()) {
-                    // It cannot be sent again, but the next one shall not meet the same refusal.
+                    // It can't be sent again, but the token is replaced for the next request.
                     self.replace_behind(&route, &token);
                 }
                 return Ok(Sent { answer, tries: 1, token: source });
@@ -106,7 +103,7 @@ impl Service {
                         answer.give_up();
                         continue;
                     }
-                    // There is no other one, or was just now: what the service said of the request is the better answer.
+                    // There is no other token, or it was only just replaced: the service's own response says more.
                     Ok(_) | Err(_) => return Ok(Sent { answer, tries, token: source }),
                 }
             }
@@ -117,7 +114,7 @@ impl Service {
                     pauses += 1;
                     answer.give_up();
                     Box::pin(tokio::time::sleep(pause)).await;
-                    // It may have been replaced meanwhile.
+                    // The token may have been replaced during the pause.
                     (token, source) = self.current_token(&mut route).await?;
                     continue;
                 }
@@ -138,7 +135,7 @@ impl Service {
         Ok(upstream.forwarder.forward(&credential.connector, &route.target, authorized, forward, body).await?)
     }
 
-    /// The token to use now. Where the credential was changed at this moment, the route is renewed.
+    /// The token to use now. If the credential was just changed, the route is renewed.
     async fn current_token(&self, route: &mut Cow<'_, Arc<Route>>) -> Result<(Arc<HeldToken>, TokenSource), ProxyFault> {
         match self.token_now(&route.credential) {
             Some(token) => Ok((token, TokenSource::Memory)),
@@ -159,7 +156,7 @@ impl Service {
                 Err(NoToken::Gone) => {
                     let renewed = self.renewed(route).await.map_err(ProxyFault::Service)?;
                     *route = Cow::Owned(renewed.ok_or(ProxyFault::Gone)?);
-                    // That token was of another version.
+                    // The rejected token belonged to the previous version.
                     refused = None;
                 }
             }
@@ -170,13 +167,13 @@ impl Service {
     fn replace_behind(&self, route: &Route, token: &Arc<HeldToken>) {
         let (service, credential, token) = (self.clone(), Arc::clone(&route.credential), Arc::clone(token));
         self.0.tasks.spawn(async move {
-            // Why there is none is told to whoever asks next.
+            // The next request reports why there is no token.
             let _ = service.token_for(&credential, Some(&token), Duration::ZERO).await;
         });
     }
 }
 
-/// Whether the service says with this status that it does not take the token.
+/// True if this status means that the service rejects the token.
 fn refused(route: &Route, status: StatusCode) -> bool {
     route.credential.connector.api.token_refused.contains(&status.as_u16())
 }

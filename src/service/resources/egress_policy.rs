@@ -1,4 +1,4 @@
-//! Changing the egress policy of a resource: what may be sent in its name.
+//! Changing the egress policy of a resource: which requests may be sent for it.
 
 use super::read::{OpenedEndpoint, endpoint_bytes};
 use crate::{
@@ -22,9 +22,8 @@ pub enum PolicyChange {
     Changed,
     /// Fields are wrong: see [`EgressPolicy::parse`].
     Invalid(Vec<FieldError>),
-    /// Somebody else changed the resource since the version that was seen.
+    /// The resource was changed after the expected version.
     Outdated,
-    /// There is no such resource for the caller.
     NotFound,
 }
 

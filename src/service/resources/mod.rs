@@ -1,4 +1,4 @@
-//! Data sources and destinations: create, change, show, preview, egress policy.
+//! Resources, that is data sources and destinations: creating, changing, reading, preview, egress policy.
 
 pub mod egress_policy;
 pub mod preview;

@@ -1,4 +1,4 @@
-//! Test and Preview: the real request, made with the credential, and its answer as a table.
+//! Test and Preview: sends the real request with the credential, and shows the response as a table.
 
 use std::{
     io,
@@ -28,73 +28,68 @@ use crate::{
     upstream::{ApiAnswer, ApiRequest},
 };
 
-/// How many records a table shows.
+/// The most records in a table.
 const ROWS_MAX: usize = 20;
-/// How many columns a table shows.
+/// The most columns in a table.
 const COLUMNS_MAX: usize = 12;
-/// How many characters of a value a cell shows.
+/// The most characters in a cell.
 const CELL_MAX: usize = 80;
-/// How many characters of a body, or bytes of a JSON text, are shown.
+/// The most characters of a body, or bytes of a JSON text, that are shown.
 const BODY_MAX: usize = 20_000;
-/// What stands in for an access token.
+/// Shown in place of an access token.
 const HIDDEN: &str = "••••••••";
 
-/// What a request brought.
+/// The result of a request.
 #[derive(Debug, Clone)]
 pub struct Preview {
-    /// Method and full address that was called; only the path of it for somebody who does not manage the credential,
-    /// since the rest is made of its fields.
+    /// Method and full URL; only method and path if the caller doesn't manage the credential, because the rest is
+    /// made of its fields.
     pub request_line: String,
-    /// The `Authorization` header with the token hidden, such as `Basic ••••••••`; all of it hidden likewise.
+    /// The `Authorization` header with the token hidden, such as `Basic ••••••••`. Completely hidden if the caller
+    /// doesn't manage the credential.
     pub authorization: String,
-    /// What came back.
     pub result: PreviewResult,
 }
 
-/// What came back.
+/// The response to a request, or why there is none.
 #[derive(Debug, Clone)]
 pub enum PreviewResult {
-    /// An answer.
     Answer {
-        /// Its status code.
         status: u16,
-        /// How long it took, in milliseconds.
+        /// How long the request took, in milliseconds.
         millis: u64,
-        /// Its media type.
         content_type: Option<String>,
-        /// The records in it, when it has some.
+        /// The records in the body, if it has any.
         table: Option<Table>,
-        /// The beginning of the body as text; indented where it is JSON.
+        /// The beginning of the body as text; indented if it is JSON.
         body: String,
-        /// True when the body is longer than what is shown.
+        /// True if the body is longer than what is shown.
         truncated: bool,
     },
-    /// No answer, or no token.
+    /// No response, or no token.
     Failed(Diagnosis),
 }
 
-/// The first records of an answer.
+/// The first records of a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Column names.
     pub columns: Vec<String>,
-    /// Cells by row, as many as there are columns.
+    /// Cells by row, one for each column.
     pub rows: Vec<Vec<String>>,
-    /// How many records the answer holds.
+    /// The number of records in the response.
     pub records: usize,
 }
 
 impl Service {
-    /// Goes on only for a caller who may make the requests of resources at all.
+    /// Refuses callers who may not send the requests of any resource.
     pub async fn may_preview(&self, caller: &Caller) -> Result<(), ServiceError> {
         self.require(caller, Permission::MakeResources, "making the request of a resource").await
     }
 
-    /// Makes the request with the credential. `None` when there is no such credential of this connector for the
-    /// caller.
+    /// Sends the request with the credential. `None` if the caller has no such credential of this connector.
     ///
-    /// It is recorded before it is made, so that none is made which cannot be recorded; that there was no answer is
-    /// recorded as well. `resource` is what it is made for, unless that is still to be created.
+    /// The request is recorded before it is sent, so that no request goes unrecorded; a missing response is
+    /// recorded too. `resource` is the resource that it is sent for, or `None` if that is still to be created.
     pub async fn preview(
         &self,
         caller: &Caller,
@@ -114,7 +109,7 @@ impl Service {
             Some(resource) => target(TargetKind::Resource, resource.id, &resource.name),
             None => target(TargetKind::Credential, credential, &row.summary.name),
         };
-        // Not the path: it is sealed where it is stored.
+        // Without the path, because it is sealed where it is stored.
         let detail = format!("a {} request", endpoint.method.as_str());
         let audit = self.audit(caller, AuditAction::PreviewResource, about.clone(), AuditOutcome::Done, detail);
         let _call = self.begin_call(caller)?;
@@ -124,8 +119,8 @@ impl Service {
         let mut refused = None;
         let begun = Instant::now();
         let mut source = TokenSource::None;
-        // A token that the API no longer takes is replaced once; a request that writes was not carried out when the
-        // answer is 401, so it can be sent again. What was edited meanwhile is read again.
+        // A token that the API rejects is replaced once. Even a writing request can be sent again, because a 401
+        // means that it wasn't carried out. Changes of the credential in the meantime are read.
         for _ in 0..3 {
             let (token, came_from) = match self.token_and_source(&brokered, refused.as_ref(), Duration::ZERO).await {
                 Ok(found) => found,
@@ -174,7 +169,8 @@ impl Service {
     }
 }
 
-/// What somebody is told who does not manage the credential: that it does not work, and nothing of its fields.
+/// The diagnosis for users who don't manage the credential: says that it doesn't work, and nothing about its
+/// fields.
 pub(in crate::service) fn for_users(diagnosis: Diagnosis) -> Diagnosis {
     let (summary, remedy) = match diagnosis.blame {
         Blame::Input => ("The credential didn't work.", "Ask the credential's owner to check it, or use another one."),
@@ -190,7 +186,7 @@ fn without_fields(result: PreviewResult) -> PreviewResult {
     }
 }
 
-/// Method and address; without the beginning of the address where the values are not to be seen.
+/// Method and URL; only method and path if the values must not be shown.
 fn request_line(seen: Option<(&Connector, &FieldValues)>, endpoint: &Endpoint) -> String {
     let base = seen.map(|(connector, values)| connector.api.base_url.preview(&Context::new(&connector.fields, values)));
     let base = base.unwrap_or_default();
@@ -203,7 +199,7 @@ fn request_line(seen: Option<(&Connector, &FieldValues)>, endpoint: &Endpoint) -
     line
 }
 
-/// The `Authorization` header as it is shown: dots where the token stands, and where any secret stands.
+/// The `Authorization` header as it is shown: with dots in place of the token and of every secret.
 fn authorization(connector: &Connector, values: &FieldValues) -> String {
     let mut shown = FieldValues::default();
     for (field, value) in values.iter() {
@@ -237,8 +233,8 @@ fn shown(answer: ApiAnswer) -> PreviewResult {
     }
 }
 
-/// The beginning of a JSON text, indented, and whether it is all. Writing stops where enough is shown:
-/// indented, a small answer of deep nesting would be a hundred times its size.
+/// The beginning of a JSON text, indented, and whether it is complete. Writing stops at the limit, because
+/// indenting can make a small but deeply nested body a hundred times larger.
 fn indented(json: &Value) -> (String, bool) {
     struct Beginning(Vec<u8>);
     impl io::Write for Beginning {
@@ -254,17 +250,17 @@ fn indented(json: &Value) -> (String, bool) {
     }
     let mut beginning = Beginning(Vec::new());
     let whole = serde_json::to_writer_pretty(&mut beginning, json).is_ok();
-    // The last character may have been cut in two.
+    // The last character may be incomplete.
     let text = String::from_utf8_lossy(&beginning.0);
     (text.trim_end_matches('\u{FFFD}').chars().filter(is_shown).collect(), whole)
 }
 
-/// Lines and tabs stay; what would hide, or turn round what stands beside it, goes.
+/// False for characters that are invisible or change the direction of text. Line breaks and tabs are kept.
 fn is_shown(c: &char) -> bool {
     !is_unseen(*c) || matches!(c, '\n' | '\t')
 }
 
-/// The records of a JSON answer: of an array, of the array that a HAL answer embeds, or the one object.
+/// The records of a JSON response: of an array, of the array that a HAL response embeds, or the one object.
 fn table(json: &Value) -> Option<Table> {
     let records: Vec<&serde_json::Map<String, Value>> = match json {
         Value::Array(records) => records.iter().filter_map(Value::as_object).collect(),
@@ -299,7 +295,7 @@ fn cell(value: Option<&Value>) -> String {
     }
 }
 
-/// What a cell shows of a text.
+/// The text of a cell.
 fn fitting(text: &str) -> String {
     let text: String = text.chars().filter(is_shown).take(CELL_MAX + 1).collect();
     if text.chars().count() <= CELL_MAX {

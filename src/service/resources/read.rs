@@ -1,4 +1,4 @@
-//! Data sources and data destinations.
+//! Creating, reading and deleting data sources and data destinations.
 
 use crate::domain::resources::ResourceDelete;
 use serde::{Deserialize, Serialize};
@@ -28,35 +28,28 @@ use crate::{
     store::{NewResource, ResourceChange, ResourceInsert, ResourceRow},
 };
 
-/// The version of an endpoint that has just been made.
+/// The version of a new resource.
 const FIRST_VERSION: i64 = 1;
-/// What is asked for, in the words of a refusal.
+/// What was attempted, in the audit record of a refusal.
 const MAKING: &str = "creating a resource";
-/// The most query parameters an endpoint may have.
+/// The most query parameters of an endpoint.
 pub const PARAMETERS_MAX: usize = 50;
-/// The most characters of a query parameter's name or value.
+/// The longest name or value of a query parameter, in characters.
 pub const PARAMETER_MAX: usize = 2_000;
 
 /// A resource in a list.
 #[derive(Debug, Clone)]
 pub struct ResourceSummary {
-    /// Its id.
     pub id: ResourceId,
-    /// Source or destination.
     pub kind: ResourceKind,
-    /// Its name.
     pub name: String,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub description: String,
-    /// Its connector.
     pub connector: ConnectorId,
-    /// Its credential.
     pub credential: CredentialId,
-    /// The name of its credential.
     pub credential_name: String,
-    /// Whether its credential worked when it was last tried.
+    /// The result of the credential's last verification or token request.
     pub credential_status: CredentialStatus,
-    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -76,57 +69,51 @@ impl From<ResourceRow> for ResourceSummary {
     }
 }
 
-/// A page of resources.
 pub struct ResourcePage {
-    /// The resources.
     pub resources: Vec<ResourceSummary>,
-    /// Where the next page begins (`after`), if there is one.
+    /// The cursor (`after`) of the next page, if there is one.
     pub next: Option<ResourceId>,
 }
 
-/// What was typed into Configure, as it came.
+/// The Configure form, as it was submitted.
 #[derive(Debug, Clone, Default)]
 pub struct RawResource {
-    /// The name.
     pub name: String,
-    /// The description.
     pub description: String,
-    /// An offered endpoint's name, or empty for a path of one's own.
+    /// The name of an offered endpoint, or empty for a custom path.
     pub endpoint: String,
-    /// The method of one's own.
+    /// The method of a custom path.
     pub method: String,
-    /// The path of one's own.
     pub path: String,
-    /// Query parameters, name and value; rows with neither are left out.
+    /// Name and value of query parameters. Rows without both are ignored.
     pub query: Vec<(String, String)>,
 }
 
-/// How Create ended.
+/// The result of Create.
 pub enum ResourceCreation {
-    /// Stored, or stored before by the same form.
+    /// Stored now, or earlier by the same form.
     Created(ResourceId),
-    /// Fields are wrong: `name`, `description`, `endpoint`, `method`, `path`, `query` or `credential`.
+    /// Fields are invalid: `name`, `description`, `endpoint`, `method`, `path`, `query` or `credential`.
     Invalid(Vec<FieldError>),
 }
 
 /// A resource and the tile of its credential.
 pub struct ResourceDetail {
-    /// The resource.
     pub resource: Resource,
     /// What may be sent in its name.
     pub policy: EgressPolicy,
     /// Its credential.
     pub credential: Tile,
-    /// Other credentials of the same connector that it could use: the newest 50. None for somebody who may not change
+    /// Other credentials of the same connector that it could use: the newest 50. Empty if the caller may not change
     /// the resource.
     pub alternatives: Vec<Tile>,
-    /// Whether the caller may make its request.
+    /// True if the caller may send its request.
     pub may_preview: bool,
-    /// Whether the caller may give it another credential, and delete it.
+    /// True if the caller may change its credential, and delete it.
     pub may_change: bool,
 }
 
-/// What is sealed of a resource, opened.
+/// The sealed part of a resource, opened.
 pub(in crate::service) struct OpenedEndpoint {
     pub(in crate::service) endpoint: Endpoint,
     pub(in crate::service) policy: EgressPolicy,
@@ -134,7 +121,7 @@ pub(in crate::service) struct OpenedEndpoint {
     pub(in crate::service) is_chosen: bool,
 }
 
-/// What is sealed of a resource.
+/// The sealed part of a resource, as it is serialized.
 #[derive(Serialize, Deserialize)]
 struct SealedEndpoint<E> {
     #[serde(flatten)]
@@ -152,7 +139,7 @@ pub(in crate::service) fn endpoint_bytes(endpoint: &Endpoint, policy: Option<Egr
 }
 
 impl Service {
-    /// Opens what is sealed of a resource.
+    /// Opens the sealed part of a resource.
     pub(in crate::service) fn open_endpoint(&self, row: &ResourceRow) -> Result<OpenedEndpoint, ServiceError> {
         let place = Place::resource_endpoint(row.id, row.endpoint_version, &row.connector);
         let bytes = self.open(&place, &row.endpoint)?;
@@ -163,7 +150,7 @@ impl Service {
         Ok(OpenedEndpoint { endpoint, policy, is_chosen })
     }
 
-    /// Reads an endpoint as it was typed.
+    /// Parses the endpoint in a form.
     pub fn parse_endpoint(
         &self,
         connector: &Connector,
@@ -187,8 +174,8 @@ impl Service {
         }
     }
 
-    /// Creates a resource. `form` identifies the form, so that submitting it twice creates one. Without a policy it may
-    /// do what its kind suggests.
+    /// Creates a resource. `form` identifies the form, so that submitting it twice creates one. Without a policy,
+    /// the default of its kind applies.
     #[expect(clippy::too_many_arguments, reason = "what a resource is made of, and who makes it")]
     pub async fn create_resource(
         &self,
@@ -244,7 +231,7 @@ impl Service {
         })
     }
 
-    /// Resources of a kind whose credential the caller may use, newest first, at most 50, beginning behind one.
+    /// At most 50 resources of a kind whose credential the caller may use, newest first, that come after `after`.
     pub async fn resources(
         &self,
         caller: &Caller,
@@ -255,7 +242,7 @@ impl Service {
         Ok(ResourcePage { resources: rows.into_iter().map(ResourceSummary::from).collect(), next })
     }
 
-    /// The rows of a page of resources of these kinds, and where the next page begins.
+    /// The rows of a page of resources of these kinds, and the cursor of the next page.
     pub(in crate::service) async fn resource_rows(
         &self,
         caller: &Caller,
@@ -282,8 +269,8 @@ impl Service {
         Ok((rows, next))
     }
 
-    /// One resource as lists show it, and whether the caller may change it. Opens nothing that is sealed, so that what
-    /// is damaged can be deleted.
+    /// One resource as in lists, and whether the caller may change it. Opens nothing that is sealed, so that a
+    /// damaged resource can be deleted.
     pub async fn resource_summary(
         &self,
         caller: &Caller,
@@ -294,7 +281,7 @@ impl Service {
         Ok(row.map(|row| (may_change(caller, &row), ResourceSummary::from(row))).map(|(change, summary)| (summary, change)))
     }
 
-    /// The same for somebody who is about to delete it.
+    /// The same for a caller who is about to delete it.
     pub async fn resource_to_delete(
         &self,
         caller: &Caller,
@@ -305,7 +292,7 @@ impl Service {
         Ok(changeable.map(|(_, row)| ResourceSummary::from(row)))
     }
 
-    /// The same for somebody who is about to change what it may send.
+    /// The same for a caller who is about to change its egress policy.
     pub async fn resource_to_change(
         &self,
         caller: &Caller,
@@ -340,7 +327,7 @@ impl Service {
             created_at: row.created_at,
             version: row.version,
         };
-        // The credential cannot be deleted while the resource is there; if both are gone by now, so be it.
+        // The credential can't be deleted while the resource exists, so both are gone by now.
         let Some(credential) = self.credential_tile(caller, resource.credential).await? else { return Ok(None) };
         let mut alternatives = Vec::new();
         if may_change {
@@ -353,8 +340,8 @@ impl Service {
         Ok(Some(ResourceDetail { resource, policy, credential, alternatives, may_preview, may_change }))
     }
 
-    /// Uses another credential of the same connector from now on. False when there is no such resource, or
-    /// no such credential of its connector, for the caller.
+    /// Switches a resource to another credential of the same connector. False if the resource, or a matching
+    /// credential, doesn't exist for the caller.
     pub async fn change_credential(
         &self,
         caller: &Caller,
@@ -373,14 +360,14 @@ impl Service {
                     self.0.epoch.forget();
                     return Ok(true);
                 }
-                // Somebody changed something else of it in between; this choice still stands.
+                // Someone changed another part of it at the same time; this choice still applies.
                 ResourceChange::Outdated => {}
                 ResourceChange::CredentialGone | ResourceChange::NameTaken | ResourceChange::NotFound => return Ok(false),
             }
         }
     }
 
-    /// Deletes a resource. `seen` is the version that the caller has seen, if that matters.
+    /// Deletes a resource. `seen` is the version that the caller has seen, if it must still be current.
     pub async fn delete_resource(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! Sources and destinations as programs read, create and change them: all of one at once.
+//! Resources as API clients read, create and change them: all parts in one request.
 
 use super::{
     RawResource, ResourceCreation, ResourceSummary, egress_policy,
@@ -29,13 +29,12 @@ use crate::{
     store::{ResourceChange, ResourceRow, ResourceUpdate},
 };
 
-/// How often a change is made again that somebody else was faster with, where it does not matter what they changed.
+/// How often to retry a change that conflicts with another, if the conflict doesn't matter.
 const TRIES: usize = 5;
 
-/// One resource, with what it may send.
+/// One resource, with its egress policy.
 #[derive(Debug, Clone)]
 pub struct ResourceRecord {
-    /// What lists show.
     pub summary: ResourceSummary,
     /// What it calls and what may be sent in its name; `None` where that does not open.
     pub sealed: Option<(Endpoint, EgressPolicy)>,
@@ -43,23 +42,19 @@ pub struct ResourceRecord {
     pub version: i64,
 }
 
-/// A page of resources, newest first.
 #[derive(Debug, Clone)]
 pub struct ResourceRecords {
-    /// The resources.
     pub records: Vec<ResourceRecord>,
-    /// Where the next page begins (`after`), if there is one.
+    /// The cursor (`after`) of the next page, if there is one.
     pub next: Option<ResourceId>,
 }
 
-/// What a program says of an endpoint. What it leaves out stays.
+/// An API client's changes of an endpoint. Absent values stay unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointPatch {
     /// The name of an endpoint that the connector offers.
     pub offer: Option<String>,
-    /// The method.
     pub method: Option<String>,
-    /// The path.
     pub path: Option<String>,
     /// All query parameters, name and value.
     pub query: Option<Vec<(String, String)>>,
@@ -70,69 +65,61 @@ pub struct EndpointPatch {
 pub struct PolicyPatch {
     /// The methods.
     pub methods: Option<Vec<String>>,
-    /// Path prefixes.
     pub prefixes: Option<Vec<String>>,
     /// The largest body, in MiB.
     pub body_mib: Option<u64>,
-    /// Requests a minute; `Some(None)` for no bound.
+    /// Requests per minute; `Some(None)` for no limit.
     pub per_minute: Option<Option<u64>>,
-    /// How often to try again.
+    /// The most retries of a request.
     pub retries: Option<u64>,
 }
 
-/// A resource that a program wants to have created.
+/// A resource that an API client wants to create.
 #[derive(Debug, Clone)]
 pub struct ProgramResource {
-    /// Source or destination.
     pub kind: ResourceKind,
-    /// Its name.
     pub name: String,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub description: String,
-    /// The credential that it is to use; its connector is that of the resource.
+    /// The credential to use. It also determines the connector.
     pub credential: CredentialId,
-    /// What it calls.
     pub endpoint: EndpointPatch,
     /// What may be sent in its name, where that is not what its kind suggests.
     pub policy: Option<PolicyPatch>,
 }
 
-/// What a program wants changed of a resource. What it leaves out stays.
+/// The changes that an API client wants in a resource. Absent values stay unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct ResourcePatch {
-    /// Another name.
     pub name: Option<String>,
-    /// Another description.
     pub description: Option<String>,
-    /// Another credential of the same connector.
+    /// Must have the same connector.
     pub credential: Option<CredentialId>,
-    /// Another endpoint.
     pub endpoint: Option<EndpointPatch>,
     /// Another policy.
     pub policy: Option<PolicyPatch>,
 }
 
-/// How creating a resource for a program ended.
+/// The result of creating a resource for an API client.
 #[derive(Debug)]
 pub enum ProgramCreation {
-    /// It is stored, or was stored before by the same request.
+    /// Stored now, or earlier by the same request.
     Created(ResourceId),
-    /// Fields are wrong: those of a resource and of [`EgressPolicy::parse`].
+    /// Fields are invalid: those of a resource and of [`EgressContract::parse`].
     Invalid(Vec<FieldError>),
     /// Another request has used this idempotency key.
     KeyUsed,
 }
 
-/// How changing a resource ended.
+/// The result of changing a resource.
 #[derive(Debug)]
 pub enum ResourcePatched {
-    /// It is what was asked for.
+    /// The resource is as requested.
     Updated,
-    /// Fields are wrong; nothing was changed.
+    /// Fields are invalid; nothing was changed.
     Invalid(Vec<FieldError>),
-    /// Somebody changed it meanwhile; nothing was changed now.
+    /// The resource was changed in the meantime; nothing was changed now.
     Outdated,
-    /// There is no such resource for the caller.
     NotFound,
 }
 
@@ -144,7 +131,7 @@ impl Service {
         Ok(row.map(|row| self.record_of(row)))
     }
 
-    /// At most `limit` resources, of one kind or of both, newest first, beginning behind one.
+    /// At most `limit` resources, of one kind or both, newest first, that come after `after`.
     pub async fn resource_records(
         &self,
         caller: &Caller,
@@ -157,7 +144,7 @@ impl Service {
         Ok(ResourceRecords { records: rows.into_iter().map(|row| self.record_of(row)).collect(), next })
     }
 
-    /// What does not open is shown without, so that it can be deleted; it is logged.
+    /// If the sealed part can't be opened, logs that and leaves it out, so that the resource can be deleted.
     fn record_of(&self, row: ResourceRow) -> ResourceRecord {
         let sealed = match self.open_endpoint(&row) {
             Ok(opened) => Some((opened.endpoint, opened.policy)),
@@ -169,7 +156,7 @@ impl Service {
         ResourceRecord { sealed, version: row.version, summary: row.into() }
     }
 
-    /// Creates a resource for a program. Asked again with the same `once`, it is created no second time.
+    /// Creates a resource for an API client. A repeated call with the same `once` creates nothing new.
     pub async fn create_resource_once(
         &self,
         caller: &Caller,
@@ -201,7 +188,7 @@ impl Service {
         let policy = match wanted.policy {
             None => None,
             Some(patch) => {
-                // What is wrong with the endpoint is told in any case, and with the other fields.
+                // An error in the endpoint is reported in any case, together with those of other fields.
                 let method = self.parse_endpoint(&connector, kind, &raw).ok().map(|endpoint| endpoint.method);
                 let before = EgressPolicy::of_kind(kind, method.unwrap_or(crate::domain::resources::Method::Get));
                 match changed_policy(&before, patch) {
@@ -218,13 +205,13 @@ impl Service {
         })
     }
 
-    /// Goes on only for a caller who may delete resources at all.
+    /// Refuses callers who may not delete any resource.
     pub async fn may_delete_resources(&self, caller: &Caller) -> Result<(), ServiceError> {
         self.require(caller, Permission::MakeResources, "deleting a resource").await
     }
 
-    /// Changes a resource: everything that is asked for, or nothing. `seen` is the version that the program has seen, if
-    /// that matters.
+    /// Applies all requested changes to a resource, or none. `seen` is the version that the client has seen, if it
+    /// must still be current.
     pub async fn patch_resource(
         &self,
         caller: &Caller,
@@ -255,7 +242,7 @@ impl Service {
                 let message = "You don't have access to a credential with this ID for the same connector.";
                 wrong(FieldError::new("credential", message))
             };
-            // Asked here as well as at the moment of the change, which knows nothing of what a key is limited to.
+            // Checked here too, because the check at the time of the change doesn't know the limits of an API key.
             if wanted.credential != row.credential && self.usable(caller, wanted.credential).await?.is_none() {
                 return no_credential();
             }
@@ -279,7 +266,7 @@ impl Service {
             match changed {
                 ResourceChange::Changed => return Ok(ResourcePatched::Updated),
                 ResourceChange::Outdated if seen.is_some() => return Ok(ResourcePatched::Outdated),
-                // Somebody changed something else of it in between; this choice still stands.
+                // Someone changed another part of it at the same time; this choice still applies.
                 ResourceChange::Outdated => {}
                 ResourceChange::NotFound => return Ok(ResourcePatched::NotFound),
                 ResourceChange::CredentialGone => return no_credential(),
@@ -293,7 +280,7 @@ impl Service {
         Ok(ResourcePatched::Outdated)
     }
 
-    /// What a resource is to be, and what of it is different from what it is.
+    /// The resource with the requested changes, and what differs.
     fn wanted(&self, row: &ResourceRow, opened: &OpenedEndpoint, patch: &ResourcePatch) -> Result<Wanted, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut changed = Vec::new();
@@ -336,18 +323,18 @@ impl Service {
     }
 }
 
-/// What a resource is to be.
+/// The resource as it is to be stored.
 struct Wanted {
     name: Name,
     description: Description,
     credential: CredentialId,
-    /// What is to be sealed, if that changes.
+    /// The new sealed part, if it changes.
     sealed: Option<Vec<u8>>,
     /// What changes, in words.
     changed: Vec<String>,
 }
 
-/// What a program says of an endpoint, as it would be typed.
+/// An API client's endpoint in the format of the form.
 fn raw_resource(
     connector: &Connector,
     kind: ResourceKind,

@@ -1,8 +1,8 @@
-//! The broker: a valid access token of a credential, from memory, from the database, or from its service.
+//! The broker: provides a valid access token of a credential, from memory, from the database, or from its service.
 //!
-//! However many ask, one fetch is under way for a credential: within an instance those who ask wait for it, and
-//! between instances a lease in the database decides (`fetch`). What to do when is decided in `domain::token_state`.
-//! The token request is the one that verification makes.
+//! At most one fetch is in progress for each credential: within an instance other callers wait for it, and between
+//! instances a lease in the database decides (`fetch`). What to do when is decided in `domain::tokens::state`. The
+//! token request is the one that verification makes.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -32,17 +32,17 @@ use crate::{
     upstream::{ApiHeaders, IssuedToken, Upstream},
 };
 
-/// Of how many credentials tokens are held in memory. One that is pushed out costs a look into the database.
+/// The most credentials whose tokens are held in memory. An evicted one costs a database query.
 const HELD: u64 = 10_000;
-/// After which time a credential that nobody uses is no longer held.
+/// How long the token of an unused credential is held.
 const UNUSED: Duration = Duration::from_secs(3_600);
-/// How often somebody waits for a fetch that did not bring what they need.
+/// How often a caller waits for a fetch that doesn't bring the token it needs.
 const TRIES: u32 = 4;
 
-/// What the broker needs of a credential to get tokens for it: opened once, then shared.
+/// What the broker needs of a credential to fetch its tokens: opened once, then shared.
 pub(in crate::service) struct Brokered {
     pub(in crate::service) id: CredentialId,
-    /// Of which version of it the values are.
+    /// The version of the credential that the values belong to.
     pub(in crate::service) version: i64,
     pub(in crate::service) connector: Arc<Connector>,
     pub(in crate::service) values: FieldValues,
@@ -53,7 +53,7 @@ pub(in crate::service) struct Brokered {
 pub(in crate::service) enum TokenOrigin {
     /// This instance fetched it.
     Fetched(FetchReason),
-    /// Another instance fetched it, or this one before it was started again.
+    /// Another instance fetched it, or this one before it was restarted.
     Adopted,
 }
 
@@ -63,17 +63,17 @@ pub(in crate::service) struct HeldToken {
     pub(in crate::service) origin: TokenOrigin,
     /// When the service issued it.
     pub(in crate::service) fetched_at: Timestamp,
-    /// Its end, as the service named it.
+    /// When it expires, as the service says.
     pub(in crate::service) expires_at: Timestamp,
-    /// How long the fetch took; zero for one that was adopted.
+    /// How long the fetch took; zero if it was adopted.
     pub(in crate::service) took: Duration,
     pub(super) times: TokenTimes,
-    /// What requests carry that are sent with it; made for the first of them.
+    /// The headers of requests with this token; created for the first request.
     pub(super) headers: OnceLock<ApiHeaders>,
 }
 
 impl HeldToken {
-    /// What requests carry that are sent with it, where it is one of this credential.
+    /// The headers of requests with this token. `credential` must be the one that the token belongs to.
     pub(in crate::service) fn headers(&self, upstream: &Upstream, credential: &Brokered) -> Result<&ApiHeaders, Box<Diagnosis>> {
         if let Some(made) = self.headers.get() {
             return Ok(made);
@@ -82,12 +82,12 @@ impl HeldToken {
         Ok(self.headers.get_or_init(|| made))
     }
 
-    /// How long it lives from now on.
+    /// How long it is still valid.
     pub(in crate::service) fn left(&self, now: Moment) -> Duration {
         self.times.end.left(now)
     }
 
-    /// Where it came from for somebody who finds it at hand, or who waited for it.
+    /// The source to report: for a caller that found the token, or for one that waited for it.
     fn source(&self, at_hand: bool) -> TokenSource {
         match self.origin {
             _ if at_hand => TokenSource::Memory,
@@ -96,7 +96,7 @@ impl HeldToken {
         }
     }
 
-    /// Whether another is the same token, wherever it came from.
+    /// True if the other is the same token, wherever it came from.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.token.expose_secret() == other.token.expose_secret()
     }
@@ -105,19 +105,19 @@ impl HeldToken {
 /// Why there is no token now.
 #[derive(Debug, Clone)]
 pub struct TokenRefusal {
-    /// How the service refuses.
+    /// The kind of failure.
     pub class: FailureClass,
-    /// Why, for who manages the credential.
+    /// The details, for people who manage the credential.
     pub diagnosis: Arc<Diagnosis>,
-    /// For how long the service is left alone.
+    /// How long the service is not asked again.
     pub retry_in: Duration,
 }
 
-/// Why somebody who asked got no token.
+/// Why a caller got no token.
 pub(in crate::service) enum NoToken {
     /// The service issued none.
     Refused(TokenRefusal),
-    /// The credential is deleted or has another version: whoever asked reads it again.
+    /// The credential was deleted or has another version: the caller must read it again.
     Gone,
     /// Keytile or its database failed.
     Failed(ServiceError),
@@ -126,7 +126,7 @@ pub(in crate::service) enum NoToken {
 /// The tokens that this instance holds.
 pub(in crate::service) struct Broker {
     slots: Cache<CredentialId, Arc<Slot>>,
-    /// The beginning of the time that only goes on.
+    /// The origin of the monotonic clock.
     begun: Instant,
 }
 
@@ -135,12 +135,12 @@ impl Broker {
         Self { slots: Cache::builder().max_capacity(HELD).time_to_idle(UNUSED).build(), begun: Instant::now() }
     }
 
-    /// Lets go of what is held of a credential that was deleted.
+    /// Drops the token of a deleted credential.
     pub(in crate::service) fn forget(&self, credential: CredentialId) {
         self.slots.invalidate(&credential);
     }
 
-    /// The slot of this version; `None` when a later one is known already.
+    /// The slot of this version; `None` if a later version is known already.
     fn slot(&self, credential: CredentialId, version: i64) -> Option<Arc<Slot>> {
         let known = self.slots.get_with(credential, || Arc::new(Slot::new(version, false)));
         if known.version >= version {
@@ -153,7 +153,7 @@ impl Broker {
         Some(entry.into_value()).filter(|slot| slot.version == version)
     }
 
-    /// How the credentials are that are held.
+    /// The number of held credentials, by the state of their token.
     pub(in crate::service) fn counts(&self, now: Moment) -> TokenCounts {
         let mut counts = TokenCounts::default();
         for (_, slot) in &self.slots {
@@ -169,17 +169,17 @@ impl Broker {
 }
 
 impl Service {
-    /// The present moment, by both clocks.
+    /// The current moment, on both clocks.
     pub(in crate::service) fn moment(&self) -> Moment {
         self.moment_at(Instant::now())
     }
 
-    /// The same for who has just read the clock that only goes on.
+    /// The same for callers that have just read the monotonic clock.
     pub(in crate::service) fn moment_at(&self, now: Instant) -> Moment {
         Moment { wall: self.now(), steady: now.saturating_duration_since(self.0.broker.begun) }
     }
 
-    /// What the broker needs of a stored credential. `None` when its connector is no longer known.
+    /// What the broker needs of a stored credential. `None` if its connector no longer exists.
     pub(in crate::service) fn brokered(&self, row: &CredentialRow) -> Result<Option<Arc<Brokered>>, ServiceError> {
         let summary = &row.summary;
         let Some(connector) = self.catalogue().get(summary.connector.as_str()).cloned() else { return Ok(None) };
@@ -187,25 +187,25 @@ impl Service {
         Ok(Some(Arc::new(Brokered { id: summary.id, version: summary.version, connector, values })))
     }
 
-    /// The token of a credential, if there is one in memory that can be used now. Waits for nothing. Where the token is
-    /// due to be replaced, that begins in the background.
+    /// The token of a credential, if one that can be used now is in memory. Never waits. If the token is due for a
+    /// refresh, that starts in the background.
     pub(in crate::service) fn token_now(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
         self.token_in(&self.slot_at_hand(credential)?, credential, self.moment())
     }
 
-    /// Where the token of a credential is held.
+    /// The slot of a credential, if it is held.
     pub(in crate::service) fn slot_at_hand(&self, credential: &Brokered) -> Option<Arc<Slot>> {
         self.0.broker.held(credential.id, credential.version)
     }
 
-    /// The same as [`token_now`](Self::token_now), for who knows where it is held.
+    /// The same as [`token_now`](Self::token_now), for callers that have the slot.
     pub(in crate::service) fn token_in(&self, slot: &Arc<Slot>, credential: &Arc<Brokered>, now: Moment) -> Option<Arc<HeldToken>> {
         let token = self.token_of(slot, credential, now)?;
         self.0.metrics.broker.from_memory.inc();
         Some(token)
     }
 
-    /// The same for who looks and may need another one.
+    /// The same for callers that may need another token afterwards.
     fn token_at_hand(&self, credential: &Arc<Brokered>) -> Option<Arc<HeldToken>> {
         self.token_of(&self.slot_at_hand(credential)?, credential, self.moment())
     }
@@ -218,9 +218,9 @@ impl Service {
         Some(token)
     }
 
-    /// A token that can be used now, and for `min_validity` as far as the tokens of this service live that long.
-    /// `refused` is the token that the service has just answered 401 to; a newer one is got, once for all who saw the
-    /// same token refused.
+    /// A token that can be used now, and for `min_validity` if the service issues tokens that live that long.
+    /// `refused` is the token that the service has just rejected with 401; it is replaced once for all callers that
+    /// saw it rejected.
     pub(in crate::service) async fn token_for(
         &self,
         credential: &Arc<Brokered>,
@@ -274,7 +274,8 @@ impl Service {
             };
             match landed {
                 Some(Ok(token)) if *tries >= TRIES || refused.is_none_or(|refused| !refused.is(&token)) => return Ok(token),
-                // It was begun for somebody else, and brought what this one cannot use, or there is still a token.
+                // The fetch was for another caller and brought a token that this one can't use, or a token is still
+                // there.
                 Some(Ok(_)) => {}
                 Some(Err(Lost::Refused(_))) if *tries < TRIES => {}
                 Some(Err(Lost::Refused(refusal))) => return Err(NoToken::Refused(refusal)),
@@ -285,7 +286,7 @@ impl Service {
         }
     }
 
-    /// The same, and where the token came from.
+    /// The same, with the source of the token.
     pub(in crate::service) async fn token_and_source(
         &self,
         credential: &Arc<Brokered>,
@@ -304,7 +305,7 @@ impl Service {
         Ok((token, source))
     }
 
-    /// Keeps a token that a verification brought, sealed, for every instance. Nothing fails from then on.
+    /// Seals and stores a token from a verification, for all instances. Also ends a recorded failure.
     pub(in crate::service) async fn keep_token(
         &self,
         id: CredentialId,
@@ -314,7 +315,7 @@ impl Service {
         let now = self.moment();
         let origin = TokenOrigin::Fetched(FetchReason::Tested);
         let held = held_token(now, token, origin, Duration::ZERO);
-        // False when the credential is gone or was changed meanwhile: then there is nothing to keep.
+        // False if the credential was deleted or changed in the meantime: then there is nothing to keep.
         if self.0.store.put_access_token(id, version, &self.sealed_token(id, version, &held)).await?
             && let Some(slot) = self.0.broker.slot(id, version)
         {

@@ -1,4 +1,4 @@
-//! One fetch of a token: what the database has counts first, then one instance of all asks the service.
+//! One fetch of a token: checks the database first; then one instance, which holds the lease, asks the service.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -33,23 +33,23 @@ use crate::{
     store::{AccessTokenRow, FetchStored, NewLease, TokenFailure, TokenRow},
 };
 
-/// The first pause before it is looked again whether another instance has a token.
+/// The first pause before checking again whether another instance has stored a token.
 const POLL_FIRST: Duration = Duration::from_millis(20);
-/// The longest one.
+/// The longest such pause.
 const POLL_MAX: Duration = Duration::from_millis(500);
 
-/// What is fetched, and for whom.
+/// What is fetched, and for which caller.
 struct Errand<'a> {
     credential: &'a Brokered,
     slot: &'a Slot,
     min_validity: Duration,
     refused: Option<&'a HeldToken>,
-    /// The random id of this fetch.
+    /// The random id of this fetch, which identifies the holder of the lease.
     holder: Uuid,
 }
 
 impl Service {
-    /// Begins a fetch. It goes on when whoever asked for it goes away: others wait for it, and what it brings is kept.
+    /// Starts a fetch. It continues if its caller goes away, because others wait for it and its token is stored.
     pub(in crate::service) fn take_off(
         &self,
         credential: &Arc<Brokered>,
@@ -86,7 +86,8 @@ impl Service {
                 (Some(holder), _) => Some((holder, Instant::now())),
                 (None, _) => None,
             };
-            // A clock that is wrong makes nobody wait longer than a lease lasts.
+            // Measured with this instance's clock, so that a wrong clock elsewhere makes nobody wait longer than
+            // one lease.
             let watched = watching.filter(|(_, since)| since.elapsed() >= lease).map(|(holder, _)| holder);
             let Errand { credential: Brokered { id, version, .. }, holder, .. } = *errand;
             let now = self.now();
@@ -99,15 +100,15 @@ impl Service {
         }
         let landing = self.fetch(errand).await;
         if !matches!(landing, Ok(Ok(_) | Err(Lost::Refused(_)))) {
-            // The lease would end by itself; without it, others need not wait for that.
+            // The lease would expire by itself, but others don't need to wait for that.
             self.release(errand).await;
         }
         landing
     }
 
-    /// Asks the service, as the one that holds the lease.
+    /// Asks the service, while holding the lease.
     async fn fetch(&self, errand: &Errand<'_>) -> Result<Landing, ServiceError> {
-        // Whoever held the lease before may have stored a token since it was looked for one.
+        // The previous holder of the lease may have stored a token since the last check.
         let row = match self.look(errand).await? {
             Ok(row) => row,
             Err(landing) => {
@@ -166,7 +167,7 @@ impl Service {
         let held = Arc::new(held);
         errand.slot.put(self.moment(), Arc::clone(&held));
         if row.status != CredentialStatus::Verified {
-            // It works again, and everybody should see that.
+            // The credential works again, which everyone should see.
             self.record(errand, Verification { stages, failure: None, notice: None }).await;
         }
         Ok(Ok(held))
@@ -185,7 +186,7 @@ impl Service {
         let [jitter] = random::bytes();
         let pause = class.pause(failures, diagnosis.retry_after, jitter);
         let until = self.moment().plus(pause);
-        // A diagnosis is text, numbers and enums: it always serialises.
+        // A diagnosis consists of strings, numbers and enums, which always serialize.
         let bytes = serde_json::to_vec(&diagnosis).unwrap_or_default();
         let failure = TokenFailure {
             class,
@@ -197,14 +198,14 @@ impl Service {
         let refusal = Arc::new(diagnosis.clone());
         errand.slot.set_failing(Some((Failing { class, failures, until }, Arc::clone(&refusal), until.wall)));
         let stored = self.0.store.put_token_failure(id, version, errand.holder, &failure).await?;
-        // Of a series the first one, and what says something new.
+        // Of a series of failures, only the first, and those with a new status, are recorded.
         if stored && (failures == 1 || row.status != diagnosis.status()) {
             self.record(errand, Verification { stages, failure: Some(diagnosis), notice: None }).await;
         }
         Ok(Err(Lost::Refused(super::broker::TokenRefusal { class, diagnosis: refusal, retry_in: pause })))
     }
 
-    /// Takes up what the database has. The error is what that comes to when nothing is to be fetched.
+    /// Adopts what the database has. The inner error is the result, if nothing needs to be fetched.
     async fn look(&self, errand: &Errand<'_>) -> Result<Result<TokenRow, Landing>, ServiceError> {
         let Brokered { id, version, .. } = *errand.credential;
         let Some(row) = self.0.store.token_of(id).await?.filter(|row| row.version == version) else {
@@ -222,7 +223,7 @@ impl Service {
         })
     }
 
-    /// Takes up a stored token, if it is newer than the one at hand or there is none.
+    /// Adopts a stored token, if it is newer than the held one or none is held.
     fn adopt(&self, errand: &Errand<'_>, now: Moment, row: &AccessTokenRow) {
         let Errand { credential, slot, refused, .. } = errand;
         let times = TokenTimes::adopted(now, row.fetched_at, row.expires_at);
@@ -243,7 +244,7 @@ impl Service {
             Ok(Some(token)) => token,
             Ok(None) => return,
             Err(error) => {
-                // Another one is fetched, which takes its place.
+                // Another token is fetched and replaces it.
                 tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "cannot decrypt a stored access token");
                 return;
             }
@@ -257,7 +258,7 @@ impl Service {
         }
     }
 
-    /// Takes up a stored failure, unless it is the one at hand, or that there is none any more.
+    /// Adopts a stored failure, or that there is none now, unless that is known already.
     fn adopt_failure(&self, errand: &Errand<'_>, now: Moment, stored: Option<&TokenFailure>) {
         let Errand { credential, slot, .. } = errand;
         let Some(stored) = stored else { return slot.set_failing(None) };
@@ -295,7 +296,7 @@ impl Service {
     }
 }
 
-/// For how long the service is still left alone, by this clock; never longer than it was to be in all.
+/// How long the service must still not be asked, by this clock; never longer than the whole pause.
 fn left_of(stored: &TokenFailure, now: Timestamp) -> Duration {
     stored.retry_at.since(now).min(Duration::from_millis(u64::try_from(stored.pause).unwrap_or_default()))
 }

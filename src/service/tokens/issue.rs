@@ -1,4 +1,5 @@
-//! Access tokens for programs that call a service directly: the broker's token, and the header to send it in.
+//! Issuing access tokens to API clients that call a service directly: the broker's token, and the header to send it
+//! in.
 
 use std::{
     sync::Arc,
@@ -35,55 +36,50 @@ use crate::{
     upstream,
 };
 
-/// How often the credential is read again, when it is edited just while its token is got.
+/// How often the credential is read again, if it is edited while its token is fetched.
 const TRIES: usize = 3;
-/// How exactly it is recorded who gets tokens, in milliseconds.
+/// The shortest time between two records of the same key and resource, in milliseconds.
 const RECORD_STEP: i64 = 60_000;
-/// Of how many pairs of key and resource it is remembered that they are recorded.
+/// The most pairs of key and resource whose record is remembered.
 const REMEMBERED: u64 = 10_000;
 
-/// What came of asking for a token.
+/// The result of asking for a token.
 pub enum TokenIssue {
-    /// Here it is.
     Issued(Box<IssuedAccess>),
-    /// There is none now.
     Refused(IssueRefusal),
-    /// The caller may not ask for tokens. That it was refused is recorded.
+    /// The caller may not ask for tokens. The refusal has been recorded.
     NotAllowed,
-    /// There is no such resource for the caller.
     NotFound,
 }
 
-/// An access token to be used by whoever asked for it.
+/// An access token for the caller's own use.
 pub struct IssuedAccess {
-    /// The token.
     pub access_token: SecretString,
-    /// What stands before the token in the header, such as `Bearer`.
+    /// The scheme in front of the token in the header, such as `Bearer`.
     pub token_type: String,
     /// The value of the `Authorization` header to send.
     pub authorization: SecretString,
-    /// For how many seconds it can still be used.
+    /// How many seconds the token is still valid.
     pub seconds_left: u64,
 }
 
 /// Why there is no token now.
 #[derive(Debug, Clone)]
 pub struct IssueRefusal {
-    /// What kind of failure it is.
     pub class: FailureClass,
-    /// What went wrong; nothing of the fields for somebody who does not manage the credential.
+    /// What went wrong. Says nothing about fields if the caller doesn't manage the credential.
     pub diagnosis: Diagnosis,
-    /// For how long the service is not asked again.
+    /// How long the service is not asked again.
     pub retry_in: Duration,
 }
 
-/// What is remembered of those who ask.
+/// What an instance caches for issuing tokens.
 pub(in crate::service) struct Issues {
-    /// What a caller may use, by account and resource.
+    /// What a user may use, by user and resource.
     known: Remembered<(Option<UserId>, ResourceId), Arc<Issuable>>,
-    /// The last minute in which it was recorded that a key got a token for a resource.
+    /// The minute of the last record that a key got a token for a resource.
     recorded: Cache<(ApiKeyId, ResourceId), i64>,
-    /// One records at a time, so that many at once are one record.
+    /// Held while recording, so that several requests at the same time are recorded once.
     recording: Mutex<()>,
 }
 
@@ -94,18 +90,19 @@ impl Issues {
     }
 }
 
-/// A resource and its credential, as far as an account may use them.
+/// A resource and its credential, as far as a user may use them.
 struct Issuable {
     resource: ResourceId,
     name: String,
     brokered: Arc<Brokered>,
-    /// What its owner may do with the credential, whatever their role; `None` for a command on the server.
+    /// The access to the credential that sharing gives the user, whatever their role; `None` for a command on the
+    /// server.
     access: Option<Access>,
 }
 
 impl Service {
-    /// Hands out an access token of the service that a resource is at, for whom the key's owner may use its credential.
-    /// It is good for `min_validity`, as far as the tokens of this service live that long.
+    /// Issues an access token of a resource's service, if the key's owner may use its credential. It is valid for
+    /// `min_validity` if the service issues tokens that live that long.
     pub async fn issue_token(
         &self,
         caller: &Caller,
@@ -162,7 +159,7 @@ impl Service {
         Ok(TokenIssue::NotFound)
     }
 
-    /// The resource and its credential, as far as the caller may use them; from memory unless it is to be read again.
+    /// The resource and its credential, as far as the caller may use them; from the cache unless `again` is true.
     async fn issuable(&self, caller: &Caller, resource: ResourceId, again: bool) -> Result<Option<Arc<Issuable>>, ServiceError> {
         let store = &self.0.store;
         let epoch = self.0.epoch.current(store).await?;
@@ -191,7 +188,7 @@ impl Service {
         Ok(Some(issuable))
     }
 
-    /// Records that a token was got, or that there was none, before anybody is told of it.
+    /// Records that a token was issued, or that there was none, before the caller gets the result.
     async fn record_issue(
         &self,
         caller: &Caller,
@@ -200,7 +197,7 @@ impl Service {
         failed_at: &str,
     ) -> Result<(), ServiceError> {
         let minute = self.now().as_millis().div_euclid(RECORD_STEP);
-        // That there was none is another fact than that there was one, and told apart by the sign.
+        // Success and failure are recorded separately; the sign tells them apart.
         let minute = if outcome == AuditOutcome::Done { minute } else { -minute };
         let key = match &caller.who {
             Who::Key(key) => key.id,
@@ -228,7 +225,7 @@ fn access(token: &SecretString, authorization: SecretString, seconds_left: u64) 
     IssuedAccess { access_token: token.clone(), token_type, authorization, seconds_left }
 }
 
-/// What stands before the token in a header.
+/// The part of the header in front of the token.
 fn scheme(authorization: &str, token: &SecretString) -> String {
     let before = authorization.split(token.expose_secret()).next().unwrap_or_default();
     before.trim().to_owned()

@@ -1,4 +1,4 @@
-//! The token broker: gets, caches and refreshes access tokens.
+//! Access tokens: the broker, which caches, refreshes and fetches them, and issuing them to API clients.
 
 pub mod broker;
 pub(in crate::service) mod fetch;

@@ -1,4 +1,4 @@
-//! What is in memory of the token of one version of a credential, and the one fetch that may be under way for it.
+//! The slot of a credential's version: its token in memory, and the one fetch that may be in progress for it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,16 +21,16 @@ use crate::{
     service::ServiceError,
 };
 
-/// How often at most the database is looked at while the service is left alone: somebody may have put things right on
-/// another instance.
+/// The shortest time between two checks of the database while the service is not asked: someone may have fixed the
+/// problem on another instance.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// For how long no refresh begins in the background after the database failed.
+/// How long no background refresh starts after the database failed.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// What a fetch brings to all who wait for it.
+/// The result of a fetch, for every caller that waits for it.
 pub(in crate::service) type Landing = Result<Arc<HeldToken>, Lost>;
 
-/// Tells those who wait when a fetch has ended.
+/// Notifies waiting callers when a fetch has ended.
 pub(in crate::service) type Landed = watch::Receiver<Option<Landing>>;
 
 /// Why a fetch brought no token.
@@ -42,13 +42,13 @@ pub(in crate::service) enum Lost {
     Interrupted,
 }
 
-/// What somebody gets who asks.
+/// What a caller that asks for a token gets.
 pub(in crate::service) enum Asked {
-    /// A token, and the refresh that is to begin.
+    /// A token, and the background refresh for the caller to start, if one is due.
     Token(Arc<HeldToken>, Option<Flight>),
     Refused(TokenRefusal),
     Wait(Landed),
-    /// They are the first: the fetch is theirs to begin.
+    /// The caller is the first and must start the fetch.
     Begin(Flight, Landed),
 }
 
@@ -63,11 +63,11 @@ struct Inner {
     token: Option<Arc<HeldToken>>,
     /// Why fetching fails, while it does.
     diagnosis: Option<Arc<Diagnosis>>,
-    /// The fetch that is under way.
+    /// The fetch in progress.
     flight: Option<Landed>,
-    /// Until when the service is left alone, as the database has it.
+    /// Until when the service is not asked, as stored in the database.
     retry_at: Option<Timestamp>,
-    /// When the database was last looked at, by the clock that only goes on.
+    /// When the database was last checked, on the monotonic clock.
     looked_at: Option<Duration>,
     quiet_until: Duration,
 }
@@ -81,11 +81,11 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // What is changed under the lock is changed at once, so a panic leaves nothing half done.
+        // Every change under the lock is complete before anything can panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The present token, if it can be used, and the refresh that is to begin.
+    /// The current token, if it can be used, and the refresh to start.
     pub(in crate::service) fn present(self: &Arc<Self>, now: Moment) -> Option<(Arc<HeldToken>, Option<Flight>)> {
         let mut inner = self.lock();
         match inner.state.decide(now, Duration::ZERO, None) {
@@ -95,7 +95,7 @@ impl Slot {
         }
     }
 
-    /// Somebody asks who needs a token that is good for so long and is not the refused one.
+    /// A caller asks for a token that is valid for `min_validity` and isn't the rejected one.
     pub(in crate::service) fn ask(self: &Arc<Self>, now: Moment, min_validity: Duration, refused: Option<&HeldToken>) -> Asked {
         let mut inner = self.lock();
         let decision = inner.decide(now, min_validity, refused);
@@ -133,7 +133,7 @@ impl Slot {
         (Flight { slot: Arc::clone(self), sender, quiet: None, landing: Err(Lost::Interrupted) }, landed)
     }
 
-    /// Takes up a token.
+    /// Stores a token.
     pub(in crate::service) fn put(&self, now: Moment, token: Arc<HeldToken>) {
         let mut inner = self.lock();
         let reason = match token.origin {
@@ -144,7 +144,7 @@ impl Slot {
         (inner.token, inner.diagnosis) = (Some(token), None);
     }
 
-    /// Takes up that there was a failure, or that there is none any more.
+    /// Records a failure, or that there is none now.
     pub(in crate::service) fn set_failing(&self, failing: Option<(Failing, Arc<Diagnosis>, Timestamp)>) {
         let mut inner = self.lock();
         inner.state.set_failing(failing.as_ref().map(|(failing, ..)| *failing));
@@ -152,7 +152,7 @@ impl Slot {
         inner.diagnosis = failing.map(|(_, diagnosis, _)| diagnosis);
     }
 
-    /// Whether this is the failure at hand.
+    /// True if this is the failure that is known already.
     pub(in crate::service) fn knows_failure(&self, class: FailureClass, retry_at: Timestamp) -> bool {
         let inner = self.lock();
         inner.retry_at == Some(retry_at) && inner.state.failing().is_some_and(|failing| failing.class == class)
@@ -162,14 +162,14 @@ impl Slot {
         self.lock().state.failing()
     }
 
-    /// The token that is held, whether or not it can be used, and whether it can.
+    /// The held token, and whether it can be used now.
     pub(in crate::service) fn token(&self, now: Moment) -> Option<(Arc<HeldToken>, bool)> {
         let inner = self.lock();
         let usable = inner.state.end_of_usable(now).is_some();
         inner.token.clone().map(|token| (token, usable))
     }
 
-    /// Adds how it is to the figures.
+    /// Adds the state of this slot to the metrics.
     pub(in crate::service) fn count_into(&self, counts: &mut TokenCounts, now: Moment) {
         let inner = self.lock();
         *match inner.state.decide(now, Duration::ZERO, None) {
@@ -185,8 +185,7 @@ impl Slot {
         self.lock().looked_at = Some(now.steady);
     }
 
-    /// What a fetch that is under way still has to do, for whoever began it: the error says why a token is to be
-    /// fetched.
+    /// What is left to do for a fetch in progress. The error says why a token must be fetched.
     pub(in crate::service) fn settled(
         &self,
         now: Moment,
@@ -215,7 +214,7 @@ impl Inner {
         self.state.decide(now, min_validity, self.number_of(refused))
     }
 
-    /// The number of the present token, if it is the one that was refused.
+    /// The number of the current token, if it is the rejected one.
     fn number_of(&self, refused: Option<&HeldToken>) -> Option<u64> {
         let is_present = refused.zip(self.token.as_ref()).is_some_and(|(refused, present)| present.is(refused));
         self.state.number().filter(|_| is_present)
@@ -228,11 +227,11 @@ impl Inner {
     }
 }
 
-/// The one fetch of a slot. However it ends, those who wait are told.
+/// The one fetch of a slot. However it ends, waiting callers are notified.
 pub(in crate::service) struct Flight {
     slot: Arc<Slot>,
     sender: watch::Sender<Option<Landing>>,
-    /// Until when no refresh begins in the background, when the database failed.
+    /// Until when no background refresh starts, if the database failed.
     quiet: Option<Duration>,
     /// What those who wait are told.
     landing: Landing,
@@ -243,7 +242,7 @@ impl Flight {
         &self.slot
     }
 
-    /// Ends it. Those who wait are told what it brought.
+    /// Notifies waiting callers of the result.
     pub(in crate::service) fn land(mut self, now: Moment, landing: Landing) {
         if matches!(landing, Err(Lost::Failed(_))) {
             self.quiet = Some(now.steady.saturating_add(QUIET));

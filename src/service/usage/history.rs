@@ -1,8 +1,4 @@
-//! History: what a credential or resource was used for, by whom, and how that went.
-//!
-//! Whoever uses one counts it in memory ([`pending`](self)), and every two seconds what was counted is written in one
-//! transaction. A request waits for nothing. Whoever kills the process loses what was not written yet: two seconds of
-//! it, and the time of one write.
+//! Counts uses, and reads the history of a credential or resource.
 
 use crate::domain::usage::UseRecord;
 use std::{collections::BTreeMap, time::Duration};
@@ -28,13 +24,13 @@ use crate::{
     store::{HistoryOf, HistoryQuery, NewHour},
 };
 
-/// How often what was counted is written.
+/// How often counts are written to the database.
 pub const WRITTEN_EVERY: Duration = Duration::from_secs(2);
-/// For how long single uses are kept.
+/// How long individual uses are kept.
 pub const USES_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// For how long the counts of hours are kept.
+/// How long hourly counts are kept.
 pub const HOURS_KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
-/// How many entries a page of uses has; one that begins within a minute has all of that minute.
+/// The size of a page of uses; the last minute on a page is always complete.
 const PAGE: usize = 100;
 
 /// What an instance has counted.
@@ -49,29 +45,27 @@ impl Histories {
 /// A page of the history of a credential or resource.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// Its name.
     pub name: String,
-    /// The hours that were asked for, oldest first; only those in which something happened.
+    /// The requested hours, oldest first; only those in which something happened.
     pub hours: Vec<(Timestamp, HourCounts)>,
     /// Single uses, newest first.
     pub uses: Vec<UseRecord>,
     /// Where the next page begins.
     pub next: Option<Timestamp>,
-    /// The accounts that are shown: all for who manages the credential, otherwise only one's own.
+    /// Whose names the caller may read: everyone's if they manage the credential, otherwise only their own.
     pub shown: ShownAccounts,
 }
 
-/// Whose names somebody may read in a history.
+/// Whose names a caller may read in a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShownAccounts {
-    /// Everybody's.
     All,
-    /// Only that of this account; the others are somebody else.
+    /// Only this user's; the others are shown as somebody else.
     Only(Option<UserId>),
 }
 
 impl ShownAccounts {
-    /// Whether the name of an account may be read.
+    /// True if the name of this user may be read.
     pub fn shows(self, account: UserId) -> bool {
         match self {
             Self::All => true,
@@ -80,24 +74,24 @@ impl ShownAccounts {
     }
 }
 
-/// What of a history is asked for.
+/// Which part of a history to return.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryWanted {
-    /// From when on hours are counted.
+    /// The first hour to count.
     pub from: Timestamp,
     /// Uses of minutes that began before this; `None` for the newest.
     pub before: Option<Timestamp>,
-    /// Only uses that were not done.
+    /// Only uses that failed or were refused.
     pub only_problems: bool,
 }
 
 impl Service {
-    /// Counts a use. Waits for nothing.
+    /// Counts a use. Never waits.
     pub(in crate::service) fn count_use(&self, one: &Use) {
         self.0.histories.0.count(one);
     }
 
-    /// Counts that a token was fetched, or was tried to be.
+    /// Counts a successful or failed fetch of a token.
     pub(in crate::service) fn count_fetch(
         &self,
         credential: CredentialId,
@@ -109,7 +103,7 @@ impl Service {
         self.count_use(&Use { at: self.now(), credential, resource: None, asker, action, token, outcome, took });
     }
 
-    /// Counts that somebody verified a stored credential.
+    /// Counts the verification of a stored credential.
     pub(in crate::service) fn count_verification(&self, caller: &Caller, credential: CredentialId, verification: &Verification) {
         let outcome =
             verification.failure.as_ref().map_or(UseOutcome::Issued, |failure| UseOutcome::Failed(FailureClass::of(failure)));
@@ -118,7 +112,7 @@ impl Service {
         self.count_use(&Use { at: self.now(), credential, resource: None, asker, action, token, outcome, took });
     }
 
-    /// Writes what was counted. What cannot be written is kept, and written the next time.
+    /// Writes the counts. What can't be written is kept for the next time.
     pub async fn write_history(&self) -> Result<(), ServiceError> {
         let pending = &self.0.histories.0;
         let uses = pending.take();
@@ -140,13 +134,13 @@ impl Service {
         Ok(())
     }
 
-    /// Deletes history whose time is over.
+    /// Deletes expired history.
     pub(in crate::service) async fn delete_old_history(&self) -> Result<(), ServiceError> {
         let now = self.now();
         Ok(self.0.store.delete_history(now.minus(USES_KEPT), now.minus(HOURS_KEPT)).await?)
     }
 
-    /// The history of a credential, for who may use it.
+    /// The history of a credential, if the caller may use it.
     pub async fn credential_history(
         &self,
         caller: &Caller,
@@ -158,7 +152,7 @@ impl Service {
         Ok(Some(self.read_history(row.summary.name, HistoryOf::Credential(id), wanted, shown).await?))
     }
 
-    /// The history of a resource, for who may use its credential.
+    /// The history of a resource, if the caller may use its credential.
     pub async fn resource_history(
         &self,
         caller: &Caller,
@@ -187,7 +181,7 @@ impl Service {
     }
 }
 
-/// Who a caller is to the history.
+/// The caller as the history names it.
 pub(in crate::service) fn asker_of(caller: &Caller) -> Asker {
     match &caller.who {
         Who::Key(key) => Asker::Key(key.id),
@@ -200,7 +194,7 @@ fn shown_to(caller: &Caller, manages: bool) -> ShownAccounts {
     if manages { ShownAccounts::All } else { ShownAccounts::Only(caller.user()) }
 }
 
-/// The hours that uses make, in the order of their keys.
+/// The hourly counts of uses, sorted by key.
 fn hours_of(uses: &[(UseKey, crate::domain::usage::Tally)]) -> Vec<NewHour> {
     let mut hours: BTreeMap<(CredentialId, i64, Option<ResourceId>), HourCounts> = BTreeMap::new();
     for (key, tally) in uses {
@@ -214,7 +208,7 @@ fn hours_of(uses: &[(UseKey, crate::domain::usage::Tally)]) -> Vec<NewHour> {
 fn cut_at_minute(uses: &mut Vec<UseRecord>, page: usize) -> Option<Timestamp> {
     let beyond = uses.get(page)?.minute;
     let whole = uses.partition_point(|row| row.minute > beyond);
-    // A minute that fills more than a page is cut: nobody reads on there.
+    // A minute that fills more than a page is cut, because nobody reads on there.
     uses.truncate(if whole == 0 { page } else { whole });
     uses.last().map(|row| row.minute)
 }

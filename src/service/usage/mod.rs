@@ -1,8 +1,8 @@
-//! History: what a credential or resource was used for, by whom, and how that went.
+//! Usage history: what a credential or resource was used for, by whom, and with which result.
 //!
-//! Whoever uses one counts it in memory ([`pending`](self)), and every two seconds what was counted is written in one
-//! transaction. A request waits for nothing. Whoever kills the process loses what was not written yet: two seconds of
-//! it, and the time of one write.
+//! Uses are counted in memory (`pending`), and written in one transaction every two seconds, so that no request
+//! waits. If the process is killed, what wasn't written yet is lost: at most two seconds, and the time of one
+//! write.
 
 pub mod history;
 pub(in crate::service) mod pending;

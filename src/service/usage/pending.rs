@@ -1,7 +1,7 @@
 //! Uses that are not written yet, counted in memory.
 //!
-//! Counting one costs a look into a small map behind a lock that is rarely waited for: each thread has a map of its own,
-//! as far as there are enough. How much is held is bounded; what is beyond is counted as left out, and said in the log.
+//! Counting a use is one lookup in a small map behind a lock with little contention: the threads are spread over
+//! several maps. The size of a map is limited; uses that don't fit are dropped, counted, and reported in the log.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -16,7 +16,7 @@ use crate::{
     threads::thread_number,
 };
 
-/// How many maps there are.
+/// The number of maps.
 const MAPS: usize = 8;
 /// The most entries of one map.
 const ENTRIES_MAX: usize = 2_000;
@@ -32,7 +32,6 @@ impl Pending {
         Self { maps: Default::default(), left_out: AtomicU64::new(0) }
     }
 
-    /// Counts a use.
     pub(in crate::service) fn count(&self, one: &Use) {
         self.add(one.key(), &Tally::of(one));
     }
@@ -40,7 +39,7 @@ impl Pending {
     /// Adds uses that were counted together.
     pub(in crate::service) fn add(&self, key: UseKey, tally: &Tally) {
         let map = &self.maps[thread_number() % MAPS];
-        // What is changed under the lock is changed at once, so a panic leaves nothing half done.
+        // Every change under the lock is complete before anything can panic.
         let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = map.len() >= ENTRIES_MAX;
         match map.entry(key) {
@@ -54,7 +53,7 @@ impl Pending {
         }
     }
 
-    /// Takes out all that is held, in the order of the keys.
+    /// Removes and returns all counts, sorted by key.
     pub(in crate::service) fn take(&self) -> Vec<(UseKey, Tally)> {
         let taken = self.maps.iter().map(|map| std::mem::take(&mut *map.lock().unwrap_or_else(PoisonError::into_inner)));
         let mut all: Vec<(UseKey, Tally)> = taken.flatten().collect();
@@ -69,7 +68,7 @@ impl Pending {
         all
     }
 
-    /// How many uses were left out since this was last asked.
+    /// The number of uses that were dropped since the last call.
     pub(in crate::service) fn take_left_out(&self) -> u64 {
         self.left_out.swap(0, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! People: adding, changing and disabling them. For administrators, and for commands on the server.
+//! Managing users: adding, changing and disabling them. For administrators and for commands on the server.
 
 use crate::domain::access::transfer::Owned;
 use crate::domain::users::User;
@@ -27,21 +27,18 @@ use crate::{
     store::{NewUser, StateChange, UserChange, UserChanged, UserInsert},
 };
 
-/// The most groups that are named on the page of a person.
+/// The most groups that are listed for a user.
 const GROUPS_MAX: i64 = 100;
 
-/// What was typed about a person.
+/// The form for a user, as it was submitted.
 #[derive(Debug, Clone, Default)]
 pub struct RawPerson {
-    /// The e-mail address.
     pub email: String,
-    /// The name.
     pub name: String,
-    /// The word of the role.
+    /// The name of the role.
     pub role: String,
 }
 
-/// A page of people.
 pub struct PeoplePage {
     /// The people, newest first.
     pub people: Vec<User>,
@@ -49,62 +46,56 @@ pub struct PeoplePage {
     pub next: Option<UserId>,
 }
 
-/// One person, and what belongs to them.
+/// One user, and what belongs to them.
 pub struct PersonDetail {
     /// The account.
     pub user: User,
     /// The groups they are in: ids and names.
     pub groups: Vec<(Uuid, String)>,
-    /// How many browsers are signed in.
+    /// The number of live sessions.
     pub sessions: usize,
     /// How much they own.
     pub owned: Owned,
-    /// Until when a link to choose a password can be used.
+    /// When their password link expires, if they have one.
     pub link_until: Option<Timestamp>,
 }
 
-/// What came of adding a person.
+/// The result of adding a user.
 pub enum PersonAdded {
-    /// They are added.
     Added {
-        /// The account.
         id: UserId,
-        /// The link with which they choose a password; `None` if they have one.
+        /// The link for choosing a password; `None` if the user has a password.
         link: Option<PasswordLink>,
     },
-    /// Fields are wrong: `email`, `name`, `role` or `password`.
+    /// Fields are invalid: `email`, `name`, `role` or `password`.
     Invalid(Vec<FieldError>),
-    /// Too many passwords are being hashed; in a moment it works.
+    /// Too many passwords are being hashed; trying again helps.
     Busy,
 }
 
-/// What came of changing a person.
+/// The result of changing a user.
 pub enum PersonChanged {
-    /// It is done.
     Changed {
-        /// The rights rose, so that the sessions ended.
+        /// True if their sessions ended because they gained rights.
         sessions_ended: bool,
     },
-    /// Fields are wrong: `email`, `name` or `role`.
+    /// Fields are invalid: `email`, `name` or `role`.
     Invalid(Vec<FieldError>),
-    /// Somebody else changed this person since the version that was seen.
+    /// The user was changed after the expected version.
     Outdated,
-    /// There is no such person.
     NotFound,
 }
 
-/// What came of disabling or enabling a person.
+/// The result of disabling or enabling a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PersonState {
-    /// It is so now.
     Done,
-    /// It is the last active administrator, without whom nobody could let others in.
+    /// Refused: without the last active administrator, nobody could let others in.
     LastAdministrator,
-    /// There is no such person.
     NotFound,
 }
 
-/// A person whose fields are all right.
+/// A submitted form whose fields are all valid.
 struct ParsedPerson {
     email: Email,
     name: Name,
@@ -125,7 +116,7 @@ impl RawPerson {
 }
 
 impl Service {
-    /// A page of people whose name or e-mail address contains the search.
+    /// A page of users whose name or email address contains the search.
     pub async fn people(&self, caller: &Caller, search: &str, after: Option<UserId>) -> Result<PeoplePage, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "list people").await?;
         let search = Some(search.trim()).filter(|search| !search.is_empty()).map(name_key);
@@ -133,7 +124,6 @@ impl Service {
         Ok(PeoplePage { next: pagination::cut(&mut people, |user| user.id), people })
     }
 
-    /// One person.
     pub async fn person(&self, caller: &Caller, id: UserId) -> Result<Option<PersonDetail>, ServiceError> {
         self.require(caller, Permission::ManageAccounts, "look at a person").await?;
         let store = &self.0.store;
@@ -156,7 +146,7 @@ impl Service {
         }
     }
 
-    /// Adds a person, with a password or with a link to choose one. The first person has to be an administrator.
+    /// Adds a user, with a password or with a link to choose one. The first user must be an administrator.
     pub async fn add_person(
         &self,
         caller: &Caller,
@@ -203,8 +193,8 @@ impl Service {
         }
     }
 
-    /// Changes name, e-mail address and role of a person, of whom this version was seen. Where the rights rise, the
-    /// sessions end, so that the person signs in again and gets new ones.
+    /// Changes name, email address and role of a user, if they still have the expected version. If the user gains
+    /// rights, their sessions end, so that they get the rights in a new session.
     pub async fn change_person(
         &self,
         caller: &Caller,
@@ -249,8 +239,8 @@ impl Service {
         self.change_person(caller, user.id, user.version, &raw).await
     }
 
-    /// Disables a person: nothing of theirs works any more, neither sessions nor API keys nor a link, and nothing of it does
-    /// again when they are enabled.
+    /// Disables a user: sessions, API keys and password links stop working, and stay invalid when the user is
+    /// enabled again.
     pub async fn disable_person(&self, caller: &Caller, id: UserId) -> Result<PersonState, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "disable a person").await? else {
             return Ok(PersonState::NotFound);
@@ -263,7 +253,7 @@ impl Service {
         })
     }
 
-    /// Enables a person who was disabled. They sign in anew.
+    /// Enables a disabled user, who has to sign in again.
     pub async fn enable_person(&self, caller: &Caller, id: UserId) -> Result<PersonState, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "enable a person").await? else {
             return Ok(PersonState::NotFound);
@@ -273,7 +263,7 @@ impl Service {
         Ok(PersonState::Done)
     }
 
-    /// Takes away the second factor of a person who lost it. False if there is no such person.
+    /// Turns off the second factor of a user who lost it. False if there is no such user.
     pub async fn take_second_factor_from(&self, caller: &Caller, id: UserId) -> Result<bool, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "turn off two-step verification").await? else { return Ok(false) };
         let audit = self.done(caller, AuditAction::DisableSecondFactor, person).saying("turned off by an administrator");
@@ -282,7 +272,7 @@ impl Service {
         Ok(true)
     }
 
-    /// Ends all sessions of a person. False if there is no such person.
+    /// Ends all sessions of a user. False if there is no such user.
     pub async fn end_sessions_of(&self, caller: &Caller, id: UserId) -> Result<bool, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "end the sessions of a person").await? else { return Ok(false) };
         let audit = self.done(caller, AuditAction::EndSession, person).saying("all, by an administrator");
@@ -291,7 +281,7 @@ impl Service {
         Ok(true)
     }
 
-    /// The person as a target of the audit trail, for a caller who may change people.
+    /// The user as a target of the audit trail, if the caller may change users.
     pub(in crate::service) async fn person_to_change(
         &self,
         caller: &Caller,
@@ -303,7 +293,7 @@ impl Service {
     }
 }
 
-/// Whether a change of role gives a right that was not there before.
+/// True if the new role gives a right that the old one doesn't.
 fn rises(before: Role, now: Role) -> bool {
     Permission::ALL.into_iter().any(|permission| now.may(permission) && !before.may(permission))
 }

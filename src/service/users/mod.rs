@@ -1,4 +1,4 @@
-//! Accounts: set-up, profile, administration, password links.
+//! Users: setup of the first administrator, a user's own account, administration, password links.
 
 pub mod admin;
 pub mod own_account;

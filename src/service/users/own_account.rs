@@ -1,4 +1,4 @@
-//! One's own account: the name, the password, and the proof that it is still the same person who asks.
+//! A user's own account: changing name and password, and confirming that it is still the same person.
 
 use secrecy::SecretString;
 
@@ -28,17 +28,17 @@ use crate::{
     },
 };
 
-/// What the page of one's own account shows.
+/// What the page of a user's own account shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnAccount {
-    /// Whether there is a password; without one, somebody signs in elsewhere.
+    /// False for a user who only signs in with single sign-on.
     pub has_password: bool,
-    /// How many recovery codes are left, if there is a second factor.
+    /// The number of recovery codes left; `None` without a second factor.
     pub recovery_codes: Option<i64>,
 }
 
 impl Service {
-    /// What there is to see of one's own account, besides what the session says.
+    /// The details of a user's own account that the session doesn't contain.
     pub async fn own_account(&self, present: &Session) -> Result<OwnAccount, ServiceError> {
         let user = present.person.id;
         let has_password = self.0.store.password(user).await?.is_some();
@@ -49,7 +49,6 @@ impl Service {
         Ok(OwnAccount { has_password, recovery_codes })
     }
 
-    /// Changes one's own name.
     pub async fn change_own_name(&self, present: &Session, origin: &Origin, typed: &str) -> Result<OwnChange<()>, ServiceError> {
         let name = match Name::parse(typed) {
             Ok(name) => name,
@@ -61,7 +60,8 @@ impl Service {
         Ok(OwnChange::Done(()))
     }
 
-    /// Changes one's own password. Ends all sessions, and answers what the cookie of the one that goes on has to hold.
+    /// Changes the user's own password. Ends all sessions; the current one continues with the returned cookie
+    /// value.
     pub async fn change_own_password(
         &self,
         present: &Session,
@@ -89,8 +89,9 @@ impl Service {
         Ok(if changed { OwnChange::Done(cookie) } else { OwnChange::Void })
     }
 
-    /// Asks somebody who is signed in for the password once more, and for a code where one is given: whoever finds a
-    /// browser open must not be able to take the account over. What is wrong is counted and recorded like a sign-in.
+    /// Asks a signed-in user for their password again, and for a code if one was sent: someone who finds an open
+    /// browser must not be able to take over the account. Failures are counted and recorded like those of a
+    /// sign-in.
     pub(in crate::service) async fn prove(
         &self,
         present: &Session,
@@ -145,7 +146,7 @@ impl Service {
         Ok(Proof::Given)
     }
 
-    /// A change of one's own account, to be recorded with it.
+    /// A change to the user's own account, to be recorded.
     pub(in crate::service) fn own_audit(&self, present: &Session, origin: &Origin, action: AuditAction) -> Audit<'_> {
         let person = &present.person;
         let caller = Caller::person(person.clone(), origin.clone());

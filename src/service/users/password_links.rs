@@ -1,5 +1,5 @@
-//! Links with which somebody chooses a password: after they were added, and after a reset. A link works once, for
-//! three days, and as long as no other was made for the same person.
+//! Password links, with which a user chooses a password after being added or after a reset. A link works once, for
+//! three days, and only until another is created for the same user.
 
 use crate::domain::users::User;
 use std::time::Duration;
@@ -31,17 +31,16 @@ use crate::{
 /// How long a link can be used.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3_600);
 
-/// A link that was made just now. What it holds is known here and nowhere else.
+/// A link that was just created. Its token exists only here.
 pub struct PasswordLink {
-    /// What the link has to hold.
+    /// The secret part of the link.
     pub token: SecretString,
-    /// Until when it can be used.
     pub expires_at: Timestamp,
 }
 
 impl PasswordLink {
-    /// The address of the link, for the person and for nobody else; `keytile` is where people open Keytile. The
-    /// token stands in the query, which no log of Keytile's holds.
+    /// The URL of the link, for its user only; `keytile` is the public URL. The token is in the query, which
+    /// Keytile never logs.
     pub fn address(&self, keytile: &Url) -> Url {
         let mut address = keytile.clone();
         address.set_path("/password");
@@ -50,49 +49,46 @@ impl PasswordLink {
     }
 }
 
-/// What came of resetting a password.
+/// The result of resetting a password.
 pub enum PasswordReset {
-    /// The old password does not work any more, the sessions ended, and this link makes a new one.
+    /// The old password and the sessions are invalid, and this link sets a new password.
     Done(PasswordLink),
-    /// The account is disabled.
     Disabled,
-    /// There is no such person.
     NotFound,
 }
 
-/// What came of setting a password.
+/// The result of setting a password.
 pub enum PasswordSet {
-    /// It is set, and the sessions ended.
+    /// Set, and the sessions ended.
     Done,
-    /// It cannot be this one, for this reason.
+    /// The password was refused, for this reason.
     Invalid(String),
-    /// Too many passwords are being hashed; in a moment it works.
+    /// Too many passwords are being hashed; trying again helps.
     Busy,
-    /// There is no such person.
     NotFound,
 }
 
-/// What came of choosing a password with a link.
+/// The result of choosing a password with a link.
 pub enum PasswordChoice {
-    /// It is chosen, and its owner is signed in.
+    /// Chosen, and the user is signed in.
     Done {
-        /// What the cookie of the session has to hold.
+        /// The value of the session cookie.
         cookie: SecretString,
-        /// What the device cookie has to hold, unless the code is missing.
+        /// The value of the device cookie; `None` if a code is still needed.
         device: Option<SecretString>,
-        /// The code of the second factor is still missing.
+        /// True if the code of the second factor is still needed.
         needs_code: bool,
     },
-    /// The field `password` is wrong.
+    /// The field `password` is invalid.
     Invalid(FieldError),
-    /// Too many passwords are being hashed; in a moment it works.
+    /// Too many passwords are being hashed; trying again helps.
     Busy,
-    /// The link was used, has expired, was replaced, or never was one.
+    /// The link was used, expired, was replaced, or never existed.
     Void,
 }
 
 impl Service {
-    /// Takes the password of a person away, ends their sessions, and makes a link to choose a new one.
+    /// Removes the password of a user, ends their sessions, and creates a link for choosing a new one.
     pub async fn reset_password(&self, caller: &Caller, id: UserId) -> Result<PasswordReset, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "reset a password").await? else { return Ok(PasswordReset::NotFound) };
         let (link, stored) = self.new_password_link(id);
@@ -104,7 +100,7 @@ impl Service {
         Ok(PasswordReset::Done(link))
     }
 
-    /// Gives a person a password that was chosen for them, and ends their sessions.
+    /// Sets a password for a user and ends their sessions.
     pub async fn set_password_of(&self, caller: &Caller, id: UserId, typed: &SecretString) -> Result<PasswordSet, ServiceError> {
         let Some(person) = self.person_to_change(caller, id, "set a password").await? else { return Ok(PasswordSet::NotFound) };
         let Some(user) = self.0.store.user(id).await? else { return Ok(PasswordSet::NotFound) };
@@ -119,13 +115,13 @@ impl Service {
         Ok(if done { PasswordSet::Done } else { PasswordSet::NotFound })
     }
 
-    /// The e-mail address of the person whose link this is; `None` if it cannot be used.
+    /// The email address of the user whose link this is; `None` if it can't be used.
     pub async fn person_of_link(&self, token: &SecretString) -> Result<Option<String>, ServiceError> {
         Ok(self.owner_of_link(token).await?.map(|(user, _)| user.email))
     }
 
-    /// Chooses a password with a link and signs its owner in, in place of whoever was signed in before. Who has a
-    /// second factor still has to give its code.
+    /// Chooses a password with a link and signs its user in, replacing any session of the browser. A user with a
+    /// second factor still has to enter a code.
     pub async fn choose_password(
         &self,
         caller: &Caller,
@@ -158,7 +154,7 @@ impl Service {
         Ok(PasswordChoice::Done { cookie, device, needs_code })
     }
 
-    /// A new link of a person, and what is stored of it.
+    /// A new link for a user, and what is stored of it.
     pub(in crate::service) fn new_password_link(&self, owner: UserId) -> (PasswordLink, NewPasswordLink) {
         let token = random::url_token();
         let expires_at = self.now().plus(LINK_LIFETIME);
@@ -174,7 +170,7 @@ impl Service {
         Ok(user.map(|user| (user, hash)))
     }
 
-    /// What is stored of a link: keyed, so that nobody makes one who can only write to the database.
+    /// What is stored of a link: a keyed hash, so that write access to the database is not enough to create one.
     fn hash_of_link(&self, token: &SecretString) -> [u8; 32] {
         self.0.fingerprint.of(&[b"password link", token.expose_secret().as_bytes()])
     }

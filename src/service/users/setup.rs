@@ -1,4 +1,4 @@
-//! Accounts: making the first one, and hashing passwords.
+//! Setup: creating the first administrator. Also hashes new passwords.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -31,13 +31,13 @@ use crate::{
     store::{FIRST_VERSION, NewUser, RestsOn, UserInsert},
 };
 
-/// What passwords are hashed with.
+/// What password hashing needs.
 pub(in crate::service) struct Passwords {
     pub(in crate::service) cost: PasswordCost,
     pub(in crate::service) pool: HashingPool,
-    /// What is checked against where there is no password, so that this takes as long.
+    /// A hash to check against if there is no password, so that the check takes as long.
     pub(in crate::service) stand_in: String,
-    /// How many were checked since the start.
+    /// The number of passwords checked since the start.
     pub(in crate::service) checked: Arc<AtomicU64>,
 }
 
@@ -48,36 +48,33 @@ impl Passwords {
     }
 }
 
-/// What was typed to make the first administrator.
+/// The setup form, as it was submitted.
 pub struct RawSetUp {
-    /// The e-mail address.
     pub email: String,
-    /// The name.
     pub name: String,
-    /// The password.
     pub password: SecretString,
 }
 
-/// How a set-up ended.
+/// The result of the setup.
 pub enum SetUpOutcome {
-    /// Done; what the cookie of the first administrator's session has to hold.
+    /// Done. Contains the cookies of the first administrator's session.
     Done(SignedInCookies),
-    /// Fields are wrong: `email`, `name` or `password`.
+    /// Fields are invalid: `email`, `name` or `password`.
     Invalid(Vec<FieldError>),
-    /// There is an account already, or the link is not the one that was printed.
+    /// There is already a user, or the link isn't the one that was printed.
     Void,
-    /// Too many passwords are being hashed; in a moment it works.
+    /// Too many passwords are being hashed; trying again helps.
     Busy,
 }
 
 impl Service {
-    /// Whether there is any account.
+    /// True if there is any user.
     pub async fn has_users(&self) -> Result<bool, ServiceError> {
         Ok(self.0.store.has_users().await?)
     }
 
-    /// What the link of the set-up has to hold; `None` once there is an account. It is made from the keyring, so that
-    /// every instance and every start has the same and none is stored; it is void for ever once it was used.
+    /// The token of the setup link; `None` once there is a user. It is derived from the keyring, so that every
+    /// instance and every start has the same token and none is stored; once used, it is never valid again.
     pub async fn setup_token(&self) -> Result<Option<SecretString>, ServiceError> {
         if self.has_users().await? {
             return Ok(None);
@@ -85,13 +82,14 @@ impl Service {
         Ok(Some(hex(&self.0.fingerprint.of(&[b"set-up link"])).into()))
     }
 
-    /// Whether this is what the link of the set-up has to hold, and the set-up is still to be done.
+    /// True if this is the token of the setup link, and the setup hasn't been done.
     pub async fn is_setup_token(&self, typed: &str) -> Result<bool, ServiceError> {
         let token = self.setup_token().await?;
         Ok(token.is_some_and(|token| equal_in_constant_time(token.expose_secret(), typed)))
     }
 
-    /// Makes the first administrator, who takes over what was made before there were accounts, and signs them in.
+    /// Creates the first administrator, who becomes the owner of everything that was created before, and signs them
+    /// in.
     pub async fn set_up(&self, caller: &Caller, token: &str, raw: &RawSetUp, agent: &str) -> Result<SetUpOutcome, ServiceError> {
         if !self.is_setup_token(token).await? {
             return Ok(SetUpOutcome::Void);
@@ -128,7 +126,8 @@ impl Service {
         Ok(SetUpOutcome::Done(SignedInCookies { session, device: self.device_cookie(person.id, None) }))
     }
 
-    /// The hash of a password that somebody chose, if they may. `about` is what everybody may know of them.
+    /// Checks and hashes a new password. `about` is public information about the user, which a password must not
+    /// consist of.
     pub(in crate::service) async fn hash_new_password(
         &self,
         typed: &SecretString,
@@ -149,9 +148,9 @@ impl Service {
 
 /// A new password, hashed or refused.
 pub(in crate::service) enum NewHash {
-    /// Its hash, a PHC string.
+    /// The hash as a PHC string.
     Made(String),
-    /// Why it cannot be chosen.
+    /// Why the password was refused.
     Wrong(String),
     /// Too many passwords are being hashed.
     Busy,

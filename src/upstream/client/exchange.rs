@@ -1,9 +1,8 @@
-//! One request and its answer, observed stage by stage.
+//! One request and its response, observed stage by stage.
 //!
-//! Each exchange has a client of its own, which costs microseconds because all that is expensive is
-//! shared. So the resolver, the TLS session store and the connector layer of that client belong to
-//! this exchange alone, and what they see are its stages: addresses found and checked, handshake
-//! begun (the connection is made), handshake done.
+//! Each exchange builds its own client, which takes microseconds because everything expensive is shared. The
+//! resolver, the TLS session store and the connector layer therefore belong to this exchange alone, and report its
+//! stages: addresses found and checked, handshake started (so the connection is open), handshake done.
 
 use std::{
     pin::Pin,
@@ -33,7 +32,7 @@ use crate::{
     upstream::egress::{resolver::Names, tls},
 };
 
-/// A request that is ready to be sent.
+/// A request, ready to be sent.
 pub(in crate::upstream) struct Outgoing {
     pub(in crate::upstream) method: Method,
     pub(in crate::upstream) url: Url,
@@ -41,17 +40,17 @@ pub(in crate::upstream) struct Outgoing {
     pub(in crate::upstream) body: Vec<u8>,
 }
 
-/// An answer that was read to its end, or to the limit.
+/// A response that was read to its end or to the limit.
 pub(in crate::upstream) struct Answer {
     pub(in crate::upstream) status: u16,
     pub(in crate::upstream) headers: HeaderMap,
-    /// Wiped when dropped: the answer of a token endpoint holds a token.
+    /// Wiped when dropped: the response of a token endpoint contains a token.
     pub(in crate::upstream) body: Zeroizing<Vec<u8>>,
-    /// True when there was more than the limit lets in.
+    /// True if the response was longer than the limit.
     pub(in crate::upstream) truncated: bool,
 }
 
-/// What to do with an answer over the limit, in bytes.
+/// What to do with a response over the limit, in bytes.
 #[derive(Clone, Copy)]
 pub(in crate::upstream) enum BodyLimit {
     Refuse(usize),
@@ -62,7 +61,7 @@ pub(in crate::upstream) enum BodyLimit {
 pub(in crate::upstream) struct Exchanger {
     pub(in crate::upstream) names: Arc<Names>,
     pub(in crate::upstream) tls: ClientConfig,
-    /// The time for finding an address, connecting and the TLS handshake together.
+    /// For finding an address, connecting and the TLS handshake together.
     pub(in crate::upstream) connect: Duration,
 }
 
@@ -70,7 +69,7 @@ pub(in crate::upstream) struct Exchanger {
 type Mark = (Stage, Instant);
 
 impl Exchanger {
-    /// Sends a request and reads its answer, all of it before the deadline.
+    /// Sends a request and reads its response, all before the deadline.
     pub(in crate::upstream) async fn exchange(
         &self,
         outgoing: Outgoing,
@@ -78,7 +77,7 @@ impl Exchanger {
         deadline: Deadline,
         progress: &mut Progress<'_>,
     ) -> Result<Answer, Fault> {
-        // An address in place of a host name never reaches a resolver, so it is checked here.
+        // An IP address in place of a host name never reaches a resolver, so it is checked here.
         if let Some(address) = literal_address(&outgoing.url) {
             self.names.check(address).map_err(|fault| Fault { stage: Stage::Address, kind: FaultKind::Name(fault) })?;
             progress.pass(Stage::Address, Instant::now());
@@ -112,7 +111,7 @@ impl Exchanger {
 
     fn client(&self, marks: &mpsc::UnboundedSender<Mark>) -> Result<reqwest::Client, reqwest::Error> {
         let begins = marks.clone();
-        // A mark that nobody reads any more is of no interest: the exchange is over.
+        // Sending fails only once the exchange is over and nobody reads the marks.
         let tls = tls::watched(&self.tls, move || {
             let _ = begins.send((Stage::Connection, Instant::now()));
         });
@@ -132,18 +131,18 @@ impl Exchanger {
 
     fn request(&self, outgoing: Outgoing) -> Request {
         let Outgoing { method, mut url, mut headers, body } = outgoing;
-        // A port in the URL would take the place of the pin's. The pin decides on both, so the port
-        // is only named in the Host header.
+        // A port in the URL would override the port of the pin. The pin decides on both, so the port is only named
+        // in the Host header.
         if let (Some(port), Some(Host::Domain(host))) = (url.port(), url.host())
             && self.names.pinned(host).is_some()
             && let Ok(named) = HeaderValue::from_str(&format!("{host}:{port}"))
         {
             headers.insert(HOST, named);
-            // Fails only for addresses that have no host.
+            // Fails only for URLs without a host.
             let removed = url.set_port(None);
             debug_assert!(removed.is_ok());
         }
-        // Some servers refuse such a request without a length (411), also when there is no body.
+        // Some servers reject such a request without a length (411), even if there is no body.
         if body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -164,10 +163,10 @@ fn literal_address(url: &Url) -> Option<std::net::IpAddr> {
     }
 }
 
-/// Where an exchange broke.
+/// Where an exchange broke off.
 enum Broken {
     Head(reqwest::Error),
-    /// Whatever the reason, the answer has no end.
+    /// The body ended too early, for whatever reason.
     Body,
     TooLarge,
 }
@@ -175,7 +174,7 @@ enum Broken {
 async fn send(client: reqwest::Client, request: Request, limit: BodyLimit) -> Result<Answer, Broken> {
     let mut response = client.execute(request).await.map_err(Broken::Head)?;
     let (BodyLimit::Refuse(most) | BodyLimit::CutAt(most)) = limit;
-    // Room for all of it at once: a buffer that grows would leave copies behind.
+    // Allocated in full, because a buffer that grows would leave copies of a token behind.
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(8 * 1024);
     let mut body = Zeroizing::new(Vec::with_capacity(announced.min(most)));
     let mut truncated = false;

@@ -1,5 +1,5 @@
-//! What broke on the way to an answer, read from the stage that was under way and from the source
-//! chain of the client's error. Where neither tells, the fault says only that it failed.
+//! Why there is no response, derived from the current stage and the source chain of the client's error. If neither
+//! tells, the fault only says that the exchange failed.
 
 use std::{error::Error, io};
 
@@ -7,10 +7,10 @@ use rustls::CertificateError;
 
 use crate::{domain::credentials::verification::Stage, upstream::egress::resolver::NameFault};
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(in crate::upstream) struct Fault {
-    /// What was under way.
+    /// The stage that failed.
     pub(in crate::upstream) stage: Stage,
     pub(in crate::upstream) kind: FaultKind,
 }
@@ -20,29 +20,29 @@ pub(in crate::upstream) enum FaultKind {
     Name(NameFault),
     /// Nothing listens on the port.
     Refused,
-    /// The connection could not be made or broke; the system's reason where it gave one.
+    /// The connection could not be opened, or it broke; with the system's reason if it gave one.
     Failed(Option<io::ErrorKind>),
     TimedOut,
     CertificateExpired,
     CertificateNotYetValid,
     CertificateWrongName,
     CertificateUnknownAuthority,
-    /// The server shows the certificate of an authority in place of its own, as one does that was
-    /// made in a hurry. It proves nothing, whether it is trusted as an authority or not.
+    /// The server presents the certificate of an authority as its own, as hastily made certificates do. It proves
+    /// nothing, whether or not it is trusted as an authority.
     CertificateOfAuthority,
-    /// TLS failed in another way, in the words of the TLS library.
+    /// TLS failed in another way, as the TLS library puts it.
     Tls(String),
-    /// What answers on the port speaks no TLS.
+    /// The server on the port doesn't speak TLS.
     NotTls,
-    /// What answers over TLS speaks no HTTP.
+    /// The server doesn't speak HTTP over TLS.
     NotHttp,
-    /// The head of the answer has more or longer headers than the client takes.
+    /// The response head has more or longer headers than the client accepts.
     HeadTooLarge,
-    /// The answer ended before its end.
+    /// The response ended too early.
     Cut,
-    /// The answer is over the limit.
+    /// The response is larger than the limit.
     TooLarge,
-    /// The request could not even be begun.
+    /// The request could not be started.
     Internal,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::upstream) enum FaultKind {
 pub(in crate::upstream) struct ConnectTimedOut;
 
 impl Fault {
-    /// The time ran out. While a name is being looked up, that is the resolver's silence.
+    /// The time ran out. During a name lookup, that means that the resolver didn't respond.
     pub(in crate::upstream) fn timed_out(stage: Stage) -> Self {
         let kind = match stage {
             Stage::Address => FaultKind::Name(NameFault::ResolverFailed("it did not answer".into())),
@@ -61,18 +61,18 @@ impl Fault {
         Self { stage, kind }
     }
 
-    /// The client could not be made.
+    /// The client could not be built.
     pub(in crate::upstream) fn of_client(stage: Stage, error: &reqwest::Error) -> Self {
         tracing::error!(error = %error, "the client for calling out cannot be made");
         Self { stage, kind: FaultKind::Internal }
     }
 
-    /// A connection was not made, or its handshake not done.
+    /// A connection could not be opened, or its handshake failed.
     pub(in crate::upstream) fn of_io(stage: Stage, error: &io::Error) -> Self {
         Self { stage, kind: of_link(stage, error).unwrap_or(FaultKind::Failed(Some(error.kind()))) }
     }
 
-    /// There was no answer, or not even its head.
+    /// The head of the response didn't arrive.
     pub(in crate::upstream) fn of_head(stage: Stage, error: &reqwest::Error) -> Self {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(error) = next {
@@ -88,7 +88,7 @@ impl Fault {
     }
 }
 
-/// What one link of a source chain says, if it says anything.
+/// The fault that one link of a source chain stands for, if any.
 fn of_link(stage: Stage, error: &(dyn Error + 'static)) -> Option<FaultKind> {
     if let Some(fault) = error.downcast_ref::<NameFault>() {
         return Some(FaultKind::Name(fault.clone()));
@@ -97,14 +97,14 @@ fn of_link(stage: Stage, error: &(dyn Error + 'static)) -> Option<FaultKind> {
         return Some(of_tls(error));
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        // What is too large is a parse error as well.
+        // "Too large" is a parse error as well.
         return match error.is_parse_too_large() {
             true => Some(FaultKind::HeadTooLarge),
             false => error.is_parse().then_some(FaultKind::NotHttp),
         };
     }
     let error = error.downcast_ref::<io::Error>()?;
-    // An error inside an io::Error is not part of its source chain.
+    // An error inside an `io::Error` is not part of its source chain.
     if let Some(inner) = error.get_ref() {
         if let Some(error) = inner.downcast_ref::<rustls::Error>() {
             return Some(of_tls(error));
@@ -127,11 +127,11 @@ fn of_tls(error: &rustls::Error) -> FaultKind {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => FaultKind::CertificateExpired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => FaultKind::CertificateNotYetValid,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => FaultKind::CertificateWrongName,
-            // A bad signature is an authority that has a trusted name without having its key, such as
-            // one that was made anew.
+            // A bad signature means an authority that has a trusted name but not its key, such as one that was
+            // created again.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => FaultKind::CertificateUnknownAuthority,
             CertificateError::Other(other) if of_authority(&*other.0) => FaultKind::CertificateOfAuthority,
-            // The words of the library may quote names; the kind alone is enough.
+            // The library's message may quote names, so only the kind is kept.
             _ => FaultKind::Tls("its certificate cannot be verified".into()),
         },
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => FaultKind::NotTls,

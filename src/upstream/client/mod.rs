@@ -1,4 +1,4 @@
-//! One HTTPS exchange: connect, send, read within limits, and say how far it got.
+//! One HTTPS exchange: connect, send, read within limits, and report the stage that was reached.
 
 pub(in crate::upstream) mod exchange;
 pub(in crate::upstream) mod fault;

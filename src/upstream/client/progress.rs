@@ -1,38 +1,37 @@
-//! How far a verification has come: each stage is measured, and told to the observer once and in order.
+//! The progress of a verification: each stage is timed, and reported to the observer once and in order.
 
 use std::time::Instant;
 
 use crate::domain::credentials::verification::{Stage, StageObserver, StageOutcome, StageReport};
 
-/// The stages that fetching a token goes through.
+/// The stages of fetching a token, in order.
 const STAGES: [Stage; 7] = [Stage::Input, Stage::Address, Stage::Connection, Stage::Tls, Stage::Http, Stage::Oauth, Stage::Token];
 
 pub(in crate::upstream) struct Progress<'o> {
     observer: &'o dyn StageObserver,
-    /// When the stage under way began.
+    /// When the current stage began.
     since: Instant,
     reports: Vec<StageReport>,
 }
 
 impl<'o> Progress<'o> {
-    /// Begins with the first stage, now.
+    /// Begins the first stage now.
     pub(in crate::upstream) fn new(observer: &'o dyn StageObserver) -> Self {
         Self { observer, since: Instant::now(), reports: Vec::with_capacity(STAGES.len()) }
     }
 
-    /// The stage that is under way.
     pub(in crate::upstream) fn current(&self) -> Stage {
         STAGES.get(self.reports.len()).copied().unwrap_or(Stage::Token)
     }
 
-    /// A stage has passed, and with it every stage before it. One that has ended already stays as it is.
+    /// Records that a stage has passed, and with it every stage before it. Stages that have ended stay unchanged.
     pub(in crate::upstream) fn pass(&mut self, stage: Stage, at: Instant) {
         while self.reports.len() < STAGES.len() && self.current() <= stage {
             self.end(StageOutcome::Passed, at);
         }
     }
 
-    /// The verification ended in this stage: those before it passed, those behind it are skipped.
+    /// Records that the verification ended in this stage: earlier stages passed, later ones are skipped.
     pub(in crate::upstream) fn fail(&mut self, stage: Stage) {
         let now = Instant::now();
         while self.current() < stage {
@@ -44,7 +43,6 @@ impl<'o> Progress<'o> {
         }
     }
 
-    /// Every stage in order.
     pub(in crate::upstream) fn into_reports(self) -> Vec<StageReport> {
         self.reports
     }

@@ -1,7 +1,7 @@
-//! What a fault means for the person who fills in the form, said in the words of the connector.
+//! What a fault means for the person who fills in the form, in the connector's terms.
 //!
-//! Summaries and remedies never hold a value of a field: they are kept with the verification, and
-//! field values are kept sealed only.
+//! Summaries and remedies never contain the value of a field: they are stored in the clear with the verification,
+//! while field values are only stored sealed.
 
 use crate::{
     domain::{
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What to do when it is the service's turn to get well.
+/// The remedy when the problem is on the service's side.
 pub(in crate::upstream) const NOT_YOUR_INPUT: &str = "What you entered is not the cause. Try again in a moment.";
 
 /// What was called: a connector's token endpoint or its API.
@@ -49,7 +49,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Who was called, at the beginning of a sentence. A connector for any service has no name to give.
+    /// The name of what was called, for the start of a sentence. A generic connector has no service name to use.
     pub(in crate::upstream) fn who(&self) -> String {
         let free = self.connector.token.url.host_is_free();
         match self.part {
@@ -60,17 +60,17 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// True when the host is the service's own and fields choose no more than an account on it.
+    /// True if the host is the service's own and fields only choose an account on it.
     fn host_names_an_account(&self) -> bool {
         self.part == Part::TokenEndpoint && !self.url().host_is_free()
     }
 
-    /// The fields that decide on the host.
+    /// The fields that the host is made of.
     pub(in crate::upstream) fn host_fields(&self) -> Vec<FieldId> {
         self.url().host_fields()
     }
 
-    /// The labels of fields as people read them: `Client ID or Client Secret`.
+    /// The labels of fields as a phrase: `Client ID or Client Secret`.
     pub(in crate::upstream) fn labels(&self, fields: &[FieldId]) -> String {
         let labels: Vec<&str> = fields.iter().map(|field| self.connector.label(field)).collect();
         match labels.split_last() {
@@ -80,7 +80,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// What a broken exchange means.
+    /// The diagnosis for an exchange that failed.
     pub(in crate::upstream) fn of_fault(&self, fault: Fault) -> Diagnosis {
         let who = self.who();
         let of_service = |code, summary: String| plain(fault.stage, code, Blame::Service, summary, NOT_YOUR_INPUT.into());
@@ -207,7 +207,8 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// There is nothing where the fields lead. `free` says so for hosts that a field chooses whole.
+    /// The host or address that the fields lead to doesn't exist. `free` is the summary for hosts that a field
+    /// chooses completely.
     pub(in crate::upstream) fn no_such_account(&self, stage: Stage, code: FaultCode, free: &str) -> Diagnosis {
         let fields = self.address_fields();
         let labels = self.labels(&fields);
@@ -235,12 +236,12 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A diagnosis without fields and words.
+/// A diagnosis without fields and without the service's words.
 pub(in crate::upstream) fn plain(stage: Stage, code: FaultCode, blame: Blame, summary: String, remedy: String) -> Diagnosis {
     Diagnosis { stage, code, blame, summary, remedy, fields: Vec::new(), service: None, retry_after: None }
 }
 
-/// The values make no request that can be sent.
+/// The values don't make a request that can be sent.
 #[derive(Debug)]
 pub(in crate::upstream) struct InputFault {
     pub(in crate::upstream) field: Option<FieldId>,
@@ -262,12 +263,12 @@ impl From<InputFault> for Diagnosis {
     }
 }
 
-/// A diagnosis with what the service said.
+/// Adds what the service said.
 pub(in crate::upstream) fn with_words(diagnosis: Diagnosis, words: ServiceWords, retry_after: Option<u64>) -> Diagnosis {
     Diagnosis { service: Some(words), retry_after, ..diagnosis }
 }
 
-/// `The API` inside a sentence; a name stays as it is.
+/// `The API` inside a sentence; a name stays unchanged.
 pub(in crate::upstream) fn mid_sentence(who: &str) -> String {
     match who.strip_prefix("The ") {
         Some(rest) => format!("the {rest}"),

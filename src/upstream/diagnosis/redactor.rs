@@ -1,5 +1,5 @@
-//! The service's own words, made fit to be shown and kept: nothing that draws or hides, nothing of
-//! the credential, nothing longer than it needs to be.
+//! Makes text of a service safe to show and keep: no control or invisible characters, no values of the credential,
+//! and no more than a maximum length.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,17 +19,17 @@ use crate::{
     upstream::oauth::encodings::{form_pair, forms_of, raw_pair},
 };
 
-/// The longest media type that is kept.
+/// The longest media type that is kept, in characters.
 const CONTENT_TYPE_MAX: usize = 100;
-/// A shorter plain value is too likely to be part of an ordinary word.
+/// Shorter plain values are too likely to be part of an ordinary word.
 const PLAIN_MIN: usize = 3;
 
-/// Takes a credential's values out of what a service sends. Secrets go in every form in which a
-/// request carries them; in words, other values, which are sealed at rest too, give way to the label
-/// of their field.
+/// Removes a credential's values from what a service sends. Secrets are removed in every form in which a request
+/// carries them. In messages, the other values, which are sealed at rest too, are replaced by the label of their
+/// field.
 pub(in crate::upstream) struct Redactor {
     secrets: Search,
-    /// Value, as it is once a text has been settled, and label.
+    /// Each value, normalized like the text it is searched in, and its label.
     plain: Vec<(Zeroizing<String>, String)>,
 }
 
@@ -55,20 +55,20 @@ impl Redactor {
         Self { plain, ..Self::of_forms(secrets) }
     }
 
-    /// Takes out secrets that belong to no credential.
+    /// Removes secrets that belong to no credential.
     pub(in crate::upstream) fn of_secrets<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
         Self::of_forms(secrets.into_iter().flat_map(forms_of).collect())
     }
 
     fn of_forms(mut secrets: Vec<Zeroizing<String>>) -> Self {
-        // A text is settled before it is searched, which changes a secret in it as well. One of
-        // which no more than blanks is left is not worth to lose every blank for.
+        // A text is normalized before it is searched, so the secrets must be too. A secret that consists of spaces
+        // only isn't worth losing every space for.
         let as_settled: Vec<_> = secrets.iter().map(|form| settled(form)).filter(|form| !form.trim().is_empty()).collect();
         secrets.extend(as_settled);
         Self { secrets: Search::new(secrets), plain: Vec::new() }
     }
 
-    /// The text as it may be shown: at most `most` characters.
+    /// The text, safe to show: at most `most` characters.
     pub(in crate::upstream) fn clean(&self, text: &str, most: usize) -> String {
         let mut text = self.without_secrets(text);
         for (value, label) in &self.plain {
@@ -77,15 +77,15 @@ impl Redactor {
         cut(text.trim(), most)
     }
 
-    /// A body as it may be shown, with its plain values: it belongs to those who may use the
-    /// credential. `truncated` says that it had more, so that a secret may be cut at its end.
+    /// A body, safe to show, with its plain values: it is only shown to people who may use the credential.
+    /// `truncated` says that there was more, so that a secret may be cut at its end.
     pub(in crate::upstream) fn body(&self, body: &[u8], truncated: bool) -> Vec<u8> {
         self.secrets.redact(body, truncated).unwrap_or_else(|| body.to_vec())
     }
 
-    /// The media type as it may be shown, with its plain values.
+    /// The media type, safe to show, with its plain values.
     pub(in crate::upstream) fn content_type(&self, headers: &HeaderMap) -> Option<String> {
-        // Lower case comes last: a secret is found as it was written.
+        // Lower case comes last, so that a secret is found as it was written.
         essence(headers).map(|text| cut(&self.without_secrets(text), CONTENT_TYPE_MAX).to_ascii_lowercase())
     }
 
@@ -97,7 +97,7 @@ impl Redactor {
         }
     }
 
-    /// What an answer says, with the parts that RFC 6749 section 5.2 names, or the nearest to them.
+    /// What a response says: the parts that RFC 6749 section 5.2 names, or the closest match.
     pub(in crate::upstream) fn words(&self, status: u16, headers: &HeaderMap, json: Option<&Value>) -> ServiceWords {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
@@ -125,7 +125,7 @@ impl Redactor {
     }
 }
 
-/// The media type of an answer, without parameters.
+/// The media type of a response, without parameters.
 pub(in crate::upstream) fn content_type(headers: &HeaderMap) -> Option<String> {
     essence(headers).map(str::to_ascii_lowercase)
 }
@@ -136,14 +136,14 @@ fn essence(headers: &HeaderMap) -> Option<&str> {
     (!essence.is_empty()).then_some(essence)
 }
 
-/// The text with every blank an ordinary one, and without what hides.
+/// The text with all white space as plain spaces and without invisible characters.
 fn settled(text: &str) -> Zeroizing<String> {
     let mut settled = Zeroizing::new(String::with_capacity(text.len()));
     settled.extend(text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !hides(*c)));
     settled
 }
 
-/// Replaces a value where it stands as a word of its own.
+/// Replaces a value where it stands as a separate word.
 fn replace_word(text: &str, value: &str, label: &str) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
@@ -165,7 +165,7 @@ fn replace_word(text: &str, value: &str, label: &str) -> String {
     replaced
 }
 
-/// Characters that cannot be seen, or change how others are seen.
+/// Characters that are invisible, or change how others are displayed.
 fn hides(c: char) -> bool {
     is_unseen(c)
         || matches!(c, '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{206F}' | '\u{FFF9}'..='\u{FFFB}')

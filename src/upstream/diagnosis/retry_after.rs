@@ -1,13 +1,13 @@
-//! Whether, and when, a service may be asked again.
+//! Whether a service may be asked again, and when.
 
 use hyper::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
 use crate::domain::time::Timestamp;
 
-/// No service is taken to ask for a longer pause, in seconds.
+/// The longest pause that is accepted from a service, in seconds.
 const WAIT_MAX: u64 = 30 * 86_400;
 
-/// Whether an answer says that trying again may help: the service was not able to, or asked for a pause.
+/// True if a retry may help: the service was temporarily unable to respond, or asked for a pause.
 pub fn is_worth_retrying(status: StatusCode) -> bool {
     matches!(
         status,
@@ -15,22 +15,22 @@ pub fn is_worth_retrying(status: StatusCode) -> bool {
     )
 }
 
-/// For how many seconds the service asks to be left alone (RFC 9110 section 10.2.3), in either form. More
-/// than 30 days count as 30 days.
+/// The seconds to wait from `Retry-After` (RFC 9110 section 10.2.3), given as a number or a date. More than 30 days
+/// count as 30 days.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than fit are a very long time.
+        // Digits that don't fit in a number are a very long time.
         return (!value.is_empty()).then(|| value.parse().unwrap_or(WAIT_MAX).min(WAIT_MAX));
     }
     let date = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     let millis = i64::try_from(date.as_millis()).ok()?;
     let wait = Timestamp::from_millis(millis).since(now);
-    // A part of a second is waited for as a whole one.
+    // Fractions of a second are rounded up.
     Some((wait.as_secs() + u64::from(wait.subsec_millis() > 0)).min(WAIT_MAX))
 }
 
-/// A wait as people say it.
+/// A wait as people say it, such as `2 minutes`.
 pub(in crate::upstream) fn wait_in_words(seconds: u64) -> String {
     match seconds {
         0 | 1 => "a moment".into(),

@@ -1,30 +1,29 @@
-//! Looks for secrets in bytes that a service has sent, and puts a mark in their place.
+//! Finds secrets in bytes that a service has sent, and replaces each with a mark.
 //!
-//! The bytes are read as they stand and, where they hold escapes of JSON, HTML or URLs or bytes of
-//! nothing, also with those resolved: which characters are escaped differs from one server to the
-//! next, and who shows the bytes may resolve them too.
+//! The bytes are searched as they are and, if they contain escapes of JSON, HTML or URLs, or zero bytes, also with
+//! those resolved: servers differ in which characters they escape, and a viewer may resolve the escapes.
 
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-/// What stands in place of a secret.
+/// The mark that replaces a secret.
 pub(in crate::upstream) const REDACTED: &str = "[redacted]";
-/// So many bytes of the beginning of a secret are a secret too, where an answer was cut.
+/// If a response was cut, this many bytes of the beginning of a secret count as a secret too.
 const BEGINNING_MIN: usize = 8;
-/// No escape is longer, in bytes.
+/// The longest escape, in bytes.
 const ESCAPE_MAX: usize = 12;
 
 /// The secrets to look for.
 pub(in crate::upstream) struct Search {
-    /// The longest first, each once and none empty.
+    /// Longest first, unique, none empty.
     forms: Vec<Zeroizing<String>>,
-    /// Whether a form begins with these two bytes. With it one pass over the text does for all forms.
+    /// Whether any form begins with these two bytes, so that one pass over the text is enough for all forms.
     begins: Vec<bool>,
 }
 
 impl Search {
-    /// Looks for each of these texts. Empty ones are passed over.
+    /// Looks for each of these texts. Empty ones are ignored.
     pub(in crate::upstream) fn new(mut forms: Vec<Zeroizing<String>>) -> Self {
         forms.retain(|form| !form.is_empty());
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -40,8 +39,8 @@ impl Search {
         Self { forms, begins }
     }
 
-    /// The bytes with a mark in place of each secret, or `None` when there is none in them. `cut`
-    /// says that there was more: then what may be the beginning of a secret at the end goes too.
+    /// The bytes with a mark in place of each secret, or `None` if they contain none. `cut` says that there was
+    /// more: then a possible beginning of a secret at the end is removed too.
     pub(in crate::upstream) fn redact(&self, bytes: &[u8], cut: bool) -> Option<Vec<u8>> {
         let mut found = Vec::new();
         self.look(bytes, cut, |range| found.push(range));
@@ -58,7 +57,7 @@ impl Search {
         let mut redacted = Vec::with_capacity(bytes.len());
         let mut kept_to = 0;
         for range in found {
-            // One that touches the one before is part of it.
+            // A match that touches the previous one is part of it.
             if kept_to == 0 || range.start > kept_to {
                 redacted.extend_from_slice(&bytes[kept_to..range.start]);
                 redacted.extend_from_slice(REDACTED.as_bytes());
@@ -94,7 +93,7 @@ fn pair(first: u8, second: u8) -> usize {
 /// Bytes with their escapes resolved.
 struct View {
     bytes: Zeroizing<Vec<u8>>,
-    /// For each byte where it comes from, and in the end where the source ends.
+    /// For each byte the offset in the source that it comes from; the last entry is the length of the source.
     starts: Vec<usize>,
 }
 
@@ -107,7 +106,7 @@ impl View {
             let length = if source[at] == marker { resolve(&source[at..], &mut bytes) } else { 0 };
             if length == 0 {
                 if cut && source[at] == marker && source.len() - at < ESCAPE_MAX {
-                    // Half an escape: the view ends in front of it.
+                    // An incomplete escape ends the view.
                     break;
                 }
                 bytes.push(source[at]);
@@ -120,12 +119,12 @@ impl View {
     }
 }
 
-/// Resolves the escape at the beginning of some bytes into others, of which there are never more.
-/// Returns its length; zero where there is none.
+/// Resolves the escape at the beginning of the bytes and appends the result, which is never longer. Returns the
+/// length of the escape, or zero if there is none.
 type Resolve = fn(&[u8], &mut Vec<u8>) -> usize;
 
-/// The byte that each kind of escape begins with. Zero bytes, which are half of every other
-/// character in UTF-16, resolve to nothing.
+/// The first byte of each kind of escape. Zero bytes, which are every other byte of ASCII text in UTF-16, resolve
+/// to nothing.
 const ESCAPES: [(u8, Resolve); 4] = [(b'\\', json_escape), (b'&', entity), (b'%', percent_escape), (0, |_, _| 1)];
 
 /// RFC 8259 section 7.
@@ -143,7 +142,7 @@ fn json_escape(bytes: &[u8], into: &mut Vec<u8>) -> usize {
             if let Some(character) = char::from_u32(first) {
                 return push(character, 6, into);
             }
-            // Half a character; the other half follows.
+            // A surrogate; the other half of the pair follows.
             let second = unit(6).filter(|second| (0xdc00..0xe000).contains(second));
             let whole = second.and_then(|second| char::from_u32(0x1_0000 + ((first & 0x3ff) << 10) + (second & 0x3ff)));
             return whole.map_or(0, |character| push(character, 12, into));
@@ -154,7 +153,7 @@ fn json_escape(bytes: &[u8], into: &mut Vec<u8>) -> usize {
     2
 }
 
-/// Character references of HTML: by number, and those by name that escaping uses.
+/// Character references of HTML: numeric ones, and the named ones that escaping produces.
 fn entity(bytes: &[u8], into: &mut Vec<u8>) -> usize {
     let Some(end) = bytes.iter().take(ESCAPE_MAX).position(|byte| *byte == b';') else { return 0 };
     let character = match &bytes[1..end] {
@@ -213,7 +212,7 @@ mod tests {
         assert_eq!(found("<s3cret>,s3cret+more!"), Some("<[redacted]>,[redacted]!".into()));
         assert_eq!(found("s3crets3cret"), Some("[redacted]".into()));
         assert_eq!(found("a t"), Some("a [redacted]".into()));
-        // Two that overlap go both.
+        // Two overlapping secrets are both removed.
         assert_eq!(redact(&["abcd", "cdef"], "-abcdef-", false), Some("-[redacted]-".into()));
         assert_eq!(search(&["s3cret"]).redact(b"\xff\xfes3cret\xff", false).unwrap(), b"\xff\xfe[redacted]\xff");
     }

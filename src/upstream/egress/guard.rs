@@ -1,14 +1,14 @@
-//! The egress guard: which addresses may be connected to.
+//! The egress guard decides which addresses may be connected to.
 //!
-//! Only addresses of the public internet may, because a field can name any host and a name can
-//! resolve to anything: without the guard a credential could be used to look around in the network
-//! that Keytile runs in. An operator opens more with `--allow-private-egress`.
+//! Only public internet addresses are allowed, because a field can name any host and a name can resolve to any
+//! address: without the guard, a credential could be used to explore the network that Keytile runs in. An operator
+//! opens more networks with `--allow-private-egress`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Decides on addresses.
+/// Decides whether an address may be connected to.
 #[derive(Debug, Clone, Default)]
 pub(in crate::upstream) struct Guard {
     allowed: Vec<IpNet>,
@@ -19,12 +19,12 @@ impl Guard {
         Self { allowed }
     }
 
-    /// Lets every address pass. For hosts that only an operator can name.
+    /// Allows every address. For hosts that only an operator can name.
     pub(in crate::upstream) fn open() -> Self {
         Self::new(vec![IpNet::V4(v4(0, 0, 0, 0, 0)), IpNet::V6(v6(0, 0, 0, 0))])
     }
 
-    /// The address in the form to connect to, or what kind of address it is that is refused.
+    /// The address in the form to connect to, or the kind of address that is refused.
     pub(in crate::upstream) fn check(&self, address: IpAddr) -> Result<IpAddr, &'static str> {
         // An IPv4 address written as IPv6 is that IPv4 address, for the system and for the rules.
         let canonical = address.to_canonical();
@@ -47,15 +47,16 @@ const fn v6(a: u16, b: u16, c: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
 }
 
-/// The IANA IPv4 special-purpose registry, as far as it is not globally reachable, and multicast.
+/// The IANA IPv4 Special-Purpose Address Registry, limited to entries that are not globally reachable, and
+/// multicast.
 const REFUSED_V4: &[(Ipv4Net, &str)] = &[
     (v4(0, 0, 0, 0, 8), "an unspecified address"),
     (v4(10, 0, 0, 0, 8), "a private address"),
     (v4(100, 64, 0, 0, 10), "a shared address of a carrier's network"),
     (v4(127, 0, 0, 0, 8), "a loopback address"),
-    // Cloud metadata services answer at 169.254.169.254.
+    // Cloud metadata services respond at 169.254.169.254.
     (v4(169, 254, 0, 0, 16), "a link-local address"),
-    // Azure's platform endpoint, which answers inside a virtual machine only, under a public address.
+    // Azure's platform endpoint has a public address, but responds only inside a virtual machine.
     (v4(168, 63, 129, 16, 32), "a cloud metadata address"),
     (v4(172, 16, 0, 0, 12), "a private address"),
     (v4(192, 0, 0, 0, 24), "a reserved address"),
@@ -70,12 +71,12 @@ const REFUSED_V4: &[(Ipv4Net, &str)] = &[
     (v4(240, 0, 0, 0, 4), "a reserved address"),
 ];
 
-/// What is named here lies in `2000::/3` but is not globally reachable, or has a name of its own.
+/// Blocks in `2000::/3` that are not globally reachable, or that get a specific message.
 const REFUSED_V6: &[(Ipv6Net, &str)] = &[
-    // Teredo, ORCHID, benchmarking: all of the block that IANA keeps for protocols.
+    // Teredo, ORCHID, benchmarking: the whole block that IANA reserves for protocols.
     (v6(0x2001, 0, 0, 23), "a reserved address"),
     (v6(0x2001, 0xdb8, 0, 32), "a documentation address"),
-    // 6to4: a relay would send it on to the IPv4 address inside.
+    // 6to4: a relay would forward it to the IPv4 address inside.
     (v6(0x2002, 0, 0, 16), "a tunnel address"),
     (v6(0x3fff, 0, 0, 20), "a documentation address"),
     (v6(0xfc00, 0, 0, 7), "a private address"),
@@ -87,13 +88,13 @@ const REFUSED_V6: &[(Ipv6Net, &str)] = &[
 const GLOBAL_UNICAST: Ipv6Net = v6(0x2000, 0, 0, 3);
 const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
-/// What kind of address it is that must not be connected to; `None` for a public one.
+/// The kind of address that must not be connected to, or `None` for a public one.
 fn kind(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => REFUSED_V4.iter().find(|(net, _)| net.contains(&address)).map(|(_, kind)| *kind),
         IpAddr::V6(address) if address.is_loopback() => Some("a loopback address"),
         IpAddr::V6(address) if address.is_unspecified() => Some("an unspecified address"),
-        // In a network with IPv6 alone, public IPv4 services have such addresses (RFC 6052).
+        // In IPv6-only networks, public IPv4 services have such addresses (RFC 6052).
         IpAddr::V6(address) if NAT64.contains(&address) => {
             let [.., a, b, c, d] = address.octets();
             kind(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
@@ -101,7 +102,7 @@ fn kind(address: IpAddr) -> Option<&'static str> {
         IpAddr::V6(address) => match REFUSED_V6.iter().find(|(net, _)| net.contains(&address)) {
             Some((_, kind)) => Some(kind),
             None if GLOBAL_UNICAST.contains(&address) => None,
-            // Among them the old form `::a.b.c.d`, which holds an IPv4 address.
+            // Includes the deprecated form `::a.b.c.d`, which contains an IPv4 address.
             None => Some("a reserved address"),
         },
     }
@@ -233,7 +234,7 @@ mod tests {
             prop_assert_eq!(guard.check(plain.to_ipv6_mapped().into()), verdict.map_or(Ok(plain.into()), Err));
             let nat64 = Ipv6Addr::from_bits(0x0064_ff9b << 96 | u128::from(bits));
             prop_assert_eq!(guard.check(nat64.into()).err(), verdict);
-            // The deprecated forms are refused whatever they hold.
+            // The deprecated form is refused whatever address it contains.
             prop_assert!(guard.check(plain.to_ipv6_compatible().into()).is_err());
             prop_assert!(guard.check(Ipv6Addr::from_bits(0x2002 << 112 | u128::from(bits) << 80).into()).is_err());
         }

@@ -1,4 +1,4 @@
-//! How many token requests go to one host at once.
+//! Limits how many token requests go to one host at the same time.
 
 use std::{
     collections::HashMap,
@@ -7,15 +7,15 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most token requests at one host at once. More would be a load that no service expects of one client, and is
-/// what a service that hangs could tie up.
+/// The most token requests to one host at the same time. No service expects more from one client, and a service
+/// that hangs can't tie up more.
 const EACH: usize = 8;
 
-/// Which hosts are asked. One that nobody asks is not remembered.
+/// The semaphore of each host that has requests. Hosts without requests are removed.
 #[derive(Clone, Default)]
 pub(in crate::upstream) struct Hosts(Arc<Mutex<HashMap<String, Arc<Semaphore>>>>);
 
-/// The leave to ask a host, until it is dropped.
+/// Permission to send a request to a host, until it is dropped.
 pub(in crate::upstream) struct HostPermit {
     hosts: Hosts,
     host: String,
@@ -24,13 +24,13 @@ pub(in crate::upstream) struct HostPermit {
 }
 
 impl Hosts {
-    /// Waits for its turn at a host.
+    /// Waits for a permit for a host.
     pub(in crate::upstream) async fn turn(&self, host: &str) -> HostPermit {
         let semaphore = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(EACH))))
         };
-        // Made before it waits, so that the host is forgotten also by whoever gives up waiting.
+        // Created before waiting, so that the host is also removed if the caller stops waiting.
         let mut turn = HostPermit { hosts: self.clone(), host: host.to_owned(), semaphore, permit: None };
         // The semaphore is never closed.
         turn.permit = Arc::clone(&turn.semaphore).acquire_owned().await.ok();
@@ -42,7 +42,8 @@ impl Drop for HostPermit {
     fn drop(&mut self) {
         drop(self.permit.take());
         let mut all = self.hosts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One is the map's and one is this one's; whoever has a third asks or waits. New ones come under the lock.
+        // One reference is the map's and one is this permit's; a third belongs to another request. New references
+        // are only created under the lock.
         if Arc::strong_count(&self.semaphore) <= 2 {
             all.remove(&self.host);
         }

@@ -1,4 +1,4 @@
-//! Where calls may go: resolver, guard, pins, TLS, and the limit per host.
+//! Egress: where calls may go. Resolver, guard, pins, TLS, and the limit per host.
 
 pub(in crate::upstream) mod guard;
 pub(in crate::upstream) mod host_limit;

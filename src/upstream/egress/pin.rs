@@ -1,20 +1,19 @@
 //! An egress pin: connections to the hosts that match a pattern go to one fixed address and port.
 //!
-//! The name that TLS proves and the `Host` header stay those of the URL, as with the `--connect-to`
-//! of curl. A pin says who may be connected to, so its address is not checked by the guard.
+//! The name that TLS verifies and the `Host` header stay those of the URL, as with `curl --connect-to`. Since an
+//! operator names the address of a pin, the guard doesn't check it.
 //!
-//! A pin to `http://` says also that what the proxy forwards needs no TLS on that way: a side-car does
-//! TLS, or it is a test. Nothing else of a connection to the host changes: to ask for a token, Keytile
-//! shows the client's secret, and that takes TLS always.
+//! A pin to `http://` also means that the proxy forwards to it without TLS: a sidecar adds TLS, or it is a test.
+//! Token requests still use TLS, because they carry the client's secret.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use url::Host;
 
-/// Before an address: what is forwarded goes there in the clear.
+/// The prefix of an address that the proxy forwards to without TLS.
 const CLEAR: &str = "http://";
 
-/// Sends the connections to some hosts to a fixed address. Read from `HOST-PATTERN=ADDR:PORT`.
+/// Sends the connections to some hosts to a fixed address. Parsed from `HOST-PATTERN=ADDR:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressPin {
     pattern: Pattern,
@@ -26,22 +25,21 @@ pub struct EgressPin {
 enum Pattern {
     /// This host alone.
     Host(String),
-    /// Every host below this domain, not the domain itself.
+    /// Every host below this domain, but not the domain itself.
     Below(String),
 }
 
 impl EgressPin {
-    /// Where connections go.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// True when what is forwarded goes there in the clear.
+    /// True if forwarded requests go there without TLS.
     pub fn is_clear(&self) -> bool {
         self.clear
     }
 
-    /// True when connections to this host are pinned. Case and a dot at the end make no difference.
+    /// True if connections to this host are pinned. Case and a trailing dot make no difference.
     pub fn matches(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         match &self.pattern {

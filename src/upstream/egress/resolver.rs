@@ -1,8 +1,8 @@
-//! From a host name to the addresses that may be connected to.
+//! Resolves a host name to the addresses that may be connected to.
 //!
-//! Pins come first, then `/etc/hosts` and DNS. Every address is checked by the egress guard, and only
-//! checked addresses are handed on: what is checked is what is connected to, so a second answer of
-//! DNS cannot slip past. Names are looked up as they are, never with the system's search domains.
+//! Pins come first, then `/etc/hosts` and DNS. Every address is checked by the egress guard, and only checked
+//! addresses are returned and connected to, so that a second DNS response can't bypass the check (DNS rebinding).
+//! Names are looked up as they are, never with the system's search domains.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -20,16 +20,16 @@ use hickory_resolver::{
 
 use super::{guard::Guard, pin::EgressPin};
 
-/// How long the slower of the two address families is waited for once the other has answered.
+/// How long to wait for the slower address family once the other has been resolved.
 const SECOND_FAMILY_GRACE: Duration = Duration::from_millis(250);
 
-/// Who is asked for the addresses of host names.
+/// Where host names are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nameserver {
-    /// Whom the system asks: `/etc/hosts`, then the servers of `/etc/resolv.conf`.
+    /// Like the system: `/etc/hosts`, then the servers in `/etc/resolv.conf`.
     #[default]
     System,
-    /// This server alone, over UDP.
+    /// Only this server, over UDP.
     At(SocketAddr),
 }
 
@@ -44,31 +44,30 @@ pub(in crate::upstream) enum NameFault {
     AddressRefused(&'static str),
 }
 
-/// Pins, guard and resolver.
 pub(in crate::upstream) struct Names {
     pins: Vec<EgressPin>,
     guard: Guard,
-    /// The reason, where there is no resolver to use; then only pinned hosts can be reached.
+    /// If there is no usable resolver, the reason; then only pinned hosts can be reached.
     resolver: Result<TokioResolver, String>,
 }
 
 impl Names {
-    /// `patience` is the time a lookup may take.
+    /// `patience` is the time that a lookup may take.
     pub(in crate::upstream) fn new(pins: Vec<EgressPin>, guard: Guard, nameserver: Nameserver, patience: Duration) -> Self {
         Self { pins, guard, resolver: resolver(nameserver, patience) }
     }
 
-    /// Where a host is pinned to. The first pin that matches counts.
+    /// The pin of a host. The first that matches applies.
     pub(in crate::upstream) fn pinned(&self, host: &str) -> Option<&EgressPin> {
         self.pins.iter().find(|pin| pin.matches(host))
     }
 
-    /// Checks the address of a URL that has one in place of a host name.
+    /// Checks an IP address that a URL has in place of a host name.
     pub(in crate::upstream) fn check(&self, address: IpAddr) -> Result<IpAddr, NameFault> {
         self.guard.check(address).map_err(NameFault::AddressRefused)
     }
 
-    /// The addresses of a host. Port 0 stands for the port of the URL.
+    /// The addresses of a host. Port 0 means the port of the URL.
     pub(in crate::upstream) async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, NameFault> {
         if let Some(pin) = self.pinned(host) {
             return Ok(vec![pin.address()]);
@@ -90,7 +89,7 @@ impl Names {
 
     async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, NameFault> {
         let resolver = self.resolver.as_ref().map_err(|reason| NameFault::ResolverFailed(reason.clone()))?;
-        // A name that DNS cannot even carry cannot exist either.
+        // A name that DNS can't represent can't exist.
         let mut name = Name::from_ascii(host).map_err(|_| NameFault::NoSuchHost)?;
         name.set_fqdn(true);
         let v4 = Box::pin(resolver.lookup(name.clone(), RecordType::A));
@@ -104,7 +103,7 @@ impl Names {
         if !addresses.is_empty() {
             return Ok(addresses);
         }
-        // One “does not exist” settles it; one failure leaves it open.
+        // One response that the name doesn't exist is conclusive; one failure isn't.
         let mut errors = answers.iter().filter_map(|answer| answer.as_ref().err());
         if errors.clone().any(NetError::is_nx_domain) {
             return Err(NameFault::NoSuchHost);
@@ -118,8 +117,7 @@ impl Names {
 
 type Answer = Result<Lookup, NetError>;
 
-/// The second answer is waited for as long as it takes when the first holds no address, and only
-/// shortly when there is one to go on with.
+/// Waits for the second response as long as it takes if the first has no address, and only briefly if it has one.
 async fn both(first: Answer, other: impl Future<Output = Answer>) -> (Answer, Option<Answer>) {
     let second = match &first {
         Ok(lookup) if addresses_of(lookup).next().is_some() => tokio::time::timeout(SECOND_FAMILY_GRACE, other).await.ok(),
@@ -132,7 +130,7 @@ fn addresses_of(lookup: &Lookup) -> impl Iterator<Item = IpAddr> {
     lookup.answers().iter().filter_map(|record| record.data.ip_addr())
 }
 
-/// What is said of a failure: never the name that was looked up, which may be a sealed value.
+/// The reason for a failure, without the name that was looked up, which may be a sealed value.
 fn reason_of(error: &NetError) -> String {
     match error {
         NetError::Timeout => "it did not answer".into(),
@@ -162,10 +160,10 @@ fn resolver(nameserver: Nameserver, patience: Duration) -> Result<TokioResolver,
 }
 
 fn settle(options: &mut ResolverOpts, patience: Duration) {
-    // Two tries, and both within the patience: so the resolver itself says that nobody answers.
+    // Two attempts that both fit in the time limit, so that the resolver itself reports a timeout.
     options.attempts = 1;
     options.timeout = options.timeout.min(patience * 2 / 5);
-    // An account that was just created must not stay unknown for the hours that a zone may ask for.
+    // An account that was just created must not stay unknown for the hours that a zone may specify.
     options.negative_max_ttl = Some(Duration::from_secs(5));
     options.positive_max_ttl = Some(Duration::from_secs(60));
 }

@@ -1,4 +1,4 @@
-//! TLS: which authorities are trusted, and how the moment is seen at which a handshake begins.
+//! TLS: which authorities are trusted, and how an exchange notices that a handshake begins.
 
 use std::{fmt, sync::Arc};
 
@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 
-/// Reads a file of PEM certificates. The error is a sentence without the file's name.
+/// Reads certificates from PEM. The error is a sentence that doesn't name the file.
 pub fn read_ca_file(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut certificates = Vec::new();
     let mut store = RootCertStore::empty();
@@ -25,7 +25,7 @@ pub fn read_ca_file(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
     Ok(certificates)
 }
 
-/// What every connection has in common: TLS 1.2 or newer, the public authorities and those added.
+/// The configuration of every connection: TLS 1.2 or newer, the public authorities and the extra ones.
 pub(in crate::upstream) fn config(extra_ca: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for certificate in extra_ca {
@@ -40,16 +40,16 @@ pub(in crate::upstream) fn config(extra_ca: &[CertificateDer<'static>]) -> Resul
     Ok(config)
 }
 
-/// The same with a watch on the beginning of the handshake. Sessions are not resumed: each
-/// verification proves the server's certificate anew.
+/// The same configuration, which calls `begins` when a handshake begins. Sessions are not resumed, so that each
+/// verification checks the server's certificate.
 pub(in crate::upstream) fn watched(config: &ClientConfig, begins: impl Fn() + Send + Sync + 'static) -> ClientConfig {
     let mut config = config.clone();
     config.resumption = Resumption::store(Arc::new(HandshakeWatch { begins: Box::new(begins) }));
     config
 }
 
-/// A session store that keeps nothing. rustls asks it for a hint when it begins a handshake, which
-/// is when the connection below has been made.
+/// A session store that keeps nothing. rustls asks it for a hint when it begins a handshake, which is when the TCP
+/// connection is open.
 struct HandshakeWatch {
     begins: Box<dyn Fn() + Send + Sync>,
 }

@@ -1,5 +1,5 @@
-//! A connection to the host of an API: its addresses one after the other, then TLS, unless the operator has pinned the
-//! host to an address where there is none.
+//! Opens a connection to the host of an API: tries its addresses one after the other, then starts TLS, unless a pin
+//! of the operator says that the address has none.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,18 +18,17 @@ use crate::{
     },
 };
 
-/// How long one address is tried before the next one is.
+/// How long one address is tried before the next.
 const EACH: Duration = Duration::from_secs(2);
 
-/// A connection that was made.
+/// An open connection.
 pub(in crate::upstream) enum Link {
-    /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
-    /// In the clear, to where a pin leads.
+    /// Without TLS, as a pin says.
     Clear(TcpStream),
 }
 
-/// Connects, all of it within `limit`.
+/// Connects within `limit`.
 pub(in crate::upstream) async fn connect(
     names: &Arc<Names>,
     tls: &TlsConnector,
@@ -65,8 +64,8 @@ async fn addresses(names: &Names, host: &str, port: u16) -> Result<Vec<SocketAdd
     Ok(found)
 }
 
-/// The first address that takes a connection. Each but the last has a time of its own, so that one that swallows
-/// packets does not use up the time of the others.
+/// Connects to the first address that accepts. Each but the last has its own time limit, so that an address that
+/// drops packets doesn't use up the time for the others.
 async fn first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for (index, address) in addresses.iter().enumerate() {
@@ -76,7 +75,7 @@ async fn first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
             false => timeout(EACH, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
         };
         match connected {
-            // What is written is a whole piece; to wait for more would only delay it.
+            // Each write is a complete piece, so Nagle's algorithm would only delay it.
             Ok(stream) => return stream.set_nodelay(true).map(|()| stream),
             Err(error) => failed = error,
         }

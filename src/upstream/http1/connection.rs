@@ -1,4 +1,4 @@
-//! A connection as bytes: what is still to be written, and what was read ahead.
+//! A connection as a stream of bytes: a read buffer, and what is waiting to be written.
 
 use std::{
     io::{self, IoSlice},
@@ -14,25 +14,24 @@ use zeroize::Zeroizing;
 
 use super::{connect::Link, read_buffer::Room};
 
-/// A connection as bytes.
 pub(in crate::upstream) struct Line {
     link: Link,
-    /// What has come and nobody has taken yet.
+    /// Received bytes that are not yet parsed.
     pub(in crate::upstream) came: BytesMut,
     room: Room,
     pub(in crate::upstream) leaving: Leaving,
 }
 
-/// What is to be written: the three parts, one behind the other.
+/// What is waiting to be written: three parts, in this order.
 #[derive(Default)]
 pub(in crate::upstream) struct Leaving {
-    /// Heads, and what stands around chunks. Cleared in memory when it goes: access tokens stand in it.
+    /// Heads and chunk framing. Wiped when dropped, because heads contain access tokens.
     pub(in crate::upstream) before: Zeroizing<Vec<u8>>,
-    /// How much of that is written.
+    /// How many bytes of `before` are written.
     written: usize,
-    /// Of a body.
+    /// A piece of the body.
     pub(in crate::upstream) piece: Bytes,
-    /// Behind the piece.
+    /// What follows the piece.
     pub(in crate::upstream) after: &'static [u8],
 }
 
@@ -65,11 +64,11 @@ impl Line {
         Self { link, came: BytesMut::new(), room: Room::default(), leaving: Leaving::default() }
     }
 
-    /// Writes what is to be written; tells how much of it has gone.
+    /// Writes everything that is waiting, and adds the number of written bytes to `gone`.
     pub(in crate::upstream) fn poll_write(&mut self, cx: &mut Context<'_>, gone: &mut u64) -> Poll<io::Result<()>> {
         while !self.leaving.is_empty() {
             let parts = self.leaving.parts();
-            // One part needs no list, and some streams take only the first of several.
+            // A single part needs no vectored write, and some streams write only the first of several.
             let written = match (parts[1].is_empty(), parts[2].is_empty()) {
                 (true, true) => Pin::new(&mut self.link).poll_write(cx, &parts[0]),
                 _ => Pin::new(&mut self.link).poll_write_vectored(cx, &parts),
@@ -84,7 +83,7 @@ impl Line {
         Pin::new(&mut self.link).poll_flush(cx)
     }
 
-    /// Reads more of what comes; 0 at the end of the connection.
+    /// Reads more bytes; returns 0 at the end of the connection.
     pub(in crate::upstream) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.room.make(&mut self.came);
         let room = self.came.capacity() - self.came.len();
@@ -93,15 +92,15 @@ impl Line {
         Poll::Ready(Ok(read))
     }
 
-    /// Whether nothing has come since the last answer ended, not even the end of the connection.
+    /// True if nothing has been received since the last response ended, not even the end of the connection.
     pub(in crate::upstream) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut read = ReadBuf::new(&mut byte);
-        // Nobody waits for this: whoever uses the connection asks again.
+        // No waker is needed: the next user of the connection polls again.
         Pin::new(&mut self.link).poll_read(&mut Context::from_waker(Waker::noop()), &mut read).is_pending()
     }
 
-    /// Nobody needs it for a while: lets go of the memory that large bodies took.
+    /// Frees the memory that large bodies needed, before the connection becomes idle.
     pub(in crate::upstream) fn rest(&mut self) {
         self.room.rest(&mut self.came);
     }

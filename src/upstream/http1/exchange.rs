@@ -1,7 +1,7 @@
-//! One request over one connection, and its answer: HTTP/1.1 as a client speaks it (RFC 9112).
+//! One request over one connection, and its response: the client side of HTTP/1.1 (RFC 9112).
 //!
-//! Both bodies move at the same time: an answer may come before the request is sent whole. Whoever waits for something
-//! drives the exchange; it has no task of its own.
+//! Both bodies move at the same time, because a response may begin before the request is sent completely. An
+//! exchange has no task of its own: it makes progress when its caller polls it.
 
 use std::{
     future::poll_fn,
@@ -26,41 +26,40 @@ use super::{
 };
 use crate::upstream::limits::Limits;
 
-/// The most interim answers to one request.
+/// The most informational responses to one request.
 const INTERIM_MAX: u32 = 32;
 
-/// A request under way, and its answer as far as it has come. In a box, because it is handed on often.
+/// A request in progress, and the part of its response that has arrived. Boxed because it is moved often.
 pub(in crate::upstream) struct Exchange {
     lease: Lease,
     begun: Instant,
-    /// How long the head of the answer is waited for, and each piece of its body.
+    /// The time limit for the head of the response; `idle` is the limit for each piece of its body.
     first_byte: Duration,
     idle: Duration,
-    /// What of the body nobody has taken yet.
+    /// The rest of a streaming request body.
     body: Option<Box<Streaming>>,
     is_chunked: bool,
-    /// The request was HEAD.
+    /// Whether the request is HEAD, so that its response has no body.
     of_head: bool,
-    /// How many interim answers have come.
+    /// The number of informational responses so far.
     interim: u32,
-    /// How many bytes of the request have gone.
+    /// The number of bytes of the request that are sent.
     gone: u64,
     sending: Sending,
-    /// Of the answer: as long as none has come, nothing.
+    /// The head of the response; empty until it has arrived.
     pub(in crate::upstream) head: AnswerHead,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sending {
     UnderWay,
-    /// All is sent.
     Done,
-    /// It cannot be sent any further. There may be an answer all the same.
+    /// Sending failed. There may be a response all the same.
     Failed,
 }
 
 impl Exchange {
-    /// A request to be sent from now on, which is `begun`.
+    /// Starts a request. `begun` is the time from which its limits count.
     pub(in crate::upstream) fn begin(
         mut lease: Lease,
         begun: Instant,
@@ -93,8 +92,8 @@ impl Exchange {
         })
     }
 
-    /// Waits for the head of the answer. How long begins anew as long as the client's body moves: most services answer
-    /// only when they have all of it. What comes before is told to `early`.
+    /// Waits for the head of the response. The time limit restarts as long as the client's body moves, because most
+    /// services respond only when they have all of it. Informational responses go to `early`.
     pub(super) async fn answer(&mut self, watch: &Watch, early: &Early) -> Result<(), Unanswered> {
         let mut seen = watch.moved();
         let first = self.begun + self.first_byte;
@@ -155,7 +154,7 @@ impl Exchange {
         }
     }
 
-    /// Sends what can be sent now.
+    /// Sends as much as possible without waiting.
     fn send(&mut self, cx: &mut Context<'_>) {
         if self.sending != Sending::UnderWay {
             return;
@@ -179,7 +178,7 @@ impl Exchange {
                     (leaving.piece, leaving.after) = (piece, b"\r\n");
                 }
                 Some(Ok(piece)) => leaving.piece = piece,
-                // The end.
+                // The end of the body, with or without trailers.
                 other => {
                     self.body = None;
                     if self.is_chunked {
@@ -196,7 +195,7 @@ impl Exchange {
         }
     }
 
-    /// The next piece of the answer's body, and what of the request is still to be sent.
+    /// The next piece of the response body. Also continues sending the request.
     pub(in crate::upstream) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.send(cx);
         let (line, framing) = (self.lease.line(), &mut self.head.framing);
@@ -218,17 +217,18 @@ impl Exchange {
         }
     }
 
-    /// How long a piece of the body is waited for.
+    /// The time limit for each piece of the body.
     pub(in crate::upstream) fn idle(&self) -> Duration {
         self.idle
     }
 
-    /// The alarm of whoever waits for the next piece.
+    /// The timer of the caller that waits for the next piece.
     pub(in crate::upstream) fn alarm(&mut self) -> Pin<&mut Sleep> {
         self.lease.alarm()
     }
 
-    /// Ends it. The connection is kept if nothing is left on it that could be taken for the next answer.
+    /// Ends the exchange. The connection is kept only if no bytes are left that could be taken for the next
+    /// response.
     pub(in crate::upstream) fn end(mut self) {
         if self.head.keeps && self.sending == Sending::Done && self.lease.line().came.is_empty() {
             self.lease.give_back(self.begun);

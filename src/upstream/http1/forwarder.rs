@@ -1,10 +1,8 @@
-//! Forwarding: a request of a resource goes to the API with the access token, and both bodies stream.
+//! Forwards a request to the API of a credential, with the access token. Both bodies are streamed.
 //!
-//! Connections go where the guard and the pins allow, over TLS unless a pin says otherwise; here they are kept and used
-//! again.
-//! HTTP/1.1 towards an API is spoken here too (`exchange`): a client that is made for any use costs more for each
-//! request than all that Keytile checks. What is decided here is which connection takes a request, whether it may be sent
-//! a second time, and how long anybody is waited for.
+//! This file decides which connection carries a request, whether the request may be sent a second time, and how
+//! long to wait. Connections go where the egress guard and the pins allow, over TLS unless a pin says otherwise,
+//! and are kept for reuse.
 
 use std::{
     collections::HashMap,
@@ -88,7 +86,7 @@ impl Forwarder {
         Ok(ApiTarget(Arc::new(target)))
     }
 
-    /// What each request of a credential carries with this access token.
+    /// The headers that every request of a credential carries with this access token.
     pub fn api_headers(
         &self,
         connector: &Connector,
@@ -101,10 +99,11 @@ impl Forwarder {
         Ok(ApiHeaders::new(&headers))
     }
 
-    /// Sends a request to the API. Its answer streams: it is given as soon as its head is there.
+    /// Sends a request to the API, and returns the response as soon as its head has arrived. The body streams.
     ///
-    /// A request that finds its connection closed is sent again over a new one where that is safe: when nothing of it
-    /// was sent, or when it may be repeated (RFC 9110 section 9.2.2) and its body is at hand.
+    /// If the connection turns out to be closed, the request is sent again over a new one if that is safe: if
+    /// nothing of it was sent, or if its method is idempotent (RFC 9110 section 9.2.2) and its body is still in
+    /// memory.
     pub async fn forward(
         &self,
         connector: &Connector,
@@ -122,12 +121,12 @@ impl Forwarder {
         let now = Instant::now();
         let (lease, begun, reused) = match target.pool.take(now) {
             Some(lease) => (lease, now, true),
-            // What is rare is boxed, so that the future of each request has no room for it: it is moved.
+            // Boxed to keep the hot future small: a new connection is rare.
             None => (Box::pin(self.connect(connector, &target.pool)).await?, Instant::now(), false),
         };
         let mut exchange = Exchange::begin(lease, begun, &self.limits, &head, outbound);
         let outbound = match exchange.answer(&watch, early).await {
-            // An answer to a body that was broken off is of no interest.
+            // If the client's body broke off, the response to it doesn't matter.
             Ok(()) => return watch.fault().map_or(Ok(Answer::new(exchange)), Err),
             // The connection was closed before anything was sent.
             Err(Unanswered::Unsent(streaming)) => match (streaming, kept) {
@@ -135,7 +134,7 @@ impl Forwarder {
                 (None, Some(body)) => Outbound::Whole(body),
                 (None, None) => return Err(ForwardFault::Broken),
             },
-            // It may have been closed at the same moment.
+            // A kept connection may have been closed by the API just as the request was sent.
             Err(Unanswered::Broken) => match kept {
                 Some(body) if reused && came.method.is_idempotent() => Outbound::Whole(body),
                 _ => return Err(watch.fault().unwrap_or(ForwardFault::Broken)),
@@ -158,7 +157,7 @@ impl Forwarder {
         Ok(pool.lease(stream.await.map_err(unreachable)?, permit))
     }
 
-    /// How many connections to APIs are in use, and how many wait to be.
+    /// The number of connections to APIs that are in use, and the number that are idle.
     pub fn kept_connections(&self) -> (u64, u64) {
         let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
         pools.values().fold((0, 0), |(in_use, idle), pool| {

@@ -1,4 +1,4 @@
-//! Where the body of an answer ends (RFC 9112 section 6), and its pieces.
+//! Where the body of a response ends (RFC 9112 section 6), and how it is split into frames.
 
 use std::io;
 
@@ -8,57 +8,56 @@ use hyper::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
-/// The longest line that tells the size of a chunk, in bytes, extensions included.
+/// The longest chunk size line, in bytes, extensions included.
 const SIZE_LINE_MAX: usize = 1_024;
-/// The most bytes of trailers, and how many there may be.
+/// The largest trailer section, in bytes, and the most trailer fields.
 const TRAILERS_MAX: usize = 16 * 1024;
 const TRAILER_FIELDS_MAX: usize = 64;
 
 /// How much of a body is still to come.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum Framing {
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
-    /// Chunks.
     Chunked(Chunk),
-    /// All that comes until the connection ends.
+    /// Everything until the connection ends.
     ToTheEnd,
 }
 
-/// What of a chunked body comes next.
+/// The next part of a chunked body.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum Chunk {
     /// The line with the size of a chunk.
     Size,
-    /// So many bytes of a chunk.
+    /// This many bytes of chunk data.
     Data(u64),
-    /// The end of the line that a chunk ends with.
+    /// The line end after the data of a chunk.
     End,
-    /// Trailers, or the empty line in place of them.
+    /// Trailers, or the empty line if there are none.
     Trailers,
-    /// Nothing.
+    /// Nothing: the body has ended.
     Over,
 }
 
 impl Default for Framing {
-    /// The framing of no body.
+    /// No body.
     fn default() -> Self {
         Self::Length(0)
     }
 }
 
 impl Framing {
-    /// The framing of an answer in chunks of which nothing has come.
+    /// A chunked body from its beginning.
     pub(in crate::upstream) fn chunked() -> Self {
         Self::Chunked(Chunk::Size)
     }
 
-    /// Whether all has come.
+    /// True if the body is complete.
     pub(in crate::upstream) fn is_over(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunk::Over))
     }
 
-    /// The end of the connection was reached; an error if the body has not come whole by then.
+    /// Records the end of the connection; an error if the body isn't complete.
     pub(in crate::upstream) fn end(&mut self) -> io::Result<()> {
         if *self != Self::ToTheEnd {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -67,7 +66,7 @@ impl Framing {
         Ok(())
     }
 
-    /// How many bytes are still to come, as far as that is told.
+    /// How many bytes are still to come, if that is known.
     pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Length(left) => SizeHint::with_exact(*left),
@@ -76,7 +75,7 @@ impl Framing {
         }
     }
 
-    /// Takes the next piece out of what has come; `None` where more has to come first.
+    /// Takes the next frame from the buffer; `None` if more bytes are needed.
     pub(in crate::upstream) fn take(&mut self, came: &mut BytesMut) -> io::Result<Option<Frame<Bytes>>> {
         match self {
             Self::Length(left) => Ok(piece(came, left).map(Frame::data)),
@@ -98,7 +97,8 @@ impl Chunk {
                     let Some(data) = piece(came, left) else { return Ok(None) };
                     if *left == 0 {
                         *self = Self::End;
-                        // Taken with it where it is there, so that the end of the body is seen as soon as it has come.
+                        // Consumed together if it is already here, so that the end of the body is noticed
+                        // immediately.
                         self.take_end(came)?;
                     }
                     return Ok(Some(Frame::data(data)));
@@ -119,7 +119,7 @@ impl Chunk {
         }
     }
 
-    /// Takes the line end after a chunk, and the last chunk behind it where no trailers come.
+    /// Consumes the line end after a chunk, and the last chunk that follows it if it has no trailers.
     fn take_end(&mut self, came: &mut BytesMut) -> io::Result<()> {
         match came.get(..2) {
             Some(b"\r\n") => came.advance(2),
@@ -135,14 +135,14 @@ impl Chunk {
     }
 }
 
-/// What is there of the bytes that are left.
+/// As many of the remaining bytes as the buffer has.
 fn piece(came: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
     let there = usize::try_from(*left).unwrap_or(usize::MAX).min(came.len());
     *left -= there as u64;
     (there > 0).then(|| came.split_to(there).freeze())
 }
 
-/// Takes the line with the size of a chunk. Its extensions mean nothing to anybody here.
+/// Consumes the line with the size of a chunk. Chunk extensions are ignored.
 fn size_line(came: &mut BytesMut) -> io::Result<Option<u64>> {
     let Some(end) = memchr::memchr(b'\n', came) else {
         return if came.len() > SIZE_LINE_MAX { Err(malformed()) } else { Ok(None) };
@@ -158,7 +158,7 @@ fn size_line(came: &mut BytesMut) -> io::Result<Option<u64>> {
     Ok(Some(size))
 }
 
-/// Takes trailers to the empty line behind them.
+/// Consumes trailers and the empty line after them.
 fn trailers(came: &mut BytesMut) -> io::Result<Option<HeaderMap>> {
     if came.starts_with(b"\r\n") {
         came.advance(2);
@@ -181,7 +181,7 @@ fn trailers(came: &mut BytesMut) -> io::Result<Option<HeaderMap>> {
     Ok(Some(trailers))
 }
 
-/// That what came is not HTTP.
+/// The error for bytes that are not HTTP/1.1.
 pub(in crate::upstream) fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the answer is not of HTTP/1.1")
 }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All of a body that comes in two pieces: its data, and its trailers in words.
+    /// A whole body that arrives in two parts: its data, and its trailers as text.
     fn read(framing: &mut Framing, came: &[u8], cut: usize) -> io::Result<(Vec<u8>, Option<String>)> {
         let (mut buffer, mut data, mut trailers) = (BytesMut::new(), Vec::new(), None);
         for part in [&came[..cut], &came[cut..]] {
@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    /// Bytes much like a chunked body.
+    /// Bytes that resemble a chunked body.
     fn chunks_or_not() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             Just(b"5\r\nhello\r\n".to_vec()),

@@ -1,4 +1,4 @@
-//! Which headers go on and which end here, and the head of a request as it is sent.
+//! Which headers are forwarded and which are dropped, and the head of a request as it is sent.
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -51,7 +51,8 @@ fn ends_here(name: &HeaderName) -> bool {
     }
 }
 
-/// Of an answer: headers of one connection, and what a browser would take as said by Keytile's own host.
+/// True for response headers that are not forwarded to the client: hop-by-hop headers, and headers that a browser
+/// would apply to Keytile's own host.
 pub(in crate::upstream) fn ends_here_of_answer(name: &HeaderName) -> bool {
     match name.as_str() {
         "connection"
@@ -72,18 +73,18 @@ pub(in crate::upstream) fn ends_here_of_answer(name: &HeaderName) -> bool {
     }
 }
 
-/// How the length of a request's body is told.
+/// How the length of a request's body is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Told {
-    /// Not at all: there is none.
+    /// Not at all, because there is no body.
     Nothing,
-    /// In bytes.
+    /// `Content-Length`, in bytes.
     Length(u64),
-    /// By chunks.
+    /// `Transfer-Encoding: chunked`.
     Chunked,
 }
 
-/// The head of a request that is to be sent.
+/// The head of a request to send.
 pub(in crate::upstream) struct RequestHead<'a> {
     pub(in crate::upstream) forward: &'a Forward<'a>,
     pub(super) target: &'a Target,
@@ -92,7 +93,7 @@ pub(in crate::upstream) struct RequestHead<'a> {
 }
 
 impl RequestHead<'_> {
-    /// Writes it, without what ends here, and with what every request to the API carries.
+    /// Writes the head: without the headers that are dropped, and with those that every request to the API carries.
     pub(in crate::upstream) fn write(&self, into: &mut Vec<u8>) {
         let Self { forward: Forward { came, path, id, .. }, target, authorized, told } = self;
         for part in [came.method.as_str(), " ", &target.base, path.as_str()] {
@@ -125,7 +126,7 @@ impl RequestHead<'_> {
     }
 }
 
-/// Writes the parameters of the base URL, and behind them those of the request.
+/// Writes the query of the base URL, followed by that of the request.
 fn write_query(queries: [Option<&str>; 2], into: &mut Vec<u8>) {
     let mut before = b'?';
     for query in queries.into_iter().flatten().filter(|query| !query.is_empty()) {
@@ -135,21 +136,20 @@ fn write_query(queries: [Option<&str>; 2], into: &mut Vec<u8>) {
     }
 }
 
-/// Writes one header.
 pub(in crate::upstream) fn write_field(into: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
         into.extend_from_slice(part);
     }
 }
 
-/// Writes those trailers of a request that may be passed on.
+/// Writes the trailers of a request that may be forwarded.
 pub(in crate::upstream) fn write_trailers(into: &mut Vec<u8>, trailers: &HeaderMap) {
     for (name, value) in trailers.iter().filter(|(name, _)| !ends_here(name)) {
         write_field(into, name, value.as_bytes());
     }
 }
 
-/// Whether a list of words, as `Connection` and `TE` have, names this one.
+/// True if a comma-separated list, as in `Connection` and `TE`, contains this token.
 pub(in crate::upstream) fn names(list: &HeaderValue, word: &str) -> bool {
     list.as_bytes().split(|byte| *byte == b',').any(|item| {
         let item = item.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -157,9 +157,9 @@ pub(in crate::upstream) fn names(list: &HeaderValue, word: &str) -> bool {
     })
 }
 
-/// What `Connection` names is of this connection too, but for what tells of the body.
+/// The hop-by-hop headers that `Connection` names, except those that describe the body.
 fn named_by_connection<'a>(lists: impl Iterator<Item = &'a HeaderValue>) -> Vec<HeaderName> {
-    // The usual words name nothing that would not end here anyway.
+    // The usual values name no header that isn't dropped anyway.
     let is_usual =
         |list: &&HeaderValue| ["keep-alive", "close"].iter().any(|word| list.as_bytes().eq_ignore_ascii_case(word.as_bytes()));
     let items = lists.filter(|list| !is_usual(list)).flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
@@ -167,7 +167,7 @@ fn named_by_connection<'a>(lists: impl Iterator<Item = &'a HeaderValue>) -> Vec<
     named.filter(|name| !matches!(*name, header::CONTENT_LENGTH | header::CONTENT_TYPE | header::CONTENT_ENCODING)).collect()
 }
 
-/// Takes out of an answer what its `Connection` names.
+/// Removes from a response the headers that its `Connection` names.
 pub(in crate::upstream) fn drop_named_by_connection<'a>(lists: impl Iterator<Item = &'a HeaderValue>, headers: &mut HeaderMap) {
     for name in named_by_connection(lists) {
         headers.remove(name);
@@ -189,14 +189,14 @@ mod tests {
         headers
     }
 
-    /// The head of a request as it came.
+    /// The head of a request as the client sends it.
     fn request(method: Method, address: &str, headers: &HeaderMap) -> Parts {
         let mut request = Request::builder().method(method).uri(address).body(()).unwrap();
         *request.headers_mut() = headers.clone();
         request.into_parts().0
     }
 
-    /// The lines of a head as it is written towards a base URL of `https://api.example` with this path and query.
+    /// The lines of the head as sent to the base URL `https://api.example` with this path and query.
     fn lines(came: &Parts, base: &str, query: Option<&str>, authorized: &HeaderMap, told: Told) -> Vec<String> {
         let path = RequestPath::settle(came.uri.path()).unwrap();
         let forward = Forward { came, path: &path, id: &HeaderValue::from_static("run-17"), early: &|_, _| {} };
@@ -212,7 +212,7 @@ mod tests {
         text.strip_suffix("\r\n\r\n").unwrap().split("\r\n").map(str::to_owned).collect()
     }
 
-    /// The first line of a request, and its headers in their order.
+    /// The request line and the headers, in order.
     fn written(came: &HeaderMap, authorized: &HeaderMap, told: Told) -> Vec<String> {
         let mut lines = lines(&request(Method::GET, "/users?page=2", came), "", None, authorized, told);
         lines[1..].sort();

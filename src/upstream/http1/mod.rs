@@ -1,10 +1,10 @@
-//! Forwarding: a request of a resource goes to the API with the access token, and both bodies stream.
+//! Forwarding requests to APIs with an HTTP/1.1 client of its own (RFC 9112), which streams both bodies.
 //!
-//! Connections go where the guard and the pins allow, over TLS unless a pin says otherwise; here they are kept and used
-//! again.
-//! HTTP/1.1 towards an API is spoken here too (`exchange`): a client that is made for any use costs more for each
-//! request than all that Keytile checks. What is decided here is which connection takes a request, whether it may be sent
-//! a second time, and how long anybody is waited for.
+//! A general-purpose client costs more for each request than all of Keytile's own checks. [`Upstream::forward`] is
+//! the entry point; below it, a `HostPool` keeps connections, a `Lease` is a connection in use, and an `Exchange`
+//! is one request with its response.
+//!
+//! [`Upstream::forward`]: super::Upstream::forward
 
 pub(in crate::upstream) mod connect;
 pub(in crate::upstream) mod connection;

@@ -1,7 +1,8 @@
-//! Connections to one host that are kept between requests.
+//! A host pool keeps connections to one host between requests.
 //!
-//! A connection has no task of its own: whoever waits for something of it drives it, so that an exchange needs no switch
-//! between tasks. It belongs to the thread that made it; another takes it only when there may be no more.
+//! A connection has no task of its own: whoever waits for it polls it, so that an exchange needs no switch between
+//! tasks. A kept connection belongs to the thread that opened it; other threads take it only when no more may be
+//! opened.
 
 use std::{
     collections::VecDeque,
@@ -18,17 +19,16 @@ use tokio::{
 use super::{connect::Link, connection::Line};
 use crate::threads::thread_number;
 
-/// The most connections to one host at once.
+/// The most open connections to one host.
 const CONNECTIONS_MAX: usize = 1_024;
-/// The most of them that wait for a request.
+/// The most idle connections in one list.
 const IDLE_MAX: usize = 256;
-/// How long one waits for a request, from the beginning of the last one. Servers close theirs after 60 s and more;
-/// whoever closes first is not surprised.
+/// How long a connection may be idle, counted from the start of its last request. Servers close theirs after 60
+/// seconds or more, so closing first avoids races.
 const IDLE: Duration = Duration::from_secs(50);
-/// Kept connections are spread over so many lists. Each of the first so many threads has one to itself.
+/// The number of lists of idle connections. The first threads, up to this number, have a list each.
 const LISTS: usize = 64;
 
-/// The connections to one host and port.
 pub(in crate::upstream) struct HostPool {
     host: String,
     port: u16,
@@ -38,27 +38,27 @@ pub(in crate::upstream) struct HostPool {
 
 struct Idle {
     connection: Box<Connection>,
-    /// When its last request began: to ask for the time once more when that ended would cost something, and tell little.
+    /// When the last request began. The start is used because it is known: reading the clock again at the end costs
+    /// time and would change little.
     since: Instant,
 }
 
 struct Connection {
     line: Line,
-    /// One for all that is waited for: to put off an alarm costs less than to set one.
+    /// One timer for every wait: moving it costs less than creating one.
     alarm: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// A connection in use by one request. Dropped, it is closed, with whatever is under way on it.
+/// A connection in use by one request. Dropping it closes the connection, whatever is in progress on it.
 pub(in crate::upstream) struct Lease {
-    /// In a box as long as it lives: it is handed on with each request.
+    /// Boxed for its whole life, because it is moved with each request.
     connection: Box<Connection>,
-    /// In which list it is kept.
+    /// The index of the list that it returns to.
     list: usize,
     pool: Arc<HostPool>,
 }
 
-/// The list of this thread.
 fn own_list() -> usize {
     thread_number() % LISTS
 }
@@ -77,8 +77,8 @@ impl HostPool {
         self.port
     }
 
-    /// A connection that was kept, if there is one that can be used: the one that was used last, so that those which
-    /// are not needed grow old.
+    /// An idle connection that can be used, if there is one: the one used last, so that connections that aren't
+    /// needed expire.
     pub(in crate::upstream) fn take(self: &Arc<Self>, now: Instant) -> Option<Lease> {
         let own = own_list();
         self.take_from(own, now).or_else(|| match self.room.available_permits() {
@@ -90,44 +90,44 @@ impl HostPool {
     fn take_from(self: &Arc<Self>, list: usize, now: Instant) -> Option<Lease> {
         loop {
             let Idle { mut connection, since } = self.idle(list).pop_back()?;
-            // Nobody has looked since its last answer ended: the other side may have closed it.
+            // The API may have closed it since its last response ended.
             if now.saturating_duration_since(since) < IDLE && connection.line.is_quiet() {
                 return Some(Lease { connection, list, pool: Arc::clone(self) });
             }
         }
     }
 
-    /// Waits until there may be one more connection.
+    /// Waits until one more connection may be opened.
     pub(in crate::upstream) async fn permit(&self) -> OwnedSemaphorePermit {
         loop {
             match Arc::clone(&self.room).acquire_owned().await {
                 Ok(permit) => return permit,
-                // Nobody closes the semaphore.
+                // The semaphore is never closed.
                 Err(_) => std::future::pending::<()>().await,
             }
         }
     }
 
-    /// A new connection.
+    /// Leases a new connection.
     pub(in crate::upstream) fn lease(self: &Arc<Self>, link: Link, permit: OwnedSemaphorePermit) -> Lease {
         let connection = Box::new(Connection { line: Line::new(link), alarm: Box::pin(sleep(IDLE)), _permit: permit });
         Lease { connection, list: own_list(), pool: Arc::clone(self) }
     }
 
-    /// Closes what has waited for too long.
+    /// Closes connections that have been idle too long.
     pub(in crate::upstream) fn close_idle(&self) {
         for list in 0..LISTS {
             self.idle(list).retain(|idle| idle.since.elapsed() < IDLE);
         }
     }
 
-    /// How many connections there are, and how many of them wait for a request.
+    /// The number of open connections, and how many of them are idle.
     pub(in crate::upstream) fn counts(&self) -> (u64, u64) {
         let idle: usize = (0..LISTS).map(|list| self.idle(list).len()).sum();
         ((CONNECTIONS_MAX - self.room.available_permits()) as u64, idle as u64)
     }
 
-    /// True while there is no connection, in use or not.
+    /// True if there is no connection, in use or idle.
     pub(in crate::upstream) fn is_unused(&self) -> bool {
         self.room.available_permits() == CONNECTIONS_MAX
     }
@@ -138,17 +138,16 @@ impl HostPool {
 }
 
 impl Lease {
-    /// What goes and comes on it.
     pub(in crate::upstream) fn line(&mut self) -> &mut Line {
         &mut self.connection.line
     }
 
-    /// The alarm of whoever waits for something of it.
+    /// The timer for whatever the request is waiting for.
     pub(in crate::upstream) fn alarm(&mut self) -> Pin<&mut Sleep> {
         self.connection.alarm.as_mut()
     }
 
-    /// Gives the connection back, on which nothing is under way. The last request on it began at `since`.
+    /// Returns a connection that has nothing in progress. `since` is when its last request began.
     pub(in crate::upstream) fn give_back(self, since: Instant) {
         let Self { mut connection, list, pool } = self;
         connection.line.rest();

@@ -1,7 +1,7 @@
-//! Room for what comes over a connection: how much is read at once, and into which memory.
+//! The read buffer of a connection: how many bytes are read at a time, and into which memory.
 //!
-//! Large answers cost less in large pieces, and whoever reads slowly holds on to a piece for long. So it is few that have
-//! large pieces at one time, and who is slow with one has it no longer.
+//! Large responses cost less in large reads, but a slow reader keeps its memory for a long time. So only a limited
+//! number of connections have large buffers at a time, and a slow one loses its large buffer.
 
 use std::{
     cell::RefCell,
@@ -12,36 +12,36 @@ use std::{
 use bytes::BytesMut;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How much is read at once at first, in bytes: most answers are smaller.
+/// The first size of a read, in bytes: most responses are smaller.
 const FIRST: usize = 4 * 1024;
-/// How much is read at once at most by anybody. Also about what a slow reader costs.
+/// The largest read without a permit for a large buffer, in bytes. Also about the memory that a slow reader takes.
 const EACH_MAX: usize = 64 * 1024;
-/// How much is read at once by the few.
+/// The size of a read with a large buffer, in bytes.
 const LARGE: usize = 256 * 1024;
-/// How many those are at most.
+/// The most large buffers at a time.
 const LARGE_MAX: usize = 32;
-/// How long a piece may take, until the next is read, of whoever is not slow.
+/// The longest time between two reads of a connection that doesn't count as slow.
 const SLOW: Duration = Duration::from_millis(250);
-/// How many large pieces of memory a thread keeps for the next answers. Anew from the system, each page of it costs a
-/// fault.
+/// How many large buffers a thread keeps for later responses. New memory from the system costs a page fault for
+/// each page.
 const SPARE_MAX: usize = 4;
 
-/// The few. One for all threads: what it bounds is the memory of the process.
+/// The permits for large buffers, shared by all threads because they limit the memory of the process.
 static FEW: Semaphore = Semaphore::const_new(LARGE_MAX);
 
 thread_local! {
-    /// Large memory that no connection of this thread reads into now. A client may still have to take what is in it.
+    /// Large buffers that no connection of this thread reads into. A client may still hold on to what was read.
     static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How a connection reads at present: more at once where more comes.
+/// How a connection reads at present: the more it receives, the more it reads at a time.
 pub(in crate::upstream) struct Room {
-    /// How much is read at once without a large piece.
+    /// The size of a read without a large buffer, in bytes.
     small: usize,
-    /// When the last piece came, of those who may read as much as anybody.
+    /// The time of the last read; only tracked once `small` has reached its maximum.
     last: Option<Instant>,
     large: Option<SemaphorePermit<'static>>,
-    /// Who may have large pieces.
+    /// The permits for large buffers.
     few: &'static Semaphore,
 }
 
@@ -56,12 +56,12 @@ impl Room {
         Self { small: FIRST, last: None, large: None, few }
     }
 
-    /// Makes room for what is read next.
+    /// Makes room for the next read.
     pub(in crate::upstream) fn make(&mut self, came: &mut BytesMut) {
         if self.large.is_some() && self.is_slow() {
             self.be_small(came);
         }
-        // The same memory where nobody holds on to what was in it, and what is left of it where that is not little.
+        // Reuses the memory if nobody holds on to what was in it, or its rest if that isn't small.
         let at_once = self.at_once();
         if came.try_reclaim(at_once) || came.capacity() - came.len() >= at_once / 4 {
             return;
@@ -75,7 +75,7 @@ impl Room {
         *came = more;
     }
 
-    /// So much was read into the room that there was.
+    /// Records that `read` bytes were read into a buffer with room for `room`.
     pub(in crate::upstream) fn has_read(&mut self, read: usize, room: usize) {
         let full = read == room;
         if self.small < EACH_MAX {
@@ -90,7 +90,7 @@ impl Room {
         self.last = Some(Instant::now());
     }
 
-    /// Nobody needs the connection for a while: lets go of the memory that a large answer took.
+    /// Frees the memory that a large response needed, before the connection becomes idle.
     pub(in crate::upstream) fn rest(&mut self, came: &mut BytesMut) {
         if self.small > FIRST {
             let memory = mem::take(came);
@@ -109,7 +109,7 @@ impl Room {
         self.last.is_some_and(|last| last.elapsed() > SLOW)
     }
 
-    /// From now on reads no more than anybody may.
+    /// Goes back to reads without a large buffer.
     fn be_small(&mut self, came: &mut BytesMut) {
         self.large = None;
         let small = BytesMut::from(&came[..]);
@@ -117,7 +117,7 @@ impl Room {
     }
 }
 
-/// Keeps large memory for the next answers, without what is in it.
+/// Keeps a large buffer for later responses, without its content.
 fn keep(mut memory: BytesMut) {
     memory.clear();
     SPARE.with_borrow_mut(|spare| {
@@ -131,7 +131,7 @@ fn keep(mut memory: BytesMut) {
 mod tests {
     use super::*;
 
-    /// A connection whose answers come as fast as they are read.
+    /// A connection whose responses arrive as fast as they are read.
     struct Fast {
         room: Room,
         came: BytesMut,
@@ -142,7 +142,7 @@ mod tests {
             Self { room: Room::among(few), came: BytesMut::new() }
         }
 
-        /// Reads as much as there is room for, and hands it on. Tells how much that was.
+        /// Fills the room in the buffer and passes it on. Returns the number of bytes.
         fn read(&mut self) -> usize {
             self.room.make(&mut self.came);
             let room = self.came.capacity() - self.came.len();
@@ -210,7 +210,7 @@ mod tests {
         one.room.make(&mut one.came);
         assert_eq!(one.came, "half a head");
 
-        // The memory that it stood in is used again, without it.
+        // The memory is reused, without its content.
         let mut other = Fast::among(few(1));
         other.reads(3);
         other.came.extend_from_slice(b"another");

@@ -1,4 +1,4 @@
-//! The body of a forwarded request: none, one that is at hand, or one that streams from the client.
+//! The body of a forwarded request: none, one in memory, or one that streams from the client.
 
 use std::{
     io,
@@ -19,15 +19,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{headers::Told, request::ForwardFault};
 
-/// The body of a request to be forwarded.
 pub enum ForwardBody {
-    /// At hand, so that it can be sent again; empty for none.
+    /// In memory, so that it can be sent again; empty for no body.
     Whole(Bytes),
-    /// As it comes, up to so many bytes.
+    /// Streamed from the client.
     Streaming {
-        /// What comes.
         body: Incoming,
-        /// The most bytes.
+        /// The most bytes allowed.
         most: u64,
     },
 }
@@ -57,25 +55,25 @@ impl ForwardBody {
 const TOO_LARGE: u8 = 1;
 const INCOMPLETE: u8 = 2;
 
-/// What is known of a body that streams.
+/// The progress of a streaming body.
 #[derive(Default)]
 struct Progress {
-    /// Why it broke off; 0 while it has not.
+    /// Why the body broke off: `TOO_LARGE`, `INCOMPLETE`, or 0 if it hasn't.
     flaw: AtomicU8,
-    /// How many bytes have come.
+    /// The number of bytes received so far.
     moved: AtomicU64,
 }
 
-/// Sees how far a body that streams has come, and why it broke off.
+/// Observes how far a streaming body has come, and why it broke off.
 pub(in crate::upstream) struct Watch(Option<(Arc<Progress>, u64)>);
 
 impl Watch {
-    /// How many bytes have come. One that is at hand does not move.
+    /// The number of bytes received. Stays 0 for a body in memory.
     pub(in crate::upstream) fn moved(&self) -> u64 {
         self.0.as_ref().map_or(0, |(progress, _)| progress.moved.load(Ordering::Relaxed))
     }
 
-    /// What the client did wrong, if it did.
+    /// The client's error, if it made one.
     pub(in crate::upstream) fn fault(&self) -> Option<ForwardFault> {
         let (progress, most) = self.0.as_ref()?;
         match progress.flaw.load(Ordering::Relaxed) {
@@ -94,7 +92,7 @@ pub(in crate::upstream) enum Outbound {
 
 pub(in crate::upstream) struct Streaming {
     body: Incoming,
-    /// How many more bytes may come.
+    /// How many more bytes are allowed.
     room: u64,
     idle: Duration,
     alarm: Pin<Box<Sleep>>,
@@ -102,10 +100,10 @@ pub(in crate::upstream) struct Streaming {
 }
 
 impl Outbound {
-    /// How its length is told with this method. `came` says that the client has told one.
+    /// How the length is declared for this method. `came` says whether the client declared one.
     pub(in crate::upstream) fn told(&self, method: &Method, came: bool) -> Told {
         match self {
-            // What a server expects a body with is not left open (RFC 9110 section 8.6).
+            // Methods whose requests usually have a body declare an empty one too (RFC 9110 section 8.6).
             Self::Whole(body) if body.is_empty() && !came && !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {
                 Told::Nothing
             }
@@ -121,12 +119,11 @@ impl Streaming {
         Poll::Ready(Some(Err(kind.into())))
     }
 
-    /// Whether the client has broken it off, or was stopped.
+    /// True if the client ended the body too early, or was stopped.
     pub(in crate::upstream) fn has_broken_off(&self) -> bool {
         self.progress.flaw.load(Ordering::Relaxed) != 0
     }
 
-    /// The next piece.
     pub(in crate::upstream) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -137,7 +134,7 @@ impl Streaming {
                     self.room = room;
                     self.progress.moved.fetch_add(data.len() as u64, Ordering::Relaxed);
                 }
-                // Begins anew when the next piece has to be waited for.
+                // The next piece gets the whole time limit again.
                 self.alarm.as_mut().reset(Instant::now() + self.idle);
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -1,5 +1,5 @@
-//! An answer, and its body, streaming. The connection it comes over is kept when its end is reached, and closed when it
-//! is given up before.
+//! A response with its streaming body. Its connection is kept when the body is read to its end, and closed when the
+//! body is dropped earlier.
 
 use std::{
     io, mem,
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::exchange::Exchange;
 
-/// The answer of an API, whose head has come.
+/// The response of an API whose head has arrived.
 pub struct Answer(Box<Exchange>);
 
 impl Answer {
@@ -23,17 +23,16 @@ impl Answer {
         Self(exchange)
     }
 
-    /// Its status.
     pub fn status(&self) -> StatusCode {
         self.0.head.status
     }
 
-    /// Its headers, without what is of the connection or of the API alone.
+    /// The headers that may be forwarded to the client.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.head.headers
     }
 
-    /// The answer as it is passed on.
+    /// The response in the form that is forwarded to the client.
     pub fn into_response(mut self) -> Response<AnswerBody> {
         let (status, headers) = (self.status(), mem::take(&mut self.0.head.headers));
         let mut response = Response::new(AnswerBody::new(self.0));
@@ -41,17 +40,17 @@ impl Answer {
         response
     }
 
-    /// Nobody wants it. Its connection is kept where it has no body.
+    /// Discards the response. The connection is kept if there is no body.
     pub fn give_up(self) {
         drop(AnswerBody::new(self.0));
     }
 }
 
-/// The body of an API's answer. Whoever reads it drives the exchange that it belongs to.
+/// The body of an API's response. Polling it drives the exchange.
 pub struct AnswerBody {
-    /// `None` once it has ended.
+    /// `None` once the body has ended.
     exchange: Option<Box<Exchange>>,
-    /// True while the alarm runs.
+    /// True while the timer runs.
     waiting: bool,
 }
 

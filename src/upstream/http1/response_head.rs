@@ -1,7 +1,7 @@
-//! The head of an answer: read, and freed of what ends here.
+//! Parses the head of a response and drops the headers that are not forwarded.
 //!
-//! Whatever says in two ways where the body ends is refused or ends the connection: what stands behind it must never be
-//! taken for the answer to somebody else's request (RFC 9112 section 11.1).
+//! A response whose end is ambiguous is refused, or its connection is not reused: bytes after it must never be
+//! taken for the response to somebody else's request (RFC 9112 section 11.1).
 
 use std::{io, mem::MaybeUninit};
 
@@ -17,32 +17,30 @@ use super::{
     headers::{drop_named_by_connection, ends_here_of_answer, names},
 };
 
-/// The most headers of an answer.
+/// The most headers of a response.
 const FIELDS_MAX: usize = 100;
 /// The largest head, in bytes.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// The head of an answer.
 #[derive(Default)]
 pub(in crate::upstream) struct AnswerHead {
     pub(in crate::upstream) status: StatusCode,
-    /// Without what ends here.
+    /// Only those that may be forwarded to the client.
     pub(in crate::upstream) headers: HeaderMap,
     pub(in crate::upstream) framing: Framing,
-    /// Whether the connection can be used again after the body.
+    /// True if the connection can be used again after the body.
     pub(in crate::upstream) keeps: bool,
 }
 
-/// What has come.
 pub(in crate::upstream) enum Head {
-    /// The head of the answer.
+    /// The head of the final response.
     Final(AnswerHead),
-    /// The head of an interim answer (RFC 9110 section 15.2), such as early hints.
+    /// The head of an informational response (RFC 9110 section 15.2), such as 103 Early Hints.
     Interim(StatusCode, HeaderMap),
 }
 
-/// Takes a head out of what has come; `None` where more has to come first. That the service waits for the body is not
-/// told: nobody was asked to wait. `of_head` says that the request was HEAD, whose answer has no body.
+/// Takes a head from the buffer; `None` if more bytes are needed. Skips 100 Continue, because Keytile never asks
+/// for it. `of_head` says that the request was HEAD, whose response has no body.
 pub(in crate::upstream) fn take(came: &mut BytesMut, of_head: bool) -> io::Result<Option<Head>> {
     loop {
         let Some(end) = end_of_head(came) else {
@@ -57,7 +55,7 @@ pub(in crate::upstream) fn take(came: &mut BytesMut, of_head: bool) -> io::Resul
         }
         let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or_else(malformed)?;
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            // Nobody has asked for that.
+            // Keytile never asks for an upgrade.
             return Err(malformed());
         }
         let is_interim = status.is_informational();
@@ -74,7 +72,7 @@ pub(in crate::upstream) fn take(came: &mut BytesMut, of_head: bool) -> io::Resul
     }
 }
 
-/// Where the first empty line ends.
+/// The offset after the first empty line.
 fn end_of_head(came: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'\n', came).find_map(|at| match came.get(at + 1..) {
         Some([b'\n', ..]) => Some(at + 2),
@@ -90,7 +88,7 @@ fn read(
     is_newest: bool,
     of_head: bool,
 ) -> io::Result<AnswerHead> {
-    // Two are added on the way to the client, and most often one or two end here.
+    // Room for the two headers that are added for the client, since one or two are usually dropped.
     let mut headers = HeaderMap::with_capacity(fields.len() + 1);
     let (mut codings, mut length, mut lists) = (0, None::<(u64, &[u8])>, Vec::new());
     let (mut is_chunked, mut closes, mut stays) = (false, false, false);
@@ -129,11 +127,11 @@ fn read(
     drop_named_by_connection(lists.iter(), &mut headers);
     let is_chunked = match codings {
         0 => false,
-        // Of an earlier version, or with another coding, nobody knows where it ends (section 6.1).
+        // In HTTP/1.0, or with another coding, the end of the body is unknown (section 6.1).
         _ if codings > 1 || !is_chunked || !is_newest => return Err(malformed()),
         _ => true,
     };
-    // Told in two ways, the chunks count, and nothing behind them is believed (section 6.3).
+    // With both a length and chunks, the chunks apply, and the connection isn't reused (section 6.3).
     let keeps = !closes && (is_newest || stays) && !(is_chunked && length.is_some());
     if let Some((_, told)) = length.filter(|_| !is_chunked) {
         headers.insert(header::CONTENT_LENGTH, shared(head, told)?);
@@ -148,12 +146,12 @@ fn read(
     Ok(AnswerHead { status, headers, framing, keeps })
 }
 
-/// A value that shares the memory of its head.
+/// A header value that shares the memory of the head.
 fn shared(head: &Bytes, value: &[u8]) -> io::Result<HeaderValue> {
     HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| malformed())
 }
 
-/// A length is told in digits only: a sign or a list is read differently by others.
+/// Accepts digits only: servers disagree about signs and lists.
 fn content_length(value: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok()
@@ -284,7 +282,7 @@ mod tests {
         }
     }
 
-    /// Bytes much like the heads of answers.
+    /// Bytes that resemble the heads of responses.
     fn heads_or_not() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             Just("HTTP/1.1 200 OK\r\n".to_owned()),
@@ -299,12 +297,12 @@ mod tests {
         prop::collection::vec(bytes, 0..8).prop_map(|parts| parts.concat())
     }
 
-    /// Each head that is taken, in words, until nothing more is there; `None` where it is no HTTP.
+    /// Each head that is parsed, as text, and the bytes left over; `None` if they are not HTTP.
     fn all_taken(came: &[u8], cut: usize) -> Option<(Vec<String>, Vec<u8>)> {
         let (mut buffer, mut heads) = (BytesMut::new(), Vec::new());
         for part in [&came[..cut], &came[cut..]] {
             buffer.extend_from_slice(part);
-            // Behind the final one comes a body.
+            // The final head is followed by a body.
             while !heads.last().is_some_and(|last: &String| last.starts_with("final"))
                 && let Some(head) = take(&mut buffer, false).ok()?
             {

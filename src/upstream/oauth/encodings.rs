@@ -1,5 +1,4 @@
-//! The forms in which a value travels: as a request carries it, and as a service that repeats the
-//! request could write it.
+//! The encodings of a value: as a request carries it, and as a service that repeats the request could write it.
 
 use base64::{
     Engine,
@@ -9,12 +8,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// All but the unreserved characters of RFC 3986 section 2.3.
+/// Everything but the unreserved characters of RFC 3986 section 2.3.
 const PERCENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The inside of the base64 of fewer bytes is too likely to be part of something else.
+/// The base64 of fewer bytes is too likely to be part of something else.
 const INSIDE_MIN: usize = 8;
 
-/// `id:secret` as it stands in a Basic header that does not encode.
+/// `id:secret` for a Basic header without percent-encoding.
 pub(in crate::upstream) fn raw_pair(id: &str, secret: &str) -> Zeroizing<String> {
     let mut pair = Zeroizing::new(String::with_capacity(id.len() + secret.len() + 1));
     pair.push_str(id);
@@ -23,7 +22,7 @@ pub(in crate::upstream) fn raw_pair(id: &str, secret: &str) -> Zeroizing<String>
     pair
 }
 
-/// `id:secret`, each encoded first, as RFC 6749 section 2.3.1 asks for.
+/// `id:secret`, each form-encoded first, as RFC 6749 section 2.3.1 requires.
 pub(in crate::upstream) fn form_pair(id: &str, secret: &str) -> Zeroizing<String> {
     raw_pair(&form_encoded(id), &form_encoded(secret))
 }
@@ -34,7 +33,7 @@ fn form_encoded(text: &str) -> Zeroizing<String> {
     encoded
 }
 
-/// A secret in the forms in which it could come back. None for an empty one.
+/// A secret in every form in which it could come back. Empty for an empty secret.
 pub(in crate::upstream) fn forms_of(secret: &str) -> Vec<Zeroizing<String>> {
     if secret.is_empty() {
         return Vec::new();
@@ -63,8 +62,8 @@ pub(in crate::upstream) fn forms_of(secret: &str) -> Vec<Zeroizing<String>> {
     forms
 }
 
-/// What is always the same in the base64 of a text that has the secret behind `offset` other bytes
-/// (modulo 3), in both alphabets. The characters at its borders depend on the neighbours too.
+/// The part of the base64, in both alphabets, that is the same for every text with the secret after `offset` other
+/// bytes (modulo 3). The characters at both ends depend on neighbouring bytes and are left out.
 fn insides(secret: &str, offset: usize) -> [String; 2] {
     let mut bytes = Zeroizing::new(vec![0; offset]);
     bytes.extend_from_slice(secret.as_bytes());
@@ -72,7 +71,7 @@ fn insides(secret: &str, offset: usize) -> [String; 2] {
     [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD].map(|engine| Zeroizing::new(engine.encode(&*bytes))[first..behind].to_owned())
 }
 
-/// Percent-encoding with its hexadecimal digits in lower case, which servers write too.
+/// Percent-encoding with lower-case hexadecimal digits, which some servers write.
 fn lower_hex(encoded: &str) -> String {
     let mut digits = 0;
     let lower = encoded.chars().map(|c| {

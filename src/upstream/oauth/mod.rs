@@ -1,4 +1,4 @@
-//! Token requests of OAuth2 client credentials, and their responses.
+//! Token requests of the OAuth 2.0 client credentials grant (RFC 6749 section 4.4), and their responses.
 
 pub(in crate::upstream) mod encodings;
 pub(in crate::upstream) mod fetch;

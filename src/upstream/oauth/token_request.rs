@@ -1,4 +1,4 @@
-//! The token request of the client credentials grant (RFC 6749 section 4.4.2), as a connector wants it.
+//! The token request of the client credentials grant (RFC 6749 section 4.4.2), as a connector describes it.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{
@@ -20,10 +20,10 @@ use crate::{
     upstream::{client::exchange::Outgoing, diagnosis::diagnose::InputFault},
 };
 
-/// How Keytile names itself to services.
+/// The `User-Agent` of Keytile's own requests.
 pub(in crate::upstream) const AGENT: &str = concat!("keytile/", env!("CARGO_PKG_VERSION"));
 
-/// Makes the request, or names the field that stands in the way.
+/// Builds the request, or names the field that prevents it.
 pub(in crate::upstream) fn token_request(connector: &Connector, values: &FieldValues) -> Result<Outgoing, InputFault> {
     let context = Context::new(&connector.fields, values);
     let endpoint = &connector.token;
@@ -73,7 +73,7 @@ pub(in crate::upstream) fn token_request(connector: &Connector, values: &FieldVa
     Ok(Outgoing { method: Method::POST, url, headers, body })
 }
 
-/// What every request of Keytile says of itself.
+/// The headers of every request that Keytile makes itself.
 pub(in crate::upstream) fn own_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -81,7 +81,7 @@ pub(in crate::upstream) fn own_headers() -> HeaderMap {
     headers
 }
 
-/// Adds a connector's headers. One whose template names an empty field is left out.
+/// Adds a connector's headers. A header whose template uses an empty field is left out.
 pub(in crate::upstream) fn add_headers(
     headers: &mut HeaderMap,
     templates: &[(String, Template)],
@@ -90,7 +90,7 @@ pub(in crate::upstream) fn add_headers(
     for (name, template) in templates {
         let Some(value) = template.render(context).filter(|value| !value.expose_secret().is_empty()) else { continue };
         let field = template.references().find_map(|reference| reference.field()).map_or(CLIENT_SECRET, FieldId::as_str);
-        // The loader lets only names of headers through.
+        // The connector loader only accepts valid header names.
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             headers.insert(name, header_value(value.expose_secret(), field)?);
         }
@@ -98,7 +98,7 @@ pub(in crate::upstream) fn add_headers(
     Ok(())
 }
 
-/// A header value that is kept out of debug output.
+/// A header value marked sensitive, so that debug output hides it.
 pub(in crate::upstream) fn header_value(text: &str, field: &str) -> Result<HeaderValue, InputFault> {
     let mut value = HeaderValue::from_bytes(text.as_bytes())
         .map_err(|_| blamed(field, "Remove the control characters: they cannot be sent in a header.".into()))?;
@@ -106,7 +106,7 @@ pub(in crate::upstream) fn header_value(text: &str, field: &str) -> Result<Heade
     Ok(value)
 }
 
-/// A user name in an address would be sent on as an Authorization header.
+/// Refuses a user name in a URL, because it would be sent as an `Authorization` header.
 pub(in crate::upstream) fn refuse_user_information(url: &Url, fields: &[FieldId]) -> Result<(), InputFault> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
@@ -123,7 +123,7 @@ fn required<'a>(context: &Context<'a>, connector: &Connector, field: &str) -> Re
 fn choose<T: Copy>(choice: &Choice<T>, context: &Context<'_>) -> Result<T, InputFault> {
     choice.choose(context).ok_or_else(|| match choice {
         Choice::ByField(field, _) => InputFault { field: Some(field.clone()), reason: "Choose one of the options.".into() },
-        // A fixed setting is always there.
+        // A fixed setting always has a value.
         Choice::Fixed(_) => blamed(CLIENT_ID, "The connector's setting is incomplete.".into()),
     })
 }

@@ -1,5 +1,5 @@
-//! What a token endpoint answered: an access token (RFC 6749 section 5.1), or why there is none
-//! (section 5.2, and everything that real servers answer instead).
+//! The response of a token endpoint: an access token (RFC 6749 section 5.1), or why there is none (section 5.2, and
+//! everything else that real servers respond).
 
 use std::time::Duration;
 
@@ -25,21 +25,19 @@ use crate::{
     },
 };
 
-/// No token is taken to live longer: a number far beyond is more likely a mistake than a promise.
+/// The longest token lifetime that is accepted. A much larger number is more likely a mistake.
 const LIFETIME_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// An access token that the service has issued.
 #[derive(Debug)]
 pub struct IssuedToken {
-    /// The token.
     pub access_token: SecretString,
-    /// How long it may be used, counted from the answer. An `expires_in` that is missing, no number,
-    /// zero or negative says nothing that could be relied on, so the connector's own lifetime counts
-    /// then; more than 30 days counts as 30 days.
+    /// How long the token may be used, counted from the response. If `expires_in` is missing, not a number, zero or
+    /// negative, the connector's default lifetime applies; more than 30 days count as 30 days.
     pub lifetime: Duration,
 }
 
-/// Reads an answer that came whole. The diagnosis says in which stage it failed.
+/// Reads a complete response. The diagnosis says at which stage it failed.
 pub(in crate::upstream) fn read(
     subject: Subject<'_>,
     answer: &Answer,
@@ -66,7 +64,7 @@ pub(in crate::upstream) fn read(
     Err(Box::new(with_wait(with_words(diagnosis, words, wait))))
 }
 
-/// An access token that can stand in a header: visible characters of ASCII (RFC 6749 appendix A.12).
+/// The access token, if it can be sent in a header: visible ASCII only (RFC 6749 appendix A.12).
 fn usable_token(object: &Map<String, Value>) -> Option<&str> {
     let token = object.get("access_token")?.as_str()?;
     (!token.is_empty() && token.bytes().all(|b| (0x20..=0x7e).contains(&b))).then_some(token)
@@ -79,13 +77,13 @@ fn lifetime(expires_in: Option<&Value>, default: u64) -> Duration {
         _ => None,
     };
     match seconds {
-        // At least one second: less would be no lifetime at all.
+        // At least one second, because a lifetime of 0 would make the token useless.
         Some(seconds) if seconds > 0.0 => Duration::from_secs_f64(seconds.clamp(1.0, LIFETIME_MAX.as_secs_f64())),
         _ => Duration::from_secs(default),
     }
 }
 
-/// Says in the remedy for how long to wait, where waiting helps.
+/// Adds the time to wait to the remedy, if waiting helps.
 fn with_wait(mut diagnosis: Diagnosis) -> Diagnosis {
     match (diagnosis.code, diagnosis.retry_after) {
         (FaultCode::RateLimited, Some(seconds)) => diagnosis.remedy = format!("Try again in {}.", wait_in_words(seconds)),
@@ -100,12 +98,12 @@ fn with_wait(mut diagnosis: Diagnosis) -> Diagnosis {
 struct Judge<'a> {
     subject: Subject<'a>,
     answer: &'a Answer,
-    /// `error` of the answer.
+    /// The `error` parameter of the response.
     error: Option<&'a str>,
 }
 
 impl Judge<'_> {
-    /// What is wrong, as far as status and `error` say; `None` if they say that there is a token.
+    /// What is wrong according to status and `error`; `None` if they indicate success.
     fn verdict(&self, object: Option<&Map<String, Value>>) -> Option<Diagnosis> {
         let who = self.subject.who();
         let status = self.answer.status;
@@ -131,7 +129,7 @@ impl Judge<'_> {
         })
     }
 
-    /// What a code of RFC 6749 section 5.2 means, whatever status it comes with.
+    /// The diagnosis for an error code of RFC 6749 section 5.2, whatever the status.
     fn of_error(&self) -> Option<Diagnosis> {
         Some(match self.error? {
             "invalid_client" => self.invalid_client(),
@@ -204,7 +202,7 @@ impl Judge<'_> {
         self.of_input(Stage::Http, FaultCode::Redirected, summary, remedy, fields)
     }
 
-    /// A success that brings no access token.
+    /// The diagnosis for a success without an access token.
     fn no_token(&self, object: Option<&Map<String, Value>>) -> Diagnosis {
         let Answer { status, headers, .. } = self.answer;
         let who = self.subject.who();

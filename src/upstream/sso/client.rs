@@ -1,7 +1,7 @@
-//! The HTTP client of a sign-in: requests of the OpenID Connect library over Keytile's own way out.
+//! The HTTP client of a sign-in: sends the requests of the OpenID Connect library with Keytile's own exchanger.
 //!
-//! The host of the issuer was named by the operator, so it is reached wherever it is. Every other host
-//! was named by the provider and is under the egress guard. No redirect is followed.
+//! The operator names the issuer's host, so it may have any address. All other hosts are named by the provider and
+//! go through the egress guard. Redirects are not followed.
 
 use std::{pin::Pin, time::Instant};
 
@@ -26,35 +26,34 @@ use crate::{
     },
 };
 
-/// The most bytes of a document of a provider: key sets with certificates and lists of groups are larger
-/// than the answer of a token endpoint otherwise is.
+/// The largest document of a provider, in bytes: key sets with certificates and lists of groups are larger than the
+/// responses of other token endpoints.
 const DOCUMENT_MAX: usize = 256 * 1024;
 
-/// Calls for one step of a sign-in.
+/// Makes the calls of one step of a sign-in.
 pub(in crate::upstream) struct Caller<'u> {
     /// For hosts that the provider names.
     pub(in crate::upstream) guarded: &'u Exchanger,
     /// For the host that the operator names.
     pub(in crate::upstream) trusted: &'u Exchanger,
-    /// The host of the issuer.
     pub(in crate::upstream) own_host: String,
     /// When all requests of the step must have ended.
     pub(in crate::upstream) deadline: Deadline,
 }
 
-/// Why there is no answer to go on with. The words name the host and nothing that was sent.
+/// Why there is no usable response. The text names the host, and nothing that was sent.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::upstream) enum CallFault {
-    /// The other side is away or unwell.
+    /// The provider is down, or reports an internal error.
     #[error("{0}")]
     Unreachable(String),
-    /// What it answered is nothing to go on with.
+    /// The response can't be used.
     #[error("{0}")]
     Unfit(String),
 }
 
 impl CallFault {
-    /// The error, where something other than the provider's configuration was asked for.
+    /// The error, if the request was for something other than the provider's configuration.
     pub(in crate::upstream) fn of_answer(self) -> SingleSignOnError {
         match self {
             Self::Unreachable(words) => SingleSignOnError::Unreachable(words),
@@ -62,7 +61,7 @@ impl CallFault {
         }
     }
 
-    /// The error, where the provider's configuration was asked for.
+    /// The error, if the request was for the provider's configuration.
     pub(in crate::upstream) fn of_discovery(self) -> SingleSignOnError {
         match self {
             Self::Unreachable(words) => SingleSignOnError::Unreachable(words),
@@ -72,7 +71,7 @@ impl CallFault {
 }
 
 impl Caller<'_> {
-    /// Sends one request, and reads its answer if that is no redirect and no failure of the server.
+    /// Sends one request, and reads its response unless it is a redirect or a server error.
     pub(in crate::upstream) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallFault> {
         let (parts, body) = request.into_parts();
         let url: Url =
@@ -106,8 +105,8 @@ impl Caller<'_> {
     }
 }
 
-/// For the library. A closure would do as well, but then nothing could tell that a sign-in may move from thread to
-/// thread, and no handler could await it.
+/// A trait implementation rather than a closure: with a closure, the compiler can't see that the future is `Send`,
+/// so that no handler could await it.
 impl<'c> AsyncHttpClient<'c> for Caller<'_> {
     type Error = CallFault;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, CallFault>> + Send + 'c>>;

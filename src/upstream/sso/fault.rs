@@ -1,7 +1,7 @@
-//! Why nobody was signed in, in words for people and operators.
+//! Why a sign-in failed, in words for people and operators.
 //!
-//! The words come from Keytile, or from the provider with everything secret taken out and cut short. No
-//! variant holds an answer as it came.
+//! The text is Keytile's own, or the provider's with every secret redacted and cut to a maximum length. No variant
+//! contains a raw response.
 
 use super::sign_in::{CallbackAnswer, PendingSignIn, SingleSignOnSettings};
 use crate::{
@@ -13,43 +13,43 @@ use crate::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-/// The longest word that names an error, in characters.
+/// The longest error code, in characters.
 const ERROR_MAX: usize = 100;
 
-/// Why a sign-in did not succeed. Each is shown as a sentence.
+/// Why a sign-in failed. Each variant displays as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SingleSignOnError {
-    /// The settings of this installation cannot work.
+    /// The settings of this installation can't work.
     #[error("Single sign-on is not set up rightly: {0}.")]
     Settings(String),
-    /// The provider is away, does not answer in time or answers that it cannot.
+    /// The provider is down, doesn't respond in time, or reports a server error.
     #[error("The identity provider cannot be reached: {0}.")]
     Unreachable(String),
-    /// What the provider says of itself cannot be used.
+    /// The provider's configuration can't be used.
     #[error("The configuration of the identity provider cannot be used: {0}.")]
     Discovery(String),
-    /// The provider said no, in its own words.
+    /// The provider refused the sign-in, with its own message.
     #[error("The identity provider refused the sign-in: {error}{}.", described(.description))]
     Refused {
-        /// The error as a word of RFC 6749 or OpenID Connect, such as `access_denied` or `invalid_client`.
+        /// The error code of RFC 6749 or OpenID Connect, such as `access_denied` or `invalid_client`.
         error: String,
-        /// What the provider says of it.
+        /// The provider's description of the error.
         description: Option<String>,
     },
-    /// The state is missing or another one: another site, an old page or another browser.
+    /// The state is missing or wrong: the response comes from another site, an old page or another browser.
     #[error("This answer does not belong to a sign-in that was begun in this browser. Begin it again.")]
     ForeignAnswer,
-    /// The answer comes from another provider than the one that was asked (RFC 9207), or does not say
-    /// from which although this provider always does.
+    /// The response comes from another provider than the one that was asked (RFC 9207), or doesn't name its issuer
+    /// although this provider always does.
     #[error("This answer is not from the identity provider that was asked.")]
     OtherIssuer,
-    /// The answer to the browser, of the token endpoint or of the userinfo endpoint cannot be used.
+    /// The response to the browser, of the token endpoint or of the userinfo endpoint can't be used.
     #[error("The answer of the identity provider cannot be used: {0}.")]
     Answer(String),
-    /// The ID token does not prove who this is.
+    /// The ID token doesn't prove who this is.
     #[error("The ID token of the identity provider is not valid: {0}.")]
     InvalidToken(TokenFault),
-    /// The userinfo endpoint speaks of somebody else than the ID token.
+    /// The userinfo endpoint describes another person than the ID token.
     #[error("The userinfo of the identity provider is about another person than its ID token.")]
     OtherSubject,
 }
@@ -57,51 +57,51 @@ pub enum SingleSignOnError {
 /// What is wrong with an ID token (OpenID Connect Core section 3.1.3.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
-    /// It is no token at all, or lacks a claim that it must have.
+    /// It isn't a token, or lacks a required claim.
     #[error("it cannot be read")]
     Malformed,
-    /// It is encrypted, or of a type or with an extension that is not supported.
+    /// It is encrypted, or has a type or an extension that isn't supported.
     #[error("it is encrypted, or of a kind that is not supported")]
     Unsupported,
     /// Its algorithm is `none`.
     #[error("it is not signed")]
     Unsigned,
-    /// It is signed with an algorithm that is not allowed, such as one with a shared secret.
+    /// It is signed with an algorithm that isn't allowed, such as one with a shared secret.
     #[error("it is signed with an algorithm that is not allowed")]
     Algorithm,
-    /// No key of the provider, or more than one, fits what it says of its key.
+    /// No key of the provider, or more than one, matches its key id.
     #[error("it is not signed with a key that the provider publishes")]
     UnknownKey,
-    /// The signature is not that of the provider.
+    /// The signature isn't the provider's.
     #[error("its signature is wrong")]
     Signature,
-    /// Another provider has issued it.
+    /// It was issued by another provider.
     #[error("it names another issuer")]
     Issuer,
     /// It was issued to another client.
     #[error("it is meant for another client")]
     Audience,
-    /// It is too old, or one of the clocks is wrong.
+    /// It has expired, or one of the clocks is wrong.
     #[error("it has expired; if this comes again, compare the clocks of both servers")]
     Expired,
     /// It was issued for another sign-in.
     #[error("it belongs to another sign-in (nonce)")]
     Nonce,
-    /// The access token beside it is not the one that it was issued with.
+    /// It was issued with another access token.
     #[error("it belongs to another access token (at_hash)")]
     AccessToken,
 }
 
 impl TokenFault {
-    /// True where the provider may have changed its keys since they were fetched.
+    /// True if the provider may have changed its keys since they were fetched.
     pub(in crate::upstream) fn may_be_of_old_keys(self) -> bool {
-        // A provider that does not name its keys can only be seen by a signature that fails.
+        // If a provider doesn't name its keys, a failed signature is the only sign of new ones.
         matches!(self, Self::UnknownKey | Self::Signature)
     }
 }
 
 impl SingleSignOnError {
-    /// What a provider said, made fit to be shown.
+    /// The provider's error, safe to show.
     pub(in crate::upstream) fn refused(
         error: &str,
         description: Option<&str>,

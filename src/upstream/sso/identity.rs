@@ -1,4 +1,4 @@
-//! Who somebody is, put together from the claims of an ID token and of the userinfo endpoint.
+//! A person's identity, from the claims of an ID token and of the userinfo endpoint.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,22 +13,22 @@ use serde_json::Value;
 /// text of another server that nobody has checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalIdentity {
-    /// The provider's identifier, letter by letter as it writes it.
+    /// The provider's identifier, exactly as it writes it.
     pub issuer: String,
     /// The person's id at the provider.
     pub subject: String,
-    /// Their e-mail address.
     pub email: Option<String>,
-    /// True when the provider says that the address is theirs. It must not identify anybody otherwise.
+    /// True if the provider says that the address belongs to the person. Otherwise it must not be used to identify
+    /// them.
     pub email_verified: bool,
-    /// What they are called.
+    /// The name to show.
     pub name: Option<String>,
-    /// The groups that they are in, each once and in order.
+    /// The person's groups, sorted, without duplicates.
     pub groups: Vec<String>,
 }
 
 impl fmt::Display for ExternalIdentity {
-    /// Names the person in logs and in the audit by what cannot change.
+    /// Shows issuer and subject only, so that logs and the audit trail identify the person by what can't change.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.subject, self.issuer)
     }
@@ -51,17 +51,15 @@ pub(in crate::upstream) struct Said {
     email: Option<String>,
     email_verified: bool,
     name: Option<String>,
-    /// None where the claim is missing, which is not the same as no groups.
+    /// `None` if the claim is missing, which is different from no groups.
     groups: Option<Vec<String>>,
 }
 
 impl Said {
-    /// What an ID token says.
     pub(in crate::upstream) fn in_id_token(claims: &Claims, groups_claim: &str) -> Self {
         Self::new(claims.email(), claims.email_verified(), claims.name(), claims.additional_claims(), groups_claim)
     }
 
-    /// What the userinfo endpoint says.
     pub(in crate::upstream) fn in_user_info(claims: &UserInfoClaims<OtherClaims, CoreGenderClaim>, groups_claim: &str) -> Self {
         Self::new(claims.email(), claims.email_verified(), claims.name(), claims.additional_claims(), groups_claim)
     }
@@ -83,14 +81,14 @@ impl Said {
         }
     }
 
-    /// True when there is nothing to ask the userinfo endpoint for.
+    /// True if the userinfo endpoint has nothing to add.
     pub(in crate::upstream) fn is_complete(&self, groups_claim: &str) -> bool {
         self.email.is_some() && (self.groups.is_some() || groups_claim.is_empty())
     }
 
-    /// What this source does not say, from another.
+    /// Fills what this source doesn't say from another.
     pub(in crate::upstream) fn or(self, other: Self) -> Self {
-        // Whether an address is verified is said of that address, and of no other.
+        // Whether an address is verified is only true of that address.
         let (email, email_verified) = match self.email {
             Some(email) => {
                 let verified = self.email_verified || (other.email_verified && other.email.as_ref() == Some(&email));
@@ -101,7 +99,6 @@ impl Said {
         Self { email, email_verified, name: self.name.or(other.name), groups: self.groups.or(other.groups) }
     }
 
-    /// The person.
     pub(in crate::upstream) fn into_identity(self, issuer: &str, subject: &str) -> ExternalIdentity {
         let mut groups = self.groups.unwrap_or_default();
         groups.sort();
@@ -118,7 +115,7 @@ impl Said {
 }
 
 impl OtherClaims {
-    /// The claim of this name. Names with dots exist, so the whole name goes first.
+    /// The claim with this name. Names with dots exist, so the whole name is tried first.
     fn claim(&self, name: &str) -> Option<&Value> {
         self.claims.get(name).or_else(|| {
             let mut parts = name.split('.');
@@ -128,7 +125,7 @@ impl OtherClaims {
     }
 }
 
-/// The groups of a claim: a list of texts, or one text. What is neither is not taken for "no groups".
+/// The groups in a claim: a list of strings, or one string. Any other value doesn't count as "no groups".
 fn groups(claim: &Value) -> Option<Vec<String>> {
     match claim {
         Value::String(group) => Some(vec![group.clone()]),

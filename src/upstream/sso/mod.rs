@@ -1,10 +1,10 @@
-//! Single sign-on by OpenID Connect: the half that calls out.
+//! Single sign-on with OpenID Connect: the outgoing calls.
 //!
-//! The authorization code flow (OpenID Connect Core section 3.1) with PKCE (RFC 7636, always S256), state
-//! and nonce. A browser is sent to the provider by [`ProviderClient::begin_sign_in`] and comes back with an
-//! answer that [`ProviderClient::finish_sign_in`] turns into an [`ExternalIdentity`]. Who that is in Keytile,
-//! and what they may do, is decided elsewhere. Of what the provider sends, nothing is believed that is
-//! not signed or fetched from it over TLS, and nothing secret gets into an error.
+//! Uses the authorization code flow (OpenID Connect Core section 3.1) with PKCE (RFC 7636, always S256), state and
+//! nonce. [`Upstream::begin_sign_in`] sends a browser to the provider, and [`Upstream::finish_sign_in`] turns the
+//! response that it brings back into an [`ExternalIdentity`]. Who that is in Keytile, and what they may do, is
+//! decided elsewhere. Nothing from the provider is trusted unless it is signed or fetched over TLS, and no secret
+//! gets into an error.
 
 pub(in crate::upstream) mod client;
 pub(in crate::upstream) mod fault;

@@ -1,6 +1,6 @@
-//! What a provider says of itself (OpenID Connect Discovery section 4), and its keys, kept for some minutes.
+//! A provider's configuration (OpenID Connect Discovery section 4) and its keys, cached for some minutes.
 //!
-//! The endpoints that it names must be `https`; whether they may be connected to is seen when they are.
+//! The endpoints that it names must be `https`. Whether they may be connected to is checked when they are called.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,53 +24,52 @@ use super::{
 };
 use crate::{domain::time::Timestamp, upstream::client::exchange::Exchanger};
 
-/// How long a provider's configuration is believed.
+/// How long a provider's configuration is cached.
 const FRESH: Duration = Duration::from_secs(10 * 60);
-/// RFC 7518 section 3.3.
+/// The shortest RSA key, in bits (RFC 7518 section 3.3).
 const RSA_BITS_MIN: usize = 2048;
 
-/// A provider, as it describes itself.
+/// A provider, from its configuration document.
 pub(in crate::upstream) struct Provider {
-    /// Exactly as the provider writes it: identifiers are compared letter by letter.
+    /// Exactly as the provider writes it, because identifiers are compared as they are.
     pub(in crate::upstream) id: IssuerUrl,
     pub(in crate::upstream) authorization: AuthUrl,
     pub(in crate::upstream) token: TokenUrl,
     pub(in crate::upstream) userinfo: Option<UserInfoUrl>,
     pub(in crate::upstream) keys: CoreJsonWebKeySet,
-    /// How a client with a secret shows it.
+    /// How the client secret is sent.
     pub(in crate::upstream) auth: AuthType,
-    /// The provider names itself in every answer (RFC 9207 section 3).
+    /// True if the provider names itself in every response (RFC 9207 section 3).
     names_itself: bool,
 }
 
 impl Provider {
-    /// The issuer's identifier.
     pub(in crate::upstream) fn issuer(&self) -> &str {
         self.id.as_str()
     }
 
-    /// True when an answer with this `iss` can be one of this provider (RFC 9207 section 2.4).
+    /// True if a response with this `iss` can be from this provider (RFC 9207 section 2.4).
     pub(in crate::upstream) fn answers_as(&self, iss: Option<&str>) -> bool {
         iss.map_or(!self.names_itself, |iss| iss == self.issuer())
     }
 }
 
-/// The provider that is known, and the way to the hosts that operators name.
+/// The cached provider, and an exchanger for hosts that operators name.
 pub(in crate::upstream) struct Providers {
     pub(in crate::upstream) exchanger: Exchanger,
-    /// Locked while it is fetched: however many sign in, one asks.
+    /// Locked during a fetch, so that several sign-ins at the same time cause only one.
     known: Mutex<Option<Known>>,
 }
 
 struct Known {
-    /// The issuer as it was set.
+    /// The issuer as configured.
     issuer: Url,
     provider: Arc<Provider>,
     since: Timestamp,
 }
 
 impl Providers {
-    /// Knows none yet. The exchanger goes to every address.
+    /// Starts with an empty cache. The exchanger must allow every address.
     pub(in crate::upstream) fn new(exchanger: Exchanger) -> Self {
         Self { exchanger, known: Mutex::new(None) }
     }
@@ -89,7 +88,7 @@ impl Providers {
         }
     }
 
-    /// The provider, asked after `stale` was.
+    /// The provider, fetched again unless it is already newer than `stale`.
     pub(in crate::upstream) async fn newer_than(
         &self,
         stale: &Arc<Provider>,
@@ -150,7 +149,7 @@ async fn fetch(issuer: &Url, caller: &Caller<'_>) -> Result<Provider, SingleSign
     let document: Document = serde_json::from_slice(answer.body())
         .map_err(|_| wrong(format!("what {address} answers is not an OpenID Connect configuration; check the issuer")))?;
     if !is_same_issuer(&document.issuer, issuer) {
-        // It is a stranger's text, so no more of it is shown than an address has.
+        // It is untrusted text, so only the normalized URL is shown.
         let named = document.issuer.parse::<Url>().map_or_else(|_| "something else".into(), |url| cut(url.as_str()));
         return Err(wrong(format!("it calls itself {named}, and the issuer is set to {issuer}; both must be equal")));
     }
@@ -182,7 +181,7 @@ async fn fetch_keys(address: &JsonWebKeySetUrl, caller: &Caller<'_>) -> Result<C
     Ok(CoreJsonWebKeySet::new(keys.keys().iter().filter(|key| is_strong(key)).cloned().collect()))
 }
 
-/// The same letters, but for the slash that every address without a path has once it is parsed.
+/// The same text, except for the slash that parsing adds to a URL without a path.
 fn is_same_issuer(named: &str, set: &Url) -> bool {
     named == set.as_str() || (set.path() == "/" && set.as_str().strip_suffix('/') == Some(named))
 }
@@ -200,14 +199,14 @@ fn endpoint(name: &str, address: Option<String>) -> Result<Url, SingleSignOnErro
     Ok(url)
 }
 
-/// The header, unless the provider says that only the body will do.
+/// The authorization header, unless the provider only supports the body.
 fn auth_type(supported: Option<&[String]>) -> AuthType {
-    // Where nothing is said, the header is meant (OpenID Connect Discovery section 3).
+    // If nothing is listed, the header is the default (OpenID Connect Discovery section 3).
     let offers = |method: &str| supported.is_none_or(|methods| methods.iter().any(|offered| offered == method));
     if !offers("client_secret_basic") && offers("client_secret_post") { AuthType::RequestBody } else { AuthType::BasicAuth }
 }
 
-/// False for an RSA key that is too short to prove anything.
+/// False for an RSA key that is too short to be secure.
 fn is_strong(key: &CoreJsonWebKey) -> bool {
     let Ok(key) = serde_json::to_value(key) else { return false };
     if key["kty"] != "RSA" {

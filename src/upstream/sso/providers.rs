@@ -1,10 +1,5 @@
-//! Single sign-on by OpenID Connect: the half that calls out.
-//!
-//! The authorization code flow (OpenID Connect Core section 3.1) with PKCE (RFC 7636, always S256), state
-//! and nonce. A browser is sent to the provider by [`ProviderClient::begin_sign_in`] and comes back with an
-//! answer that [`ProviderClient::finish_sign_in`] turns into an [`ExternalIdentity`]. Who that is in Keytile,
-//! and what they may do, is decided elsewhere. Of what the provider sends, nothing is believed that is
-//! not signed or fetched from it over TLS, and nothing secret gets into an error.
+//! The two steps of a sign-in, [`Upstream::begin_sign_in`] and [`Upstream::finish_sign_in`], with their settings
+//! and what a browser carries between them.
 
 use std::sync::Arc;
 
@@ -42,7 +37,7 @@ impl ProviderClient {
     /// The address to send the browser to, and what to keep until it comes back to `redirect`.
     ///
     /// # Errors
-    /// When the provider cannot be reached or its configuration cannot be used.
+    /// If the provider can't be reached or its configuration can't be used.
     pub async fn begin_sign_in(
         &self,
         settings: &SingleSignOnSettings,
@@ -54,11 +49,12 @@ impl ProviderClient {
         Ok((token::authorization_url(&provider, settings, redirect, &pending), pending))
     }
 
-    /// Who has signed in, from what the browser brought back. `redirect` is the one that it was sent with.
+    /// Who has signed in, from what the browser brought back. `redirect` must be the one of the authorization
+    /// request.
     ///
     /// # Errors
-    /// When the provider refused or cannot be reached, and when anything of the answer is not as it must
-    /// be. Whatever the reason, nobody is signed in.
+    /// If the provider refused or can't be reached, or if anything in its response is wrong. In all cases nobody is
+    /// signed in.
     pub async fn finish_sign_in(
         &self,
         settings: &SingleSignOnSettings,
@@ -66,7 +62,7 @@ impl ProviderClient {
         pending: &PendingSignIn,
         answer: &CallbackAnswer,
     ) -> Result<ExternalIdentity, SingleSignOnError> {
-        // The state comes first: what another site has made a browser bring here is not even looked at.
+        // The state is checked first, so that a response that another site made the browser send is ignored.
         if !answer.state.as_ref().is_some_and(|state| same(state, &pending.state)) {
             return Err(SingleSignOnError::ForeignAnswer);
         }
@@ -91,8 +87,8 @@ impl ProviderClient {
         Ok(said.into_identity(provider.issuer(), issued.subject()))
     }
 
-    /// The claims of the ID token. A key that is not known may be newer than what is known of the
-    /// provider, so its keys are fetched anew, once.
+    /// The claims of the ID token. If its key is unknown, the provider may have new ones, so they are fetched
+    /// again, once.
     async fn verified(
         &self,
         mut provider: Arc<Provider>,
@@ -111,7 +107,7 @@ impl ProviderClient {
         Ok((provider, tokens.into_issued(claims)))
     }
 
-    /// Calls for one step of a sign-in, which ends within the time of one request.
+    /// The caller for one step of a sign-in, which must end within the time limit of one request.
     fn caller(&self, settings: &SingleSignOnSettings) -> Result<Caller<'_>, SingleSignOnError> {
         let own_host = own_host(&settings.issuer).map_err(SingleSignOnError::Settings)?;
         Ok(Caller {

@@ -29,14 +29,14 @@ use super::{
 };
 use crate::domain::time::Timestamp;
 
-/// How far the provider's clock may be behind ours.
+/// How far the clock of the provider may be behind: an ID token is accepted for this long after it expires.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// The longest id of a person, in bytes.
+/// The longest subject, in bytes.
 const SUBJECT_MAX: usize = 255;
 
-/// The algorithms that an ID token may be signed with: all with a key pair. One with a shared secret would
-/// let anybody who knows the client's secret make identities, and `none` anybody at all.
+/// The algorithms allowed for ID tokens: all with a key pair. With a shared secret, anyone who knows the client's
+/// secret could forge identities, and with `none`, anyone at all.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
@@ -74,7 +74,7 @@ type SignInClient = Client<
     EndpointNotSet,
 >;
 
-/// What the token endpoint issued, not verified yet.
+/// The response of the token endpoint, not verified yet.
 pub(in crate::upstream) struct Tokens {
     id_token: SignedToken,
     access_token: AccessToken,
@@ -87,28 +87,27 @@ pub(in crate::upstream) struct Issued {
 }
 
 impl Tokens {
-    /// Together with the claims of its ID token.
+    /// Adds the verified claims of the ID token.
     pub(in crate::upstream) fn into_issued(self, claims: Claims) -> Issued {
         Issued { claims, access_token: self.access_token }
     }
 }
 
 impl Issued {
-    /// Whom the provider means.
     pub(in crate::upstream) fn subject(&self) -> &str {
         self.claims.subject().as_str()
     }
 }
 
-/// Why a code gave no tokens.
+/// Why a code could not be exchanged for tokens.
 pub(in crate::upstream) enum ExchangeFault {
-    /// The provider's own words, as they came.
+    /// The provider's own response, not yet safe to show.
     Refused(Box<Refusal>),
     Other(SingleSignOnError),
 }
 
 impl ExchangeFault {
-    /// With the provider's words made fit to be shown.
+    /// The error, with the provider's message made safe to show.
     pub(in crate::upstream) fn into_error(
         self,
         settings: &SingleSignOnSettings,
@@ -125,7 +124,7 @@ impl ExchangeFault {
     }
 }
 
-/// The address that begins a sign-in (OpenID Connect Core section 3.1.2.1).
+/// The URL that begins a sign-in (OpenID Connect Core section 3.1.2.1).
 pub(in crate::upstream) fn authorization_url(
     provider: &Provider,
     settings: &SingleSignOnSettings,
@@ -133,7 +132,7 @@ pub(in crate::upstream) fn authorization_url(
     pending: &PendingSignIn,
 ) -> Url {
     let verifier = PkceCodeVerifier::new(pending.pkce_verifier.expose_secret().to_owned());
-    // The library asks for `openid` itself.
+    // The library adds `openid` itself.
     let scopes = settings.scopes.iter().filter(|scope| *scope != "openid").cloned().map(Scope::new);
     let state = CsrfToken::new(pending.state.expose_secret().to_owned());
     let nonce = Nonce::new(pending.nonce.expose_secret().to_owned());
@@ -146,7 +145,7 @@ pub(in crate::upstream) fn authorization_url(
     url
 }
 
-/// Redeems a code (OpenID Connect Core section 3.1.3).
+/// Exchanges a code for tokens (OpenID Connect Core section 3.1.3).
 pub(in crate::upstream) async fn exchange(
     provider: &Provider,
     settings: &SingleSignOnSettings,
@@ -164,7 +163,7 @@ pub(in crate::upstream) async fn exchange(
     let answer = request.request_async(caller).await.map_err(|error| match error {
         RequestTokenError::ServerResponse(said) => ExchangeFault::Refused(Box::new(said)),
         RequestTokenError::Request(fault) => ExchangeFault::Other(fault.of_answer()),
-        // The library reads the ID token together with what is around it. Its words may quote a token.
+        // The library parses the ID token together with the rest. Its error may quote a token.
         RequestTokenError::Parse(_, body) if holds_tokens(&body) => {
             ExchangeFault::Other(SingleSignOnError::InvalidToken(TokenFault::Malformed))
         }
@@ -174,7 +173,7 @@ pub(in crate::upstream) async fn exchange(
     })?;
     let id_token = answer.id_token().ok_or_else(|| wrong("its token endpoint issued no ID token"))?.clone();
     let access_token = answer.access_token().clone();
-    // The library takes it for granted that the token fits into a header.
+    // The library expects that the token fits into a header.
     if HeaderValue::from_str(access_token.secret()).is_err() {
         return Err(wrong("its access token cannot be sent in a header"));
     }
@@ -192,11 +191,11 @@ pub(in crate::upstream) fn verify(
     let client_id = ClientId::new(settings.client_id.clone());
     let earliest = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0)).saturating_sub(LEEWAY);
     let verifier: IdTokenVerifier<'_, CoreJsonWebKey> =
-        // Without the client's secret, which is no key for signatures here.
+        // Without the client's secret, because it must not verify signatures here.
         IdTokenVerifier::new_public_client(client_id.clone(), provider.id.clone(), provider.keys.clone())
             .set_allowed_algs(ALGORITHMS)
             .set_time_fn(move || (UNIX_EPOCH + earliest).into())
-            // Who is named beside us is no harm as long as the token was issued to us, which is checked below.
+            // Other audiences are allowed if the token was issued to this client, which is checked below.
             .set_other_audience_verifier_fn(|_| true);
     let nonce = Nonce::new(pending.nonce.expose_secret().to_owned());
     let claims = tokens.id_token.claims(&verifier, &nonce).map_err(|error| of_claims(&error))?;
@@ -219,7 +218,7 @@ pub(in crate::upstream) fn verify(
     Ok(claims.clone())
 }
 
-/// What the userinfo endpoint adds (OpenID Connect Core section 5.3); nothing where there is none.
+/// What the userinfo endpoint adds (OpenID Connect Core section 5.3); nothing if there is no such endpoint.
 pub(in crate::upstream) async fn user_info(
     provider: &Provider,
     settings: &SingleSignOnSettings,
@@ -240,7 +239,7 @@ pub(in crate::upstream) async fn user_info(
         }
         _ => wrong("what its userinfo endpoint answers is not JSON about a person".into()),
     })?;
-    // For a signed answer the library leaves the subject to us.
+    // For a signed response, the library leaves the check of the subject to the caller.
     if answer.subject() != issued.claims.subject() {
         return Err(SingleSignOnError::OtherSubject);
     }
@@ -258,7 +257,7 @@ fn client(provider: &Provider, settings: &SingleSignOnSettings) -> SignInClient 
     }
 }
 
-/// Fit to be kept as an id and to stand in a log (OpenID Connect Core section 2).
+/// True if the subject can be stored as an id and logged (OpenID Connect Core section 2).
 fn is_subject(subject: &str) -> bool {
     (1..=SUBJECT_MAX).contains(&subject.len()) && !subject.chars().any(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! The audit trail, for the keys of administrators.
+//! The audit trail in the API, for keys of administrators.
 
 use axum::{
     Json,

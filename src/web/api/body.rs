@@ -1,5 +1,6 @@
-//! JSON bodies: read into a type that knows its members, refused where one is unknown, missing, twice or of another
-//! type, with its path. What a client sent is never in the answer, since it may be a secret: only names of members are.
+//! JSON bodies, parsed into types with known members. A member that is unknown, missing, repeated or of the wrong
+//! type is refused with its path. Error messages contain names of members but no values, because a value may be a
+//! secret.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
@@ -20,7 +21,6 @@ use crate::web::{
     state::WebState,
 };
 
-/// A body as JSON, and the bytes that it came as.
 pub(crate) struct JsonBody<T> {
     pub(crate) value: T,
     pub(crate) bytes: Bytes,
@@ -39,7 +39,7 @@ impl<T: DeserializeOwned> FromRequest<WebState> for JsonBody<T> {
     }
 }
 
-/// A body as JSON, or none at all.
+/// An optional JSON body; the default if it is empty.
 pub(crate) struct OptionalBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Default> FromRequest<WebState> for OptionalBody<T> {
@@ -100,10 +100,10 @@ fn malformed() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "The body is not JSON. Nothing was done.")
 }
 
-/// What serde says, without the values that it repeats.
+/// The error of serde, without the values that it repeats.
 fn member_error(path: String, said: &str) -> MemberError {
     let named = |begins: &str| said.strip_prefix(begins)?.split('`').next();
-    // The path ends with the name already where the member was begun to be read.
+    // The path already ends with the name if the value of the member was being parsed.
     let below = |name: &str| match path.strip_suffix(name) {
         Some(above) if above.is_empty() || above.ends_with('.') => path.clone(),
         _ if path.is_empty() => name.to_owned(),
@@ -119,7 +119,7 @@ fn member_error(path: String, said: &str) -> MemberError {
     if let Some(name) = named("duplicate field `") {
         return MemberError { field: below(name), message: "This member is included more than once.".into(), code: "duplicate" };
     }
-    // After “expected” serde names types and the words of enums; before it, what was sent.
+    // After "expected", serde names types and enum variants; before it, the client's input.
     let expected = said.rsplit_once("expected ").map(|(_, expected)| expected.split(" at line ").next().unwrap_or_default());
     let message = match expected.and_then(wanted) {
         Some(wanted) => format!("Send {wanted}."),
@@ -167,7 +167,7 @@ pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64,
     deserializer.deserialize_u64(Reader)
 }
 
-/// A text that may be a secret: it is not seen again outside of where it is used.
+/// A string that may be a secret, which is exposed only where it is used.
 #[derive(Clone)]
 pub(crate) struct Hidden(pub(crate) SecretString);
 
@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for Hidden {
     }
 }
 
-/// An object with members of any name, each of them once.
+/// An object with members of any name, each at most once.
 pub(crate) struct Members<T>(pub(crate) BTreeMap<String, T>);
 
 impl<T> Default for Members<T> {
@@ -213,7 +213,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
     }
 }
 
-/// Reads a member that may be `null`, which is something else than its absence.
+/// Parses a member that may be `null`, which differs from being absent.
 pub(crate) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

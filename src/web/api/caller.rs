@@ -1,4 +1,4 @@
-//! Who asks: the API key of a request, checked.
+//! The API client that sends a request: extracts and checks the API key.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The program that sends a request. There is one only for a key that may be used.
+/// The caller of an API request. The extractor rejects requests without a usable key.
 pub(crate) struct ApiCaller(pub(crate) Caller);
 
 impl FromRequestParts<WebState> for ApiCaller {

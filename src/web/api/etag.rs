@@ -1,21 +1,21 @@
-//! `ETag` and `If-Match`: whoever changes something says what they have seen of it (RFC 9110 section 13.1.1).
+//! `ETag` and `If-Match`: a client that changes something says which revision it has seen (RFC 9110 section
+//! 13.1.1).
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::web::http::problem::Problem;
 
-/// What a request expects a thing to be.
+/// The revision that a request expects.
 pub(crate) enum Expected {
-    /// It says nothing of it.
+    /// No `If-Match` was sent.
     Nothing,
-    /// Whatever it is (`*`).
+    /// Any existing revision (`*`).
     Anything,
-    /// One of these revisions.
     OneOf(Vec<String>),
 }
 
 impl Expected {
-    /// Reads `If-Match`. A weak tag stands for no revision: it says that two are much alike.
+    /// Parses `If-Match`. Weak tags never match, because `If-Match` uses the strong comparison.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let (mut tags, mut found) = (Vec::new(), false);
         let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
@@ -37,11 +37,11 @@ impl Expected {
                 }
             }
         }
-        // A list of nothing says nothing of what was seen.
+        // An empty list says nothing about what was seen.
         if found { Ok(Self::OneOf(tags)) } else { Err(malformed()) }
     }
 
-    /// The same for what may not be changed without.
+    /// The same for changes that require `If-Match`.
     pub(crate) fn required(headers: &HeaderMap) -> Result<Self, Problem> {
         match Self::of(headers)? {
             Self::Nothing => {
@@ -52,27 +52,27 @@ impl Expected {
         }
     }
 
-    /// The one revision to go by, where it matters; of several, the present one if it is among them.
+    /// The expected revision, if there is one. Of several, the current one if it is among them.
     pub(crate) fn revision(self, present: Option<&str>) -> Option<String> {
         match self {
             Self::Nothing | Self::Anything => None,
             Self::OneOf(tags) => {
                 let found = present.and_then(|present| tags.iter().find(|tag| *tag == present)).or(tags.first()).cloned();
-                // No revision is empty, so that no tag at all matches none.
+                // No revision is empty, so that this matches none.
                 Some(found.unwrap_or_default())
             }
         }
     }
 
-    /// Whether the present revision has to be known to choose.
+    /// True if choosing the revision requires the current one.
     pub(crate) fn is_choice(&self) -> bool {
         matches!(self, Self::OneOf(tags) if tags.len() > 1)
     }
 }
 
-/// The header for a revision.
+/// The `ETag` of a revision.
 pub(crate) fn etag(revision: &str) -> HeaderValue {
-    // A revision is letters, digits and hyphens.
+    // A revision consists of letters, digits and hyphens.
     HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 

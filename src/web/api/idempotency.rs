@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that creates something does it once, however often it is sent.
+//! `Idempotency-Key`: a request that creates something takes effect once, however often it is sent.
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 
@@ -11,7 +11,7 @@ static HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest key, in characters.
 const KEY_MAX: usize = 255;
 
-/// The key of a request, if it has one.
+/// The idempotency key of a request, if it has one.
 pub(super) fn once(
     service: &Service,
     caller: &Caller,
@@ -29,14 +29,14 @@ pub(super) fn once(
     Ok(service.once(caller, route, key, body))
 }
 
-/// The key itself, which may stand in quotes, as structured headers have their texts (RFC 9651).
+/// The key, which may be quoted like a string in structured headers (RFC 9651).
 fn key(value: &str) -> Option<&str> {
     let value = value.trim();
     let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
     ((1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())).then_some(key)
 }
 
-/// Another request has used the key.
+/// The problem for a key that another request has used.
 pub(super) fn used() -> Problem {
     let detail = "This Idempotency-Key was already used with a different body. Send a new key with each new request.";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_used", detail)

@@ -1,8 +1,8 @@
-//! `/api/v1`: what programs ask with an API key, as JSON. Another door to the same use cases as the pages.
+//! `/api/v1`: the JSON API for clients with an API key. It offers the same use cases as the pages.
 //!
-//! A file each kind of thing. A handler takes an [`ApiCaller`](caller::ApiCaller), which is there only for a key that
-//! may be used, and answers with a body or with a [`Problem`]. Never with the secret of a credential: no type in here
-//! has one to show.
+//! A file for each kind of object. A handler takes an [`ApiCaller`](caller::ApiCaller), which only exists for a
+//! usable key, and returns a body or a [`Problem`]. It must never return a secret of a credential: no type in here
+//! can contain one.
 
 mod audit;
 mod body;

@@ -1,4 +1,4 @@
-//! The description of the API (OpenAPI 3.1), made from the handlers and their types.
+//! The description of the API (OpenAPI 3.1), generated from the handlers and their types.
 
 use std::sync::OnceLock;
 
@@ -18,7 +18,7 @@ use utoipa::{
 
 use super::{audit, connectors, credentials, problems::ProblemBody, resources, tokens};
 
-/// What the derive puts together.
+/// What utoipa generates.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -45,7 +45,7 @@ use super::{audit, connectors, credentials, problems::ProblemBody, resources, to
 )]
 struct Api;
 
-/// The API key, as a header.
+/// The security scheme: an API key in a header.
 struct Key;
 
 impl Modify for Key {
@@ -58,7 +58,7 @@ impl Modify for Key {
     }
 }
 
-/// The problems that every operation of a sort can answer with.
+/// Adds the problems that every operation of a kind can return.
 struct Problems;
 
 impl Modify for Problems {
@@ -112,11 +112,11 @@ pub(crate) fn described() -> openapi::OpenApi {
     Api::openapi()
 }
 
-/// `GET /api/openapi.json`. Says nothing that is not in the documentation, so that it is for everybody.
+/// `GET /api/openapi.json`. Available to everyone, because it contains nothing that isn't in the documentation.
 pub(crate) async fn description() -> Response {
     static TEXT: OnceLock<Bytes> = OnceLock::new();
     let text = TEXT.get_or_init(|| {
-        // Texts and maps: they always serialise.
+        // Strings and maps always serialize.
         let mut text = described().to_pretty_json().unwrap_or_default();
         text.push('\n');
         text.into()

@@ -1,4 +1,4 @@
-//! What the API answers when it cannot do what it is asked: one mapping of errors to problems.
+//! The error responses of the API: one mapping of errors to problems.
 
 use axum::{
     extract::Request,
@@ -29,7 +29,7 @@ use crate::{
 
 pub(crate) use crate::web::http::problem::ProblemBody;
 
-/// The middleware. Writes the problem of an answer, and gives one to an error of whatever lies around the handlers.
+/// The middleware that writes the problem of a response, and adds one to errors from outside the handlers.
 pub(crate) async fn problems(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
@@ -43,7 +43,7 @@ pub(crate) async fn problems(request: Request, next: Next) -> Response {
     }
     let (code, detail) = words(status);
     let mut written = Problem::new(status, code, detail).write(id);
-    // 405 says what is allowed, 429 and 503 when to come back.
+    // 405 says what is allowed, 429 and 503 when to retry.
     for kept in [header::ALLOW, header::RETRY_AFTER] {
         if let Some(value) = response.headers().get(&kept) {
             written.headers_mut().insert(kept, value.clone());
@@ -52,7 +52,7 @@ pub(crate) async fn problems(request: Request, next: Next) -> Response {
     written
 }
 
-/// What is said of an error that no handler has made.
+/// Code and message for an error that no handler has returned.
 fn words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::NOT_FOUND => ("not_found", "There is nothing at this address."),
@@ -73,7 +73,7 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
-/// A use case that could not be carried out.
+/// The problem for a use case that failed.
 pub(crate) fn failed(error: ServiceError) -> Problem {
     match error {
         ServiceError::Refused(permission) => not_allowed(permission),
@@ -82,7 +82,7 @@ pub(crate) fn failed(error: ServiceError) -> Problem {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail).retry_after(5)
         }
         error => {
-            // Logs it, with its causes.
+            // Logs the error with its causes.
             PageError::internal(error);
             let (code, detail) = words(StatusCode::INTERNAL_SERVER_ERROR);
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail)
@@ -90,7 +90,7 @@ pub(crate) fn failed(error: ServiceError) -> Problem {
     }
 }
 
-/// The key, or the account that it acts as, has not the right.
+/// The problem for a key, or its owner, without the permission.
 fn not_allowed(permission: Permission) -> Problem {
     let scopes: Vec<&str> = Scope::ALL.into_iter().filter(|scope| scope.permits(permission)).map(Scope::as_str).collect();
     let role = permission.least_role();
@@ -103,12 +103,12 @@ fn not_allowed(permission: Permission) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "not_allowed", detail)
 }
 
-/// There is no such thing for the caller.
+/// The problem for an object that doesn't exist for the caller.
 pub(crate) fn no_such(what: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what} for this API key."))
 }
 
-/// Members are wrong. `member` says where a field of a form stands in the body.
+/// The problem for invalid members. `member` maps a form field to its path in the body.
 pub(crate) fn invalid(errors: Vec<FieldError>, member: impl Fn(&str) -> String) -> Problem {
     let errors = errors.into_iter().map(|error| MemberError {
         field: member(&error.field),
@@ -118,7 +118,7 @@ pub(crate) fn invalid(errors: Vec<FieldError>, member: impl Fn(&str) -> String) 
     invalid_members(errors.collect())
 }
 
-/// The same of errors that name their member.
+/// The same for errors that name their member.
 pub(crate) fn invalid_members(errors: Vec<MemberError>) -> Problem {
     let names: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
     let detail = match names.as_slice() {
@@ -128,7 +128,7 @@ pub(crate) fn invalid_members(errors: Vec<MemberError>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
 }
 
-/// The service, or the way to it, did not accept the values.
+/// The problem for values that the service rejected, or with which it couldn't be reached.
 pub(crate) fn rejected(found: &Verification, body: serde_json::Value) -> Problem {
     let Some(failure) = &found.failure else {
         return Problem::new(StatusCode::BAD_GATEWAY, "verification_failed", "The verification failed. Nothing was saved.");
@@ -150,7 +150,7 @@ pub(crate) fn rejected(found: &Verification, body: serde_json::Value) -> Problem
     }
 }
 
-/// Somebody has changed the thing since the revision that `If-Match` names.
+/// The problem for an object that was changed after the revision in `If-Match`.
 pub(crate) fn outdated() -> Problem {
     let detail = "This has changed since you read it. Read it again and check the changes before you retry. Nothing was done.";
     Problem::new(StatusCode::PRECONDITION_FAILED, "outdated", detail)

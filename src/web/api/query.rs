@@ -1,4 +1,4 @@
-//! The query of a list: how many, and from where on.
+//! The query of a list request: page size and cursor.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::de::DeserializeOwned;
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The parameters of a query, each of them known and there once.
+/// The parameters of a query. Unknown and repeated parameters are refused.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<WebState> for ApiQuery<T> {
@@ -37,29 +37,29 @@ impl<T: DeserializeOwned> FromRequestParts<WebState> for ApiQuery<T> {
     }
 }
 
-/// How many entries a page is to have.
+/// The size of a page.
 pub(crate) fn limit(typed: Option<&str>) -> Result<i64, Problem> {
     let Some(typed) = typed else { return Ok(PAGE) };
     let limit = typed.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
     limit.ok_or_else(|| wrong("limit", &format!("Send a number from 1 to {PAGE_MAX}."), "invalid"))
 }
 
-/// Where a page begins.
+/// The start of a page.
 pub(crate) fn cursor(typed: Option<&str>) -> Result<Option<Uuid>, Problem> {
     typed.map(|typed| Uuid::try_parse(typed).map_err(|_| wrong_cursor())).transpose()
 }
 
-/// A cursor that no list has given.
+/// The problem for a cursor that no list has returned.
 pub(crate) fn wrong_cursor() -> Problem {
     wrong("cursor", "Send the next_cursor of a response, unchanged.", "invalid")
 }
 
-/// A parameter is wrong.
+/// The problem for an invalid parameter.
 pub(crate) fn wrong(name: &str, message: &str, code: &'static str) -> Problem {
     invalid_members(vec![MemberError { field: name.to_owned(), message: message.to_owned(), code }])
 }
 
-/// The id in an address; what is not one is nothing that there is.
+/// The id in a path. Anything that isn't an id gets 404.
 pub(crate) struct ApiId(pub(crate) Uuid);
 
 impl FromRequestParts<WebState> for ApiId {

@@ -1,4 +1,4 @@
-//! Access tokens for programs that call a service directly.
+//! Access tokens for API clients that call a service directly.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
     web::{http::problem::Problem, proxy::without_token, state::WebState},
 };
 
-/// The longest time that can be asked for, in seconds: 30 days.
+/// The longest validity that can be requested, in seconds: 30 days.
 const VALIDITY_MAX: u64 = 30 * 24 * 3_600;
 
 /// How long the token must still be valid.

@@ -1,8 +1,7 @@
-//! The network address that a request comes from: that of whoever is connected, unless that is a reverse proxy that
-//! the settings trust.
+//! The client address: that of the TCP peer, unless the peer is a trusted reverse proxy.
 //!
-//! A header is only somebody's word. `X-Forwarded-For` is read from a trusted proxy and from nobody else; `Forwarded`
-//! (RFC 7239), `X-Real-IP`, `X-Forwarded-Host` and `X-Forwarded-Proto` are never read.
+//! Anyone can send any header. `X-Forwarded-For` is only read from a trusted proxy; `Forwarded` (RFC 7239),
+//! `X-Real-IP`, `X-Forwarded-Host` and `X-Forwarded-Proto` are never read.
 
 use std::{
     fmt,
@@ -19,10 +18,9 @@ use ipnet::IpNet;
 use super::error::PageError;
 use crate::web::state::WebState;
 
-/// Each proxy appends the address that it was asked from.
+/// Each proxy appends the address of its client.
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address of whoever sent the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
@@ -36,29 +34,28 @@ impl FromRequestParts<WebState> for ClientAddress {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, PageError> {
-        // Only a request that did not come over a connection has none.
+        // Only a request that didn't arrive over a connection has none.
         parts.extensions.get::<Self>().copied().ok_or(PageError::BadRequest)
     }
 }
 
-/// The reverse proxies whose word is taken. Cheap to clone.
+/// The reverse proxies that are trusted. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
-    /// Trusts these ranges.
     pub fn new(ranges: &[IpNet]) -> Self {
         Self(ranges.into())
     }
 
-    /// Where a request comes from that somebody connected from `peer` has sent.
+    /// The client address of a request from the TCP peer `peer`.
     ///
-    /// The chain of addresses is read from its end, where the nearest proxy wrote. What a client made up itself stands
-    /// before what the first trusted proxy added, and is not reached. Where an address cannot be read, the walk ends
-    /// at the last one that could.
+    /// The chain of addresses is read from its end, where the nearest proxy wrote. Anything that the client
+    /// invented comes before the entry of the first trusted proxy and isn't reached. An unreadable address ends the
+    /// walk at the last one that could be read.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let mut client = peer.to_canonical();
-        // Some proxies add a header of their own rather than extend the one that is there: all are one list.
+        // Some proxies add another header instead of extending the first: all of them form one list.
         let lists = headers.get_all(&FORWARDED_FOR).iter().rev();
         let mut chain = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
         while self.trusts(client) {
@@ -73,7 +70,7 @@ impl TrustedProxies {
     }
 }
 
-/// An address as proxies write it: plain, or with a port as some do.
+/// An address as proxies write it: plain, or with a port.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6);
@@ -96,11 +93,11 @@ mod tests {
             ("203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
-            // What the client made up stands before what the proxy added.
+            // The client's invention comes before the entry of the proxy.
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1,10.9.9.9,198.51.100.1 , 10.0.0.2"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.2"], "198.51.100.1"),
-            // Nobody outside: the farthest that is known.
+            // No address outside the trusted ranges: the farthest known one.
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             // Garbage ends the walk.
             ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
@@ -108,7 +105,7 @@ mod tests {
             ("10.0.0.1", &[""], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1, 300.1.1.1"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1\u{e9}"], "10.0.0.1"),
-            // Mapped addresses are what they stand for.
+            // IPv4-mapped addresses are treated as IPv4.
             ("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
             ("::ffff:203.0.113.9", &["198.51.100.1"], "203.0.113.9"),
             ("fd00::1", &["2001:db8::1"], "2001:db8::1"),
@@ -149,7 +146,7 @@ mod tests {
             }
             let client = trusted.client(peer, &headers).0;
             prop_assert!(trusted.trusts(peer.to_canonical()) || client == peer.to_canonical());
-            // What the proxy itself wrote counts, whatever the client put before it.
+            // The proxy's own entry counts, whatever the client put before it.
             headers.append(&FORWARDED_FOR, HeaderValue::from_str(&outside.to_string()).unwrap());
             let client = trusted.client(IpAddr::from([10, 0, 0, 1]), &headers).0;
             prop_assert!(trusted.trusts(IpAddr::V4(outside)) || client == IpAddr::V4(outside));

@@ -1,4 +1,4 @@
-//! Cookies: reading one, and the one form in which Keytile sets them.
+//! Cookies: reading one, and the only format in which Keytile sets them.
 
 use std::time::Duration;
 
@@ -6,31 +6,30 @@ use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::error::PageError;
 
-/// A cookie of Keytile.
 pub(crate) struct Cookie {
-    /// Its name under HTTPS; without, it goes without the prefix `__Host-`. A browser keeps a cookie of
-    /// this prefix only if it is Secure, for the whole host and for no other (RFC 6265bis section 4.1.3.2), so that a
-    /// neighbouring host cannot set it.
+    /// The name under HTTPS; over plain HTTP it has no `__Host-` prefix. A browser accepts a cookie with this
+    /// prefix only if it is Secure and for exactly this host (RFC 6265bis section 4.1.3.2), so that a neighbouring
+    /// host can't set it.
     pub(crate) host: &'static str,
     /// How long a browser keeps it.
     pub(crate) kept: Duration,
 }
 
 impl Cookie {
-    /// What it holds in a request.
+    /// Its value in a request.
     pub(crate) fn read<'a>(&self, headers: &'a HeaderMap, secure: bool) -> Option<&'a str> {
-        // A browser may send several Cookie headers, each with several cookies.
+        // A browser may send several `Cookie` headers, each with several cookies.
         let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(name, _)| *name == self.name(secure)).map(|(_, value)| value)
     }
 
-    /// What gives it to a browser.
+    /// The `Set-Cookie` header that sets it.
     pub(crate) fn set(&self, secure: bool, value: &str) -> Result<HeaderValue, PageError> {
         self.header(secure, value, self.kept)
     }
 
-    /// What takes it away from a browser.
+    /// The `Set-Cookie` header that deletes it.
     pub(crate) fn clear(&self, secure: bool) -> Result<HeaderValue, PageError> {
         self.header(secure, "", Duration::ZERO)
     }
@@ -39,8 +38,8 @@ impl Cookie {
         if secure { self.host } else { self.host.trim_start_matches("__Host-") }
     }
 
-    /// `Lax`, so that a link on another site finds a person signed in, and a provider of single sign-on can send the
-    /// browser back; with `Strict` the cookie would not come along.
+    /// `SameSite=Lax`, so that a link on another site finds the user signed in, and a single sign-on provider can
+    /// send the browser back; with `Strict` the cookie would not be sent.
     fn header(&self, secure: bool, value: &str, kept: Duration) -> Result<HeaderValue, PageError> {
         let attributes = if secure { "; Secure" } else { "" };
         let (name, age) = (self.name(secure), kept.as_secs());

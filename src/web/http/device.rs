@@ -1,5 +1,5 @@
-//! The device cookie, by which a browser is known that somebody has signed in with before. It lets nobody in; it
-//! only has the failures of this browser counted apart from those of strangers.
+//! The device cookie, which identifies a browser that a user has signed in with before. It signs nobody in; it only
+//! makes failures of this browser count separately from those of strangers.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::web::{session::is_secure, state::WebState};
 /// Kept for a year after a sign-in.
 const COOKIE: Cookie = Cookie { host: "__Host-keytile_device", kept: Duration::from_secs(365 * 24 * 3_600) };
 
-/// What the device cookie of a request holds.
+/// The value of the device cookie in a request.
 pub(crate) fn device_of<'a>(state: &WebState, headers: &'a HeaderMap) -> Option<&'a str> {
     COOKIE.read(headers, is_secure(state))
 }
 
-/// The device cookie of a browser that somebody has just signed in with.
+/// The `Set-Cookie` header for a browser that was just used to sign in.
 pub(crate) fn device_cookie(state: &WebState, value: &SecretString) -> Result<HeaderValue, PageError> {
     COOKIE.set(is_secure(state), value.expose_secret())
 }

@@ -1,7 +1,7 @@
-//! What a page answers when there is no page: one mapping of errors to HTTP, and the pages that say so.
+//! Errors of pages: one mapping of errors to HTTP, and the pages that show them.
 //!
-//! What is unexpected answers only “Internal Server Error” with the request's id, and is logged once
-//! with its cause.
+//! An unexpected error responds only "Internal Server Error" with the request id, and is logged once with its
+//! cause.
 
 use std::{any::Any, error::Error};
 
@@ -15,28 +15,28 @@ use crate::service::ServiceError;
 /// Why a handler has no page to show.
 #[derive(Debug)]
 pub(crate) enum PageError {
-    /// There is nothing of this address.
+    /// Nothing exists at this path.
     NotFound,
-    /// The request is not one that a page of Keytile makes.
+    /// No page of Keytile sends such a request.
     BadRequest,
-    /// The body is longer than any form.
+    /// The body is larger than any form.
     TooLarge,
-    /// The body did not come in time.
+    /// The body didn't arrive in time.
     TooSlow,
-    /// The body is not a form.
+    /// The body isn't a form.
     NotAForm,
     /// No page of the session sent this form.
     ForgedForm,
-    /// The role does not allow it.
+    /// The role doesn't allow it.
     Forbidden,
-    /// The person has too much under way at once.
+    /// The user has too many calls in progress.
     TooMany,
-    /// Something unexpected, which was logged when this value was made.
+    /// An unexpected error, which was logged when this value was created.
     Internal,
 }
 
 impl PageError {
-    /// Something unexpected: logs it with its causes.
+    /// An unexpected error: logs it with its causes.
     pub(crate) fn internal(error: impl Error) -> Self {
         let mut causes = error.to_string();
         let mut source = error.source();
@@ -74,7 +74,7 @@ impl From<ServiceError> for PageError {
 }
 
 impl IntoResponse for PageError {
-    /// The bare status: [`error_pages`](crate::web::middleware::error_pages) puts the page around it.
+    /// Only the status: [`error_pages`] adds the page.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         if matches!(self, Self::TooMany) {
@@ -85,14 +85,14 @@ impl IntoResponse for PageError {
     }
 }
 
-/// What is answered for a panic in a handler. The panic hook has printed its message; it is not
-/// repeated here, because nobody can say what is in it.
+/// The response after a panic in a handler. The panic hook has already printed the message; it isn't repeated here,
+/// because it may contain anything.
 pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-/// Which words a bare status of several meanings gets.
+/// Which message to show for a status with several meanings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Words {
     OfStatus,

@@ -1,4 +1,4 @@
-//! From requests to types: what stands in an address, and one way to read a form.
+//! Extractors: path parameters, and the only way to read a form.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,7 +43,7 @@ impl FromRequestParts<WebState> for Kind {
     }
 }
 
-/// `{id}` of an address.
+/// The path segment `{id}`. Anything that isn't an id gets 404.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Id(pub(crate) Uuid);
 
@@ -56,12 +56,10 @@ impl FromRequestParts<WebState> for Id {
     }
 }
 
-/// The making of a resource: its kind, and the connector of `{connector}`, which can be of that kind.
+/// The steps of creating a resource: its kind, and the connector in `{connector}`, which must support that kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Flow {
-    /// Source or destination.
     pub(crate) kind: ResourceKind,
-    /// The connector.
     pub(crate) connector: Arc<Connector>,
 }
 
@@ -81,44 +79,43 @@ async fn segment(parts: &mut Parts, state: &WebState, name: &str) -> Result<Stri
     segments.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).ok_or(PageError::NotFound)
 }
 
-/// The fields of a form, in their order. Has no `Debug`: some of them are secret.
+/// The fields of a form, in order. Has no `Debug`, because some of them are secret.
 pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Reads a form's body.
     pub(crate) fn read(body: &[u8]) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
-    /// Takes the first value of a field out; empty if there is none.
+    /// Removes and returns the first value of a field; empty if there is none.
     pub(crate) fn take(&mut self, name: &str) -> String {
         let found = self.0.iter().position(|(field, _)| field == name);
         found.map(|index| self.0.remove(index).1).unwrap_or_default()
     }
 
-    /// Takes every value of a field out.
+    /// Removes and returns every value of a field.
     pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
         self.0.extract_if(.., |(field, _)| field == name).map(|(_, value)| value).collect()
     }
 
-    /// Takes an id out; a page of Keytile never sends a form without it.
+    /// Removes and returns an id. An error if it is missing, because every form of Keytile sends it.
     pub(crate) fn take_id(&mut self, name: &str) -> Result<Uuid, PageError> {
         Uuid::try_parse(&self.take(name)).map_err(|_| PageError::BadRequest)
     }
 
-    /// What has not been taken out.
+    /// The remaining fields.
     pub(crate) fn rest(self) -> impl Iterator<Item = (String, String)> {
         self.0.into_iter()
     }
 }
 
-/// A form that knows how to read itself from its fields.
+/// A form that can be read from its fields.
 pub(crate) trait FromFields: Sized {
-    /// Reads the form. What a person typed wrong is not an error here; a form that no page sends is.
+    /// Reads the form. Invalid input isn't an error here, but a form that no page sends is.
     fn from_fields(fields: Fields) -> Result<Self, PageError>;
 }
 
-/// The form of a request, after it was checked that a page of the session sent it.
+/// The form of a request, after the check that a page of the session sent it.
 pub(crate) struct Form<T>(pub(crate) T);
 
 impl<T: FromFields> FromRequestParts<WebState> for Form<T> {
@@ -130,7 +127,7 @@ impl<T: FromFields> FromRequestParts<WebState> for Form<T> {
     }
 }
 
-/// An id in a query; what is not one counts as none, so that a shortened link still shows a page.
+/// An id in a query; anything that isn't one counts as none, so that a shortened link still shows a page.
 pub(crate) fn id_of(text: Option<&str>) -> Option<Uuid> {
     text.and_then(|text| Uuid::try_parse(text).ok())
 }

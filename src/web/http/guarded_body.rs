@@ -1,4 +1,4 @@
-//! The body of an answer that holds something until the answer is over: sent whole, or given up.
+//! A response body that owns a value until the response ends, whether it is sent completely or dropped.
 
 use std::{
     pin::Pin,
@@ -8,14 +8,13 @@ use std::{
 use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// A body, and what is dropped with it or after its last byte.
+/// A body, with a value that is dropped after its last byte or together with it.
 pub(in crate::web) struct Holding<B, T> {
     body: B,
     held: Option<T>,
 }
 
 impl<B, T> Holding<B, T> {
-    /// Holds on to `held`.
     pub(in crate::web) fn new(body: B, held: T) -> Self {
         Self { body, held: Some(held) }
     }
@@ -31,7 +30,7 @@ where
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        // Who knows the length has the whole answer now, perhaps before anybody asks this body for its end.
+        // If the length is known, the response may be complete before this body is polled for its end.
         if frame.is_ready() && self.body.size_hint().exact() == Some(0) {
             self.held = None;
         }

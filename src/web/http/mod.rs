@@ -1,4 +1,4 @@
-//! What every handler needs of HTTP: bodies, cookies, errors, extraction, problems.
+//! The parts of HTTP that every handler needs: bodies, cookies, errors, extractors, problems.
 
 pub(in crate::web) mod client_address;
 pub(in crate::web) mod cookie;

@@ -1,4 +1,4 @@
-//! Errors as programs read them: `application/problem+json` (RFC 9457).
+//! Errors for API clients: `application/problem+json` (RFC 9457).
 
 use axum::{
     body::Body,
@@ -11,20 +11,20 @@ use utoipa::{ToSchema, openapi::Ref};
 
 use crate::domain::credentials::verification::{FaultCode, Stage};
 
-/// An error of Keytile's own. `type` is left out, so that it is `about:blank`: what it means is told by `code`.
+/// An error of Keytile itself. `type` is absent, which means `about:blank`; `code` tells which error it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    /// For how many seconds to wait.
+    /// The seconds to wait before a retry.
     retry_after: Option<u64>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// What went wrong at the service, where that may be told.
+    /// What went wrong at the service, if the client may know.
     diagnosis: Option<ProblemDiagnosis>,
-    /// What is wrong with which member of the request.
+    /// What is wrong with each member of the request.
     errors: Vec<MemberError>,
-    /// The verification that did not pass.
+    /// The verification that failed.
     verification: Option<Box<Value>>,
 }
 
@@ -39,12 +39,12 @@ pub(crate) struct MemberError {
     pub(crate) code: &'static str,
 }
 
-/// Why there is no access token or no answer, for programs.
+/// Why there is no access token or no response, for API clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ProblemDiagnosis {
-    /// The stage at which it failed.
+    /// The stage that failed.
     pub(crate) stage: Stage,
-    /// The word for what went wrong, as verifications have it.
+    /// What went wrong, as in verifications.
     pub(crate) code: FaultCode,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// An error with a code that stays the same, and a sentence that says what to do.
+    /// An error with a stable code, and a sentence that says what to do.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
@@ -99,47 +99,41 @@ impl Problem {
         }
     }
 
-    /// Its status code.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The word that says which error it is.
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// Says when to try again.
+    /// Sets the seconds to wait before a retry.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self.with_header(header::RETRY_AFTER, seconds.into())
     }
 
-    /// Adds a header.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Adds what went wrong at the service.
     pub(crate) fn with_diagnosis(mut self, diagnosis: ProblemDiagnosis) -> Self {
         self.diagnosis = Some(diagnosis);
         self
     }
 
-    /// Says what is wrong with which member.
     pub(crate) fn with_errors(mut self, errors: Vec<MemberError>) -> Self {
         self.errors = errors;
         self
     }
 
-    /// Adds the verification that did not pass.
     pub(crate) fn with_verification(mut self, verification: Value) -> Self {
         self.verification = Some(Box::new(verification));
         self
     }
 
-    /// The answer to the request of this id.
+    /// The response to the request with this id.
     pub(crate) fn write(self, request_id: &str) -> Response<Body> {
         let members = ProblemBody {
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -152,7 +146,7 @@ impl Problem {
             verification: self.verification.as_deref(),
             request_id,
         };
-        // Text and numbers: they always serialise.
+        // Strings and numbers always serialize.
         let mut response = Response::new(Body::from(serde_json::to_vec(&members).unwrap_or_default()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -167,8 +161,8 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// The bare status, with the problem among the extensions: [`problems`](crate::web::api::problems) writes it, for it knows
-    /// the id of the request.
+    /// Only the status, with the problem as an extension: [`problems`](crate::web::api::problems) writes the body,
+    /// because it knows the request id.
     fn into_response(self) -> axum::response::Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);

@@ -1,4 +1,4 @@
-//! The body of an answer: of a page, or one that a service is still sending.
+//! A response body: of a page, or one that a service is still sending.
 
 use std::{
     pin::Pin,
@@ -10,11 +10,10 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::service::proxy::AnswerBody;
 
-/// The body of an answer. Two kinds apart, so that what streams is not boxed once more.
+/// A response body. Two variants, so that a streaming body isn't boxed again.
 pub(in crate::web) enum Content {
-    /// Keytile's own.
     Page(Body),
-    /// A service's.
+    /// From a service.
     Forwarded(AnswerBody),
 }
 

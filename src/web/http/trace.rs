@@ -1,4 +1,4 @@
-//! Which trace a request belongs to.
+//! The trace that a request belongs to.
 
 use axum::http::HeaderMap;
 
@@ -7,7 +7,7 @@ use crate::{
     service::operations::tracing::{TRACEPARENT, TRACESTATE},
 };
 
-/// The trace that a client sent, if it sent a whole one. What belongs to one that is malformed is taken away.
+/// The trace context that a client sent, if it is valid. Headers of an invalid one are removed.
 pub(in crate::web) fn parent(headers: &mut HeaderMap) -> Option<TraceContext> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next().filter(|_| values.next().is_none());

@@ -1,8 +1,8 @@
-//! Bounds the receiving of bodies: how long one may take, and how many may be under way at once.
+//! Limits how long a request body may take, and how many are received at the same time.
 //!
-//! A body that does not come in time is answered 408, after which the connection is closed. Bodies have a bound of
-//! their own, far below that of requests in flight, and each client's network a part of it: otherwise whoever sends
-//! many bodies slowly could keep everybody else out.
+//! A body that doesn't arrive in time gets 408, and the connection is closed. Bodies have their own limit, far
+//! below that of requests in progress, and each client network gets a part of it: otherwise a client that sends
+//! many bodies slowly could keep everyone else out.
 
 use std::{
     collections::HashMap,
@@ -31,7 +31,7 @@ use crate::web::{
     server::ServingLimits,
 };
 
-/// The part of all bodies that one network may send at once: one in so many.
+/// The share of one network: one in this many of all bodies.
 const SHARE: usize = 8;
 
 /// The bodies that are being received.
@@ -48,13 +48,14 @@ struct Counts {
     of_network: HashMap<IpAddr, usize>,
 }
 
-/// A body that counts, until it is dropped.
+/// A body that counts until it is dropped.
 struct Place {
     receiving: Arc<Receiving>,
     network: IpAddr,
 }
 
-/// The middleware. Whoever reads the body gets an error if it is too slow; whatever is made of that, the answer is 408.
+/// The middleware. A body that is too slow fails its reader; whatever the handler then returns, the response is
+/// 408.
 pub(crate) async fn receiving(State(receiving): State<Arc<Receiving>>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -75,12 +76,11 @@ pub(crate) async fn receiving(State(receiving): State<Arc<Receiving>>, request: 
 }
 
 impl Receiving {
-    /// None yet.
     pub(crate) fn new(limits: &ServingLimits) -> Self {
         Self { piece: limits.body_piece, whole: limits.body_whole, most: limits.receiving, counts: Mutex::default() }
     }
 
-    /// Takes a place, if there is one.
+    /// Reserves a place, if one is free.
     fn begin(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let network = network(address);
         let mut counts = self.counts();
@@ -104,13 +104,13 @@ impl Drop for Place {
         counts.all -= 1;
         match counts.of_network.get_mut(&self.network) {
             Some(count) if *count > 1 => *count -= 1,
-            // Nothing is kept of a network that sends nothing.
+            // A network without bodies is removed.
             _ => drop(counts.of_network.remove(&self.network)),
         }
     }
 }
 
-/// What counts as one client: an IPv4 address, or the 64 bits of an IPv6 address below which one is free to choose.
+/// What counts as one client: an IPv4 address, or an IPv6 /64, within which a client can choose its address.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -118,11 +118,11 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A body that fails where its next piece, or its end, takes too long.
+/// A body that fails if its next piece or its end takes too long.
 struct TimedBody {
     body: Body,
     piece: Duration,
-    /// When all of it has to be there.
+    /// The deadline for the whole body.
     end: Instant,
     alarm: Pin<Box<Sleep>>,
     too_slow: Arc<AtomicBool>,
@@ -173,7 +173,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3_600);
     const SHORT: Duration = Duration::from_millis(30);
 
-    /// Whether the body is read whole, and how long that takes or it takes to fail.
+    /// Whether the body was read completely, and the time until it was or failed.
     async fn read(pieces: impl Stream<Item = Piece> + Send + 'static, piece: Duration, whole: Duration) -> (bool, Duration) {
         let started = Instant::now();
         let too_slow = Arc::new(AtomicBool::new(false));

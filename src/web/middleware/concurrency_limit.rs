@@ -1,5 +1,5 @@
-//! Bounds the requests that are answered at the same time. What is beyond the bound is answered 503 at once: to let
-//! it wait would make everybody wait, and cost memory for each.
+//! Limits the requests in progress. Requests over the limit get 503 immediately: letting them wait would slow
+//! everyone down, and cost memory for each.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::web::http::guarded_body::Holding;
 
-/// The middleware. A request counts until its answer is complete.
+/// The middleware. A request counts until its response is complete.
 pub(crate) async fn in_flight(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(permit) = room.try_acquire_owned() else {
         tracing::warn!("refused: too many requests are in progress");
@@ -23,7 +23,7 @@ pub(crate) async fn in_flight(State(room): State<Arc<Semaphore>>, request: Reque
     next.run(request).await.map(|body| Body::new(Holding::new(body, permit)))
 }
 
-/// The answer to what there is no room for at the moment.
+/// The response to a request over the limit.
 pub(super) fn come_back() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]).into_response()
 }

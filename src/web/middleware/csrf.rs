@@ -1,6 +1,6 @@
-//! Refuses forms that no page of the session can have sent. Lies around every page, so that no handler can be
-//! reached without it: it reads the form, takes the token out of it and compares that, and only what it has
-//! checked is there for [`Form`](crate::web::http::extract::Form) to take.
+//! Refuses forms that no page of the session can have sent (CSRF). Surrounds every page, so that no handler can be
+//! reached without it: it reads the form and compares its token, and only a checked form is available to
+//! [`Form`](crate::web::http::extract::Form).
 
 use axum::{
     body::{Body, Bytes},
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The field of the token. No connector may have a field of this name.
+/// The form field with the token. No connector may have a field with this name.
 pub(crate) const FORM_TOKEN: &str = "form_token";
 
 /// The middleware.
@@ -46,7 +46,7 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
         StatusCode::REQUEST_TIMEOUT => PageError::TooSlow,
         _ => PageError::BadRequest,
     })?;
-    // A body can take half a minute, in which a session can end.
+    // Reading the body can take half a minute, in which the session may end.
     look_again(&state, &parts.headers, &mut visitor).await?;
     let mut fields = Fields::read(&body);
     let token = fields.take(FORM_TOKEN);

@@ -1,5 +1,5 @@
-//! Refuses requests that no page of Keytile can have caused: those for another host name, which is how
-//! DNS rebinding reaches a server on loopback, and state-changing ones from other sites (CSRF).
+//! Refuses requests that no page of Keytile can have caused: those for another host name, which is how DNS
+//! rebinding reaches a server on loopback, and state-changing ones from other sites (CSRF).
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,33 +11,33 @@ use axum::{
 };
 use url::Url;
 
-/// Which hosts and origins are Keytile's own.
+/// Which hosts and origins belong to Keytile.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// `host` or `host:port`, lower-case, as they come in a Host header.
+    /// `host` or `host:port` in lower case, as in a `Host` header.
     hosts: Vec<String>,
     /// The origin of the public URL.
     origin: String,
-    /// True where loopback names are let in, each of which is an origin of its own.
+    /// True if loopback names are allowed, each of which is a separate origin.
     loopback: bool,
 }
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It is for a host that is not Keytile's.
+    /// It is for another host.
     OtherHost,
     /// It was caused by a page of another site.
     OtherSite,
 }
 
 impl Guard {
-    /// Lets in the public URL's host. `loopback` is the address listened on where no public URL was chosen: then
-    /// loopback names with its port are let in too.
+    /// Allows the host of the public URL. `loopback` is the listening address if no public URL was configured; then
+    /// loopback names with its port are allowed too.
     pub(crate) fn new(public_url: &Url, loopback: Option<SocketAddr>) -> Self {
         let mut hosts = Vec::new();
         if let Some(host) = public_url.host_str() {
-            // A URL drops the port that is its scheme's default; a Host header may name it.
+            // A URL drops the default port of its scheme, but a `Host` header may contain it.
             match (public_url.port(), public_url.port_or_known_default()) {
                 (Some(port), _) => hosts.push(format!("{host}:{port}")),
                 (None, Some(port)) => hosts.extend([host.to_owned(), format!("{host}:{port}")]),
@@ -53,9 +53,9 @@ impl Guard {
         Self { hosts, origin: public_url.origin().ascii_serialization(), loopback: loopback.is_some() }
     }
 
-    /// Whether a request may go on.
+    /// Checks whether a request is allowed.
     pub(crate) fn check(&self, method: &Method, authority: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
-        // The authority of an absolute request target replaces the Host header (RFC 9112 section 3.2.2).
+        // The authority of an absolute request target replaces the `Host` header (RFC 9112 section 3.2.2).
         let host = authority.or_else(|| only_host(headers)?.to_str().ok());
         let host = self.hosts.iter().find(|own| host.is_some_and(|host| own.eq_ignore_ascii_case(host)));
         let host = host.ok_or(Refusal::OtherHost)?;
@@ -65,7 +65,7 @@ impl Guard {
         let own = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
             (Some(site), _) => site == "same-origin" || site == "none",
             (None, Some(origin)) => origin.to_str().is_ok_and(|origin| self.is_own_origin(origin, host)),
-            // Every browser names at least one of the two with a POST; programs need not.
+            // Every browser sends at least one of the two with a POST; other clients need not.
             (None, None) => true,
         };
         if own { Ok(()) } else { Err(Refusal::OtherSite) }
@@ -85,13 +85,12 @@ fn default_port(url: &Url) -> Option<u16> {
     }
 }
 
-/// The Host header, of which there has to be one: of several, a proxy in front may have looked at another.
+/// The only `Host` header: if there are several, a proxy in front may have used another one.
 fn only_host(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut hosts = headers.get_all(header::HOST).iter();
     hosts.next().filter(|_| hosts.next().is_none())
 }
 
-/// The middleware.
 pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let authority = request.uri().authority().map(|authority| authority.as_str());
     match guard.check(request.method(), authority, request.headers()) {
@@ -162,7 +161,7 @@ mod tests {
         assert_eq!(post(&[("sec-fetch-site", "none")]).await, 200);
         assert_eq!(post(&[("sec-fetch-site", "same-site")]).await, 403);
         assert_eq!(post(&[("sec-fetch-site", "cross-site")]).await, 403);
-        // What the browser says of the site is not overruled by an Origin that looks right.
+        // An `Origin` that looks right doesn't override what the browser says about the site.
         assert_eq!(post(&[("sec-fetch-site", "cross-site"), ("origin", "https://keytile.example")]).await, 403);
         assert_eq!(post(&[("origin", "https://keytile.example")]).await, 200);
         assert_eq!(post(&[("origin", "https://keytile.example:8443")]).await, 403);

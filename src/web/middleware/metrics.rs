@@ -1,4 +1,4 @@
-//! Counts requests and how long they took, by the pattern of their route, and begins their traces where there are any.
+//! Counts requests and their durations by route pattern, and starts their traces if tracing is enabled.
 
 use std::time::Instant;
 
@@ -16,14 +16,13 @@ use crate::{
     web::{http::trace, state::WebState},
 };
 
-/// What stands for the route of a request that no route answers: the address itself is up to whoever asks.
+/// The route label of requests without a route. Their path would let clients create any number of labels.
 const NO_ROUTE: &str = "none";
-/// What begins no trace: it is asked for all the time, and tells nothing.
+/// Routes that start no trace: they are requested all the time, and their traces say nothing.
 const UNTRACED: [&str; 5] = ["/healthz", "/readyz", "/static/{name}", "/favicon.ico", NO_ROUTE];
-/// Whose trace goes on. What a browser says of traces is nobody's who runs Keytile.
+/// Only API clients can continue a trace. A browser's trace isn't the operator's.
 const OF_PROGRAMS: &str = "/api/";
 
-/// The middleware.
 pub(crate) async fn measured(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     let (route, method) = (request.extensions().get::<MatchedPath>().cloned(), known_method(request.method().as_str()));
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);

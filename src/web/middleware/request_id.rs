@@ -1,4 +1,4 @@
-//! Gives each request an id that its log lines, its answer and its error page share.
+//! Gives each request an id, which its log lines, its response and its error page contain.
 
 use std::time::Instant;
 
@@ -13,46 +13,43 @@ use uuid::Uuid;
 
 use crate::service::auth::browser;
 
-/// The header that a request's id comes and goes in.
+/// The header with the id, in requests and responses.
 pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request; among its extensions.
+/// The id of a request, stored in its extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The id as text.
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 }
 
 impl RequestId {
-    /// The id that the client gave, if it cannot disturb anything, or a new one.
+    /// The id that the client sent, if it is harmless, or a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let given = headers.get(&REQUEST_ID).filter(|id| is_plain(id)).cloned();
         Self(given.unwrap_or_else(made))
     }
 
-    /// The id as a header has it.
     pub(crate) fn value(&self) -> &HeaderValue {
         &self.0
     }
 
-    /// The id as a header has it.
     pub(crate) fn into_value(self) -> HeaderValue {
         self.0
     }
 }
 
-/// An id that no other request has.
+/// A new unique id.
 fn made() -> HeaderValue {
     let mut text = Uuid::encode_buffer();
     let text = browser::new_request_id().hyphenated().encode_lower(&mut text);
     HeaderValue::from_str(text).unwrap_or_else(|_| unreachable!("a UUID is of letters that a header takes"))
 }
 
-/// The middleware. Logs the path but neither query nor body: what people type stands in both.
+/// The middleware. Logs the path but neither query nor body, because both contain input.
 pub(crate) async fn request_id(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let span = tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = request.uri().path());
@@ -69,7 +66,7 @@ pub(crate) async fn request_id(mut request: Request, next: Next) -> Response {
     .await
 }
 
-/// An id from outside is taken over only if it cannot disturb a log line or a page.
+/// An id from a client is only used if it can't break a log line or a page.
 fn is_plain(id: &HeaderValue) -> bool {
     let bytes = id.as_bytes();
     (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))

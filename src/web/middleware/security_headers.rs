@@ -1,5 +1,5 @@
-//! Headers that tell a browser what a page of Keytile never does: run script or style that is not
-//! Keytile's own, stand in a frame, talk to another host, or lie in a cache.
+//! Headers that tell a browser what a page of Keytile never does: run script or style from elsewhere, appear in a
+//! frame, connect to another host, or be cached.
 
 use axum::{
     extract::{Request, State},
@@ -11,19 +11,18 @@ use axum::{
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// A year, which is what browsers and OWASP ASVS (3.4.1) ask for. Without `includeSubDomains`: what else lives below
-/// the name of this host is not Keytile's to decide.
+/// A year, as browsers and OWASP ASVS (3.4.1) ask for. Without `includeSubDomains`, because other hosts below this
+/// name are not Keytile's to decide about.
 const ONLY_HTTPS: &str = "max-age=31536000";
 
-/// The middleware.
 pub(crate) async fn headers(State(Https(https)): State<Https>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: under it a browser sends `Origin: null` with a form, and where it sends no
-        // Sec-Fetch-Site either (plain HTTP beyond loopback) Keytile's own forms would be refused.
+        // Not `no-referrer`: with that, a browser sends `Origin: null` with a form, and if it sends no
+        // `Sec-Fetch-Site` either (plain HTTP beyond loopback), Keytile's own forms would be refused.
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
@@ -38,7 +37,7 @@ pub(crate) async fn headers(State(Https(https)): State<Https>, request: Request,
     response
 }
 
-/// Whether people open Keytile over HTTPS.
+/// Whether the public URL is HTTPS.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Https(pub(crate) bool);
 

@@ -1,5 +1,5 @@
-//! Where single sign-on is the only way in, no password and no link to choose one gets through to its handler. It
-//! lies around all pages that are open to everybody, so that none of them can forget to ask.
+//! If single sign-on is the only way to sign in, keeps passwords and password links from their handlers. Surrounds
+//! all public pages, so that none of them can forget to check.
 
 use axum::{
     extract::{Request, State},
@@ -10,7 +10,6 @@ use axum::{
 
 use crate::web::{http::error::PageError, pages::auth::sso, session::Visitor, state::WebState};
 
-/// The middleware.
 pub(crate) async fn passwords(State(state): State<WebState>, request: Request, next: Next) -> Result<Response, PageError> {
     let path = request.uri().path();
     if state.service.takes_passwords() || !is_of_passwords(path) {

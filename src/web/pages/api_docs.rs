@@ -1,4 +1,4 @@
-//! `/api/docs`: the description of the API for people, made from `/api/openapi.json`.
+//! `/api/docs`: the API reference for people, generated from `/api/openapi.json`.
 
 use std::sync::OnceLock;
 
@@ -14,48 +14,45 @@ use crate::web::{
     state::WebState,
 };
 
-/// Everything that the page says.
 struct Description {
     groups: Vec<Group>,
     schemas: Vec<Schema>,
 }
 
-/// Operations on one kind of thing.
+/// Operations on one kind of object.
 struct Group {
     name: String,
     description: String,
     operations: Vec<Operation>,
 }
 
-/// What can be asked for.
 struct Operation {
     id: String,
     method: String,
     path: String,
     summary: String,
     description: String,
-    /// The scopes of which a key has to have one; empty where any key will do.
+    /// The key needs one of these scopes; if empty, any key is allowed.
     scopes: Vec<String>,
     parameters: Vec<Member>,
-    /// The schema of the body.
+    /// The schema of the request body.
     body: Option<String>,
     answers: Vec<Reply>,
 }
 
-/// What can be answered.
+/// A possible response.
 struct Reply {
     status: String,
     description: String,
-    /// The schema of the body.
+    /// The schema of the response body.
     body: Option<String>,
 }
 
-/// A type of bodies.
 struct Schema {
     name: String,
     description: String,
     members: Vec<Member>,
-    /// The words of a type that has no members.
+    /// The description of a type without members.
     words: String,
 }
 
@@ -71,16 +68,16 @@ struct Member {
 #[template(path = "api_docs.html")]
 struct ApiDocs {
     layout: Layout,
-    /// The address of this Keytile.
+    /// The public URL of this installation.
     address: String,
     description: &'static Description,
 }
 
-/// `GET /api/docs`. For everybody, as the description is.
+/// `GET /api/docs`. Available to everyone, like the description.
 pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor) -> Result<Response, PageError> {
     static DESCRIPTION: OnceLock<Description> = OnceLock::new();
     let description = DESCRIPTION.get_or_init(|| {
-        // Texts and maps: they always serialise.
+        // Strings and maps always serialize.
         Description::of(&serde_json::to_value(api::described()).unwrap_or_default())
     });
     let address = state.settings.public_url.as_str().trim_end_matches('/').to_owned();
@@ -163,7 +160,7 @@ fn body_schema(content: &Value) -> Option<String> {
     named(&content["schema"]).or_else(|| list(&content["schema"]["oneOf"]).find_map(named))
 }
 
-/// What a value has to be, in words.
+/// The type of a value in words.
 fn kind(schema: &Value) -> String {
     if let Some(path) = schema["$ref"].as_str() {
         return path.rsplit('/').next().unwrap_or(path).to_owned();

@@ -1,4 +1,4 @@
-//! The audit trail, for administrators: a page of it, narrowed by person, thing, action and time, and its export.
+//! The audit trail, for administrators: a page of it, filtered by person, object, action and time, and its export.
 
 use crate::domain::audit::AuditCredential;
 use std::io;
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// What an address of the page says, as it was typed.
+/// The query of the page, as typed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Wanted {
@@ -41,14 +41,14 @@ pub(crate) struct Wanted {
     before: String,
 }
 
-/// What was typed, read. What is wrong is beside it.
+/// The parsed input, with its errors.
 #[derive(Default)]
 struct Reading {
     filter: AuditFilter,
-    /// The person as they are shown in the form.
+    /// The person as shown in the form.
     person: String,
     errors: Vec<FieldError>,
-    /// Several credentials have the name that was typed.
+    /// The credentials to choose from, if several have the name that was typed.
     choices: Vec<AuditCredential>,
 }
 
@@ -63,7 +63,7 @@ struct AuditTrail<'a> {
     errors: &'a [FieldError],
     choices: &'a [AuditCredential],
     events: Vec<EventView>,
-    /// The address of the next page.
+    /// The URL of the next page.
     next: Option<String>,
     is_first_page: bool,
     is_filtered: bool,
@@ -79,7 +79,7 @@ impl AuditTrail<'_> {
         self.errors.first().is_some_and(|error| error.field == field)
     }
 
-    /// The address of the events on a credential, whatever else is asked for.
+    /// The URL of the events on a credential, with the other filters unchanged.
     fn address_of(&self, credential: &Uuid) -> String {
         self.wanted.address(&[("target", &credential.to_string())])
     }
@@ -90,7 +90,7 @@ impl Wanted {
         [&self.person, &self.target, &self.action, &self.from, &self.until].into_iter().any(|typed| !typed.trim().is_empty())
     }
 
-    /// The address of the same with some values replaced.
+    /// The URL of the same page with some values replaced.
     fn address(&self, replaced: &[(&str, &str)]) -> String {
         let typed = [
             ("person", &self.person),
@@ -156,7 +156,7 @@ impl FromFields for Wanted {
     }
 }
 
-/// `POST /audit/export`: the events that the page shows, and all behind them, a JSON object a line, oldest first.
+/// `POST /audit/export`: the events that the filter selects, one JSON object per line, oldest first.
 pub(crate) async fn export(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -164,14 +164,15 @@ pub(crate) async fn export(
 ) -> Result<Response, PageError> {
     let reading = read(&state, &signed, &wanted).await?;
     if !reading.errors.is_empty() || !reading.choices.is_empty() {
-        // The page itself says what is wrong; its own form sends nothing of the kind.
+        // The page shows its errors itself; its own form never sends such a request.
         return Err(PageError::BadRequest);
     }
     let export = state.service.export_audit(&signed.caller, &reading.filter).await?;
     let lines = stream::try_unfold(export, |mut export: AuditExport| async move {
         match export.next().await {
             Ok(lines) => Ok(lines.map(|lines| (lines, export))),
-            // The status is sent already: the connection is broken off, so that half a trail is not taken for all.
+            // The status has already been sent, so the connection is broken off: an incomplete export must not look
+            // complete.
             Err(error) => {
                 PageError::internal(error);
                 Err(io::Error::other("the export was broken off"))
@@ -185,7 +186,7 @@ pub(crate) async fn export(
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
-/// Reads what was typed. Whoever may not read the trail is refused here.
+/// Parses the input. A caller without the permission to read the trail is refused here.
 async fn read(state: &WebState, signed: &SignedIn, wanted: &Wanted) -> Result<Reading, PageError> {
     let service = &state.service;
     let mut reading = Reading { person: wanted.person.trim().to_owned(), ..Reading::default() };
@@ -225,7 +226,7 @@ async fn read(state: &WebState, signed: &SignedIn, wanted: &Wanted) -> Result<Re
         }
         match (Timestamp::parse_utc(typed), field) {
             (Some((at, _)), "from") => reading.filter.from = Some(at),
-            // A minute is in the answer as a whole.
+            // A minute is included completely.
             (Some((at, exact)), _) => reading.filter.until = Some(at.plus(exact)),
             (None, _) => {
                 reading.errors.push(FieldError::new(field, "Enter a date and time, such as 2026-01-31 12:00."));

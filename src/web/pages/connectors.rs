@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// One connector to choose.
 struct Choice<'a> {
     id: &'a str,
     name: &'a str,
@@ -48,7 +47,7 @@ pub(crate) async fn choose(State(state): State<WebState>, signed: SignedIn, Kind
     layout::ok(&page)
 }
 
-/// One connector with what it asks for and offers.
+/// A connector with its fields and endpoints.
 struct Entry<'a> {
     choice: Choice<'a>,
     fields: String,
@@ -75,7 +74,7 @@ impl<'a> Entry<'a> {
 struct Connectors<'a> {
     layout: Layout,
     connectors: Vec<Entry<'a>>,
-    /// True for who may create sources and destinations.
+    /// True if the user may create sources and destinations.
     may_make: bool,
 }
 

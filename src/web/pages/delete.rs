@@ -1,4 +1,4 @@
-//! Deleting asks first, on a page of its own, which script shows as a dialog.
+//! Confirmation pages for deleting, which script shows as dialogs.
 
 use askama::Template;
 use axum::{
@@ -29,10 +29,10 @@ struct Delete<'a> {
     /// `credential`, `data source` or `data destination`.
     noun: &'static str,
     name: &'a str,
-    /// The page of what is to be deleted.
+    /// The page of the object to delete.
     address: String,
     consequence: &'static str,
-    /// What has to be deleted or changed first; while there is some, nothing can be deleted.
+    /// The number of resources that still use it; above 0 it can't be deleted.
     in_use: u64,
     used_by: Vec<ResourceView<'a>>,
 }
@@ -57,14 +57,14 @@ pub(crate) async fn ask_resource(
     layout::ok(&page)
 }
 
-/// `POST` of the same.
+/// `POST /{kind}/{id}/delete`.
 pub(crate) async fn resource(
     State(state): State<WebState>,
     signed: SignedIn,
     Kind(kind): Kind,
     Id(id): Id,
 ) -> Result<Response, PageError> {
-    // Whoever sends it twice finds the same as whoever sent it once.
+    // Sending the form twice has the same result as sending it once.
     state.service.delete_resource(&signed.caller, kind, id, None).await?;
     Ok(Redirect::to(&format!("/?deleted={}", kind.as_str())).into_response())
 }
@@ -75,7 +75,7 @@ pub(crate) async fn ask_credential(State(state): State<WebState>, signed: Signed
     respond(&state, &signed, id, &detail, detail.tile.used_by, StatusCode::OK)
 }
 
-/// `POST` of the same.
+/// `POST /credentials/{id}/delete`.
 pub(crate) async fn credential(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
     match state.service.delete_credential(&signed.caller, id, None).await? {
         CredentialDeletion::Deleted | CredentialDeletion::NotFound | CredentialDeletion::Outdated => {

@@ -1,5 +1,5 @@
-//! What is asked by whoever watches over the process. Says which part fails, and nothing else: not why, and nothing
-//! of what is stored.
+//! Health checks for process supervisors and load balancers. They say which part fails, but not why, and nothing
+//! about stored data.
 
 use axum::{extract::State, http::StatusCode};
 
@@ -8,13 +8,13 @@ use crate::{
     web::state::WebState,
 };
 
-/// `GET /healthz`: the process answers, and says how its parts were when somebody last looked. Always 200: whoever
-/// starts a process again that does not answer this would put neither database nor keyring right.
+/// `GET /healthz`: the process responds, and reports the last known state of its parts. Always 200, because
+/// restarting the process would repair neither the database nor the keyring.
 pub(crate) async fn alive(State(state): State<WebState>) -> String {
     format!("ok\n{}", parts(state.service.known_readiness()))
 }
 
-/// `GET /readyz`: looks at database and keyring. 503 while one of them fails.
+/// `GET /readyz`: checks database and keyring. 503 while one of them fails.
 pub(crate) async fn ready(State(state): State<WebState>) -> (StatusCode, String) {
     let readiness = state.service.readiness().await;
     let (status, word) = match readiness.is_ready() {

@@ -1,4 +1,4 @@
-//! Home: the credentials that need somebody, then sources and destinations at a glance.
+//! Home: the credentials that need attention, and an overview of sources and destinations.
 
 use askama::Template;
 use axum::{
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What has just happened, by the address.
+/// The query: what has just happened.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Happened {
     deleted: Option<String>,
@@ -35,11 +35,11 @@ struct Home<'a> {
     deleted: Option<&'static str>,
     attention: Vec<TileView<'a>>,
     lists: [List<'a>; 2],
-    /// True for who may create sources and destinations.
+    /// True if the user may create sources and destinations.
     may_make: bool,
 }
 
-/// The sources, or the destinations.
+/// The list of sources, or of destinations.
 struct List<'a> {
     title: &'static str,
     noun: &'static str,
@@ -49,7 +49,7 @@ struct List<'a> {
 }
 
 impl Home<'_> {
-    /// What stands over a list that may be longer than what is shown of it; nothing over a whole one.
+    /// The number in the note above a list that may be cut; `None` for a complete list.
     fn limit<T>(entries: &[T]) -> Option<i64> {
         (entries.len() as i64 >= OVERVIEW_LIMIT).then_some(OVERVIEW_LIMIT)
     }

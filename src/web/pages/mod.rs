@@ -1,5 +1,5 @@
-//! The pages, a file a page. Each handler makes one call of the service and shows its answer; each
-//! template has the name of its page.
+//! The pages, one per file. A handler makes one call of the service and shows the result, with a template that has
+//! the name of its page.
 
 pub(super) mod account;
 pub(crate) mod api_docs;

@@ -28,13 +28,13 @@ use crate::{
     },
 };
 
-/// What of it is shown, by the address.
+/// The query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Shown {
     range: Option<String>,
-    /// `problems`: only uses that were not done.
+    /// `problems` for only uses that failed or were refused.
     only: Option<String>,
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the Unix epoch.
     before: Option<String>,
 }
 
@@ -42,11 +42,11 @@ pub(crate) struct Shown {
 #[template(path = "history.html")]
 struct HistoryPage {
     layout: Layout,
-    /// What it is the history of: its name, its page, what it is.
+    /// The name of the credential or resource.
     name: String,
     address: String,
     noun: &'static str,
-    /// True for a credential, whose uses are of several resources.
+    /// True for a credential, whose uses belong to several resources.
     of_credential: bool,
     range: Range,
     only_problems: bool,
@@ -64,18 +64,18 @@ impl HistoryPage {
         Range::ALL
     }
 
-    /// The address of this page with another range.
+    /// The URL of this page with another range.
     fn with_range(&self, range: &Range) -> String {
         let only = if self.only_problems { "&only=problems" } else { "" };
         format!("{}/history?range={}{only}", self.address, range.word())
     }
 
-    /// The address of this page with the newest uses.
+    /// The URL of this page with the newest uses.
     fn newest(&self) -> String {
         self.with_range(&self.range)
     }
 
-    /// The address of this page with all uses, or with only those that were not done.
+    /// The URL of this page with all uses, or with only those that failed or were refused.
     fn other_uses(&self) -> String {
         let only = if self.only_problems { "" } else { "&only=problems" };
         format!("{}/history?range={}{only}", self.address, self.range.word())

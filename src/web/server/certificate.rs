@@ -1,7 +1,7 @@
-//! The certificate of Keytile's own TLS, and how it is replaced while connections go on.
+//! The certificate of Keytile's own TLS, and replacing it without closing connections.
 //!
-//! The pair is read again on SIGHUP and when one of its files changes. A pair that is wrong is logged and changes
-//! nothing: whoever renews a certificate badly still has the old one until it runs out.
+//! The pair is read again on SIGHUP and when one of its files changes. An invalid pair is logged and ignored, so
+//! that after a failed renewal the old certificate stays in use until it expires.
 
 use std::{
     fs, io,
@@ -25,7 +25,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-/// A certificate with its key, as the files of `--tls-cert` and `--tls-key` last held it.
+/// A certificate with its key, as last read from the files of `--tls-cert` and `--tls-key`.
 pub struct Certificate {
     chain: PathBuf,
     key: PathBuf,
@@ -36,8 +36,8 @@ pub struct Certificate {
     asked: Mutex<Option<Signal>>,
 }
 
-/// What tells that the files are others than before: for each, time of change in nanoseconds, inode and size. The
-/// paths may be links, which `certbot` and Kubernetes point elsewhere; what counts is the file at the end.
+/// Identifies the version of each file: modification time in nanoseconds, inode and size. The paths may be symbolic
+/// links, which `certbot` and Kubernetes redirect; the file at the end counts.
 type Stamps = [Option<(i64, i64, u64, u64)>; 2];
 
 impl Certificate {
@@ -50,12 +50,12 @@ impl Certificate {
         Ok(Self { chain: chain.to_owned(), key: key.to_owned(), current, seen, asked })
     }
 
-    /// What makes the handshake of a new connection.
+    /// The TLS acceptor for a new connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    /// Replaces the pair when it changes, and on SIGHUP. Never ends.
+    /// Replaces the pair when it changes, and on SIGHUP. Never returns.
     pub(super) async fn keep_fresh(&self, every: Duration) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut ticks = interval(every);
@@ -73,7 +73,7 @@ impl Certificate {
                 _ = hangup => true,
             };
             let now = stamps(&self.chain, &self.key);
-            // The two files are not written at the same moment: one look later they have come to rest.
+            // The two files are not written at the same moment: waits until both are unchanged for one interval.
             let at_rest = now == last;
             last = now;
             if on_signal || (at_rest && now != used) {
@@ -101,7 +101,7 @@ fn stamps(chain: &Path, key: &Path) -> Stamps {
     })
 }
 
-/// TLS 1.2 and 1.3 with the pair of these files.
+/// The configuration of TLS 1.2 and 1.3 with the pair in these files.
 fn read(chain: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
     let certificates = read_chain(chain).map_err(|reason| format!("--tls-cert: {}: {reason}", chain.display()))?;
     let private = read_key(key).map_err(|reason| format!("--tls-key: {}: {reason}", key.display()))?;
@@ -139,14 +139,14 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let pem = Zeroizing::new(fs::read(path).map_err(unreadable)?);
     let encrypted = pem.windows(b"ENCRYPTED".len()).any(|part| part == b"ENCRYPTED");
     match PrivateKeyDer::from_pem_slice(&pem) {
-        // The older form has an ordinary first line and says below it that it is encrypted.
+        // The older format has an ordinary first line, and says below it that it is encrypted.
         _ if encrypted => Err("the key is encrypted with a passphrase; Keytile needs it without".into()),
         Ok(key) => {
             warn_if_open(path);
             Ok(key)
         }
         Err(PemError::NoItemsFound) => Err("there is no private key in it; give it as PEM in PKCS#8, PKCS#1 or SEC1 form".into()),
-        // The error's own words can quote a line of the file.
+        // The error itself may quote a line of the file.
         Err(_) => Err("the key is not readable as PEM".into()),
     }
 }

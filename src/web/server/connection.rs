@@ -43,10 +43,10 @@ use crate::{
     },
 };
 
-/// What is said to who sent only half a head. hyper has no word for it, so that it is written as it is.
+/// The response to an incomplete head. hyper can't produce it, so it is written as bytes.
 const HEAD_TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// What all connections have in common.
+/// What all connections share.
 pub(super) struct Connections {
     pub(super) router: Router,
     pub(super) proxy: Proxy,
@@ -54,23 +54,23 @@ pub(super) struct Connections {
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) trusted: TrustedProxies,
     pub(super) stopping: Signal,
-    /// Where pages are made.
+    /// The runtime that renders pages.
     pub(super) main: Handle,
 }
 
-/// How a connection came to its end.
+/// How a connection ended.
 enum End {
-    /// hyper is through with it: by itself, or because the client or an error ended it.
+    /// hyper has finished: on its own, or because of the client or an error.
     Finished,
-    /// The client took too long over a head, of which a part has come or nothing.
+    /// The client took too long to send a head, or sent nothing.
     TooSlow,
-    /// Keytile stops, and nothing has been asked here.
+    /// Keytile is stopping and no request is in progress.
     Stopped,
-    /// It goes on, but nothing has been asked since then, and it is put away until something is.
+    /// The connection is idle since this moment, and is parked until something arrives.
     Rests(Instant),
 }
 
-/// Serves a connection: see [`Connections::welcome`].
+/// The future that serves a connection: see [`Connections::welcome`].
 type Spoken = Pin<Box<dyn Future<Output = Option<(TcpStream, Instant)>> + Send>>;
 
 impl Connections {
@@ -79,12 +79,13 @@ impl Connections {
         let mut begun = Instant::now();
         let mut deadline = begun + self.limits.head;
         loop {
-            // A connection on which nothing is asked is kept as small as can be: neither TLS nor hyper is there for it.
-            // `readable` would not do: a new connection counts as readable until somebody has tried.
+            // An idle connection takes as little memory as possible: without the state of TLS and hyper. `readable`
+            // would not do, because a new connection counts as readable until a read has been tried.
             let mut first = [0];
             let spoken = match self.stopping.unless_given(timeout_at(deadline, stream.peek(&mut first))).await {
                 Some(spoken) => spoken,
-                // What was sent before Keytile stops is answered. It takes a moment until that is seen.
+                // A request that was sent before Keytile stopped still gets a response. It can take a moment to
+                // arrive.
                 None => timeout(self.limits.last_call, stream.peek(&mut first)).await,
             };
             if !matches!(spoken, Ok(Ok(1))) {
@@ -97,14 +98,14 @@ impl Connections {
         }
     }
 
-    /// Serves a connection on which something has come. Boxed here, so that the task of a silent one has no room for it.
+    /// Serves a connection on which something has arrived. Boxed to keep the task of a silent connection small.
     fn spoken(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, begun: Instant) -> Spoken {
         Box::pin(self.welcome(stream, peer, begun))
     }
 
-    /// Serves a connection until it ends, or rests: then it is given back, with the moment since when nothing is asked.
+    /// Serves a connection until it ends or becomes idle; then returns it, with the moment since when it is idle.
     async fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, begun: Instant) -> Option<(TcpStream, Instant)> {
-        // Answers are written whole; waiting for more to send with them would only delay them.
+        // Responses are written whole, so Nagle's algorithm would only delay them.
         stream.set_nodelay(true).ok()?;
         let Some(certificate) = self.certificate.clone() else {
             return self.converse(stream, peer.ip(), begun, true).await;
@@ -126,7 +127,7 @@ impl Connections {
         let progress = Progress::new(begun);
         let wire = TokioIo::new(Wire::new(stream, progress.clone(), self.limits.write));
         let mut builder = Builder::new();
-        // The times are watched here: hyper's own limit for a head would also be that of an idle connection.
+        // The times are watched here: hyper's own limit for a head would also apply to an idle connection.
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
         let told = progress.clone();
         let visit = Visit::new(move |status, headers| told.say_early(status, headers));
@@ -143,19 +144,20 @@ impl Connections {
                 }
             }
             End::TooSlow | End::Stopped => {
-                // Over TLS, this says that nothing was cut off. If it cannot be said, the connection is closed anyway.
+                // Over TLS, this tells the client that nothing was cut off. If it fails, the connection is closed
+                // anyway.
                 let _ = timeout(self.limits.linger, stream.shutdown()).await;
                 return None;
             }
             End::Finished if !progress.has_unread() => return None,
             End::Finished => {}
         }
-        // However it ends, the connection is closed after it.
+        // Whatever the result, the connection is closed afterwards.
         let _ = self.stopping.unless_given(timeout(self.limits.linger, drain(stream))).await;
         None
     }
 
-    /// Lets hyper work until the connection ends or has to be ended.
+    /// Polls hyper until the connection ends or must be ended.
     async fn drive<S>(&self, http: &mut Connection<TokioIo<Wire<S>>, Requests>, progress: &Progress, may_rest: bool) -> End
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -165,7 +167,7 @@ impl Connections {
         let mut closing = false;
         poll_fn(|cx| {
             loop {
-                // First, so that a request is answered that has come before the end.
+                // Polled first, so that a request that arrived before the end gets a response.
                 if let Poll::Ready(result) = Pin::new(&mut *http).poll(cx) {
                     if let Err(error) = result {
                         tracing::debug!(%error, "a connection ended with an error");
@@ -182,13 +184,13 @@ impl Connections {
                 closing = true;
                 Pin::new(&mut *http).graceful_shutdown();
             }
-            // Everything that changes the phase happens while hyper is polled, so that it is up to date here.
+            // The phase changes only while hyper is polled, so that it is up to date here.
             let (phase, since) = progress.phase();
             let deadline = match phase {
                 Phase::Head => since + self.limits.head,
                 Phase::Idle if may_rest => since + self.limits.rest.min(self.limits.idle),
                 Phase::Idle => since + self.limits.idle,
-                // The body and the writing of the answer have limits of their own.
+                // Body and response have their own limits.
                 Phase::Answer => return Poll::Pending,
             };
             if alarm.deadline() != deadline {
@@ -201,7 +203,7 @@ impl Connections {
                 if progress.is_quiet() {
                     return Poll::Ready(End::Rests(since));
                 }
-                // The client has not taken all of the answer yet.
+                // The client hasn't received all of the response yet.
                 alarm.as_mut().reset(since + self.limits.idle);
                 return alarm.as_mut().poll(cx).map(|()| End::TooSlow);
             }
@@ -211,7 +213,7 @@ impl Connections {
     }
 }
 
-/// Ends the writing, and throws away what comes until the client has seen that.
+/// Closes the writing half, and discards what arrives until the client has noticed.
 async fn drain<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
     stream.shutdown().await?;
     let mut rest = vec![0; 8 * 1024];
@@ -222,13 +224,13 @@ async fn drain<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<(
 /// The requests of one connection.
 struct Requests(Arc<Conversation>);
 
-/// What the requests of one connection have in common. They share this, and not what all connections share: each time
-/// that is handed on is counted in one place, where the threads would wait for each other.
+/// What the requests of one connection share. A reference to the data of all connections would be counted in one
+/// place that all threads contend for.
 struct Conversation {
     all: Arc<Connections>,
     progress: Progress,
     peer: IpAddr,
-    /// What the proxy remembers of who is at the other end.
+    /// The proxy's cache of the connection.
     visit: Visit,
 }
 
@@ -244,7 +246,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let malformed = match begun {
             Ok(()) => !has_plain_frame(request.headers()),
             Err(Refused::BareLineFeed) => true,
-            // An error ends the connection without an answer.
+            // An error ends the connection without a response.
             Err(Refused::Pipelined) => {
                 tracing::debug!("closed a connection: a request arrived before the last response was finished");
                 return Box::pin(async { Err(io::Error::other("a request arrived before the last response was finished")) });
@@ -270,7 +272,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             });
         }
         request.extensions_mut().insert(client);
-        // What programs ask is small, and to change threads twice would cost as much as the answer.
+        // API responses are small, and changing threads twice would cost as much as the response.
         let is_of_program = request.uri().path().starts_with("/api/v1/");
         let answering = all.router.clone().call(request.map(Body::new));
         let answering = if is_of_program { Answering::Here(answering) } else { Answering::Elsewhere(all.main.spawn(answering)) };
@@ -284,7 +286,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     }
 }
 
-/// Work on this runtime, or on another one, where it is given up together with whoever waits for it.
+/// Work on this runtime, or on another one, where it is aborted if its caller is dropped.
 enum Answering<F: Future> {
     Here(F),
     Elsewhere(JoinHandle<F::Output>),
@@ -309,8 +311,8 @@ impl<F: Future> Drop for Answering<F> {
     }
 }
 
-/// Whether the body's length is told in one way only. hyper has refused what RFC 9112 section 6 calls invalid; this
-/// refuses also the codings that it would leave in the body, and `chunked` told twice.
+/// True if the length of the body is declared in only one way. hyper has already refused what RFC 9112 section 6
+/// calls invalid; this also refuses codings that hyper would leave in the body, and a repeated `chunked`.
 fn has_plain_frame(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -320,10 +322,10 @@ fn has_plain_frame(headers: &HeaderMap) -> bool {
     }
 }
 
-/// An answer, which knows when it is over.
+/// A response that notices its end.
 type Answer = Response<Holding<Content, EndOfAnswer>>;
 
-/// Dropped when an answer is over.
+/// Dropped when a response has ended.
 struct EndOfAnswer(Progress);
 
 impl Drop for EndOfAnswer {

@@ -1,5 +1,5 @@
-//! The listener for Prometheus. It has a port of its own, so that who reads figures reaches nothing else, and so that
-//! a network can let Prometheus in and nobody else. It knows one address, `/metrics`.
+//! The listener for Prometheus. It has its own port, so that a client that reads metrics reaches nothing else, and a
+//! network can allow Prometheus only. Serves one path, `/metrics`.
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -19,28 +19,26 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::serve::next;
 use crate::{metrics::Format, service::Service, web::limits::HEAD_MAX};
 
-/// The most connections at once. Prometheus needs one for each of its servers.
+/// The most connections. Prometheus needs one for each of its servers.
 const CONNECTIONS_MAX: usize = 16;
-/// From the beginning of a connection to the end of the head.
+/// From the start of a connection to the end of the head.
 const HEAD: Duration = Duration::from_secs(10);
-/// From the beginning of a connection to its end.
+/// From the start of a connection to its end.
 const WHOLE: Duration = Duration::from_secs(30);
 
-/// A listener with the figures that it tells.
+/// The listener, and the source of the metrics.
 pub struct ScrapeServer {
-    /// Where connections come in.
     pub listener: TcpListener,
-    /// Who has the figures.
     pub service: Service,
 }
 
 impl ScrapeServer {
-    /// Where it listens, with the port that it really got.
+    /// The address that it listens on, with the actual port.
     pub fn listening(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `stopping`. What is under way then is cut off: figures are asked for again.
+    /// Serves until `stopping` is cancelled. Requests in progress are cut off, because metrics are requested again.
     pub async fn serve(self, stopping: CancellationToken) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let tracker = TaskTracker::new();
@@ -60,8 +58,8 @@ impl ScrapeServer {
     }
 }
 
-/// One connection with one request. To connect again costs nothing at this rate, and what is not kept needs no limit
-/// of its own.
+/// One connection with one request. At this rate a new connection costs nothing, and without keep-alive no limit is
+/// needed for idle connections.
 async fn converse(stream: TcpStream, service: Service) {
     let answering = service_fn(move |request| {
         let service = service.clone();
@@ -93,7 +91,7 @@ async fn answer(request: &Request<Incoming>, service: &Service) -> Response<Body
     response
 }
 
-/// OpenMetrics for who names it, and otherwise the format that everybody reads.
+/// OpenMetrics if the client accepts it, otherwise the Prometheus text format.
 fn format_for(headers: &HeaderMap) -> Format {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let names_it = |value: &str| value.split(',').any(|kind| kind.trim().starts_with("application/openmetrics-text"));

@@ -1,7 +1,4 @@
-//! Takes connections and hands their requests to the router, within limits of time, size and number.
-//!
-//! A client that sends nothing, or too slowly, costs one small task for a few seconds. The parsing of requests is
-//! hyper's; `wire` watches the bytes of a connection beside it, and `connection` decides when to end it.
+//! Accepts connections and spreads them over the workers, until the server stops.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,33 +15,30 @@ use tokio_util::task::TaskTracker;
 use super::{certificate::Certificate, connection::Connections, signal::Signal, workers::Workers};
 use crate::web::{http::client_address::TrustedProxies, limits::ServingLimits, proxy::Proxy};
 
-/// How long to wait after an accept that failed for want of something, such as file descriptors. Without the pause
-/// the loop would spin until somebody lets go of one.
+/// How long to wait after a failed accept, for example when file descriptors run out. Without the pause, the loop
+/// would spin until one is freed.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many connections are still taken that wait in the system's queue when Keytile stops: as many as it holds.
+/// The most connections still accepted from the system's queue when Keytile stops: as many as it holds.
 const QUEUE_MAX: usize = 4_096;
 
-/// A listener with what serves its connections.
+/// A listener, and everything that serves its connections.
 pub struct Server {
-    /// Where connections come in.
     pub listener: TcpListener,
-    /// What answers.
     pub router: Router,
-    /// What answers the requests of programs to services.
+    /// Handles the requests that API clients send to services.
     pub proxy: Proxy,
-    /// How much, how long and how many.
     pub limits: ServingLimits,
     /// The certificate; without one, connections are not encrypted.
     pub certificate: Option<Arc<Certificate>>,
-    /// Whose word on the client's address is taken.
+    /// The reverse proxies that are trusted to name the client address.
     pub trusted: TrustedProxies,
-    /// The threads that serve connections. They have to outlast whatever a request has begun there.
+    /// The threads that serve connections. They must outlive whatever a request has started there.
     pub workers: Arc<Workers>,
 }
 
 impl Server {
-    /// Serves until `stop` is ready. Then takes no more connections but those that were made before, ends those on which
-    /// nothing is asked, and waits for the answers that are under way, as long as the limits allow.
+    /// Serves until `stop` is ready. Then accepts only connections that were opened before, closes idle ones, and
+    /// waits for responses in progress, as long as the limits allow.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let tracker = TaskTracker::new();
         let (stopping, cut_off) = (Signal::default(), Signal::default());
@@ -61,7 +55,7 @@ impl Server {
         });
         let take_next = async || {
             let (stream, peer, permit) = next(&self.listener, &room).await;
-            // From the runtime that has taken it to the one that serves it.
+            // Moves the stream from the runtime that accepted it to the one that serves it.
             let Ok(stream) = stream.into_std() else { return };
             let (connections, cut_off) = (connections.clone(), cut_off.clone());
             self.workers.spawn(tracker.track_future(async move {
@@ -75,7 +69,7 @@ impl Server {
             () = stop => {}
             () = async { loop { take_next().await } } => {}
         }
-        // Those that still wait in the system's queue: their clients have sent what they ask.
+        // Connections still in the system's queue: their clients may have sent a request.
         for _ in 0..QUEUE_MAX {
             if timeout(Duration::ZERO, take_next()).await.is_err() {
                 break;
@@ -94,11 +88,11 @@ impl Server {
     }
 }
 
-/// The next connection. It is taken only when there is room for it: until then it waits in the system's queue, and
-/// that is no longer than a silent connection is kept.
+/// The next connection. It is accepted only when there is room for it; until then it waits in the system's queue,
+/// no longer than a silent connection is kept.
 pub(super) async fn next(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let Ok(permit) = room.clone().acquire_owned().await else {
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         return std::future::pending().await;
     };
     let mut failing = false;
@@ -117,13 +111,13 @@ pub(super) async fn next(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpS
     }
 }
 
-/// Whether the error concerns only a connection that has gone again before it was taken.
+/// True if the error only concerns a connection that was closed before it was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// A task that ends with the value.
+/// A task that is aborted when this value is dropped.
 struct Reloading(AbortHandle);
 
 impl Drop for Reloading {

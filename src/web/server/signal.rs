@@ -1,7 +1,7 @@
-//! A signal that many wait for and that is given once.
+//! A signal that is given once, and that many tasks wait for.
 //!
-//! Whoever waits is asked at every turn of its connection whether the signal has been given. That costs a look at a flag
-//! here; to ask the token itself takes locks that all connections share.
+//! Every poll of a connection checks whether the signal has been given. That reads one flag here, while polling the
+//! cancellation token itself takes locks that all connections share.
 
 use std::{
     pin::Pin,
@@ -27,24 +27,23 @@ struct Given {
 /// Waits for a signal, within one task.
 pub(super) struct Waiting {
     signal: Signal,
-    /// Made when it is first asked, which also leaves the waker of the task there.
+    /// Created by the first poll, which also registers the waker of the task.
     wakes: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Signal {
-    /// Gives the signal.
     pub(super) fn give(&self) {
         self.0.flag.store(true, Ordering::SeqCst);
         self.0.token.cancel();
     }
 
-    /// A future that is ready once the signal has been given. It has to stay in the task that first polls it.
+    /// A future that is ready once the signal has been given. It must stay in the task that first polls it.
     pub(super) fn given(&self) -> Waiting {
         Waiting { signal: self.clone(), wakes: None }
     }
 
-    /// The result of some work, or `None` where it is not done when the signal is given. Work that needs no waiting is
-    /// done all the same.
+    /// The result of `work`, or `None` if it isn't finished when the signal is given. Work that is ready
+    /// immediately is done in any case.
     pub(super) async fn unless_given<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut given = self.given();
         let mut work = std::pin::pin!(work);

@@ -1,9 +1,9 @@
-//! The bytes of one connection, watched beside hyper, which parses them: what the connection is waiting for and
-//! since when, and whether a request keeps to its frame.
+//! The bytes of one connection, observed next to hyper, which parses them: what the connection is waiting for and
+//! since when, and whether a request ends where its head says.
 //!
-//! hyper takes some forms that RFC 9112 lets a server take and that a proxy in front may read differently, such as a
-//! bare LF; and it answers requests that came before the last answer was finished. No browser and no proxy sends
-//! either, but whoever smuggles a request past a proxy does. So neither is taken here.
+//! hyper accepts some forms that RFC 9112 allows but that a proxy in front may read differently, such as a bare LF,
+//! and pipelined requests. Browsers and proxies send neither, but attackers who smuggle requests past a proxy do.
+//! So both are refused here.
 
 use std::{
     io,
@@ -22,37 +22,37 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// How much may wait that comes before an answer, in bytes, before no more is taken.
+/// The most informational responses that are buffered, in bytes; further ones are dropped.
 const EARLY_MAX: usize = 64 * 1024;
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The rest of a head; all of it on a new connection.
+    /// The rest of a head; the whole head on a new connection.
     Head,
-    /// The answer, and the rest of the body.
+    /// The response, and the rest of the request body.
     Answer,
     /// Another request.
     Idle,
 }
 
-/// Why a request is not handed on.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     /// Its head ends lines with a bare LF.
     BareLineFeed,
-    /// It came before the last answer was finished.
+    /// It arrived before the last response was finished.
     Pipelined,
 }
 
-/// What is known of a connection. Shared by the stream, the service and the task of the connection.
+/// The state of a connection. Shared by the stream, the service and the task of the connection.
 #[derive(Debug, Clone)]
 pub(super) struct Progress(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Something is said before the answer. Apart from the state, so that writing asks nothing more.
+    /// True if informational responses are waiting. Separate from the state, so that writing needs no lock.
     has_early: AtomicBool,
 }
 
@@ -61,26 +61,26 @@ struct State {
     phase: Phase,
     since: Instant,
     head: HeadScan,
-    /// The bytes that came after the head.
+    /// The number of bytes received after the head.
     after_head: u64,
-    /// The bytes of the body, as the head says; `None` where its end shows only while it is read.
+    /// The length of the body according to the head; `None` if the end is only known while reading.
     body: Option<u64>,
-    /// The last request did not keep to its frame: no other is taken.
+    /// True if the last request didn't end where its head said: no further request is accepted.
     last: bool,
-    /// The client does not take what is written to it.
+    /// True if the client doesn't receive what is written.
     stalled: bool,
-    /// The client understands what comes before an answer.
+    /// True if the client understands informational responses.
     takes_early: bool,
-    /// What comes before the answer, as it is written.
+    /// Informational responses, serialized.
     early: Vec<u8>,
 }
 
 /// Looks for the end of a head.
 #[derive(Debug, Default)]
 struct HeadScan {
-    /// A byte of the head has come.
+    /// True once a byte of the head has arrived.
     begun: bool,
-    /// A line that is not empty has come.
+    /// True once a line that isn't empty has arrived.
     has_line: bool,
     line_has_bytes: bool,
     after_cr: bool,
@@ -89,7 +89,7 @@ struct HeadScan {
 }
 
 impl Progress {
-    /// A new connection, which has been waited for since `accepted`.
+    /// A new connection, which has been waiting since `accepted`.
     pub(super) fn new(accepted: Instant) -> Self {
         let state = State {
             phase: Phase::Head,
@@ -105,25 +105,26 @@ impl Progress {
         Self(Arc::new(Shared { state: Mutex::new(state), has_early: AtomicBool::new(false) }))
     }
 
-    /// What is waited for, and since when.
+    /// What the connection is waiting for, and since when.
     pub(super) fn phase(&self) -> (Phase, Instant) {
         let state = self.state();
         (state.phase, state.since)
     }
 
-    /// True where a part of a head has come and not its end.
+    /// True if the beginning of a head has arrived, but not its end.
     pub(super) fn has_half_a_head(&self) -> bool {
         let state = self.state();
         state.phase == Phase::Head && state.head.begun
     }
 
-    /// True where the client may still be sending what nobody reads: what is closed then had better be closed gently.
+    /// True if the client may still be sending what nobody reads, so that the connection should not be closed
+    /// abruptly.
     pub(super) fn has_unread(&self) -> bool {
         let state = self.state();
         state.phase != Phase::Idle || state.last
     }
 
-    /// True where nothing is under way in either direction.
+    /// True if nothing is in progress in either direction.
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.state();
         state.phase == Phase::Idle && !state.last && !state.stalled
@@ -133,33 +134,34 @@ impl Progress {
         self.state().stalled = stalled;
     }
 
-    /// True where the connection has to be closed after the present answer.
+    /// True if the connection must be closed after the current response.
     pub(super) fn is_last(&self) -> bool {
         let state = self.state();
         state.last || state.has_left_its_frame()
     }
 
-    /// True where the last answer is over and no other request is taken.
+    /// True if the last response has ended and no further request is accepted.
     pub(super) fn closes_now(&self) -> bool {
         let state = self.state();
         state.last && state.phase == Phase::Idle
     }
 
-    /// hyper has read a head. `body` is how many bytes it says come after it; `takes_early` says that it is of a version
-    /// that has interim answers.
+    /// Records that hyper has parsed a head. `body` is the length of the body that follows, if it is known;
+    /// `takes_early` says that the HTTP version has informational responses.
     pub(super) fn begin_answer(&self, body: Option<u64>, takes_early: bool) -> Result<(), Refused> {
         let mut state = self.state();
         if state.last || state.phase != Phase::Head {
             return Err(Refused::Pipelined);
         }
-        // hyper has found the end of a head and the scan has not: they read it differently, which is reason enough.
+        // If hyper has found the end of a head and the scan hasn't, they read it differently, which is reason
+        // enough.
         let sound = state.head.ended && !state.head.bare_line_feed;
         state.phase = Phase::Answer;
         (state.body, state.takes_early) = (body, takes_early);
         if sound { Ok(()) } else { Err(Refused::BareLineFeed) }
     }
 
-    /// The answer has been handed to hyper as a whole, or given up.
+    /// Records that the response has been given to hyper completely, or dropped.
     pub(super) fn end_answer(&self) {
         let mut state = self.state();
         state.last |= state.has_left_its_frame();
@@ -167,10 +169,11 @@ impl Progress {
         state.since = Instant::now();
     }
 
-    /// Has an interim answer (RFC 9110 section 15.2) written before the answer. hyper writes none but its own.
+    /// Queues an informational response (RFC 9110 section 15.2) to be written before the response. hyper only
+    /// writes its own.
     pub(super) fn say_early(&self, status: StatusCode, headers: &HeaderMap) {
         let mut state = self.state();
-        // Whoever does not take them needs no more of them: they are hints.
+        // Informational responses are hints, so that they may be dropped if the client doesn't receive them.
         if !state.takes_early || state.early.len() > EARLY_MAX {
             return;
         }
@@ -187,7 +190,7 @@ impl Progress {
         self.0.has_early.store(true, Ordering::Relaxed);
     }
 
-    /// What is to be written before the answer.
+    /// The informational responses to write.
     fn take_early(&self) -> Vec<u8> {
         if !self.0.has_early.swap(false, Ordering::Relaxed) {
             return Vec::new();
@@ -213,16 +216,16 @@ impl Progress {
 }
 
 impl State {
-    /// Something else has come than the body: more than it, which is another request, or not yet all of it, so that
-    /// the rest would come where a request is expected. A chunked body has its end inside, which is not looked for
-    /// here; browsers send none, so that a new connection after each costs little.
+    /// True if something other than the body has arrived: more than the body, which is another request, or less, so
+    /// that its rest would arrive where a request is expected. A chunked body ends inside itself, which isn't
+    /// parsed here; browsers send none, so that a new connection after each costs little.
     fn has_left_its_frame(&self) -> bool {
         self.body != Some(self.after_head)
     }
 }
 
 impl HeadScan {
-    /// Takes what belongs to the head; answers how much that is.
+    /// Scans what belongs to the head, and returns how many bytes that is.
     fn scan(&mut self, bytes: &[u8]) -> usize {
         if self.ended {
             return 0;
@@ -245,7 +248,7 @@ impl HeadScan {
         bytes.len()
     }
 
-    /// Takes what comes before the LF of a line.
+    /// Scans the bytes before the LF of a line.
     fn part_of_line(&mut self, part: &[u8]) {
         if let Some(last) = part.last() {
             self.line_has_bytes |= part.iter().any(|byte| *byte != b'\r');
@@ -254,30 +257,29 @@ impl HeadScan {
     }
 }
 
-/// The stream of a connection. Reading tells the [`Progress`]; writing fails where the client takes nothing for too long.
+/// The stream of a connection. Reads update the [`Progress`]; writes fail if the client receives nothing for too
+/// long.
 pub(super) struct Wire<S> {
     stream: S,
     progress: Progress,
     write_limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    /// What is written before the answer.
+    /// What is being written before the response.
     early: Vec<u8>,
-    /// Of what hyper last wanted to write, something is left.
+    /// True if part of what hyper last wrote is left.
     midway: bool,
 }
 
 impl<S> Wire<S> {
-    /// Watches a stream.
     pub(super) fn new(stream: S, progress: Progress, write_limit: Duration) -> Self {
         Self { stream, progress, write_limit, stalled: None, early: Vec::new(), midway: false }
     }
 
-    /// The stream.
     pub(super) fn into_inner(self) -> S {
         self.stream
     }
 
-    /// The result of an attempt to write, or an error where there have been only vain ones for too long.
+    /// The result of a write, or an error if writes have made no progress for too long.
     fn written<T>(&mut self, cx: &mut Context<'_>, attempt: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if attempt.is_ready() {
             if self.stalled.take().is_some() {
@@ -295,7 +297,7 @@ impl<S> Wire<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Wire<S> {
-    /// Writes what comes before the answer, unless hyper is in the middle of something: then it is left out.
+    /// Writes informational responses, unless hyper is in the middle of a message: then they are dropped.
     fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.progress.0.has_early.load(Ordering::Relaxed) {
             let early = self.progress.take_early();
@@ -314,7 +316,7 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// The result of an attempt of hyper's to write so many bytes.
+    /// The result of hyper's write of `length` bytes.
     fn written_of(&mut self, cx: &mut Context<'_>, length: usize, attempt: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.midway = !matches!(attempt, Poll::Ready(Ok(written)) if written == length);
         self.written(cx, attempt)
@@ -351,7 +353,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper has written all it has.
+        // hyper has written everything it had.
         self.midway = false;
         ready!(self.poll_early(cx))?;
         let attempt = Pin::new(&mut self.stream).poll_flush(cx);

@@ -1,8 +1,8 @@
-//! The threads that serve connections: one a core, each with a runtime of its own.
+//! The worker threads, which serve connections: one per core, each with its own runtime.
 //!
-//! A connection stays on its thread, and so do the connections to services that its requests are forwarded over. Nothing
-//! of a request of the proxy changes threads, which costs more than all that Keytile checks. Pages, the database and
-//! what goes on in the background have the main runtime to themselves.
+//! A connection stays on its thread, and so do the connections to services that its requests are forwarded over. So
+//! a proxied request never changes threads, which would cost more than all of Keytile's checks. Pages, the database
+//! and background work have the main runtime to themselves.
 
 use std::{
     convert::Infallible,
@@ -19,18 +19,18 @@ use tokio::{
     sync::oneshot,
 };
 
-/// The threads. They end, with whatever is still going on there, when this is dropped.
+/// The threads. When this is dropped, they end, with everything that runs there.
 pub struct Workers(Vec<Worker>);
 
 struct Worker {
     runtime: Handle,
-    /// How many connections are served there.
+    /// The number of connections that it serves.
     connections: Arc<AtomicUsize>,
-    /// Dropped, it ends the thread.
+    /// Dropping it ends the thread.
     _running: oneshot::Sender<Infallible>,
 }
 
-/// A connection that counts, until it is dropped.
+/// A connection that counts until it is dropped.
 struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
@@ -40,7 +40,7 @@ impl Drop for Counted {
 }
 
 impl Workers {
-    /// Starts so many threads, but at least one.
+    /// Starts this many threads, at least one.
     pub fn start(count: usize) -> io::Result<Self> {
         (0..count.max(1)).map(|_| Worker::start()).collect::<io::Result<_>>().map(Self)
     }
@@ -63,7 +63,7 @@ impl Worker {
         let handle = runtime.handle().clone();
         let (running, ended) = oneshot::channel::<Infallible>();
         let serve = move || {
-            // Nothing is ever sent: it ends when the sender is dropped.
+            // Nothing is ever sent: the thread ends when the sender is dropped.
             let _ = runtime.block_on(ended);
         };
         thread::Builder::new().name("connections".into()).spawn(serve)?;

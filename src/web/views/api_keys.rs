@@ -8,26 +8,18 @@ use crate::{
     service::api_keys::{KeyState, KeySummary},
 };
 
-/// A key, prepared for reading.
 pub(crate) struct KeyView<'a> {
-    /// The key.
     pub(crate) key: &'a KeySummary,
-    /// What it may do.
     pub(crate) scopes: Vec<ScopeView>,
-    /// When it was made.
     pub(crate) created: Age,
-    /// When it ends.
     pub(crate) expires: Option<Moment>,
-    /// When it was last used.
     pub(crate) used: Option<Age>,
-    /// Whether it can be used, in a word, and the class of that word.
+    /// The label of the state, and its CSS class.
     pub(crate) state: (&'static str, &'static str),
-    /// When it was revoked.
     pub(crate) revoked: Option<Age>,
 }
 
 impl<'a> KeyView<'a> {
-    /// The view of a key at a time.
     pub(crate) fn new(key: &'a KeySummary, now: Timestamp) -> Self {
         let state = match key.state {
             KeyState::Active => ("Active", "verified"),
@@ -50,24 +42,22 @@ impl<'a> KeyView<'a> {
         }
     }
 
-    /// True if it is not revoked yet, so that it can be.
+    /// True if it isn't revoked yet.
     pub(crate) fn is_revocable(&self) -> bool {
         self.revoked.is_none()
     }
 }
 
-/// A scope.
 pub(crate) struct ScopeView {
-    /// Its word.
     pub(crate) word: &'static str,
-    /// What it allows.
+    /// What it allows, as a sentence.
     pub(crate) sentence: &'static str,
-    /// What there is to know where the account may do less than the scope says.
+    /// A note, if the owner may do less than the scope allows.
     pub(crate) limit: Option<&'static str>,
 }
 
 impl ScopeView {
-    /// The view of a scope, for a key that acts as an account of this role.
+    /// The view of a scope, for a key whose owner has this role.
     pub(crate) fn new(scope: Scope, owner: Option<Role>) -> Self {
         let limit = match (scope, owner) {
             (Scope::CredentialsManage, Some(role)) if !role.may(Permission::MakeCredentials) => {
@@ -80,7 +70,7 @@ impl ScopeView {
     }
 }
 
-/// A point in time that may lie ahead, to the minute.
+/// A time that may be in the future, shown to the minute.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment(pub(crate) Timestamp);
 

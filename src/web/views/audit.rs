@@ -1,4 +1,4 @@
-//! An event of the audit trail in plain words.
+//! An event of the audit trail in words.
 
 use std::collections::HashMap;
 
@@ -17,40 +17,34 @@ use crate::{
 
 /// An event as a row of the table.
 pub(crate) struct EventView {
-    /// Its place in the chain.
+    /// Its sequence number in the chain.
     pub(crate) seq: i64,
-    /// When, for programs.
+    /// The time, for `<time datetime>`.
     pub(crate) iso: String,
-    /// When, for people: `2026-01-02 03:04:05`.
+    /// The time, for people: `2026-01-02 03:04:05`.
     pub(crate) when: String,
-    /// Who.
     pub(crate) who: String,
-    /// The account of who did it, by which the page can be narrowed.
+    /// The user who did it, for the filter.
     pub(crate) person: Option<Uuid>,
-    /// What was done.
+    /// The action.
     pub(crate) what: String,
-    /// What kind of thing it was done to.
+    /// The kind of the target.
     pub(crate) kind: &'static str,
-    /// The name of that thing.
     pub(crate) target_name: String,
-    /// The thing, by which the page can be narrowed.
+    /// The id of the target, for the filter.
     pub(crate) target: Option<Uuid>,
-    /// The page of that thing.
+    /// The page of the target.
     pub(crate) address: Option<String>,
-    /// From where.
+    /// The network address.
     pub(crate) from: String,
-    /// The id of the request.
     pub(crate) request: String,
-    /// How it ended.
     pub(crate) outcome: String,
-    /// The class that colours it.
+    /// The CSS class of the outcome.
     pub(crate) class: &'static str,
-    /// What else there is to know.
     pub(crate) detail: String,
 }
 
 impl EventView {
-    /// The row of an event.
     pub(crate) fn new(event: &AuditRecord, places: &HashMap<Uuid, AuditPlace>) -> Self {
         let at = Timestamp::from_millis(event.at);
         let iso = at.to_rfc3339();
@@ -68,7 +62,8 @@ impl EventView {
             iso,
             who: who(event),
             person: event.actor,
-            // A word that this version does not know, as of a newer one that was in use before, is shown as it is.
+            // An action that this version doesn't know, from a newer version that was used before, is shown as it
+            // is.
             what: AuditAction::parse(&event.action).map_or_else(|| event.action.clone(), |action| label(action).to_owned()),
             kind: kind.map_or("", kind_word),
             target_name: event.target_name.clone(),
@@ -120,7 +115,7 @@ const fn outcome_word(outcome: AuditOutcome) -> &'static str {
     }
 }
 
-/// What was done, in plain words.
+/// The action in words.
 pub(crate) const fn label(action: AuditAction) -> &'static str {
     match action {
         AuditAction::SetUp => "Created the first administrator",

@@ -1,4 +1,4 @@
-//! What templates show: domain values prepared for reading, without a database row or a secret in them.
+//! Views: what templates show. Domain values in presentable form, without secrets.
 
 pub(crate) mod api_keys;
 pub(crate) mod audit;

@@ -1,4 +1,4 @@
-//! How long ago something was, in the words of a tile: “2 h ago”. Beyond a month it is a date.
+//! Relative time, as on a tile: "2 h ago". After a month, it is a date.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// The age of a point in time. Shows itself as words; [`Self::iso`] is for `<time datetime>`.
+/// The age of a point in time. Displays as words; [`Self::iso`] is for `<time datetime>`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Age {
     at: Timestamp,
@@ -16,13 +16,12 @@ pub(crate) struct Age {
 }
 
 impl Age {
-    /// The age that `at` has at `now`. A point in the future, which another machine's clock can
-    /// bring about, counts as now.
+    /// The age of `at` at the time `now`. A time in the future, which another machine's clock can cause, counts as
+    /// now.
     pub(crate) fn of(at: Timestamp, now: Timestamp) -> Self {
         Self { at, now }
     }
 
-    /// The point in time as ISO 8601 in UTC.
     pub(crate) fn iso(&self) -> Iso {
         Iso(self.at)
     }
@@ -45,14 +44,14 @@ impl fmt::Display for Age {
     }
 }
 
-/// A point in time as ISO 8601 in UTC, to the second.
+/// A point in time in ISO 8601, in UTC, to the second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Iso(Timestamp);
 
 impl fmt::Display for Iso {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A time beyond the years that ISO 8601 writes with four digits can only come from a broken
-        // row; the epoch is then as good as any and keeps the attribute well-formed.
+        // A time outside the four-digit years of ISO 8601 can only come from a damaged row; the epoch keeps the
+        // attribute well-formed.
         let point = jiff::Timestamp::from_second(self.0.as_millis().div_euclid(1_000)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         write!(f, "{point}")
     }

@@ -1,4 +1,4 @@
-//! What `axe-core` finds wrong with a page.
+//! The violations that `axe-core` finds in a page.
 
 use std::{env, fmt, fs, path::PathBuf, sync::LazyLock};
 
@@ -6,16 +6,14 @@ use serde::Deserialize;
 
 use super::Browser;
 
-/// A rule that a page breaks.
+/// A rule that a page violates.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Violation {
-    /// The rule's id.
     pub(crate) id: String,
-    /// How bad it is, in axe's words.
+    /// How serious it is, in axe's terms.
     pub(crate) impact: Option<String>,
     /// What to do about it.
     pub(crate) help: String,
-    /// Where.
     pub(crate) nodes: Vec<Node>,
 }
 
@@ -45,19 +43,19 @@ static AXE: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Browser {
-    /// Checks the page as it is now against every rule of axe. Needs JavaScript. The driver injects it,
-    /// so that the page's Content-Security-Policy stays in force.
+    /// Checks the current page against every rule of axe. Needs JavaScript. The driver injects it, so that the
+    /// page's `Content-Security-Policy` stays in force.
     pub(crate) async fn axe(&self) -> Vec<Violation> {
         self.run_axe("{}").await
     }
 
-    /// Fails with a list of what is wrong, if anything is.
+    /// Fails with a list of the violations, if there are any.
     pub(crate) async fn assert_accessible(&self) {
         let violations = self.axe().await;
         self.assert_none(&violations).await;
     }
 
-    /// The same for the contrast of colours alone, which takes less time.
+    /// The same for colour contrast alone, which takes less time.
     pub(crate) async fn assert_colours(&self) {
         let violations = self.run_axe("{ runOnly: ['color-contrast'] }").await;
         self.assert_none(&violations).await;

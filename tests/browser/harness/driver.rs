@@ -1,7 +1,7 @@
 //! The chromedriver that all tests of this binary share.
 //!
-//! A shell watches over it and holds the other end of a pipe to this process. However the tests end, the
-//! pipe closes, and the shell kills the driver with every browser of it and removes what they wrote.
+//! A shell watches over it and holds the other end of a pipe to this process. However the tests end, the pipe
+//! closes, and the shell kills the driver with all its browsers and removes their files.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -28,16 +28,16 @@ static DRIVER: LazyLock<Driver> = LazyLock::new(start);
 
 /// A running chromedriver.
 pub(crate) struct Driver {
-    /// Where it listens on the loopback address.
+    /// The port that it listens on, on the loopback address.
     pub(crate) port: u16,
-    /// Where browsers may write. It goes when the tests end.
+    /// Where browsers may write. Removed when the tests end.
     pub(crate) folder: PathBuf,
-    /// Its standard input is never written to; that it closes is the sign to end.
+    /// Its standard input is never written to; closing it is the signal to end.
     _watch: Child,
 }
 
 impl Driver {
-    /// The driver of this test binary, started by the first who asks.
+    /// The driver of this test binary, started by the first caller.
     pub(crate) fn shared() -> &'static Self {
         &DRIVER
     }
@@ -65,7 +65,7 @@ fn start() -> Driver {
     thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
-                // The receiver is gone once the start was given up.
+                // The receiver has been dropped if the start was given up.
                 let _ = found.send(port.trim_end_matches('.').parse().unwrap());
             }
         }

@@ -1,4 +1,4 @@
-//! A headless Chromium for one test, with what the tests do again and again.
+//! A headless Chromium for one test, with the steps that tests repeat.
 //!
 //! All tests share one chromedriver ([`driver`]); each has a browser with a fresh profile, which ends when
 //! its [`Browser`] is dropped. At most two run at a time. Nothing here sleeps for a fixed time: waiting
@@ -55,12 +55,11 @@ impl Default for Wanted {
 }
 
 impl Wanted {
-    /// The default.
     pub(crate) const fn new() -> Self {
         Self { javascript: true, dark: false, width: 1280, height: 900, host: None }
     }
 
-    /// Pages run no script of their own. The driver's still run.
+    /// Pages can't run script of their own. The driver's script still runs.
     pub(crate) const fn without_javascript(self) -> Self {
         Self { javascript: false, ..self }
     }
@@ -70,23 +69,23 @@ impl Wanted {
         Self { dark: true, ..self }
     }
 
-    /// The page is this large, in CSS pixels; narrower than a window may be, if need be.
+    /// The size of the page in CSS pixels; narrower than a window may be, if needed.
     pub(crate) const fn size(self, width: u32, height: u32) -> Self {
         Self { width, height, ..self }
     }
 
-    /// This host is found at this address, and its certificate is believed.
+    /// Resolves this host name to this address, and trusts its certificate.
     pub(crate) const fn with_host(self, name: &'static str, address: SocketAddr) -> Self {
         Self { host: Some((name, address)), ..self }
     }
 
-    /// Starts the browser, as soon as there is a place for it.
+    /// Starts the browser as soon as there is a free place.
     pub(crate) async fn open(self) -> Browser {
         self.open_in(PLACES.acquire().await.unwrap()).await
     }
 
-    /// Starts two browsers, as soon as there are places for both: two tests that each wait for a second place while
-    /// they hold one would wait for ever.
+    /// Starts two browsers as soon as there are two free places: two tests that each hold one place and wait for a
+    /// second would wait forever.
     pub(crate) async fn open_two(self) -> [Browser; 2] {
         let mut places = PLACES.acquire_many(2).await.unwrap();
         let second = places.split(1).unwrap();

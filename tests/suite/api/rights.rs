@@ -80,7 +80,7 @@ fn body(rule: &Rule) -> Option<Value> {
 async fn ask(program: &Program, rule: &Rule, (credential, resource): &(String, String)) -> &'static str {
     let id = if rule.path.starts_with("/api/v1/credentials/") { credential } else { resource };
     let path = rule.path.replace("{id}", if rule.path.contains("/connectors/") { "talkdesk" } else { id });
-    // Whoever may delete is told that it is another by now, so that all can be asked.
+    // Someone who may delete is told that the revision has changed, so that every caller can be tried.
     let tag = if rule.method == "DELETE" { "\"0\"" } else { "*" };
     let method: Method = rule.method.parse().unwrap();
     let answer = program.ask(method, &path, body(rule).as_ref(), &[("if-match", tag)]).await;

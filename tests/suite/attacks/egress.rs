@@ -151,7 +151,7 @@ pub(super) struct Trap {
     pub(super) server: Server,
     /// The service, as `reply` lets it answer.
     pub(super) service: FaultServer,
-    /// Whoever connects here was led inside.
+    /// A connection here means that Keytile was led inside.
     pub(super) victim: FaultServer,
     _dns: DnsServer,
     names: Arc<Mutex<Vec<String>>>,
@@ -308,7 +308,7 @@ async fn a_name_is_looked_up_once_for_each_connection_of_every_connector() {
         setup.overrides.nameserver = Nameserver::At(dns.address);
         let server = setup.start().await;
         let mut ana = server.browser();
-        // The first answer passes the guard and is connected to, in vain; no second one is asked for in between.
+        // The first response passes the guard, and the connection to it fails; no second lookup happens in between.
         let first = save(&mut ana, &connector, "first", &[]).await;
         assert_eq!((first.status, answers.load(Ordering::SeqCst)), (422, 1), "{}: {}", connector.id, first.text);
         first.does_not_say("loopback address");

@@ -44,7 +44,7 @@ async fn a_flood_of_guesses_costs_what_the_limits_allow_and_stops_nobody() {
             answers
         });
     }
-    // Whoever is signed in goes on meanwhile.
+    // A signed-in user continues in the meantime.
     let mut pages = 0;
     while running.load(Ordering::SeqCst) > 0 || pages < 20 {
         for path in ["/", "/credentials", "/settings", "/audit"] {
@@ -64,7 +64,7 @@ async fn a_flood_of_guesses_costs_what_the_limits_allow_and_stops_nobody() {
     let hashed = server.service.passwords_checked() - hashed_before;
     assert!((1..=FREE).contains(&hashed), "{hashed} passwords were hashed for {} guesses: {answers:?}", at_once * 5);
     assert!(answers.get(&429).is_some_and(|limited| *limited > at_once), "{answers:?}");
-    // Who has been here before gets in at once, though strangers guessed at the same account from the same address.
+    // A known browser signs in immediately, although strangers guessed at the same account from the same address.
     assert_eq!(ana.post("/sign-out", &[]).await.status, 303);
     assert_eq!(ana.sign_in(ADMINISTRATOR, PASSWORD).await.status, 303);
     // And everybody else once the longest wait is over.

@@ -14,7 +14,7 @@ fn raw(browser: &Browser, path: &str, body: &str) -> RequestBuilder {
     browser.form(path, &[]).body(body.to_owned())
 }
 
-/// Whoever did it, the person's name is still the one it was.
+/// Whatever was tried, the user's name is unchanged.
 async fn nothing_changed(server: &Server) {
     assert_eq!(server.browser().get("/settings").await.value("name"), "Ana");
 }
@@ -67,7 +67,7 @@ async fn a_token_ends_with_its_session_and_is_another_after_the_sign_in() {
     assert_eq!(stale.status, 403);
     let thief = visitor.clone();
     assert_eq!(visitor.post("/sign-out", &[]).await.status, 303);
-    // Cookie and token as they were, after the sign-out: it is nobody's session any more.
+    // Cookie and token from before the sign-out: they belong to no session now.
     let mut replay = thief.clone();
     let replayed = replay.send(raw(&thief, "/settings/name", &format!("name=Eve&form_token={during}"))).await;
     assert!(replayed.status == 403 || replayed.location.is_some_and(|to| to.starts_with("/sign-in")));

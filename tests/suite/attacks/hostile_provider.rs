@@ -34,7 +34,7 @@ struct Scene {
     server: Server,
     says: Arc<Mutex<Says>>,
     _provider: FaultServer,
-    /// Whoever connects here was led inside.
+    /// A connection here means that Keytile was led inside.
     victim: FaultServer,
 }
 

@@ -19,7 +19,7 @@ use crate::{
 /// Begins a line that looks like Keytile's own, in colour.
 const FORGED: &str = "a\r\n{\"timestamp\":\"2025-01-01T00:00:00Z\",\"level\":\"ERROR\",\"forged\":true}\r\n\u{1b}[31mforged\u{1b}[0m\u{202e}\u{2028}";
 
-/// Sends everything that can be sent to a Keytile that logs in this format; answers its log.
+/// Sends everything that can be sent to a Keytile that logs in this format; returns its log.
 async fn attacked(folder: &Path, format: &str) -> String {
     let authority = Authority::new();
     let service = FaultServer::start(authority.server(&["acme.talkdeskid.com"]), |_| {

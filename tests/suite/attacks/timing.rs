@@ -48,7 +48,7 @@ impl Statements {
     }
 }
 
-/// Makes a key that ends as it is said; answers its text.
+/// Creates a key that ends as given; returns its text.
 async fn key(service: &Service, name: &str, expires: &str) -> (keytile::domain::api_keys::ApiKeyId, String) {
     let raw = RawApiKey {
         owner: ADMINISTRATOR.into(),
@@ -95,7 +95,7 @@ async fn the_database_is_asked_as_often_whatever_becomes_of_a_key() {
         ("unknown", &unknown, Some(KeyRejection::Unknown), 1),
         ("expired", &expired, Some(KeyRejection::Expired), 1),
         ("revoked", &revoked, Some(KeyRejection::Revoked), 1),
-        // It is told by its own letters, which whoever sends it has.
+        // Malformed keys are recognized by their own characters, which the sender knows anyway.
         ("malformed", &malformed, Some(KeyRejection::Malformed), 0),
     ];
     for (name, key, reason, asked) in cases {

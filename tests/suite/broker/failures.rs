@@ -16,13 +16,13 @@ fn answering(status: u16, headers: Vec<(&'static str, String)>) -> Says {
     Says::Always(Reply::Whole(status, headers, "no".into()))
 }
 
-/// A pause of so many seconds has begun just now, as far as a machine under load lets tell.
+/// A pause of this many seconds has just begun, within the precision of a machine under load.
 #[track_caller]
 fn assert_pause(left: Duration, seconds: u32) {
     assert!(left <= SECOND * seconds && left + SECOND * 5 >= SECOND * seconds, "{left:?}");
 }
 
-/// A scene whose service says this from now on, and has no token any more.
+/// A scene whose service returns this from now on, and has no token left.
 async fn failing(says: Says) -> Scene {
     let scene = Scene::set().await;
     scene.let_it_end();

@@ -63,7 +63,7 @@ impl Keytile {
         ran
     }
 
-    /// Runs a command that works; answers its standard output.
+    /// Runs a command that succeeds; returns its standard output.
     async fn done(&self, arguments: &[&str]) -> String {
         self.run(arguments, "").await.is(0).stdout
     }
@@ -73,7 +73,7 @@ impl Keytile {
         serde_json::from_str(&self.done(&[arguments, &["--json"]].concat()).await).unwrap()
     }
 
-    /// Adds a credential that works; answers its id.
+    /// Adds a credential that works; returns its id.
     async fn add_credential(&self, name: &str) -> String {
         self.run(&add(name, "acme"), SECRET).await.is(0).stdout.trim_end().to_owned()
     }

@@ -82,7 +82,7 @@ impl Collector {
         Self { address, received, status, task }
     }
 
-    /// Everything that came, as it came.
+    /// Everything that was received.
     fn bytes(&self) -> Vec<u8> {
         self.received.lock().unwrap().concat()
     }

@@ -43,7 +43,7 @@ impl Answer {
     }
 }
 
-/// A service that answers its requests in turn, and the last way from then on.
+/// A service that sends these responses in turn, and then repeats the last.
 struct Scripted {
     address: SocketAddr,
     /// What came on each connection.
@@ -276,7 +276,7 @@ async fn what_a_service_says_before_its_answer_is_passed_on() {
     client.write("x").await;
     let answer = client.until("ok").await;
     assert!(answer.starts_with(&format!("{told}HTTP/1.1 200 OK\r\n")), "{answer}");
-    // An earlier version has no interim answers (RFC 9110 section 15.2).
+    // HTTP/1.0 has no informational responses (RFC 9110 section 15.2).
     let answer = Raw::with(scene.server.listening, &head(&scene, "1.0", "Content-Length: 0\r\n")).await.until("ok").await;
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
 }

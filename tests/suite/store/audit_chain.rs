@@ -71,7 +71,7 @@ impl Place {
     }
 }
 
-/// Records so many events.
+/// Records this many events.
 async fn fill(service: &Service, events: usize) {
     for number in 0..events {
         service.record_forged_form(&Caller::server("test"), &format!("/event/{number}")).await.unwrap();

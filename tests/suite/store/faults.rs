@@ -59,7 +59,7 @@ async fn a_row_that_keytile_did_not_write_is_named() {
 async fn a_save_that_is_given_up_half_way_leaves_nothing() {
     let database = TestDatabase::sqlite();
     let store = database.open().await;
-    // Every future of a save is dropped after so many polls, as when a browser goes away.
+    // Every future of a save is dropped after some number of polls, as if a browser had disconnected.
     let mut finished = false;
     for polls in 0..200 {
         let sample = Sample::new(&format!("Given up after {polls}"));

@@ -29,7 +29,7 @@ use uuid::Uuid;
 /// The time at which things happen, unless a test says otherwise.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-/// `NOW`, so many milliseconds later.
+/// `NOW` plus this many milliseconds.
 pub(crate) const fn later(millis: i64) -> Timestamp {
     Timestamp::from_millis(NOW.as_millis() + millis)
 }
@@ -129,7 +129,7 @@ impl Sample {
         store.insert_credential(&new, &audit()).await.unwrap()
     }
 
-    /// Stores it; answers its id.
+    /// Stores it; returns its id.
     pub(crate) async fn insert(&self, store: &Store) -> CredentialId {
         assert_eq!(self.try_insert(store).await, CredentialInsert::Inserted);
         self.id

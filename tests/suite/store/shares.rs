@@ -1,4 +1,4 @@
-//! Shares: a credential, and the resources that use it, exist for whom it is shared with and for nobody else.
+//! Shares: a credential, and the resources that use it, exist for the users it is shared with and for nobody else.
 
 use keytile::domain::resources::ResourceDelete;
 use std::collections::BTreeSet;

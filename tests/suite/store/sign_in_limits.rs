@@ -34,7 +34,7 @@ async fn count(store: &Store, buckets: &[SignInBucket]) -> Option<Vec<CountedAtt
 async fn attempts_at_once_are_counted_one_by_one(database: TestDatabase) {
     let (one, other) = (database.open().await, database.open().await);
     let stores = [&one, &other];
-    // Buckets in any order: whoever holds one does not wait for who holds the other.
+    // Buckets in opposite orders, which must not deadlock.
     let orders = [[bucket(1, 5), bucket(2, 20)], [bucket(2, 20), bucket(1, 5)]];
     let all = join_all((0..24).map(|n| count(stores[n % 2], &orders[n % 2]))).await;
     let mut counts: Vec<i64> = all.into_iter().flatten().flat_map(|attempts| attempts.into_iter().map(|a| a.after.count)).collect();

@@ -1,4 +1,4 @@
-//! The lease of a fetch, and what is stored by whoever holds it.
+//! The lease of a fetch, and what its holder stores.
 
 use keytile::{
     domain::tokens::failure::FailureClass,

@@ -228,7 +228,7 @@ fn wait_for_port(child: &mut Child) -> Option<u16> {
     thread::spawn(move || {
         for line in stdout.lines().map_while(Result::ok) {
             if let Some(port) = line.strip_prefix("ready ") {
-                // The receiver is gone once the start was given up.
+                // The receiver has been dropped if the start was given up.
                 let _ = found.send(port.parse().unwrap());
             }
         }

@@ -27,7 +27,7 @@ use url::Url;
 
 use super::{clock::TestClock, https::plain_client};
 
-/// Reads settings as the command line would, without the variables of whoever runs the tests.
+/// Parses settings like the command line, without the environment variables of the test run.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]

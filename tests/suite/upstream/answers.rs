@@ -139,7 +139,7 @@ async fn a_redirect_is_refused_and_nothing_reaches_its_target() {
         })
         .await;
         let mut settings = pinned(&server, &authority);
-        // Whoever followed the redirect would get through.
+        // Following the redirect would succeed.
         settings.pins.insert(0, format!("id.example.test={}", target.address).parse().unwrap());
         let diagnosis = failure(fetch(&upstream(settings)).await);
         assert_eq!((diagnosis.stage, diagnosis.code, diagnosis.blame), (Stage::Http, FaultCode::Redirected, Blame::Input));

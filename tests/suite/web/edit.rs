@@ -68,7 +68,7 @@ impl Desk {
         self.service.seen().iter().filter(|seen| seen.target == "/token").count()
     }
 
-    /// Adds a credential of the service; answers its id.
+    /// Adds a credential of the service; returns its id.
     async fn add(&self, browser: &mut Browser) -> String {
         let draft = browser.get(OVERLAY_OF_ANY).await.value("draft");
         let saved = browser.post(OVERLAY_OF_ANY, &[&values(OLD)[..], &[("draft", &draft)]].concat()).await;

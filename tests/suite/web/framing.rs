@@ -111,7 +111,7 @@ async fn a_hidden_request_is_never_answered() {
             // Whole, or with what is hidden behind in a piece of its own.
             let (first, second) = request.split_at(if pieces == 1 { request.len() } else { request.find("GET /healthz").unwrap() });
             let mut raw = Raw::with(server.listening, first).await;
-            // Where the first piece was refused, the connection may be gone already.
+            // If the first piece was refused, the connection may be closed already.
             let _ = raw.try_write(second).await;
             let answer = raw.rest().await;
             assert!(answers(&answer) <= 1 && !answer.contains("ok\ndatabase: "), "{name} in {pieces}: {answer}");

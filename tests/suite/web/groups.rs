@@ -20,7 +20,7 @@ over_both_databases!(
 
 const GROUPS: &str = "/settings/groups";
 
-/// Makes a group; answers its page.
+/// Creates a group; returns its page.
 async fn make(browser: &mut Browser, name: &str) -> String {
     let done = browser.post(GROUPS, &[("name", name)]).await;
     assert_eq!(done.status, 303, "{}", done.text);

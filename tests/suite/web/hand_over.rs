@@ -10,7 +10,7 @@ use crate::support::{
 
 over_both_databases!(everything_goes_in_one_step_and_goes_on_working, who_cannot_get_it_is_told_why);
 
-/// Makes a source with a credential; answers its page.
+/// Creates a source with a credential; returns its page.
 async fn make_source(browser: &mut Browser, credential: &str, name: &str) -> String {
     let path = format!("/sources/new/talkdesk/configure?credential={credential}");
     let form = browser.get(&path).await.value("form");

@@ -23,7 +23,7 @@ async fn with_a_public_url_only_its_host_is_answered() {
     {
         let answer = ask(&server, "/setup", other).await;
         assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("strict-transport-security"), "{other}: {answer}");
-        // Whoever watches over the process need not know its name.
+        // A health check need not know the host name.
         assert!(ask(&server, "/healthz", other).await.starts_with("HTTP/1.1 200 "), "{other}");
         assert!(ask(&server, "/readyz", other).await.starts_with("HTTP/1.1 200 "), "{other}");
     }

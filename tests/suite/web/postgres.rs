@@ -47,7 +47,7 @@ async fn two_instances_are_one_keytile() {
     let preview = browser.post(&format!("{}/preview", created.split('?').next().unwrap()), &[]).await;
     assert_eq!(preview.status, 200);
     preview.says("<th");
-    // The same name on both at once: one gets it, the other gets the field's error.
+    // The same name on both at the same time: one succeeds, the other gets the field's error.
     let (mut first, mut second) = (one.browser(), other.browser());
     let drafts = [first.get(OVERLAY).await.value("draft"), second.get(OVERLAY).await.value("draft")];
     let race = |mut browser: Browser, draft: String| {

@@ -158,7 +158,8 @@ impl Asker {
                 && nothing.location.as_deref().map(&plain) == page.location.as_deref().map(&plain)
                 && nothing.text == plain(&page.text)
                 && without_ids(&nothing) == without_ids(&page);
-            // Whoever deletes twice is told the same as whoever deletes once: whether it is gone tells more.
+            // Deleting twice has the same response as deleting once: anything else would reveal whether the object
+            // existed.
             let deletes = rule.path == "/{kind}/{id}/delete" && rule.method == "POST";
             if same && !(deletes && self.is_gone(whose).await) {
                 return "absent";
@@ -171,7 +172,7 @@ impl Asker {
         }
     }
 
-    /// Whether there is no resource any more for who saw it a moment ago.
+    /// True if the resource no longer exists for someone who saw it a moment ago.
     async fn is_gone(&mut self, whose: &str) -> bool {
         let resource = self.things[whose].1.clone();
         whose != "foreign" && self.browser.get(&format!("/sources/{resource}")).await.status == 404
@@ -197,7 +198,7 @@ pub(crate) fn blob(id: &str) -> String {
     format!("X'{}'", Uuid::try_parse(id).unwrap().simple())
 }
 
-/// Creates a source that uses a credential; answers its id.
+/// Creates a source that uses a credential; returns its id.
 pub(crate) async fn source(browser: &mut Browser, credential: &str, name: &str) -> String {
     let path = format!("/sources/new/talkdesk/configure?credential={credential}");
     let form = browser.get(&path).await.value("form");

@@ -280,7 +280,7 @@ async fn stages_are_told_as_they_pass() {
 async fn one_person_cannot_keep_every_connection_busy() {
     let server = Setup::sandbox().impatient().start().await;
     let browser = server.browser();
-    // All at once, to an account that answers later than anybody waits: no more than eight of them are under way.
+    // All at the same time, to an account that is slower than any time limit: no more than eight are in progress.
     let sent = (0..24).map(|window| {
         let mut browser = browser.clone();
         tokio::spawn(async move {

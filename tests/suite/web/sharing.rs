@@ -83,7 +83,7 @@ async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
     previewed.does_not_say("Basic");
     ana.get(&page).await.says("Agents");
 
-    // Withdrawn: from the next request on there is nothing any more, his own source included.
+    // Withdrawn: from the next request on, nothing is left, including his own source.
     let share = only_share(&mut ana, &credential).await;
     let removed = ana.post(&format!("{page}/sharing"), &[("action", "remove"), ("share", &share)]).await;
     assert_eq!(removed.location.as_deref(), Some(format!("{page}/sharing?changed=1").as_str()));
@@ -100,7 +100,7 @@ async fn what_is_shared_for_use_can_be_used_until_it_is_withdrawn() {
     let late = ben.post(&format!("/sources/new/talkdesk/configure?credential={credential}"), &late).await;
     assert_eq!(late.status, 422);
     late.says("This credential isn't available.");
-    // Whoever manages the credential still sees what uses it.
+    // A user who manages the credential still sees what uses it.
     ana.get(&users).await.says("Agents");
     let shared = recorded(&setup, "credential.share").await;
     let details: Vec<_> = shared.iter().map(|(who, outcome, detail)| (who.as_str(), outcome.as_str(), detail.as_str())).collect();

@@ -1,8 +1,8 @@
-//! Which account somebody has for whom the provider vouches, and whether they come in.
+//! Which account belongs to a person from the identity provider, and whether they may sign in.
 //!
-//! An account is found by issuer and subject, which never change. By its e-mail address it is found only once, and
-//! only if the provider says that the address is theirs: whoever could enter any address there could otherwise take
-//! over the account of somebody else here.
+//! An account is found by issuer and subject, which never change. It is found by its email address only once, and
+//! only if the provider has verified the address: otherwise anyone who can enter any address at the provider could
+//! take over the account of another user.
 
 use crate::domain::users::User;
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     upstream::ExternalIdentity,
 };
 
-/// Why somebody does not come in for whom the provider vouches. Each is shown as a sentence.
+/// Why a person whom the provider has authenticated may not sign in. Each variant displays as a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignInRefusal {
     /// Their groups give them no role.
@@ -33,17 +33,17 @@ pub enum SignInRefusal {
     /// Their account is disabled.
     #[error("Your Keytile account is disabled. Ask an administrator if you need it.")]
     Disabled,
-    /// Without an e-mail address there is no account.
+    /// An account needs an email address.
     #[error(
         "The identity provider didn't send an email address that Keytile can use. An administrator can change this (scope “email”)."
     )]
     NoAddress,
-    /// There is an account of this address, and the provider does not say that the address is theirs.
+    /// There is an account with this address, and the provider hasn't verified the address.
     #[error(
         "An account with your email address already exists, but the identity provider doesn't confirm that the address is yours. Verify your address with the identity provider, or ask a Keytile administrator."
     )]
     AddressNotVerified,
-    /// There is an account of this address, of somebody else at the provider.
+    /// The account with this address belongs to another person at the provider.
     #[error(
         "The account with your email address is linked to another identity at the identity provider. Ask a Keytile administrator."
     )]
@@ -51,7 +51,7 @@ pub enum SignInRefusal {
 }
 
 impl SignInRefusal {
-    /// The same for the audit trail.
+    /// The reason in words, for the audit trail.
     const fn detail(self) -> &'static str {
         match self {
             Self::NoRole => "in no group that has a role",
@@ -63,12 +63,12 @@ impl SignInRefusal {
     }
 }
 
-/// Looking up once more, after somebody else changed the same at the same moment.
+/// How often to try when another change happens at the same moment.
 const TRIES: usize = 3;
 
 impl Service {
-    /// The account to sign in and its version, made or brought up to date as the provider says; or why there is none. A
-    /// refusal is recorded.
+    /// The user to sign in and their version, after creating or updating the account as the provider says; or why
+    /// they may not sign in. A refusal is recorded.
     pub(in crate::service) async fn person_of(
         &self,
         visitor: &Caller,
@@ -98,7 +98,7 @@ impl Service {
                 (false, _) => user.role,
                 (true, Some(role)) => role,
                 (true, None) => {
-                    // Who has lost every group is not to stay in for days.
+                    // Someone who has lost all groups must not stay signed in for days.
                     let refusal = SignInRefusal::NoRole;
                     let audit = self.refusal(visitor, refusal, Some(&user), identity);
                     self.0.store.end_sessions_of_refused(user.id, &audit).await?;
@@ -113,7 +113,7 @@ impl Service {
         Err(ServiceError::Interrupted)
     }
 
-    /// Somebody whom the provider has never sent before: their account is linked by its address, or made.
+    /// Handles a person's first sign-in: their account is linked by its address, or created.
     async fn first_time(
         &self,
         visitor: &Caller,
@@ -127,10 +127,11 @@ impl Service {
         };
         let key = Identity { issuer: &identity.issuer, subject: &identity.subject };
         match self.0.store.user_of_email(&email).await? {
-            // Told before anything else is: whoever is at the provider under an address of their choice learns nothing
-            // of the account, but that there is one, which they have to know to get help.
+            // Checked first, so that someone with an address of their choice at the provider learns nothing about
+            // the account except that it exists, which they need to know to get help.
             Some(_) if !identity.email_verified => refused(SignInRefusal::AddressNotVerified, None),
-            // Two addresses that count as one here can be of two people: `straße.example` and `strasse.example` are two domains.
+            // Two addresses that Keytile treats as equal can belong to different people: `straße.example` and
+            // `strasse.example` are two domains.
             Some(user) if !user.email.eq_ignore_ascii_case(email.as_str()) => refused(SignInRefusal::AddressNotVerified, None),
             Some(user) if user.state == UserState::Disabled => refused(SignInRefusal::Disabled, Some(user)),
             Some(user) if roles.decide() && role.is_none() => refused(SignInRefusal::NoRole, Some(user)),
@@ -168,7 +169,7 @@ impl Service {
         Ok(self.0.store.user(id).await?.map_or(First::LookAgain, First::Come))
     }
 
-    /// Gives an account the role and the name that the provider says. `None` if it was changed meanwhile.
+    /// Updates the role and the name of an account as the provider says. `None` if it was changed in the meantime.
     async fn bring_up_to_date(
         &self,
         visitor: &Caller,
@@ -198,7 +199,7 @@ impl Service {
                 email: &email,
                 name: &name,
                 role: wanted.role,
-                // An id of a session that somebody got hold of is not to be worth more than it was.
+                // A stolen session id must not gain rights.
                 ends_sessions: rises(user.role, wanted.role),
             };
             let changed = self.0.store.change_user(&change, &audit).await?;
@@ -227,7 +228,7 @@ impl Service {
     }
 }
 
-/// What came of somebody who was never here before.
+/// The result of a person's first sign-in.
 enum First {
     /// They have an account now.
     Come(User),
@@ -245,7 +246,7 @@ fn rises(from: Role, to: Role) -> bool {
     Permission::ALL.into_iter().any(|permission| to.may(permission) && !from.may(permission))
 }
 
-/// The name that the provider says, if it is one here.
+/// The provider's name for the person, if it is a valid name.
 fn name_of(identity: &ExternalIdentity) -> Option<Name> {
     identity.name.as_deref().and_then(|name| Name::parse(name).ok())
 }

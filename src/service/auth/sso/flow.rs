@@ -1,8 +1,5 @@
-//! Single sign-on: people come from a provider of OpenID Connect, and have or get an account here.
-//!
-//! [`Service::begin_single_sign_on`] sends a browser there, [`Service::finish_single_sign_on`] takes it back. Who
-//! somebody is says the provider; whether they come in and with which role, `account` decides. Whatever goes
-//! wrong, nobody is signed in. A second factor is not asked for: that is the provider's part.
+//! The two halves of single sign-on: [`Service::begin_single_sign_on`] sends a browser to the provider, and
+//! [`Service::finish_single_sign_on`] takes it back. `account` decides who may sign in and with which role.
 
 use std::time::Duration;
 
@@ -21,93 +18,88 @@ use crate::{
     upstream::{CallbackAnswer, SingleSignOnError, SingleSignOnSettings},
 };
 
-/// How long somebody may take at the provider.
+/// How long a person may take at the provider.
 pub const PENDING: Duration = Duration::from_secs(10 * 60);
 
-/// How this Keytile uses single sign-on.
+/// The settings of single sign-on.
 #[derive(Debug, Clone)]
 pub struct SingleSignOn {
-    /// The provider, and what Keytile is to it.
+    /// The provider, and Keytile's client there.
     pub provider: SingleSignOnSettings,
     /// Where the provider sends browsers back to.
     pub callback: Url,
-    /// Who has which role.
     pub roles: RoleRules,
-    /// Whether it is the only way in.
+    /// True if it is the only way to sign in.
     pub only: bool,
-    /// What people know it by.
+    /// The name of the provider as shown on the sign-in page.
     pub name: String,
 }
 
-/// Single sign-on as it runs.
 pub(in crate::service) struct SignOn {
     settings: SingleSignOn,
     brakes: Brakes,
 }
 
-/// How the first half of a sign-in ended.
+/// The result of starting a sign-in.
 pub enum BeginOutcome {
-    /// The browser is to go there.
+    /// Send the browser to the provider.
     Sent {
-        /// The provider's page.
         to: Url,
-        /// What the browser keeps until it comes back.
+        /// The cookie that the browser keeps until it comes back.
         cookie: SecretString,
     },
-    /// There is no single sign-on here.
+    /// Single sign-on isn't configured.
     Off,
-    /// The first administrator is to be made before anybody can sign in.
+    /// The first administrator must be created before anyone can sign in.
     NoAccounts,
-    /// Too many sign-ins are under way; in a moment it works.
+    /// Too many sign-ins are in progress; trying again helps.
     Busy,
-    /// The provider cannot be used.
+    /// The provider can't be used.
     Failed(SingleSignOnError),
 }
 
-/// How a sign-in ended.
+/// The result of a sign-in.
 pub enum FinishOutcome {
-    /// Signed in.
     Done {
-        /// What the cookie of the session has to hold.
+        /// The value of the session cookie.
         cookie: SecretString,
-        /// The page that was asked for at the beginning.
+        /// The page that was requested at the beginning.
         next: String,
     },
-    /// There is no single sign-on here.
+    /// Single sign-on isn't configured.
     Off,
-    /// Too many sign-ins are under way; in a moment it works.
+    /// Too many sign-ins are in progress; trying again helps.
     Busy,
-    /// Too many sign-ins from this address failed; nothing is tried for so long.
+    /// Too many sign-ins from this address failed; no attempt is allowed for this long.
     Limited(Duration),
     /// It took longer than [`PENDING`].
     TookTooLong,
-    /// The provider says no, or its answer proves nothing.
+    /// The provider refused, or its response is invalid.
     Failed(SingleSignOnError),
-    /// The provider vouches for the person, but they do not come in here.
+    /// The provider authenticated the person, but they may not sign in to Keytile.
     Refused(SignInRefusal),
 }
 
 impl Service {
-    /// Lets people in by single sign-on from now on. Said once, before anything is served; what is said later
-    /// counts for nothing.
+    /// Enables single sign-on. Called once, before requests are served; later calls have no effect.
     pub fn use_single_sign_on(&self, settings: SingleSignOn) {
         let _ = self.0.sign_on.set(SignOn { settings, brakes: Brakes::new() });
     }
 
-    /// How single sign-on is used; `None` where it is not.
+    /// The settings of single sign-on, if it is enabled.
     pub fn single_sign_on(&self) -> Option<&SingleSignOn> {
         self.0.sign_on.get().map(|sign_on| &sign_on.settings)
     }
 
-    /// Whether a password is a way in.
+    /// True if passwords can be used to sign in.
     pub fn takes_passwords(&self) -> bool {
         self.single_sign_on().is_none_or(|settings| !settings.only)
     }
 
-    /// Records that somebody tried to come in with a password, or a link to choose one, where neither is a way in.
+    /// Records an attempt to use a password, or a password link, while neither is allowed.
     pub async fn record_refused_password(&self, visitor: &Caller) -> Result<(), ServiceError> {
         let Some(sign_on) = self.0.sign_on.get() else { return Ok(()) };
-        // A flood of them from one address is told by its first ones.
+        // Of a flood from one address, only the first attempts are recorded.
         if sign_on.brakes.wait(&visitor.origin.address, self.now()).is_some() {
             return Ok(());
         }
@@ -117,7 +109,7 @@ impl Service {
         Ok(self.0.store.record(&audit).await?)
     }
 
-    /// Begins a sign-in that leads to a page of Keytile.
+    /// Starts a sign-in that ends at a page of Keytile.
     pub async fn begin_single_sign_on(&self, visitor: &Caller, next: &str) -> Result<BeginOutcome, ServiceError> {
         let Some(SignOn { settings, brakes }) = self.0.sign_on.get() else { return Ok(BeginOutcome::Off) };
         if !self.has_users().await? {
@@ -141,8 +133,8 @@ impl Service {
         }
     }
 
-    /// Ends a sign-in, with what the browser kept and what it brings back: signs the person in, in place of the
-    /// session before.
+    /// Finishes a sign-in, with the cookie that the browser kept and the response that it brings back. The new
+    /// session replaces the previous one.
     pub async fn finish_single_sign_on(
         &self,
         visitor: &Caller,
@@ -154,7 +146,7 @@ impl Service {
         let Some(SignOn { settings, brakes }) = self.0.sign_on.get() else { return Ok(FinishOutcome::Off) };
         let now = self.now();
         let Some(begun) = cookie.and_then(|cookie| self.open_begun(cookie)) else {
-            // No sign-in was begun in this browser, so that there is none that could have failed: only the log tells.
+            // No sign-in was started in this browser, so none failed and only the log mentions it.
             tracing::warn!("single sign-on: a response arrived in a browser that had not started a sign-in");
             return Ok(FinishOutcome::Failed(SingleSignOnError::ForeignAnswer));
         };
@@ -194,7 +186,7 @@ impl Service {
 
     async fn record_failure(&self, visitor: &Caller, error: &SingleSignOnError) -> Result<(), ServiceError> {
         tracing::warn!(reason = %error, "single sign-on: a sign-in failed");
-        // The words of the provider are not repeated here: whoever begins a sign-in could choose them.
+        // The provider's message isn't repeated here, because whoever starts a sign-in could choose it.
         let detail = match error {
             SingleSignOnError::Settings(_) => "single sign-on: it is not set up correctly",
             SingleSignOnError::Unreachable(_) => "single sign-on: the provider cannot be reached",

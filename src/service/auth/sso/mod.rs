@@ -1,8 +1,7 @@
-//! Single sign-on: people come from a provider of OpenID Connect, and have or get an account here.
+//! Single sign-on: people sign in at an OpenID Connect provider, and have or get an account in Keytile.
 //!
-//! [`Service::begin_single_sign_on`] sends a browser there, [`Service::finish_single_sign_on`] takes it back. Who
-//! somebody is says the provider; whether they come in and with which role, `account` decides. Whatever goes
-//! wrong, nobody is signed in. A second factor is not asked for: that is the provider's part.
+//! The provider says who a person is; Keytile decides whether they may sign in, and with which role. If anything
+//! goes wrong, nobody is signed in. No second factor is asked for, because that is the provider's job.
 
 pub(in crate::service) mod account;
 pub mod flow;

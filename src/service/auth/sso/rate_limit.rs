@@ -1,4 +1,4 @@
-//! What keeps strangers from making Keytile hammer the provider, or fill the audit trail: few calls at once, no
+//! Keeps strangers from making Keytile flood the provider or fill the audit trail: few calls at the same time, no
 //! call right after one that failed, and a limit of failures for each address.
 
 use std::{
@@ -11,22 +11,20 @@ use tokio::sync::Semaphore;
 
 use crate::{domain::time::Timestamp, upstream::SingleSignOnError};
 
-/// How many calls of each half may be under way at once.
+/// The most calls of each half at the same time.
 const AT_ONCE: usize = 16;
-/// For how long a provider that could not be used is not asked again.
+/// How long a provider that failed isn't called again.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How many sign-ins of one address may fail within [`WINDOW`].
+/// The most failed sign-ins of one address within [`WINDOW`].
 const FAILURES: u32 = 20;
-/// See [`FAILURES`].
 const WINDOW: Duration = Duration::from_secs(60);
 /// The most addresses that are counted.
 const ADDRESSES: u64 = 10_000;
 
-/// The brakes of one instance. They need no table: what they bound is work of this instance.
+/// The limits of one instance. They need no table, because they protect this instance.
 pub(in crate::service) struct Brakes {
-    /// For beginning and for finishing apart: who is on the way back is not held up by those who set out.
+    /// Separate from `finishing`, so that people who start don't hold up those who are coming back.
     pub(in crate::service) beginning: Semaphore,
-    /// See `beginning`.
     pub(in crate::service) finishing: Semaphore,
     failure: Mutex<Option<(Timestamp, SingleSignOnError)>>,
     failures: Cache<String, (Timestamp, u32)>,
@@ -38,24 +36,23 @@ impl Brakes {
         Self { beginning: Semaphore::new(AT_ONCE), finishing: Semaphore::new(AT_ONCE), failure: Mutex::new(None), failures }
     }
 
-    /// Why the provider could not be used a moment ago.
+    /// Why the provider recently failed, if it did.
     pub(in crate::service) fn recent_failure(&self, now: Timestamp) -> Option<SingleSignOnError> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.as_ref().filter(|(at, _)| now.since(*at) < PAUSE).map(|(_, error)| error.clone())
     }
 
-    /// Notes that the provider cannot be used.
+    /// Remembers that the provider failed.
     pub(in crate::service) fn failed(&self, now: Timestamp, error: &SingleSignOnError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, error.clone()));
     }
 
-    /// How long nothing is tried for an address.
+    /// How long an address must wait, if it must.
     pub(in crate::service) fn wait(&self, address: &str, now: Timestamp) -> Option<Duration> {
         let (since, failures) = self.failures.get(address)?;
         if failures >= FAILURES { WINDOW.checked_sub(now.since(since)).filter(|left| !left.is_zero()) } else { None }
     }
 
-    /// Counts a failure of an address.
     pub(in crate::service) fn count(&self, address: &str, now: Timestamp) {
         self.failures.entry_by_ref(address).and_upsert_with(|counted| match counted.map(|entry| entry.into_value()) {
             Some((since, failures)) if now.since(since) < WINDOW => (since, failures.saturating_add(1)),

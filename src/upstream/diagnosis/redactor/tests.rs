@@ -1,3 +1,5 @@
+//! Tests of the redactor: no secret gets through, in whatever form a service repeats it.
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -33,7 +35,7 @@ fn values_give_way_to_their_labels_and_choices_stay() {
 fn what_hides_is_removed_and_blanks_are_blanks() {
     let redactor = redactor("client-1", "s3cret", None);
     assert_eq!(redactor.clean("a\r\nb\tc\u{7}\u{1b}[31m\u{202E}d\u{200B}e\u{2028}f\u{FEFF}", 500), "a  b c[31mde f");
-    // Hiding characters cannot be used to get a secret past.
+    // Invisible characters can't be used to get a secret through.
     assert_eq!(redactor.clean("s3\u{200B}cr\u{0}et", 500), "[redacted]");
 }
 
@@ -77,12 +79,12 @@ fn plain_values_that_hide_something_give_way_too() {
     assert_eq!(redactor.clean("client\u{A0}\u{200B}1 and client 1", 500), "[Client ID] and [Client ID]");
 }
 
-/// Any characters, those among them often that a text does not keep, and those that encodings change.
+/// Any characters, with many that normalization drops or that encodings change.
 fn secrets() -> impl Strategy<Value = String> {
     let special = "\u{A0}\u{200B}\u{3000}\u{202E}\u{FEFF}\u{AD}\u{7}\t\n +%&<>\"'/\\\\é😀".chars().collect::<Vec<_>>();
     proptest::collection::vec(prop_oneof![any::<char>(), proptest::sample::select(special), proptest::char::range('a', 'z')], 6..40)
         .prop_map(String::from_iter)
-        // Of less than this the mark itself could hold a part.
+        // The mark itself could contain part of anything shorter.
         .prop_filter("enough to see", |secret| {
             settled(secret).trim().chars().count() >= 4 && !REDACTED.contains(settled(secret).trim())
         })

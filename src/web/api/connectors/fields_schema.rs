@@ -1,18 +1,18 @@
-//! A JSON Schema of the fields of a connector: whatever is valid by it is taken by the form. The form takes more: it
-//! cuts off blanks, and finds the account in a pasted address.
+//! A JSON Schema of a connector's fields. Whatever the schema accepts, the form accepts too. The form accepts more:
+//! it trims spaces, and extracts the account from a pasted URL.
 
 use serde_json::{Map, Value, json};
 
 use crate::domain::connectors::{Connector, Field, format::FieldFormat};
 
-/// Text on one line.
+/// Text on a single line.
 const LINE: &str = r"^[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069\uFEFF]*$";
 /// A host name, or one label of it.
 const LABEL: &str = "^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$";
 const HOST: &str =
     r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?$";
 
-/// The schema of the `fields` of a credential (draft 2020-12).
+/// The schema of the `fields` of a credential (JSON Schema draft 2020-12).
 pub(in crate::web::api) fn fields_schema(connector: &Connector) -> Value {
     let properties: Map<String, Value> = connector.fields.iter().map(|field| (field.id.to_string(), property(field))).collect();
     let is_required = |field: &&Field| !field.optional && field.default.is_none();
@@ -40,7 +40,7 @@ fn property(field: &Field) -> Value {
     match field.format {
         FieldFormat::Text => {
             put("maxLength", field.max_length.into());
-            // What has to be there is more than blanks.
+            // A required field must contain more than spaces.
             put("pattern", if field.optional || field.default.is_some() { LINE } else { REQUIRED_LINE }.into());
         }
         FieldFormat::DnsLabel => {
@@ -78,7 +78,7 @@ fn property(field: &Field) -> Value {
     schema.into()
 }
 
-/// The same with something in it that can be seen.
+/// The same with at least one visible character.
 const REQUIRED_LINE: &str = r"^[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069\uFEFF]*\S[^\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069\uFEFF]*$";
 
 #[cfg(test)]

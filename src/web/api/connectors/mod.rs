@@ -1,4 +1,4 @@
-//! The catalogue in the API.
+//! Connectors in the API.
 
 pub(in crate::web::api) mod fields_schema;
 pub(in crate::web::api) mod read;

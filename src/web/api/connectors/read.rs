@@ -1,4 +1,4 @@
-//! The connectors that there are.
+//! Listing and reading connectors.
 
 use axum::{
     Json,

@@ -255,14 +255,14 @@ impl From<verification::Verification> for VerificationBody {
 }
 
 impl VerificationBody {
-    /// One that is stored.
+    /// A verification that is stored.
     pub(crate) fn stored(id: Uuid, past: PastVerification) -> Self {
         Self { id: Some(id), at: Some(past.at.to_rfc3339()), ..Self::from(past.verification) }
     }
 
-    /// The body, for a problem to hold.
+    /// The body as a value, for inclusion in a problem.
     pub(crate) fn into_value(self) -> serde_json::Value {
-        // Text, numbers and enums: it always serialises.
+        // Strings, numbers and enums always serialize.
         serde_json::to_value(self).unwrap_or_default()
     }
 }

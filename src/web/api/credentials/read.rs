@@ -91,7 +91,7 @@ pub(crate) async fn read(
     Ok(shown(record.ok_or_else(|| no_such("credential"))?))
 }
 
-/// A credential with its revision.
+/// The response with a credential and its revision as `ETag`.
 pub(in crate::web::api) fn shown(record: CredentialRecord) -> Response {
     let etag = etag(&record.revision);
     ([(header::ETAG, etag)], Json(CredentialBody::from(record))).into_response()

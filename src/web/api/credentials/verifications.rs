@@ -1,4 +1,4 @@
-//! Verifications of a stored credential: testing it, and what was found before.
+//! Verifications of a stored credential: testing it, and listing earlier ones.
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! Verifying values before they are saved, or without ever saving them.
+//! Verifying values without storing them.
 
 use axum::{
     Json,

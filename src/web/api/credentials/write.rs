@@ -157,7 +157,7 @@ pub(crate) async fn delete(
     }
 }
 
-/// The credential as it is now.
+/// The response with the current state of a credential.
 async fn present(state: &WebState, caller: &Caller, id: CredentialId) -> Result<Response, Problem> {
     let record = state.service.credential_record(caller, id).await.map_err(failed)?;
     Ok(shown(record.ok_or_else(|| no_such("credential"))?))
@@ -177,17 +177,16 @@ pub(in crate::web::api) fn connector(state: &WebState, id: &str) -> Result<Arc<C
     known.ok_or_else(|| wrong("connector", "There is no connector with this id.", "unknown"))
 }
 
-/// The values of a body.
 pub(in crate::web::api) fn secrets(fields: Members<Hidden>) -> BTreeMap<String, SecretString> {
     fields.0.into_iter().map(|(field, Hidden(value))| (field, value)).collect()
 }
 
-/// Where a field of the form stands in a body.
+/// The path in the body of a form field.
 pub(in crate::web::api) fn member(field: &str) -> String {
     if matches!(field, "name" | "description") { field.to_owned() } else { format!("fields.{field}") }
 }
 
-/// Its connector is gone, or it does not open.
+/// The problem for a credential whose connector no longer exists, or whose values can't be opened.
 pub(in crate::web::api) fn unusable() -> Problem {
     let detail = "This credential's connector is missing, or its stored values can't be decrypted. Ask your Keytile administrator to check it.";
     Problem::new(StatusCode::CONFLICT, "credential_unusable", detail)

@@ -1,4 +1,4 @@
-//! Data sources and destinations in the API.
+//! Resources, that is sources and destinations, in the API.
 
 pub(in crate::web::api) mod bodies;
 pub(in crate::web::api) mod read;

@@ -1,4 +1,4 @@
-//! Reading sources and destinations.
+//! Listing and reading sources and destinations.
 
 use axum::{
     Json,
@@ -83,7 +83,7 @@ pub(crate) async fn read(
     Ok(shown(record.ok_or_else(|| no_such("resource"))?))
 }
 
-/// A resource with its revision.
+/// The response with a resource and its revision as `ETag`.
 pub(in crate::web::api) fn shown(record: ResourceRecord) -> Response {
     let etag = etag(&record.version.to_string());
     ([(header::ETAG, etag)], Json(ResourceBody::from(record))).into_response()

@@ -138,7 +138,7 @@ pub(crate) async fn delete(
     }
 }
 
-/// The resource as it is now.
+/// The response with the current state of a resource.
 async fn present(state: &WebState, caller: &Caller, id: ResourceId) -> Result<Response, Problem> {
     let record = state.service.resource_record(caller, id).await.map_err(failed)?;
     Ok(shown(record.ok_or_else(|| no_such("resource"))?))
@@ -149,7 +149,7 @@ async fn seen(state: &WebState, caller: &Caller, id: ResourceId, expected: Expec
         true => state.service.resource_record(caller, id).await.map_err(failed)?.map(|record| record.version.to_string()),
         false => None,
     };
-    // No resource has the version 0: a tag that is no version matches none.
+    // No resource has version 0, so that a tag that isn't a version matches none.
     Ok(expected.revision(present.as_deref()).map(|revision| revision.parse().unwrap_or_default()))
 }
 

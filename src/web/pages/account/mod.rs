@@ -1,4 +1,4 @@
-//! A user's own account.
+//! A user's own account: profile, second factor, sessions.
 
 pub(crate) mod profile;
 pub(crate) mod second_factor;

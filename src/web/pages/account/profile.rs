@@ -1,4 +1,4 @@
-//! Settings, “Your account”: the name, the password, and what there is of a second factor.
+//! Settings, "Your account": the name, the password, and the state of the second factor.
 
 use askama::Template;
 use axum::{
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Deserialize)]
 pub(crate) struct Wanted {
     #[serde(default)]
@@ -51,7 +51,7 @@ struct Account<'a> {
     refusal: Refusal,
 }
 
-/// What is wrong with what was sent, and what was typed.
+/// What is wrong with the submitted input, and the input.
 #[derive(Default)]
 pub(in crate::web::pages) struct Problem<'a> {
     pub(in crate::web::pages) errors: &'a [FieldError],
@@ -60,12 +60,12 @@ pub(in crate::web::pages) struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    /// Some fields are wrong.
+    /// Some fields are invalid.
     pub(in crate::web::pages) fn fields(errors: &'a [FieldError]) -> Self {
         Self { errors, refusal: Some(Refusal::Wrong), name: None }
     }
 
-    /// It was not tried.
+    /// The change was not attempted.
     pub(in crate::web::pages) fn refused(refusal: Refusal) -> Self {
         Self { errors: &[], refusal: Some(refusal), name: None }
     }
@@ -80,7 +80,6 @@ pub(crate) async fn show(
     respond(&state, &signed, &wanted.done, Problem::default()).await
 }
 
-/// The new name.
 pub(crate) struct NameForm(String);
 
 impl FromFields for NameForm {
@@ -103,7 +102,7 @@ pub(crate) async fn change_name(
     }
 }
 
-/// The present and the new password.
+/// The current and the new password.
 pub(crate) struct PasswordForm {
     old: SecretString,
     new: SecretString,
@@ -132,7 +131,7 @@ pub(crate) async fn change_password(
     }
 }
 
-/// The page after a change that was not made.
+/// The page after a change that was refused.
 pub(in crate::web::pages) async fn respond_to<T>(
     state: &WebState,
     signed: &SignedIn,
@@ -174,7 +173,7 @@ async fn respond(state: &WebState, signed: &SignedIn, done: &str, problem: Probl
     Ok(refusal.attach(layout::page(status, &page)?))
 }
 
-/// The fields with which somebody proves once more who they are.
+/// The fields with which a user confirms their identity.
 pub(in crate::web::pages) fn proof_fields<'a>(errors: &'a [FieldError], help: &'static str) -> [AccountField<'a>; 2] {
     [
         AccountField::password("password", "Your password", "current-password").with_errors(errors),

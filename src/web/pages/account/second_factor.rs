@@ -1,4 +1,4 @@
-//! Setting up a second factor of one's own, and the recovery codes, which are shown once.
+//! Setting up the user's own second factor, and its recovery codes, which are shown once.
 
 use crate::service::auth::browser;
 use askama::Template;
@@ -34,13 +34,13 @@ struct SetUp<'a> {
     email: &'a str,
     offer: &'a SecondFactorOffer,
     fields: [AccountField<'a>; 2],
-    /// True where nothing else can be done before.
+    /// True if the user must do this before anything else.
     required: bool,
     refusal: Refusal,
 }
 
 impl SetUp<'_> {
-    /// The secret in groups of four, as it is typed.
+    /// The secret in groups of four characters, for typing.
     fn groups(&self) -> Vec<&str> {
         let text = self.offer.base32.expose_secret();
         (0..text.len()).step_by(4).filter_map(|at| text.get(at..at + 4)).collect()
@@ -56,7 +56,7 @@ struct RecoveryCodes<'a> {
     enabled: bool,
 }
 
-/// `GET /settings/second-factor`: a new secret each time.
+/// `GET /settings/second-factor`: shows a new secret each time.
 pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn) -> Result<Response, PageError> {
     let session = signed.live()?;
     let account = state.service.own_account(session).await?;
@@ -66,13 +66,13 @@ pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn) -> Res
     }
 }
 
-/// The secret that was shown, and the proof that an app has it and that it is still the same person.
+/// The secret that was shown, with proof that an app has it and that it is still the same person.
 pub(crate) struct EnableForm {
     offer: String,
     proof: ProofForm,
 }
 
-/// The proof that it is still the same person.
+/// Proof that it is still the same person.
 pub(crate) struct ProofForm {
     password: SecretString,
     code: SecretString,
@@ -119,7 +119,7 @@ pub(crate) async fn enable(
     }
 }
 
-/// `POST /settings/second-factor/change`: new recovery codes, or no second factor any more.
+/// `POST /settings/second-factor/change`: renews the recovery codes, or turns the second factor off.
 pub(crate) async fn change(
     State(state): State<WebState>,
     signed: SignedIn,

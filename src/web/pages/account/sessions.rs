@@ -1,4 +1,4 @@
-//! Settings, “Sessions”: where somebody is signed in, and ending that.
+//! Settings, "Sessions": where a user is signed in, and ending sessions.
 
 use askama::Template;
 use axum::{
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Deserialize)]
 pub(crate) struct Wanted {
     #[serde(default)]
@@ -80,7 +80,7 @@ pub(crate) async fn show(
     layout::ok(&page)
 }
 
-/// `POST /settings/sessions/{id}/end`. Of somebody else's session it says what it says of none.
+/// `POST /settings/sessions/{id}/end`. Responds to another user's session as to one that doesn't exist.
 pub(crate) async fn end(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
     let session = signed.live()?;
     if !state.service.end_session(session, id, &signed.caller.origin).await? {

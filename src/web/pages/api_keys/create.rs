@@ -1,5 +1,5 @@
-//! Making an API key. The key stands in the answer to the form and nowhere else: not in an address, and not in
-//! the answer to the same form sent again.
+//! Creating an API key. The key is only in the response to the form: not in a URL, and not in the response to the
+//! same form sent again.
 
 use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
@@ -25,23 +25,22 @@ use crate::{
     },
 };
 
-/// When a key may end: what is sent, and what is shown.
+/// When a key can expire: the value in the form, and its label.
 const ENDS: [(&str, &str); 5] =
     [("30", "After 30 days"), ("90", "After 90 days"), ("365", "After a year"), (ON_A_DATE, "On a date"), ("never", "Never")];
-/// The end that is offered first.
+/// The expiry that is selected at first.
 const FIRST_END: &str = "90";
-/// What is sent for an end on a date, which stands in a field of its own.
+/// The value for an expiry date, which has its own field.
 const ON_A_DATE: &str = "date";
 
-/// The form.
 pub(crate) struct KeyForm {
     id: Uuid,
     raw: RawApiKey,
     /// One of [`ENDS`].
     ends: String,
-    /// The date.
+    /// The expiry date.
     ends_on: String,
-    /// True if the resources of the account are to be shown, and nothing is to be made yet.
+    /// True if the form only asks to show the owner's resources, and nothing is to be created yet.
     shows_resources: bool,
 }
 
@@ -62,13 +61,11 @@ impl FromFields for KeyForm {
     }
 }
 
-/// A scope to choose.
 struct ScopeChoice {
     scope: ScopeView,
     chosen: bool,
 }
 
-/// A resource to choose.
 struct ResourceChoice<'a> {
     resource: &'a ResourceSummary,
     chosen: bool,
@@ -81,7 +78,7 @@ struct NewKey<'a> {
     nav: SettingsNav,
     form: &'a KeyForm,
     owners: Vec<Person>,
-    /// The account that is typed, if it is one of those.
+    /// The user that was typed, if they are among the owners.
     owner: Option<String>,
     scopes: Vec<ScopeChoice>,
     resources: Vec<ResourceChoice<'a>>,
@@ -98,7 +95,7 @@ impl NewKey<'_> {
         self.form.ends == value
     }
 
-    /// Whether there may be resources that are not offered.
+    /// True if there may be resources that are not listed.
     fn has_more(&self) -> bool {
         let offered = |kind| self.resources.iter().filter(|choice| choice.resource.kind == kind).count();
         ResourceKind::ALL.into_iter().any(|kind| offered(kind) >= OFFERED_MAX)
@@ -117,7 +114,7 @@ pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn) -> Res
     respond(&state, &signed, &form, &[]).await
 }
 
-/// `POST /settings/keys/new`: the page of the new key, with the key in it.
+/// `POST /settings/keys/new`: responds with the page of the new key, which contains the key.
 pub(crate) async fn create(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -176,7 +173,7 @@ mod tests {
     fn a_date_counts_only_where_an_end_on_a_date_was_chosen() {
         assert_eq!(posted("expires=30&expires_on=2027-01-31").expires, "30");
         assert_eq!(posted("expires=date&expires_on=2027-01-31").expires, "2027-01-31");
-        // What is no end: the service asks for one, and does not take it for a key without end.
+        // An empty date: the service asks for one, and doesn't create a key that never expires.
         assert_eq!(posted("expires=date&expires_on=+").expires, ON_A_DATE);
         assert_eq!(posted("").expires, "");
     }

@@ -1,4 +1,4 @@
-//! API keys in Settings: the list, and one key with all that is known of it. Making one is in [`super::create`].
+//! API keys in Settings: the list, and the page of one key. Creating one is in [`super::create`].
 
 use askama::Template;
 use axum::{
@@ -24,10 +24,9 @@ use crate::{
     },
 };
 
-/// Where the list is.
 pub(in crate::web::pages) const ADDRESS: &str = "/settings/keys";
 
-/// Where the list begins.
+/// The query of the list.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Place {
     after: Option<String>,
@@ -61,13 +60,12 @@ pub(crate) async fn list(
     })
 }
 
-/// What a page says of the text of its key.
+/// What the page of a key says about the key itself.
 pub(in crate::web::pages) enum Shown<'a> {
-    /// Nothing.
     No,
-    /// The key, this once.
+    /// The key, which is shown this once.
     Once(&'a ApiKeyText),
-    /// That it was shown once and cannot be shown again.
+    /// That it was shown once and can't be shown again.
     Before,
 }
 
@@ -83,7 +81,7 @@ struct Key<'a> {
     revoked: bool,
 }
 
-/// What has just happened, by the address.
+/// The query: what has just happened.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Happened {
     revoked: Option<String>,
@@ -107,7 +105,6 @@ pub(crate) async fn revoke(State(state): State<WebState>, signed: SignedIn, Id(i
     Ok(Redirect::to(&format!("{ADDRESS}/{id}?revoked=1")).into_response())
 }
 
-/// The page of a key.
 pub(in crate::web::pages) async fn respond(
     state: &WebState,
     signed: &SignedIn,

@@ -1,4 +1,4 @@
-//! The second page of a sign-in, where there is a second factor: it asks for the code.
+//! The second page of a sign-in, for users with a second factor: asks for the code.
 
 use askama::Template;
 use axum::{
@@ -50,7 +50,6 @@ pub(crate) async fn show(
     }
 }
 
-/// What was typed.
 pub(crate) struct CodeForm {
     code: SecretString,
     next: String,
@@ -91,7 +90,7 @@ pub(crate) async fn sign_in(
     }
 }
 
-/// The session that waits for its code; or where to go without one.
+/// The session that waits for its code, or where to redirect if there is none.
 fn waiting<'a>(visitor: &'a Visitor, next: &str) -> Result<&'a Session, Redirect> {
     match &visitor.state {
         SessionState::SecondFactor(session) => Ok(session),

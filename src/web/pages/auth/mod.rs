@@ -1,4 +1,4 @@
-//! Signing in, setting up, and choosing a password.
+//! Signing in, setup, and choosing a password.
 
 pub(crate) mod code;
 pub(crate) mod password_link;

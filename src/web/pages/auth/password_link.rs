@@ -1,5 +1,5 @@
-//! Choosing a password with a link that an administrator gave. The link holds its token in the query, and the form
-//! sends it in its body: neither is logged.
+//! Choosing a password with a link from an administrator. The link has its token in the query, and the form sends
+//! it in the body: neither is logged.
 
 use std::slice;
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// The address, with the token of the link.
+/// The query, with the token of the link.
 #[derive(Deserialize)]
 pub(crate) struct Link {
     #[serde(default)]
@@ -39,7 +39,7 @@ pub(crate) struct Link {
 #[template(path = "password_link.html")]
 struct PasswordPage<'a> {
     layout: Layout,
-    /// The token and whose it is, if it can be used.
+    /// The token and the email address of its user, if the link can be used.
     open: Option<(&'a str, &'a str)>,
     field: AccountField<'a>,
     busy: bool,
@@ -50,7 +50,6 @@ pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor, Query(
     respond(&state, &visitor, &link.token.into(), None, StatusCode::OK).await
 }
 
-/// What was typed.
 pub(crate) struct PasswordForm {
     token: SecretString,
     password: SecretString,
@@ -62,7 +61,7 @@ impl FromFields for PasswordForm {
     }
 }
 
-/// `POST /password`: chooses the password and signs in.
+/// `POST /password`: sets the password and signs in.
 pub(crate) async fn choose(
     State(state): State<WebState>,
     visitor: Visitor,
@@ -87,7 +86,7 @@ pub(crate) async fn choose(
     }
 }
 
-/// The form, or that the link cannot be used.
+/// The form, or a message that the link can't be used.
 async fn respond(
     state: &WebState,
     visitor: &Visitor,

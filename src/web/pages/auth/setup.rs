@@ -1,4 +1,4 @@
-//! Set-up: makes the first administrator. Only the link that was printed at the start opens its form.
+//! Setup: creates the first administrator. Only the link that was printed at startup opens its form.
 
 use crate::service::auth::browser;
 use askama::Template;
@@ -26,21 +26,21 @@ use crate::{
     },
 };
 
-/// The address, with the token of the printed link.
+/// The query, with the token of the printed link.
 #[derive(Deserialize)]
 pub(crate) struct Link {
     #[serde(default)]
     token: String,
 }
 
-/// Letters of a suggested password: 120 random bits.
+/// Characters of a suggested password: 120 random bits.
 const SUGGESTION_LENGTH: usize = 20;
 
 #[derive(Template)]
 #[template(path = "setup.html")]
 struct SetUp<'a> {
     layout: Layout,
-    /// The token, if it is the one that opens the form.
+    /// The token, if it is the correct one.
     token: Option<&'a str>,
     fields: [AccountField<'a>; 3],
     busy: bool,
@@ -56,7 +56,7 @@ pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor, Query(
     let status = if opens || link.token.is_empty() { StatusCode::OK } else { StatusCode::FORBIDDEN };
     let mut form =
         SetUpForm { token: String::new(), raw: RawSetUp { email: String::new(), name: String::new(), password: "".into() } };
-    // Whoever only tries Keytile has nothing to think of.
+    // Someone who only tries Keytile doesn't have to think of a password.
     let suggestion = (opens && state.settings.sandbox).then(|| {
         form.raw.email = "admin@example.com".to_owned();
         form.raw.name = "Administrator".to_owned();
@@ -65,7 +65,6 @@ pub(crate) async fn show(State(state): State<WebState>, visitor: Visitor, Query(
     respond(&state, &visitor, token, &form, suggestion.as_ref(), &[], status)
 }
 
-/// What was typed.
 pub(crate) struct SetUpForm {
     token: String,
     raw: RawSetUp,
@@ -109,7 +108,7 @@ fn respond(
 ) -> Result<Response, PageError> {
     let email = AccountField::email("email", "Email address", &form.raw.email);
     let password = match suggestion.map(|password| &password.expose_secret()[..SUGGESTION_LENGTH]) {
-        // It has to be read before it can be noted down.
+        // Visible, so that it can be noted down.
         Some(made_up) => AccountField::text("password", "Password", "new-password", made_up)
             .with_help("Generated for the sandbox. Save it to sign in again, or choose your own."),
         None => AccountField::password("password", "Password", "new-password").with_help(PASSWORD_HELP),

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// The page to go on to.
+/// The query, with the page to go to afterwards.
 #[derive(Deserialize)]
 pub(crate) struct Wanted {
     #[serde(default)]
@@ -42,20 +42,17 @@ pub(crate) struct Wanted {
 pub(crate) enum Refusal {
     /// It is shown for the first time.
     None,
-    /// The session ran out.
     RanOut,
-    /// What was typed is wrong.
+    /// The email address or the password is wrong.
     Wrong,
-    /// Something was not typed.
+    /// A field is empty.
     Missing,
-    /// Nothing is tried for so many seconds.
+    /// Too many failures; no attempt is allowed for this many seconds.
     Limited(u64),
-    /// Too many passwords are being checked.
     Busy,
 }
 
 impl Refusal {
-    /// The status of the page.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::None | Self::RanOut => StatusCode::OK,
@@ -65,12 +62,12 @@ impl Refusal {
         }
     }
 
-    /// True when the page says that something is wrong.
+    /// True if the page shows an error.
     pub(crate) fn is_error(self) -> bool {
         !matches!(self, Self::None | Self::RanOut)
     }
 
-    /// Tells programs when to come back, too.
+    /// Adds `Retry-After` if there is a time to wait.
     pub(crate) fn attach(self, mut response: Response) -> Response {
         let seconds = match self {
             Self::Limited(seconds) => seconds,
@@ -114,7 +111,6 @@ pub(crate) async fn show(
     respond(&state, &visitor, "", &wanted.next, &[], refusal)
 }
 
-/// What was typed.
 pub(crate) struct SignInForm {
     raw: RawSignIn,
     next: String,
@@ -170,7 +166,7 @@ impl SignInForm {
     }
 }
 
-/// The answer to somebody who is signed in now: the cookies, and the page that was asked for.
+/// The response to a user who has just signed in: the cookies, and a redirect to the requested page.
 pub(crate) fn signed_in(state: &WebState, cookies: &SignedInCookies, next: &str) -> Result<Response, PageError> {
     let cookies = AppendHeaders([
         (header::SET_COOKIE, session_cookie(state, &cookies.session)?),

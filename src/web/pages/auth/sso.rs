@@ -1,4 +1,4 @@
-//! Single sign-on: off to the provider and back, and what is shown where that does not work.
+//! Single sign-on: to the provider and back, and the pages for failures.
 
 use crate::service::auth::sso::{CallbackAnswer, SingleSignOnError};
 use askama::Template;
@@ -28,12 +28,11 @@ use crate::{
 pub const CALLBACK: &str = "/sign-in/sso/callback";
 
 const COOKIE: Cookie = Cookie { host: "__Host-keytile_sso", kept: PENDING };
-/// The longest cookie that is opened.
+/// The longest cookie that is opened, in bytes.
 const COOKIE_MAX: usize = 4_096;
-/// What is said where too many sign-ins are under way.
 const BUSY: &str = "Too many sign-ins are in progress. Try again in a few seconds.";
 
-/// The page to go on to.
+/// The query, with the page to go to afterwards.
 #[derive(Default, Deserialize)]
 pub(crate) struct Wanted {
     #[serde(default)]
@@ -57,8 +56,8 @@ struct OnlyWay {
     single_sign_on: Option<SingleSignOnView>,
 }
 
-/// `GET /sign-in/sso`. It begins a sign-in, so that it has to come from a page of Keytile or from the person: another
-/// site that sends a browser here gets it no further than to the button.
+/// `GET /sign-in/sso`. Since it starts a sign-in, the request must come from a page of Keytile or from the user: if
+/// another site sends a browser here, it only gets the page with the button.
 pub(crate) async fn begin(
     State(state): State<WebState>,
     visitor: Visitor,
@@ -98,7 +97,7 @@ pub(crate) async fn finish(
         SessionState::RanOut(_) | SessionState::None => None,
     };
     let outcome = service.finish_single_sign_on(&visitor.nobody(""), cookie, &answer, &visitor.agent, before).await?;
-    // What another site made a browser bring here takes nothing away from a sign-in that is really under way.
+    // A response that another site made the browser send must not end a sign-in that is really in progress.
     let keeps = matches!(outcome, FinishOutcome::Failed(SingleSignOnError::ForeignAnswer) | FinishOutcome::Off);
     let mut response = match outcome {
         FinishOutcome::Done { cookie, next } => {
@@ -128,7 +127,7 @@ pub(crate) async fn finish(
     Ok(response)
 }
 
-/// The page of `GET /sign-in` where single sign-on is the only way in.
+/// The page of `GET /sign-in` if single sign-on is the only way to sign in.
 pub(crate) async fn only_way(state: &WebState, visitor: &Visitor, query: Option<&str>) -> Result<Response, PageError> {
     let wanted = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "next");
     let next = wanted.map(|(_, next)| next.into_owned()).unwrap_or_default();
@@ -142,7 +141,7 @@ pub(crate) async fn only_way(state: &WebState, visitor: &Visitor, query: Option<
     layout::ok(&OnlyWay { layout, single_sign_on: SingleSignOnView::new(state, &next) })
 }
 
-/// The answer to a password, or to a link to choose one, where neither is a way in.
+/// The response to a password, or to a password link, if neither is allowed.
 pub(crate) fn no_passwords(state: &WebState, visitor: &Visitor) -> Result<Response, PageError> {
     let name = state.service.single_sign_on().map_or("single sign-on", |settings| &settings.name);
     let message = format!("You can't sign in with a password here. Sign in with {name}.");
@@ -155,7 +154,7 @@ fn failed(state: &WebState, visitor: &Visitor, error: &SingleSignOnError) -> Res
         SingleSignOnError::Refused { .. } => StatusCode::FORBIDDEN,
         _ => StatusCode::BAD_GATEWAY,
     };
-    // A cookie belongs to one name of a host: begun under another one, it does not come along.
+    // A cookie belongs to one host name: if the sign-in started under another, it isn't sent here.
     let hint = matches!(error, SingleSignOnError::ForeignAnswer)
         .then(|| format!("If this happens again, open Keytile at {} and allow cookies for it.", state.settings.public_url));
     problem(state, visitor, status, "Sign-in failed", error.to_string(), hint)

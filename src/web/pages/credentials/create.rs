@@ -1,5 +1,5 @@
-//! Save: the overlay's form is verified and stored. Script asks for `application/x-ndjson` and gets a
-//! line for each stage as it ends, and a last line with the outcome; a plain form gets a page.
+//! Save: verifies and stores the overlay's form. Script asks for `application/x-ndjson` and gets a line for each
+//! stage as it ends, and a last line with the outcome; without script, the response is a page.
 
 use std::{collections::BTreeMap, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -48,12 +48,11 @@ use crate::{
     },
 };
 
-/// The media type of a stream of JSON values, one a line.
+/// The media type of JSON values, one per line.
 const LINES: &str = "application/x-ndjson";
 
-/// The form of a credential as it came.
+/// The form of a credential, as it was submitted.
 pub(crate) struct SaveForm {
-    /// Identifies the form.
     pub(in crate::web::pages) draft: Uuid,
     raw: RawForm,
 }
@@ -62,10 +61,10 @@ impl FromFields for SaveForm {
     fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
         let draft = fields.take_id("draft")?;
         let (name, description) = (fields.take("name"), fields.take("description"));
-        // Whether a field is secret is the connector's to say, so all are treated as if they were.
+        // Only the connector knows which fields are secret, so all are treated as secret.
         let mut typed = BTreeMap::new();
         for (id, value) in fields.rest().filter_map(|(id, value)| Some((FieldId::new(&id)?, value))) {
-            // The first of two counts, as in every other form.
+            // If a field is repeated, the first counts, as in every other form.
             typed.entry(id).or_insert_with(|| SecretString::from(value));
         }
         Ok(Self { draft, raw: RawForm { name, description, fields: typed } })
@@ -73,7 +72,7 @@ impl FromFields for SaveForm {
 }
 
 impl SaveForm {
-    /// What was typed into the fields that the connector has.
+    /// The values of the fields that the connector has.
     pub(in crate::web::pages) fn for_connector(mut self, connector: &Connector) -> (Uuid, RawForm) {
         self.raw.fields.retain(|id, _| connector.field(id.as_str()).is_some());
         (self.draft, self.raw)
@@ -113,13 +112,12 @@ pub(crate) async fn save(
     }
 }
 
-/// Whether script sends a form, and reads its answer line by line.
+/// True if script sends the form and reads the response line by line.
 pub(in crate::web::pages) fn is_by_script(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).is_some_and(|accepted| accepted == LINES)
 }
 
-/// The session ran out while somebody typed. What was typed is kept; the page of this address brings it back after the
-/// sign-in.
+/// The session expired while the user was typing. The input is kept; this page restores it after the sign-in.
 pub(in crate::web::pages) fn signed_out(page: &str, by_script: bool) -> Response {
     let location = sign_in_address(page);
     if by_script {
@@ -129,7 +127,7 @@ pub(in crate::web::pages) fn signed_out(page: &str, by_script: bool) -> Response
     Redirect::to(&location).into_response()
 }
 
-/// Where a saved credential is seen: the tiles, with its own selected.
+/// The URL of the tiles with the saved credential selected.
 fn location(flow: &Flow, id: CredentialId) -> String {
     format!("{}/authenticate?credential={id}&saved=1", base(flow))
 }
@@ -147,18 +145,18 @@ struct Fragment<'a> {
 pub(in crate::web::pages) enum Line {
     /// A stage has ended.
     Stage { stage: &'static str, outcome: &'static str, label: &'static str, millis: u64 },
-    /// How the Save ended: `saved` or `signed_out`, with the address to go to.
+    /// The outcome `saved` or `signed_out`, with the URL to go to.
     Saved { outcome: &'static str, location: String },
-    /// How the Save ended: `invalid` or `rejected`, with the form to show.
+    /// The outcome `invalid` or `rejected`, with the form to show.
     Again { outcome: &'static str, html: String },
-    /// How the Save ended: `error`, which was logged.
+    /// The outcome `error`, which was logged.
     Error { outcome: &'static str, message: &'static str },
 }
 
 impl Line {
     const ERROR: Self = Self::Error { outcome: "error", message: "internal error" };
 
-    /// The form again, with what is wrong.
+    /// The form again, with its errors.
     pub(in crate::web::pages) fn again(outcome: &'static str, form: FormView<'_>) -> Self {
         match (Fragment { form }).render() {
             Ok(html) => Self::Again { outcome, html },
@@ -169,7 +167,7 @@ impl Line {
         }
     }
 
-    /// What is said of an error.
+    /// The line for an error.
     pub(in crate::web::pages) fn failed(error: ServiceError) -> Self {
         if matches!(error, ServiceError::TooMany) {
             let message = "you have several requests in progress, so wait for them to finish";
@@ -189,31 +187,31 @@ impl Line {
     }
 
     fn to_text(&self) -> String {
-        // Strings and numbers always serialise.
+        // Strings and numbers always serialize.
         let mut text = serde_json::to_string(self).unwrap_or_else(|_| r#"{"outcome":"error"}"#.into());
         text.push('\n');
         text
     }
 }
 
-/// Sends stages on as they end.
+/// Forwards stages as they end.
 struct Live(mpsc::UnboundedSender<StageReport>);
 
 impl StageObserver for Live {
     fn stage_ended(&self, report: &StageReport) {
-        // Nobody listens any more when the browser has gone; the Save goes on without it.
+        // Sending fails if the browser has gone; the Save continues.
         let _ = self.0.send(report.clone());
     }
 }
 
-/// The answer to script: a line for each stage of the work, and what `last` makes of its outcome.
+/// The response to script: a line for each stage, and a last line that `last` makes from the outcome.
 pub(in crate::web::pages) fn as_lines<T: Send + 'static, W: Future<Output = Result<T, ServiceError>> + Send + 'static>(
     work: impl FnOnce(Arc<dyn StageObserver>) -> W,
     last: impl FnOnce(Result<T, ServiceError>) -> Line + Send + 'static,
 ) -> Response {
     let (sender, stages) = mpsc::unbounded_channel();
     let saving = work(Arc::new(Live(sender)));
-    // The answer has begun by then, so that a panic must become a last line rather than a status.
+    // The response has already begun, so a panic must become a last line rather than a status.
     let saving = AssertUnwindSafe(saving).catch_unwind();
     let last = move |outcome: std::thread::Result<_>| match outcome {
         Ok(outcome) => last(outcome),
@@ -224,7 +222,7 @@ pub(in crate::web::pages) fn as_lines<T: Send + 'static, W: Future<Output = Resu
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(LINES)),
-        // Asks a proxy in front not to gather the lines.
+        // Asks a reverse proxy not to buffer the lines.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (headers, Body::from_stream(lines(stages, Box::pin(saving), last))).into_response()
@@ -240,7 +238,7 @@ fn last_line(state: &WebState, signed: &SignedIn, flow: &Flow, outcome: Result<S
     }
 }
 
-/// A line for each stage until the work is done, then the stages that came meanwhile, then the last line.
+/// A line for each stage until the work is done, the stages that arrived in the meantime, then the last line.
 fn lines<T: Send + 'static>(
     stages: mpsc::UnboundedReceiver<StageReport>,
     work: BoxFuture<'static, T>,

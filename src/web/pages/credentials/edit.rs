@@ -1,4 +1,4 @@
-//! Edit: the form of a stored credential, which is verified before it takes over, as the overlay does on Save.
+//! Edit: the form of a stored credential, whose new values are verified before they are stored.
 
 use std::sync::Arc;
 
@@ -47,26 +47,26 @@ struct EditPage<'a> {
     connector: &'a str,
     badge: Badge<'a>,
     form: FormView<'a>,
-    /// Sanitised HTML.
+    /// Sanitized HTML.
     guide: &'a str,
 }
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
     discard: Option<String>,
 }
 
-/// The form as it came.
+/// The form, as it was submitted.
 pub(crate) struct SentForm {
-    /// Empty in a form that only throws away what was typed.
+    /// Empty if the form only discards the input.
     revision: String,
     rest: SaveForm,
 }
 
 impl FromFields for SentForm {
     fn from_fields(mut fields: Fields) -> Result<Self, PageError> {
-        // The name of no field of a connector: they have no hyphen.
+        // Can't be the id of a connector's field, because those have no hyphen.
         let revision = fields.take("form-revision");
         Ok(Self { revision, rest: SaveForm::from_fields(fields)? })
     }
@@ -80,7 +80,7 @@ pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, Id(id)
     }
 }
 
-/// `POST` of the same.
+/// `POST /credentials/{id}/edit`.
 pub(crate) async fn save(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -131,11 +131,11 @@ async fn saved_by_page(
     respond(state, signed, id, &form, problem, status)
 }
 
-/// What is answered where there is no form to show: it is done, or there is nothing to edit.
+/// The response if there is no form to show: the edit is done, or there is nothing to edit.
 fn without_form(id: Uuid, update: &CredentialUpdate) -> Result<Response, PageError> {
     match update {
         CredentialUpdate::NotFound => Err(PageError::NotFound),
-        // Its page says what stands in the way.
+        // The page of the credential says what the problem is.
         update => Ok(Redirect::to(&location(id, update)).into_response()),
     }
 }
@@ -162,7 +162,7 @@ fn problem(update: &CredentialUpdate) -> Problem<'_> {
 fn last_line(state: &WebState, signed: &SignedIn, id: Uuid, outcome: Result<Edited, ServiceError>) -> Line {
     match outcome {
         Ok(Edited { update, again: Some(form) }) => Line::again("again", view(state, signed, id, &form, problem(&update))),
-        // The address of what is gone says so.
+        // If the credential no longer exists, its page says so.
         Ok(Edited { update, again: None }) => Line::Saved { outcome: "saved", location: location(id, &update) },
         Err(error) => Line::failed(error),
     }

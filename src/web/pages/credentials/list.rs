@@ -1,4 +1,4 @@
-//! All credentials that one may use, of all connectors.
+//! All credentials that the user may use, of all connectors.
 
 use askama::Template;
 use axum::{
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
     q: Option<String>,
@@ -37,7 +37,7 @@ struct Credentials<'a> {
     next: Option<Uuid>,
     is_first_page: bool,
     deleted: bool,
-    /// True for who may add one.
+    /// True if the user may add a credential.
     may_add: bool,
 }
 

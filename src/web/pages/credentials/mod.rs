@@ -1,4 +1,4 @@
-//! Credentials: list, overlay, edit, sharing.
+//! Credentials: list, overlay, one credential, edit, sharing.
 
 pub(crate) mod create;
 pub(crate) mod edit;

@@ -1,4 +1,4 @@
-//! The overlay “Add New Credential”, as a page of its own address: the Authenticate page lies below it.
+//! The overlay "Add New Credential", as a page with its own URL, on top of the Authenticate page.
 
 use axum::{
     extract::State,
@@ -31,7 +31,7 @@ pub(crate) async fn show(State(state): State<WebState>, signed: SignedIn, flow: 
     respond(&state, &signed, &flow, &form, Problem::None, StatusCode::OK).await
 }
 
-/// The page with a form that was opened, or that came back with a problem.
+/// The page with a new form, or with one that has errors.
 pub(crate) async fn respond(
     state: &WebState,
     signed: &SignedIn,
@@ -59,10 +59,10 @@ pub(crate) fn view<'a>(
     FormView::new(flow, form, problem, &signed.form_token, state.hints(flow.connector.id.as_str()), state.service.now())
 }
 
-/// A form that is thrown away.
+/// The form that discards a draft.
 pub(crate) struct Discard {
     draft: Uuid,
-    /// `leave`, or nothing to begin again with an empty form.
+    /// `leave`, or empty to start again with an empty form.
     then: String,
 }
 

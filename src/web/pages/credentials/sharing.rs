@@ -1,4 +1,4 @@
-//! Sharing: who may use or manage a credential beside its owner. Each form of the page makes one change.
+//! Sharing: who may use or manage a credential in addition to its owner. Each form of the page makes one change.
 
 use askama::Template;
 use axum::{
@@ -24,21 +24,20 @@ use crate::{
     },
 };
 
-/// What has just happened, by the address.
+/// The query: what has just happened.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Happened {
     changed: Option<String>,
 }
 
-/// One change.
 pub(crate) enum Change {
-    /// Who it is open to.
+    /// Whether everyone may use the credential.
     Open(Sharing),
-    /// One more person or group.
+    /// Add a user or group.
     Add { with: String, access: Access },
-    /// Another access for one of them.
+    /// Change the access of a user or group.
     Access { share: Uuid, access: Access },
-    /// One of them less.
+    /// Remove a user or group.
     Remove { share: Uuid },
 }
 
@@ -60,26 +59,26 @@ impl FromFields for Change {
 struct SharingPage<'a> {
     layout: Layout,
     tile: TileView<'a>,
-    /// Whose it is; `None` for one's own.
+    /// The owner; `None` if it is the user.
     owner: Option<String>,
     shares: &'a [Share],
     people: &'a [(String, String)],
     groups: &'a [String],
     changed: bool,
-    /// What was typed into the form that adds somebody, and why it was not done.
+    /// The input of the form that adds a user or group.
     with: &'a str,
     access: Access,
     error: Option<&'a str>,
 }
 
 impl SharingPage<'_> {
-    /// True when somebody manages it, as the choices of access ask.
+    /// Whether the access is to manage, for the options of the form.
     fn manages(access: &Access) -> bool {
         *access == Access::Manage
     }
 }
 
-/// What was typed and cannot be done.
+/// Input that was refused, and why.
 struct Refusal<'a> {
     with: &'a str,
     access: Access,
@@ -96,7 +95,7 @@ pub(crate) async fn show(
     respond(&state, &signed, id, happened.changed.is_some(), None).await
 }
 
-/// `POST` of the same.
+/// `POST /credentials/{id}/sharing`.
 pub(crate) async fn change(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -114,13 +113,13 @@ pub(crate) async fn change(
         (SharingOutcome::Changed(Some(Access::Manage)), _) => {
             Ok(Redirect::to(&format!("/credentials/{id}/sharing?changed=1")).into_response())
         }
-        // Who gives up their own right to manage it, or to use it, goes on to what is left to them.
+        // A user who gives up their own access continues with what they still have.
         (SharingOutcome::Changed(Some(Access::Use)), _) => Ok(Redirect::to(&format!("/credentials/{id}")).into_response()),
         (SharingOutcome::Changed(None), _) => Ok(Redirect::to("/credentials").into_response()),
         (SharingOutcome::Invalid(error), Change::Add { with, access }) => {
             respond(&state, &signed, id, false, Some(Refusal { with, access: *access, error })).await
         }
-        // Somebody else has taken this share away already: the page shows who is left.
+        // The share was removed in the meantime: the page shows the remaining ones.
         (SharingOutcome::NotFound, Change::Access { .. } | Change::Remove { .. }) => {
             respond(&state, &signed, id, false, None).await
         }

@@ -1,5 +1,5 @@
-//! One credential: what is in it (but for its secrets) and how its last verification went, for who manages it; whose
-//! it is and what uses it, for who may use it.
+//! One credential: its fields (except secrets) and its last verification, for users who manage it; its owner and
+//! the resources that use it, for everyone who may use it.
 
 use askama::Template;
 use axum::{
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// What has just happened, by the address.
+/// The query: what has just happened.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Happened {
     tested: Option<String>,
     edited: Option<String>,
 }
 
-/// What an edit has done, by the word in the address.
+/// The message for the result of an edit, from the word in the query.
 fn edited(word: &str) -> Option<(&'static str, &'static str)> {
     match word {
         "verified" => Some(("Saved and verified.", "The new values are now in use. The old ones are erased.")),
@@ -46,9 +46,9 @@ fn edited(word: &str) -> Option<(&'static str, &'static str)> {
 /// Why a credential can be neither tested nor used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
-    /// Its connector is not part of this Keytile any more.
+    /// Its connector no longer exists.
     NoConnector,
-    /// Its sealed values do not open.
+    /// Its sealed values can't be opened.
     Damaged,
 }
 
@@ -67,9 +67,9 @@ struct CredentialPage<'a> {
     notice: Option<DiagnosisView<'a>>,
     used_by: Vec<ResourceView<'a>>,
     tested: bool,
-    /// What an edit has done.
+    /// The message for the result of an edit.
     edited: Option<(&'static str, &'static str)>,
-    /// True for who may see its fields, test, share and delete it.
+    /// True if the user may see its fields, test, share and delete it.
     manages: bool,
 }
 
@@ -111,10 +111,10 @@ pub(crate) async fn show(
     layout::ok(&page)
 }
 
-/// `POST /credentials/{id}/test`: verifies again; the page then shows what was found.
+/// `POST /credentials/{id}/test`: verifies again; the page then shows the result.
 pub(crate) async fn test(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
     if state.service.test_credential(&signed.caller, id).await?.is_none() {
-        // There is nothing to verify it with, which its page says; or it is gone, and so is its page.
+        // Either the credential can't be verified, which its page says, or it no longer exists.
         return Ok(Redirect::to(&format!("/credentials/{id}")).into_response());
     }
     Ok(Redirect::to(&format!("/credentials/{id}?tested=1")).into_response())

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
     credential: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
     saved: Option<String>,
 }
 
-/// What the page shows; also what lies below an overlay.
+/// The page, which is also shown below an overlay.
 #[derive(Template)]
 #[template(path = "authenticate.html")]
 pub(crate) struct Authenticate<'a> {
@@ -47,25 +47,23 @@ pub(crate) struct Authenticate<'a> {
     next: Option<Uuid>,
     is_first_page: bool,
     selected: Option<Uuid>,
-    /// Why the page was not left.
+    /// Why the user could not continue.
     error: Option<&'a str>,
     /// The name of the credential that was just saved.
     saved: Option<&'a str>,
     notice: Option<DiagnosisView<'a>>,
     duplicates: &'a [String],
-    /// True for who may add a credential.
+    /// True if the user may add a credential.
     may_add: bool,
-    /// True for who may go on with one.
+    /// True if the user may continue with a credential.
     may_choose: bool,
-    /// The overlay over the page, with the guide beside its form.
     overlay: Option<Overlay<'a>>,
 }
 
-/// The overlay.
+/// The overlay on top of the page.
 pub(crate) struct Overlay<'a> {
-    /// Its form.
     pub(crate) form: FormView<'a>,
-    /// Sanitised HTML.
+    /// Sanitized HTML.
     pub(crate) guide: &'a str,
 }
 
@@ -79,7 +77,7 @@ pub(crate) async fn show(
     respond(&state, &signed, &flow, &wanted, None).await
 }
 
-/// The page, because one tries to go on without a credential that exists: says so.
+/// The page with an error, after an attempt to continue without an existing credential.
 pub(crate) async fn without_choice(state: &WebState, signed: &SignedIn, flow: &Flow, error: &str) -> Result<Response, PageError> {
     respond(state, signed, flow, &Wanted::default(), Some(error)).await
 }
@@ -158,7 +156,7 @@ impl<'a> Authenticate<'a> {
         }
     }
 
-    /// The page with the overlay over it.
+    /// The page with the overlay on top.
     pub(crate) fn with_overlay(
         state: &WebState,
         signed: &SignedIn,
@@ -173,12 +171,12 @@ impl<'a> Authenticate<'a> {
         view
     }
 
-    /// How many tiles are of this page; the chosen one may be shown beside them.
+    /// The number of tiles that belong to this page; the selected one may be shown in addition.
     fn hits(&self) -> usize {
         self.tiles.iter().filter(|tile| !tile.beside).count()
     }
 
-    /// How many tiles there are, in words.
+    /// The number of tiles in words.
     fn count(&self) -> String {
         match (self.hits(), self.next.is_none() && self.is_first_page) {
             (1, true) => "1 credential".into(),

@@ -1,5 +1,5 @@
-//! Configure: name, description and endpoint of a new source or destination. Test makes the real
-//! request and shows what it brings; Create stores it.
+//! Configure: name, description and endpoint of a new source or destination. Test sends the real request and shows
+//! the response; Create stores the resource.
 
 use askama::Template;
 use axum::{
@@ -40,24 +40,23 @@ use crate::{
     },
 };
 
-/// Which credential the address names.
+/// The query, with the credential.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
     credential: Option<String>,
 }
 
-/// The form.
 #[derive(Default)]
 pub(crate) struct ConfigureForm {
     id: Uuid,
-    /// The credential that was chosen here in place of one that cannot be used.
+    /// The credential chosen in place of one that can't be used.
     credential: Option<Uuid>,
     raw: RawResource,
-    /// The endpoint that the query parameters below it were shown for.
+    /// The endpoint whose query parameters are in the form.
     shown_for: String,
-    /// What a Test sends, where the method sends something.
+    /// The body of a Test, for methods that send one.
     body: String,
-    /// Whether a Test may write.
+    /// Whether a Test may send a request that writes.
     may_write: bool,
     action: String,
 }
@@ -86,7 +85,7 @@ impl FromFields for ConfigureForm {
 }
 
 impl ConfigureForm {
-    /// The form as it is first shown: the first endpoint that the connector offers.
+    /// The initial form: with the first endpoint that the connector offers.
     fn first(id: Uuid, connector: &Connector, kind: ResourceKind) -> Self {
         let mut form = Self { id, ..Self::default() };
         if let Some(offer) = connector.endpoints_for(kind).next() {
@@ -98,8 +97,8 @@ impl ConfigureForm {
         form
     }
 
-    /// Without script the query parameters stay those of the endpoint that was chosen before. If nobody
-    /// touched them they become those of the endpoint that is chosen now; the body likewise.
+    /// Without script, the query parameters are still those of the previously selected endpoint. If they are
+    /// unchanged, replaces them with those of the endpoint that is selected now, and the body likewise.
     fn follow_choice(&mut self, connector: &Connector, kind: ResourceKind) {
         if self.shown_for == self.raw.endpoint {
             return;
@@ -120,12 +119,12 @@ fn offer<'a>(connector: &'a Connector, kind: ResourceKind, name: &str) -> Option
     connector.endpoints_for(kind).find(|offer| offer.name == name)
 }
 
-/// What a page shows beside the form.
+/// What the page shows in addition to the form.
 #[derive(Default)]
 struct Outcome {
     errors: Vec<FieldError>,
     preview: Option<Preview>,
-    /// True when a row was asked for, which then has the focus.
+    /// True if a row was added, which then gets the focus.
     row_added: bool,
 }
 
@@ -140,13 +139,13 @@ impl Outcome {
 struct Configure<'a> {
     layout: Layout,
     flow: FlowView<'a>,
-    /// The credential; none when another has to be chosen first.
+    /// The credential; `None` if another one must be chosen first.
     tile: Option<TileView<'a>>,
     /// The credentials that can be chosen instead.
     others: &'a [Tile],
-    /// Where the form is sent.
+    /// The URL that the form is sent to.
     address: String,
-    /// The credentials of the connector, this one chosen.
+    /// The URL of the connector's credentials, with this one selected.
     authenticate: String,
     form: &'a ConfigureForm,
     offers: Vec<OfferView<'a>>,
@@ -158,11 +157,11 @@ struct Configure<'a> {
     preview: Option<PreviewView<'a>>,
 }
 
-/// One endpoint that the connector offers.
+/// An endpoint that the connector offers.
 struct OfferView<'a> {
     offer: &'a EndpointOffer,
     method: &'static str,
-    /// Query parameters as JSON, for the script that follows the choice.
+    /// Query parameters as JSON, for the script that reacts to the selection.
     query: String,
     chosen: bool,
     writes: bool,
@@ -173,7 +172,7 @@ impl Configure<'_> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 
-    /// The part of the page that an error is beside.
+    /// The part of the page that shows a field's error.
     fn anchor<'b>(&self, field: &'b str) -> &'b str {
         match field {
             "endpoint" | "method" | "query" => "endpoint-group",
@@ -206,7 +205,7 @@ pub(crate) async fn show(
     respond(&state, &signed, &flow, Ok(&tile), &form, &Outcome::default())
 }
 
-/// `POST` of the same: Test, Create, or one more row.
+/// `POST` to the same path: Test, Create, or adding a row.
 pub(crate) async fn act(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -255,19 +254,19 @@ pub(crate) async fn act(
     respond(&state, &signed, &flow, Ok(&tile), &form, &outcome)
 }
 
-/// Why a credential cannot be used.
+/// Why a credential can't be used.
 #[derive(Debug, Clone, Copy)]
 enum Unusable {
-    /// It was deleted, or never was one of this connector.
+    /// It was deleted, or never belonged to this connector.
     Gone,
-    /// Its sealed values do not open.
+    /// Its sealed values can't be opened.
     Damaged,
-    /// None was named.
+    /// The query names none.
     NotChosen,
 }
 
 impl Unusable {
-    /// What is the matter, and what to do.
+    /// The problem and its remedy.
     fn sentence(self, remedy: &str) -> String {
         match self {
             Self::Gone => format!("This credential isn't available. It may be deleted or not shared with you. {remedy}"),
@@ -292,7 +291,7 @@ async fn credential(
     })
 }
 
-/// The form as it was typed, with the other credentials to choose from in place of the one that cannot be used.
+/// The form as typed, with a choice of other credentials in place of the one that can't be used.
 async fn choose_again(
     state: &WebState,
     signed: &SignedIn,

@@ -1,4 +1,4 @@
-//! The egress policy of a source or destination: what may be sent in its name.
+//! The egress policy of a source or destination: which requests may be sent for it.
 
 use askama::Template;
 use axum::{
@@ -119,9 +119,9 @@ pub(crate) async fn change(
     respond(&state, &signed, kind, &detail, &form.typed, &errors, problem)
 }
 
-/// The resource, for who may change it.
+/// The resource, if the user may change it.
 async fn find(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uuid) -> Result<ResourceDetail, PageError> {
-    // Asked for first, so that what may be seen and not changed is refused, and that is recorded.
+    // Checked first, so that a user who may only see the resource is refused, and the refusal recorded.
     state.service.resource_to_change(&signed.caller, kind, id).await?.ok_or(PageError::NotFound)
 }
 

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
     after: Option<String>,
@@ -39,7 +39,7 @@ struct Resources<'a> {
     resources: Vec<ResourceView<'a>>,
     next: Option<Uuid>,
     is_first_page: bool,
-    /// True for who may create one.
+    /// True if the user may create one.
     may_make: bool,
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn show(
 }
 
 impl Resources<'_> {
-    /// How many there are, in words.
+    /// The number of resources in words.
     fn count(&self) -> String {
         let plural = self.plural;
         match (self.resources.len(), self.next.is_none() && self.is_first_page) {

@@ -1,4 +1,4 @@
-//! Data sources and destinations: authenticate, configure, show, egress policy.
+//! Sources and destinations: authenticate, configure, list, one resource, egress policy.
 
 pub(crate) mod authenticate;
 pub(crate) mod configure;

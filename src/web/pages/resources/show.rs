@@ -1,4 +1,4 @@
-//! One source or destination: what it calls, its credential, a preview.
+//! One source or destination: its endpoint, its credential, and a preview.
 
 use askama::Template;
 use axum::{
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// What has just happened, by the address.
+/// The query: what has just happened.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Happened {
     created: Option<String>,
@@ -54,7 +54,7 @@ struct ResourcePage<'a> {
     method: &'static str,
     writes: bool,
     age: Age,
-    /// Where programs send its requests.
+    /// The URL that API clients send its requests to.
     proxy: String,
     body: &'a str,
     message: Option<&'static str>,
@@ -62,23 +62,23 @@ struct ResourcePage<'a> {
     preview: Option<PreviewView<'a>>,
 }
 
-/// How many other credentials a page of them has at least, when there are more of them than it has: it has
-/// fifty, and the resource's own is left out.
+/// The number of other credentials from which the list may be cut: a page has fifty, and the resource's own
+/// credential is left out.
 const MANY: usize = 49;
 
 impl ResourcePage<'_> {
-    /// True when there may be more other credentials than are in the list.
+    /// True if there may be more credentials than in the list.
     fn is_cut(&self) -> bool {
         self.detail.alternatives.len() >= MANY
     }
 
-    /// True when the other credentials were searched, or had better be.
+    /// True if the other credentials were searched, or the list is long enough for a search.
     fn has_search(&self) -> bool {
         !self.search.is_empty() || self.is_cut()
     }
 }
 
-/// What is shown of a resource whose endpoint does not open.
+/// The page of a resource whose endpoint can't be opened.
 #[derive(Template)]
 #[template(path = "resource_damaged.html")]
 struct DamagedPage<'a> {
@@ -90,12 +90,12 @@ struct DamagedPage<'a> {
     may_change: bool,
 }
 
-/// What a page shows beside the resource.
+/// What the page shows in addition to the resource.
 #[derive(Default)]
 struct Outcome {
     /// The body of a preview, as typed.
     body: Option<String>,
-    /// What the other credentials were searched for.
+    /// The search in the other credentials.
     search: String,
     message: Option<&'static str>,
     error: Option<&'static str>,
@@ -122,7 +122,7 @@ pub(crate) async fn show(
     respond(&state, &signed, kind, &detail, &Outcome { message, search, ..Outcome::default() })
 }
 
-/// What a preview sends.
+/// The body of a preview.
 pub(crate) struct PreviewForm {
     body: String,
     may_write: bool,
@@ -164,10 +164,10 @@ pub(crate) async fn preview(
     answer(Outcome { preview, ..Outcome::default() })
 }
 
-/// Which credential to use from now on.
+/// The credential to switch to.
 pub(crate) struct ChangeForm {
     credential: Uuid,
-    /// What the credentials were searched for.
+    /// The search in the other credentials.
     search: String,
 }
 
@@ -188,14 +188,14 @@ pub(crate) async fn change_credential(
     if state.service.change_credential(&signed.caller, kind, id, form.credential).await? {
         return Ok(Redirect::to(&format!("/{}/{id}?changed=1", kind.plural())).into_response());
     }
-    // Either is gone: the page says which, by its absence or by this sentence.
+    // The resource or the credential no longer exists: the page shows which, by a 404 or by this message.
     let search = form.search;
     let Some(detail) = find(&state, &signed, kind, id, &search).await? else { return damaged(&state, &signed, kind, id).await };
     let error = Some("That credential isn't available. Choose another one.");
     respond(&state, &signed, kind, &detail, &Outcome { error, search, ..Outcome::default() })
 }
 
-/// The resource; `None` when it is there and does not open, which is logged.
+/// The resource; `None` if it exists but can't be opened, which is logged.
 async fn find(
     state: &WebState,
     signed: &SignedIn,
@@ -214,7 +214,7 @@ async fn find(
     }
 }
 
-/// The page of a resource that does not open, so that it can be deleted.
+/// The page of a resource that can't be opened, so that it can be deleted.
 async fn damaged(state: &WebState, signed: &SignedIn, kind: ResourceKind, id: Uuid) -> Result<Response, PageError> {
     let found = state.service.resource_summary(&signed.caller, kind, id).await?;
     let (resource, may_change) = found.ok_or(PageError::NotFound)?;
@@ -263,7 +263,7 @@ fn respond(
     layout::page(if outcome.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &page)
 }
 
-/// The address of the proxy that makes the request of the resource's own endpoint.
+/// The proxy URL of the resource's own endpoint.
 fn proxy_address(state: &WebState, detail: &ResourceDetail) -> String {
     let Resource { id, endpoint, .. } = &detail.resource;
     let base = state.settings.public_url.as_str().trim_end_matches('/');

@@ -31,7 +31,7 @@ use crate::{
 
 const ADDRESS: &str = "/settings/groups";
 
-/// What an address of these pages says.
+/// The query of these pages.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
     after: Option<String>,
@@ -73,7 +73,7 @@ impl GroupPage<'_> {
 struct DeletePage<'a> {
     layout: Layout,
     found: &'a GroupShares,
-    /// Shares that are not named.
+    /// The number of shares that are not listed.
     more: i64,
 }
 
@@ -92,7 +92,6 @@ pub(crate) async fn show(
     list(&state, &signed, &wanted, "", None).await
 }
 
-/// A name.
 pub(crate) struct NameForm {
     name: String,
 }
@@ -103,7 +102,7 @@ impl FromFields for NameForm {
     }
 }
 
-/// `POST /settings/groups`: makes a group.
+/// `POST /settings/groups`: creates a group.
 pub(crate) async fn add(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -126,7 +125,7 @@ pub(crate) async fn show_one(
     one(&state, &signed, id, &wanted, Typed::default()).await
 }
 
-/// `POST /settings/groups/{id}`: gives it another name.
+/// `POST /settings/groups/{id}`: renames it.
 pub(crate) async fn rename(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -138,7 +137,6 @@ pub(crate) async fn rename(
     after_change(&state, &signed, id, outcome, "renamed", typed).await
 }
 
-/// An e-mail address.
 pub(crate) struct EmailForm {
     email: String,
 }
@@ -149,7 +147,7 @@ impl FromFields for EmailForm {
     }
 }
 
-/// `POST /settings/groups/{id}/members`: takes somebody in.
+/// `POST /settings/groups/{id}/members`: adds a user.
 pub(crate) async fn add_member(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -161,7 +159,6 @@ pub(crate) async fn add_member(
     after_change(&state, &signed, id, outcome, "joined", typed).await
 }
 
-/// Somebody of a group.
 pub(crate) struct MemberForm {
     member: Uuid,
 }
@@ -172,7 +169,7 @@ impl FromFields for MemberForm {
     }
 }
 
-/// `POST /settings/groups/{id}/members/remove`: takes somebody out.
+/// `POST /settings/groups/{id}/members/remove`: removes a user.
 pub(crate) async fn remove_member(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -183,7 +180,7 @@ pub(crate) async fn remove_member(
     after_change(&state, &signed, id, outcome, "left", Typed::default()).await
 }
 
-/// `GET /settings/groups/{id}/delete`: says which shares end.
+/// `GET /settings/groups/{id}/delete`: lists the shares that will be removed.
 pub(crate) async fn ask_delete(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
     let found = state.service.group_shares(&signed.caller, id).await?.ok_or(PageError::NotFound)?;
     let named = i64::try_from(found.shares.len()).unwrap_or(i64::MAX);
@@ -195,7 +192,7 @@ pub(crate) async fn ask_delete(State(state): State<WebState>, signed: SignedIn, 
     layout::ok(&page)
 }
 
-/// `POST` of the same.
+/// `POST /settings/groups/{id}/delete`.
 pub(crate) async fn delete(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
     state.service.delete_group(&signed.caller, id).await?;
     Ok(Redirect::to(&format!("{ADDRESS}?done=deleted")).into_response())
@@ -251,10 +248,10 @@ async fn list(
     layout::page(status(error.is_some()), &page)
 }
 
-/// What was typed on the page of a group, and what is wrong with it.
+/// The input on the page of a group, and its errors.
 #[derive(Default)]
 struct Typed<'a> {
-    /// The name; that of the group, where none was typed.
+    /// The typed name; `None` for the group's current name.
     name: Option<&'a str>,
     email: &'a str,
     error: Option<&'a FieldError>,

@@ -1,4 +1,4 @@
-//! Settings: all people, and adding one. Who is added chooses a password with a link that is shown once.
+//! Settings: all users, and adding one. A new user chooses a password with a link that is shown once.
 
 use askama::Template;
 use axum::{
@@ -30,10 +30,9 @@ use crate::{
     },
 };
 
-/// The address of the page.
 pub(crate) const ADDRESS: &str = "/settings/people";
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
     q: Option<String>,
@@ -62,7 +61,6 @@ pub(crate) async fn show(
     respond(&state, &signed, &wanted, &RawPerson::default(), &[], StatusCode::OK).await
 }
 
-/// What was typed about a person.
 pub(crate) struct PersonForm(pub(crate) RawPerson);
 
 impl FromFields for PersonForm {
@@ -71,12 +69,12 @@ impl FromFields for PersonForm {
     }
 }
 
-/// Takes what was typed about a person out of a form.
+/// Takes the fields about a user from a form.
 pub(crate) fn person_of(fields: &mut Fields) -> RawPerson {
     RawPerson { email: fields.take("email"), name: fields.take("name"), role: fields.take("role") }
 }
 
-/// `POST /settings/people`: adds a person and shows the link for them.
+/// `POST /settings/people`: adds a user and shows their password link.
 pub(crate) async fn add(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -100,11 +98,11 @@ struct LinkPage<'a> {
     name: &'a str,
     link: String,
     until: String,
-    /// True after the person was added, false after a reset.
+    /// True after a user was added, false after a reset.
     added: bool,
 }
 
-/// Shows a link, this once. It cannot be a redirect: nothing but this answer knows the link.
+/// Shows a password link once. Not a redirect, because only this response contains the link.
 pub(crate) fn show_link(
     state: &WebState,
     signed: &SignedIn,

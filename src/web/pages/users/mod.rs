@@ -1,4 +1,4 @@
-//! Users and groups.
+//! Users and groups: lists, one user, transfer of ownership.
 
 pub(crate) mod groups;
 pub(crate) mod list;

@@ -1,4 +1,4 @@
-//! Settings: one person, and what an administrator can do about them.
+//! Settings: one user, and what an administrator can do with them.
 
 use askama::Template;
 use axum::{
@@ -38,7 +38,7 @@ const DISABLED: &str = "This account is disabled. Enable it before you reset its
 
 const ROLE_HELP: &str = "Changes take effect immediately. If you upgrade the role, this person must sign in again to use it.";
 
-/// What an address of the page says.
+/// The query of the page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
     done: Option<String>,
@@ -68,7 +68,7 @@ pub(crate) async fn show(
     respond(&state, &signed, id, Shown { done, ..Shown::default() }).await
 }
 
-/// What was typed about a person of whom this version was seen.
+/// The input about a user, and the version that was seen.
 pub(crate) struct ChangeForm {
     version: i64,
     typed: RawPerson,
@@ -81,7 +81,7 @@ impl FromFields for ChangeForm {
     }
 }
 
-/// `POST /settings/people/{id}`: changes name, e-mail address and role.
+/// `POST /settings/people/{id}`: changes name, email address and role.
 pub(crate) async fn change(
     State(state): State<WebState>,
     signed: SignedIn,
@@ -90,7 +90,7 @@ pub(crate) async fn change(
 ) -> Result<Response, PageError> {
     let typed = Some(&form.typed);
     match state.service.change_person(&signed.caller, id, form.version, &form.typed).await? {
-        // Who gave away the right to see this page is led to one that they may see.
+        // An administrator who gave up the right to see this page is redirected to one that they may see.
         PersonChanged::Changed { .. } if id == signed.person.id && !manages(&form.typed.role) => {
             Ok(Redirect::to("/").into_response())
         }
@@ -114,7 +114,7 @@ pub(crate) async fn enable(State(state): State<WebState>, signed: SignedIn, Id(i
     after_state(&state, &signed, id, outcome, "enabled").await
 }
 
-/// `POST /settings/people/{id}/reset-password`: shows a link to choose a new one.
+/// `POST /settings/people/{id}/reset-password`: shows a link for choosing a new password.
 pub(crate) async fn reset_password(State(state): State<WebState>, signed: SignedIn, Id(id): Id) -> Result<Response, PageError> {
     let Some(detail) = state.service.person(&signed.caller, id).await? else { return Err(PageError::NotFound) };
     match state.service.reset_password(&signed.caller, id).await? {
@@ -168,7 +168,7 @@ fn done(id: Uuid, word: &str) -> Response {
     Redirect::to(&format!("{ADDRESS}/{id}?done={word}")).into_response()
 }
 
-/// What was done, in words; nothing for what no page of Keytile sends.
+/// The message for what was done; `None` for a word that no page sends.
 fn words(done: &str) -> Option<&'static str> {
     Some(match done {
         "changed" => "Saved.",
@@ -181,10 +181,10 @@ fn words(done: &str) -> Option<&'static str> {
     })
 }
 
-/// What the page shows beside what is stored.
+/// What the page shows in addition to what is stored.
 #[derive(Default)]
 struct Shown<'a> {
-    /// What was typed; what is stored, where nothing was.
+    /// The input; `None` to show what is stored.
     typed: Option<&'a RawPerson>,
     errors: &'a [FieldError],
     done: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! Settings: handing over all that a person owns, after a page that says how much it is.
+//! Settings: transferring everything that a user owns, after a page that shows how much it is.
 
 use crate::domain::access::transfer::Renamed;
 use crate::domain::access::transfer::Transferred;
@@ -43,7 +43,7 @@ struct HandedOverPage<'a> {
 }
 
 impl HandedOverPage<'_> {
-    /// What it is that was renamed.
+    /// What kind of object was renamed.
     fn noun(&self, renamed: &Renamed) -> &'static str {
         if renamed.kind == TargetKind::Credential { "Credential" } else { "Source or destination" }
     }
@@ -55,7 +55,7 @@ pub(crate) async fn ask(State(state): State<WebState>, signed: SignedIn, Id(id):
     respond(&state, &signed, &detail, "", None)
 }
 
-/// Who is to get it.
+/// The new owner.
 pub(crate) struct HandOverForm {
     to: String,
 }
@@ -66,7 +66,7 @@ impl FromFields for HandOverForm {
     }
 }
 
-/// `POST` of the same. The answer tells which names changed, so that it is a page and no redirect.
+/// `POST /settings/people/{id}/hand-over`. Not a redirect, because only this response tells which names changed.
 pub(crate) async fn hand_over(
     State(state): State<WebState>,
     signed: SignedIn,

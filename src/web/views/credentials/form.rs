@@ -1,4 +1,4 @@
-//! The form of the overlay: every field with its value, its error and what is shown around it.
+//! The form of the overlay: every field with its value, its error and everything shown around it.
 
 use uuid::Uuid;
 
@@ -20,66 +20,60 @@ use crate::{
     web::{http::extract::Flow, state::SandboxHints, views::relative_time::Age},
 };
 
-/// What is wrong with what was sent.
+/// What is wrong with the submitted form.
 #[derive(Clone, Copy)]
 pub(crate) enum Problem<'a> {
-    /// Nothing, or nothing was sent yet.
+    /// Nothing, or nothing was submitted yet.
     None,
-    /// Fields are wrong.
     Invalid(&'a [FieldError]),
-    /// The verification failed.
     Rejected(&'a Verification),
-    /// What is edited was changed by somebody else meanwhile.
+    /// The edited credential was changed by someone else in the meantime.
     Outdated,
 }
 
-/// The form.
 pub(crate) struct FormView<'a> {
-    /// Where it belongs.
+    /// The page that it belongs to.
     pub(crate) place: FormPlace,
-    /// Identifies the form.
     pub(crate) draft: Uuid,
-    /// What it brings with it, so that nobody else can send it.
+    /// The CSRF token.
     pub(crate) form_token: String,
     /// As typed.
     pub(crate) name: &'a str,
-    /// What is wrong with the name.
     pub(crate) name_error: Option<&'a str>,
     /// As typed.
     pub(crate) description: &'a str,
-    /// What is wrong with the description.
     pub(crate) description_error: Option<&'a str>,
-    /// The heading over the connector's fields.
+    /// The heading above the connector's fields.
     pub(crate) section: &'a str,
-    /// The fields that are always seen.
+    /// The fields that are always visible.
     pub(crate) fields: Vec<FieldView<'a>>,
-    /// The fields that are folded away.
+    /// The fields in the collapsed section.
     pub(crate) advanced: Vec<FieldView<'a>>,
-    /// Their labels.
+    /// The labels of `advanced`, as a phrase.
     pub(crate) advanced_labels: String,
-    /// True when one of them needs to be seen.
+    /// True if the collapsed section must be open, because one of its fields needs attention.
     pub(crate) advanced_open: bool,
-    /// Every error, for the summary: the field, its label, the message.
+    /// Every error, for the summary: field id, label, message.
     pub(crate) errors: Vec<(&'a str, &'a str, &'a str)>,
-    /// What the verification found.
+    /// Why the verification failed.
     pub(crate) rejection: Option<DiagnosisView<'a>>,
-    /// True when what is edited was changed by somebody else meanwhile.
+    /// True if the edited credential was changed by someone else in the meantime.
     pub(crate) outdated: bool,
-    /// How far the verification came.
+    /// The stages of the failed verification.
     pub(crate) stages: Vec<StageView<'a>>,
-    /// When it was typed, if it was brought back.
+    /// When the input was typed, if it was restored.
     pub(crate) restored: Option<Age>,
-    /// What the sandbox accepts: label, field, value.
+    /// What the sandbox accepts.
     pub(crate) hints: Option<HintsView<'a>>,
 }
 
 /// What the sandbox accepts.
 pub(crate) struct HintsView<'a> {
-    /// Label, field and value of what works.
+    /// Label, field id and value of what works.
     pub(crate) values: Vec<(&'a str, &'static str, &'static str)>,
     /// The label of the field that chooses a behaviour.
     pub(crate) behaviour_label: &'a str,
-    /// What misbehaves, and how.
+    /// Values that cause failures, and their effect.
     pub(crate) behaviours: &'static [(&'static str, &'static str)],
 }
 
@@ -87,59 +81,50 @@ pub(crate) struct HintsView<'a> {
 pub(crate) struct FieldView<'a> {
     /// Its id, which is also its name in the form.
     pub(crate) id: &'a str,
-    /// What people call it.
     pub(crate) label: &'a str,
-    /// A sentence of help, or an empty text.
+    /// A sentence, or empty.
     pub(crate) help: &'a str,
-    /// An example, or an empty text.
+    /// May be empty.
     pub(crate) example: &'a str,
     /// As typed, or the default; always empty for a secret.
     pub(crate) value: &'a str,
-    /// True when its value is never shown.
+    /// True if its value is never shown.
     pub(crate) secret: bool,
-    /// True when a value of it waits in the draft, or is stored.
+    /// True if the draft has a value for it, or a value is stored.
     pub(crate) kept: bool,
-    /// True when that is the stored one.
+    /// True if that value is the stored one.
     pub(crate) stored: bool,
-    /// True when it must be filled in.
     pub(crate) required: bool,
-    /// The word of its format in connector files.
+    /// The name of its format in connector files.
     pub(crate) format: &'static str,
-    /// What is wrong with it.
     pub(crate) error: Option<&'a str>,
-    /// True when a failed verification points at it.
+    /// True if a failed verification points at it.
     pub(crate) suspect: bool,
-    /// What stands before the value, and the template it comes from.
+    /// The text in front of the value.
     pub(crate) prefix: Affix<'a>,
-    /// What stands behind the value, and the template it comes from.
+    /// The text after the value.
     pub(crate) suffix: Affix<'a>,
-    /// The domains whose addresses may be pasted, as a JSON list of templates, or an empty text.
+    /// The domains of URLs that may be pasted, as a JSON list of templates, or empty.
     pub(crate) hosts: String,
-    /// The choices, for a field that has some.
+    /// The options, if it has some.
     pub(crate) options: Vec<OptionView<'a>>,
-    /// True when it takes the whole width.
+    /// True if it takes the whole width.
     pub(crate) wide: bool,
-    /// The token URL, under the last field that makes it.
+    /// The token URL, shown below the last field that it contains.
     pub(crate) token_url: Option<Affix<'a>>,
 }
 
-/// A text made from the values, and the template from which script makes it again as one types.
+/// A text made from values, and the template with which script updates it during typing.
 pub(crate) struct Affix<'a> {
-    /// The text.
     pub(crate) text: String,
-    /// The template.
     pub(crate) template: &'a str,
 }
 
-/// One choice.
 pub(crate) struct OptionView<'a> {
-    /// Its value.
     pub(crate) id: &'a str,
-    /// What people call it.
     pub(crate) label: &'a str,
-    /// What templates read, as a JSON object.
+    /// The attributes that templates use, as a JSON object.
     pub(crate) attributes: String,
-    /// True when it is chosen.
     pub(crate) chosen: bool,
 }
 
@@ -156,7 +141,7 @@ impl<'a> FormView<'a> {
         Self::at(FormPlace::new_credential(flow), (&flow.connector, state), problem, form_token, hints, now)
     }
 
-    /// The view of the form of a connector, wherever it belongs.
+    /// The view of a connector's form on any page.
     pub(crate) fn at(
         place: FormPlace,
         (connector, state): (&'a Connector, &'a FormState),
@@ -203,12 +188,11 @@ impl<'a> FormView<'a> {
         }
     }
 
-    /// True when something is wrong with what was sent.
+    /// True if the submitted form has an error.
     pub(crate) fn has_problem(&self) -> bool {
         !self.errors.is_empty() || self.rejection.is_some() || self.outdated
     }
 
-    /// What is on the button that sends the form.
     pub(crate) fn save_label(&self) -> &'static str {
         if self.rejection.as_ref().is_some_and(|rejection| rejection.passing) { "Try again" } else { "Save" }
     }
@@ -239,7 +223,7 @@ impl<'a> Builder<'a> {
         };
         let stored = self.state.stored_secrets.contains(&field.id);
         let error = self.error(field.id.as_str());
-        // What is said of a stored secret is that it cannot be kept this time.
+        // The error of a stored secret says that it can't be kept this time.
         let kept = self.state.kept_secrets.contains(&field.id) && !(stored && error.is_some());
         let url = &self.connector.token.url;
         FieldView {
@@ -279,7 +263,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Advanced fields are shown when one of them is wrong, or holds something else than at first.
+    /// The advanced section is open if one of its fields has an error, or differs from its initial value.
     fn is_advanced_open(&self) -> bool {
         self.connector.fields.iter().filter(|field| field.advanced).any(|field| {
             let typed = self.state.values.get(&field.id).map(|typed| typed.trim()).filter(|typed| !typed.is_empty());
@@ -299,7 +283,7 @@ impl<'a> HintsView<'a> {
     }
 }
 
-/// What a field of the form is called, be it the connector's or the credential's own.
+/// The label of a field, of the connector or of the credential itself.
 fn label<'a>(connector: &'a Connector, field: &'a str) -> &'a str {
     match field {
         "name" => "Credential Name",
@@ -308,7 +292,7 @@ fn label<'a>(connector: &'a Connector, field: &'a str) -> &'a str {
     }
 }
 
-/// The values that templates may show: the form's state has no secrets.
+/// The values that templates may show. The form's state contains no secrets.
 fn plain_values(state: &FormState) -> FieldValues {
     let mut values = FieldValues::default();
     for (field, value) in &state.values {
@@ -317,8 +301,8 @@ fn plain_values(state: &FormState) -> FieldValues {
     values
 }
 
-/// Under which field the token URL is shown: the last one, of those always seen, that is part of it.
-/// None where the field is the whole address and would only be repeated.
+/// The field below which the token URL is shown: the last visible one that is part of it. `None` if the field is
+/// the whole URL, which would only be repeated.
 fn token_url_field(connector: &Connector) -> Option<&FieldId> {
     let url = &connector.token.url;
     let is_part = |field: &Field| url.references().filter_map(Reference::field).any(|id| *id == field.id);
@@ -327,8 +311,8 @@ fn token_url_field(connector: &Connector) -> Option<&FieldId> {
     (!whole).then_some(&field.id)
 }
 
-/// The domains of which an address may be pasted, in the order in which the server tries them: what stands
-/// behind the value, then the others that the connector names.
+/// The domains of URLs that may be pasted, in the order in which the server tries them: the suffix of the value,
+/// then the others that the connector names.
 fn hosts(field: &Field) -> String {
     if field.format != FieldFormat::DnsLabel {
         return String::new();
@@ -357,7 +341,7 @@ fn is_wide(field: &Field) -> bool {
     long || !field.prefix.source().is_empty() || !field.suffix.source().is_empty()
 }
 
-/// Narrow fields stand in pairs; one that has no partner takes the whole width.
+/// Narrow fields are shown in pairs; one without a partner takes the whole width.
 fn pair(fields: &mut [FieldView<'_>]) {
     let mut open: Option<usize> = None;
     for index in 0..fields.len() {
@@ -376,7 +360,7 @@ fn pair(fields: &mut [FieldView<'_>]) {
     }
 }
 
-/// A label in the middle of a sentence: “Region” becomes “region”, “API host” stays.
+/// A label inside a sentence: "Region" becomes "region", "API host" stays.
 fn in_sentence(label: &str) -> String {
     let mut letters = label.chars();
     match (letters.next(), letters.next()) {

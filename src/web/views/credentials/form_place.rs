@@ -1,23 +1,22 @@
-//! Where the form of a credential belongs: over the tiles for a new one, on a page of its own for a stored one.
+//! The page that a credential's form belongs to: the tiles for a new one, its own page for a stored one.
 
 use uuid::Uuid;
 
 use crate::web::{http::extract::Flow, views::resources::flow::base};
 
-/// Where a form belongs.
+/// The page that a form belongs to.
 pub(crate) struct FormPlace {
-    /// Where it is sent to.
+    /// The URL that it is sent to.
     pub(crate) action: String,
-    /// Where what is kept of it is thrown away.
+    /// The URL that discards its draft.
     pub(crate) discard: String,
-    /// Where one goes who does not send it.
+    /// The URL for leaving without sending it.
     pub(crate) cancel: String,
-    /// What it was made from, where a stored credential is edited.
+    /// The revision that it was made from, if a stored credential is edited.
     pub(crate) revision: Option<String>,
 }
 
 impl FormPlace {
-    /// The form of a new credential.
     pub(crate) fn new_credential(flow: &Flow) -> Self {
         let base = base(flow);
         Self {
@@ -28,7 +27,6 @@ impl FormPlace {
         }
     }
 
-    /// The form of a stored credential.
     pub(crate) fn edit(id: Uuid, revision: String) -> Self {
         let page = format!("/credentials/{id}");
         Self { action: format!("{page}/edit"), discard: format!("{page}/edit?discard=1"), cancel: page, revision: Some(revision) }

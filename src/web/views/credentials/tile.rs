@@ -1,5 +1,5 @@
-//! A credential as a tile, and a resource in a list. Both borrow from what the service answered: a page
-//! of fifty of them is rendered without copying a text.
+//! A credential as a tile, and a resource in a list. Both borrow from the service's result, so that a page of fifty
+//! is rendered without copying strings.
 
 use uuid::Uuid;
 
@@ -9,17 +9,15 @@ use crate::{
     web::views::{relative_time::Age, resources::flow::Badge},
 };
 
-/// Whether a credential works, as it is shown.
+/// The status of a credential, as it is shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StatusView {
-    /// The word that is read.
     pub(crate) word: &'static str,
-    /// What the style sheet calls it.
+    /// The CSS class.
     pub(crate) class: &'static str,
 }
 
 impl StatusView {
-    /// The view of a status.
     pub(crate) const fn of(status: CredentialStatus) -> Self {
         match status {
             CredentialStatus::Verified => Self { word: "Verified", class: "verified" },
@@ -29,38 +27,31 @@ impl StatusView {
     }
 }
 
-/// One tile.
 pub(crate) struct TileView<'a> {
-    /// The credential.
     pub(crate) id: Uuid,
-    /// Its name.
     pub(crate) name: &'a str,
-    /// Which account it is for, for who manages it.
+    /// The account at the service, if the user manages the credential.
     pub(crate) account: Option<&'a str>,
-    /// True when its sealed values do not open.
+    /// True if its sealed values can't be opened.
     pub(crate) damaged: bool,
-    /// Whose it is, unless it is one's own.
+    /// `None` if the owner is the user.
     pub(crate) owner: Option<&'a str>,
-    /// True when everybody may use it.
+    /// True if everyone may use it.
     pub(crate) open_to_all: bool,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub(crate) description: &'a str,
-    /// Its connector's badge.
     pub(crate) badge: Badge<'a>,
-    /// Its status.
     pub(crate) status: StatusView,
     /// When it was last verified.
     pub(crate) age: Age,
-    /// How many resources use it.
+    /// The number of resources that use it.
     pub(crate) used_by: u64,
-    /// True when it is chosen.
     pub(crate) selected: bool,
-    /// True when it is shown only because it is chosen: it is no hit of a search, and not of this page.
+    /// True if it is shown only because it is selected, and isn't part of this page or search.
     pub(crate) beside: bool,
 }
 
 impl<'a> TileView<'a> {
-    /// The view of a tile.
     pub(crate) fn new(tile: &'a Tile, badge: Badge<'a>, now: Timestamp) -> Self {
         Self {
             id: tile.id,
@@ -79,7 +70,7 @@ impl<'a> TileView<'a> {
         }
     }
 
-    /// The same, chosen if it is this credential.
+    /// Marks the tile as selected if it is this credential.
     pub(crate) fn chosen(mut self, id: Option<Uuid>) -> Self {
         self.selected = id == Some(self.id);
         self
@@ -88,26 +79,20 @@ impl<'a> TileView<'a> {
 
 /// A resource in a list.
 pub(crate) struct ResourceView<'a> {
-    /// Its address.
+    /// The path segment of its kind.
     pub(crate) kind: &'static str,
-    /// Its id.
     pub(crate) id: Uuid,
-    /// Its name.
     pub(crate) name: &'a str,
-    /// Its description, or an empty text.
+    /// May be empty.
     pub(crate) description: &'a str,
-    /// Its connector's badge.
     pub(crate) badge: Badge<'a>,
-    /// Its credential's name.
     pub(crate) credential: &'a str,
-    /// Its credential's status.
     pub(crate) status: StatusView,
     /// When it was created.
     pub(crate) age: Age,
 }
 
 impl<'a> ResourceView<'a> {
-    /// The view of a resource.
     pub(crate) fn new(resource: &'a ResourceSummary, catalogue: &'a Catalogue, now: Timestamp) -> Self {
         Self {
             kind: resource.kind.plural(),
@@ -122,7 +107,7 @@ impl<'a> ResourceView<'a> {
     }
 }
 
-/// The badge of a stored thing's connector, which may have been taken out of the catalogue since.
+/// The badge of a stored object's connector, which may have been removed from the catalogue.
 pub(crate) fn badge<'a>(catalogue: &'a Catalogue, connector: &ConnectorId) -> Badge<'a> {
     catalogue.get(connector.as_str()).map_or(Badge::unknown(), |connector| Badge::of(connector))
 }

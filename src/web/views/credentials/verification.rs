@@ -1,22 +1,21 @@
-//! A verification for reading: its stages as a line, and what a failure says.
+//! A verification as pages show it: its stages in a line, and the details of a failure.
 
 use crate::domain::credentials::verification::{Blame, Diagnosis, Stage, StageOutcome, StageReport, Verification};
 
 /// One stage of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StageView<'a> {
-    /// Its word.
     pub(crate) label: &'static str,
-    /// What the style sheet calls its outcome.
+    /// The CSS class of its outcome.
     pub(crate) outcome: &'static str,
-    /// What the service answered, or what happened, in a word; only where it failed.
+    /// The service's status or the fault, as a word; only for a failed stage.
     pub(crate) reason: Option<&'a str>,
-    /// How long it took.
+    /// How long it took, in microseconds.
     pub(crate) micros: u64,
 }
 
 impl StageView<'_> {
-    /// How long it took, in the unit that fits.
+    /// How long it took, in a suitable unit.
     pub(crate) fn duration(&self) -> String {
         match self.micros {
             0..1_000 => "< 1 ms".into(),
@@ -26,7 +25,7 @@ impl StageView<'_> {
     }
 }
 
-/// The word of an outcome, as the style sheet and the stream of a Save call it.
+/// The word for an outcome, in CSS classes and in the stream of a Save.
 pub(crate) const fn outcome_word(outcome: StageOutcome) -> &'static str {
     match outcome {
         StageOutcome::Passed => "passed",
@@ -35,7 +34,7 @@ pub(crate) const fn outcome_word(outcome: StageOutcome) -> &'static str {
     }
 }
 
-/// The stages that say something: those that ended. That the input makes a request is said only if it does not.
+/// The stages to show: those that ended. The input stage is only shown if it failed.
 pub(crate) fn stages(verification: &Verification) -> Vec<StageView<'_>> {
     let told = |report: &&StageReport| match report.outcome {
         StageOutcome::Passed => report.stage != Stage::Input,
@@ -58,20 +57,16 @@ pub(crate) fn stages(verification: &Verification) -> Vec<StageView<'_>> {
     verification.stages.iter().filter(told).map(view).collect()
 }
 
-/// What a diagnosis says.
 pub(crate) struct DiagnosisView<'a> {
-    /// What happened.
     pub(crate) summary: &'a str,
-    /// What to do next.
     pub(crate) remedy: &'a str,
-    /// True when trying the same again later may work.
+    /// True if retrying later may help.
     pub(crate) passing: bool,
-    /// The service's own words, one fact a line.
+    /// The service's own message, one fact per line.
     pub(crate) words: Vec<(&'static str, String)>,
 }
 
 impl<'a> DiagnosisView<'a> {
-    /// The view of a diagnosis.
     pub(crate) fn new(diagnosis: &'a Diagnosis) -> Self {
         let mut words = Vec::new();
         if let Some(said) = &diagnosis.service {

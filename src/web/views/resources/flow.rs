@@ -1,4 +1,4 @@
-//! The making of a resource as its pages see it: words, addresses, and the badge of the connector.
+//! The steps of creating a resource: words, URLs, and the badge of the connector.
 
 use crate::{
     domain::{connectors::Connector, resources::ResourceKind},
@@ -8,31 +8,28 @@ use crate::{
 /// One or two letters on a colour, which stand for a connector.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Badge<'a> {
-    /// The letters.
     pub(crate) text: &'a str,
-    /// Which of the colours `0..6`; the same for the same connector always.
+    /// The number of the colour, in `0..6`; always the same for a connector.
     pub(crate) colour: u32,
 }
 
 impl<'a> Badge<'a> {
-    /// The badge of a connector.
     pub(crate) fn of(connector: &'a Connector) -> Self {
         Self { text: &connector.badge, colour: colour_of(connector.id.as_str()) }
     }
 
-    /// The badge of a connector that this Keytile no longer has.
+    /// The badge of a connector that no longer exists.
     pub(crate) const fn unknown() -> Self {
         Badge { text: "?", colour: 0 }
     }
 }
 
-/// FNV-1a over the id: stable across versions, which a hasher of the standard library need not be.
+/// FNV-1a of the id: stable across versions, unlike the hashers of the standard library.
 fn colour_of(id: &str) -> u32 {
     let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash >> 16) % 6
 }
 
-/// What a kind of resource is called on pages.
 pub(crate) const fn noun(kind: ResourceKind) -> &'static str {
     match kind {
         ResourceKind::Source => "data source",
@@ -40,7 +37,7 @@ pub(crate) const fn noun(kind: ResourceKind) -> &'static str {
     }
 }
 
-/// The last words of a title: `New source` or `New destination`.
+/// The end of a title: `New source` or `New destination`.
 pub(crate) const fn new_title(kind: ResourceKind) -> &'static str {
     match kind {
         ResourceKind::Source => "New source",
@@ -48,22 +45,19 @@ pub(crate) const fn new_title(kind: ResourceKind) -> &'static str {
     }
 }
 
-/// The making of a resource with a chosen connector.
+/// The steps of creating a resource with a chosen connector.
 pub(crate) struct FlowView<'a> {
     /// `data source` or `data destination`.
     pub(crate) noun: &'static str,
     /// `sources` or `destinations`.
     pub(crate) plural: &'static str,
-    /// The connector's name.
     pub(crate) connector: &'a str,
-    /// What all addresses of its steps begin with.
+    /// The common prefix of the URLs of its steps.
     pub(crate) base: String,
-    /// Its badge.
     pub(crate) badge: Badge<'a>,
 }
 
 impl<'a> FlowView<'a> {
-    /// The view of a flow.
     pub(crate) fn new(flow: &'a Flow) -> Self {
         Self {
             noun: noun(flow.kind),
@@ -75,7 +69,7 @@ impl<'a> FlowView<'a> {
     }
 }
 
-/// What all addresses of a flow's steps begin with.
+/// The common prefix of the URLs of a flow's steps.
 pub(crate) fn base(flow: &Flow) -> String {
     format!("/{}/new/{}", flow.kind.plural(), flow.connector.id)
 }

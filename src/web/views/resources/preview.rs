@@ -1,44 +1,40 @@
-//! What a Test or a Preview brought, for reading.
+//! The result of a Test or a Preview as pages show it.
 
 use crate::{
     service::resources::preview::{Preview, PreviewResult, Table},
     web::views::credentials::verification::DiagnosisView,
 };
 
-/// The view of a preview.
 pub(crate) struct PreviewView<'a> {
-    /// Method and address.
+    /// Method and URL.
     pub(crate) request_line: &'a str,
     /// The `Authorization` header with the token hidden.
     pub(crate) authorization: &'a str,
-    /// The answer, if there was one.
+    /// The response, if there was one.
     pub(crate) answer: Option<AnswerView<'a>>,
-    /// The diagnosis, if there was none.
+    /// Why there was none.
     pub(crate) failure: Option<DiagnosisView<'a>>,
 }
 
-/// An answer.
+/// A response.
 pub(crate) struct AnswerView<'a> {
-    /// Its status code.
     pub(crate) status: u16,
     /// True for 2xx.
     pub(crate) success: bool,
-    /// What to make of another status, in a sentence.
+    /// The meaning of another status, in a sentence.
     pub(crate) explanation: &'static str,
     /// How long it took, in milliseconds.
     pub(crate) millis: u64,
-    /// Its media type, or an empty text.
+    /// May be empty.
     pub(crate) content_type: &'a str,
-    /// The records in it.
     pub(crate) table: Option<&'a Table>,
     /// The beginning of the body.
     pub(crate) body: &'a str,
-    /// True when the body is longer.
+    /// True if the body is longer.
     pub(crate) truncated: bool,
 }
 
 impl<'a> PreviewView<'a> {
-    /// The view of what a request brought.
     pub(crate) fn new(preview: &'a Preview) -> Self {
         let (answer, failure) = match &preview.result {
             PreviewResult::Answer { status, millis, content_type, table, body, truncated } => {
@@ -59,7 +55,7 @@ impl<'a> PreviewView<'a> {
         Self { request_line: &preview.request_line, authorization: &preview.authorization, answer, failure }
     }
 
-    /// The outcome in one sentence, for the heading and for screen readers.
+    /// The outcome in a sentence, for the heading and for screen readers.
     pub(crate) fn outcome(&self) -> String {
         match (&self.answer, &self.failure) {
             (Some(answer), _) if answer.success => format!("Success: {} in {} ms", answer.status, answer.millis),

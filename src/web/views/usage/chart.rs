@@ -1,81 +1,74 @@
-//! The chart of a history: requests as bars, and below them how long they took, as lines. Only where things stand is
-//! decided here; what they look like is the style sheet's, and every part can be told from the others without colour.
+//! The chart of a history: requests as bars, and below them their durations as lines. Only computes positions; the
+//! style sheet decides the looks, and every part can be told from the others without colour.
 
 use super::table::{Period, number};
 use crate::domain::usage::{HourCounts, LATENCY_BOUNDS};
 
-/// How wide a chart is, in its own units.
+/// The width of a chart, in its own units.
 pub(crate) const WIDTH: f64 = 760.0;
-/// How high the bars' part is.
+/// The height of the bars.
 pub(crate) const BARS_HEIGHT: f64 = 190.0;
-/// How high the lines' part is.
+/// The height of the lines.
 pub(crate) const LINES_HEIGHT: f64 = 150.0;
 
-/// Where the axis of numbers stands.
+/// The position of the vertical axis.
 const LEFT: f64 = 56.0;
-/// What is left free at the other side.
+/// The right margin.
 const RIGHT: f64 = 8.0;
-/// What is left free above the highest value.
+/// The margin above the highest value.
 const TOP: f64 = 12.0;
-/// Room for the axis of time.
+/// The room for the time axis.
 const BOTTOM: f64 = 24.0;
 
 /// A mark on an axis.
 pub(crate) struct Tick {
-    /// Where.
     pub(crate) at: f64,
-    /// What it says.
     pub(crate) label: String,
 }
 
 /// A part of a bar.
 pub(crate) struct Part {
-    /// What the style sheet calls it: `done`, `refused` or `failed`.
+    /// The CSS class: `done`, `refused` or `failed`.
     pub(crate) class: &'static str,
-    /// Its upper edge.
+    /// The upper edge.
     pub(crate) y: f64,
-    /// Its height.
     pub(crate) height: f64,
 }
 
 /// The requests of one period.
 pub(crate) struct Bar {
-    /// Its left edge.
+    /// The left edge.
     pub(crate) x: f64,
-    /// Its parts that are not empty, from below.
+    /// Its parts that are not empty, from the bottom up.
     pub(crate) parts: Vec<Part>,
-    /// What is told of it.
+    /// The tooltip.
     pub(crate) title: String,
 }
 
-/// How long requests took, as a line over the periods.
+/// Durations of requests, as a line over the periods.
 pub(crate) struct Line {
-    /// What the style sheet calls it.
+    /// The CSS class.
     pub(crate) class: &'static str,
-    /// The line, interrupted where there were no requests (SVG path data).
+    /// The line as SVG path data, interrupted where there were no requests.
     pub(crate) path: String,
-    /// Its points, for marks.
+    /// Its points, for markers.
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// The chart.
 pub(crate) struct Chart {
-    /// The bars.
     pub(crate) bars: Vec<Bar>,
-    /// How wide a bar is.
     pub(crate) bar_width: f64,
-    /// The axis of requests.
+    /// The axis of the bars.
     pub(crate) counts: Vec<Tick>,
     /// Median and 95th percentile.
     pub(crate) lines: [Line; 2],
-    /// The axis of how long they took.
+    /// The axis of the lines, in milliseconds.
     pub(crate) millis: Vec<Tick>,
-    /// The axis of time, of both parts.
+    /// The time axis of both parts.
     pub(crate) times: Vec<Tick>,
 }
 
 impl Chart {
-    /// The chart of periods.
     pub(crate) fn of(periods: &[Period]) -> Self {
         let slot = (WIDTH - LEFT - RIGHT) / periods.len().max(1) as f64;
         let left_of = |index: usize| LEFT + slot * index as f64;
@@ -107,33 +100,28 @@ impl Chart {
         }
     }
 
-    /// Where the axis of numbers stands.
     pub(crate) const fn left(&self) -> f64 {
         LEFT
     }
 
-    /// Where the plot ends.
     pub(crate) const fn right(&self) -> f64 {
         WIDTH - RIGHT
     }
 
-    /// The whole width.
     pub(crate) const fn width(&self) -> f64 {
         WIDTH
     }
 
-    /// The height of the bars' part.
     pub(crate) const fn bars_height(&self) -> f64 {
         BARS_HEIGHT
     }
 
-    /// The height of the lines' part.
     pub(crate) const fn lines_height(&self) -> f64 {
         LINES_HEIGHT
     }
 }
 
-/// Places are told to a tenth of a unit, which is less than a pixel.
+/// Rounds to a tenth of a unit, which is less than a pixel.
 fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
@@ -145,7 +133,7 @@ impl Line {
         let mut is_drawn = false;
         for point in points {
             if let Some((x, y)) = point {
-                // Writing to a text cannot fail.
+                // Writing to a string can't fail.
                 let _ = write!(line.path, "{}{x:.1} {y:.1}", if is_drawn { "L" } else { "M" });
                 line.points.push((tenth(x), tenth(y)));
             }
@@ -163,7 +151,7 @@ fn bar(period: &Period, x: f64, axis: &Axis) -> Bar {
     for (class, value) in [("done", done), ("refused", refused), ("failed", failed)] {
         if value > 0 {
             let (from, to) = (axis.y(below as f64), axis.y((below + value) as f64));
-            // What is there is seen, however little it is.
+            // A value above zero is always visible.
             let height = (from - to).max(1.5);
             parts.push(Part { class, y: tenth(from - height), height: tenth(height) });
             below += value;
@@ -178,7 +166,7 @@ fn bar(period: &Period, x: f64, axis: &Axis) -> Bar {
     Bar { x: tenth(x), parts, title }
 }
 
-/// An axis of numbers, from 0 up.
+/// A vertical axis, from 0 up.
 struct Axis {
     /// The number at its end.
     end: f64,
@@ -199,7 +187,7 @@ impl Axis {
         bottom - (bottom - TOP) * (value / self.end).min(1.0)
     }
 
-    /// Its beginning, its middle where that is a whole number, and its end.
+    /// Its start, its middle if that is a whole number, and its end.
     fn ticks(&self, label: impl Fn(f64) -> String) -> Vec<Tick> {
         let values = [0.0, self.end / 2.0, self.end];
         values

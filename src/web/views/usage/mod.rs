@@ -1,4 +1,4 @@
-//! A history for reading: periods of time, single uses, and the chart.
+//! A usage history as pages show it: a table and a chart.
 
 pub(crate) mod chart;
 pub(crate) mod table;

@@ -1,4 +1,4 @@
-//! A history for reading: periods of time, single uses, and the chart.
+//! A usage history as a table: periods of time, and individual uses.
 
 use crate::domain::usage::UseRecord;
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::{
     service::usage::{History, ShownAccounts},
 };
 
-/// How much time a page shows, and in which steps.
+/// The time range of a page, and the length of its periods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Range {
     /// 24 hours, by the hour.
@@ -24,15 +24,14 @@ pub(crate) enum Range {
 }
 
 impl Range {
-    /// All of them, shortest first.
+    /// All ranges, shortest first.
     pub(crate) const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Quarter];
 
-    /// The range that a word in an address stands for; the first where it stands for none.
+    /// The range for a word in the query; the first for any other word.
     pub(crate) fn parse(word: &str) -> Self {
         Self::ALL.into_iter().find(|range| range.word() == word).unwrap_or(Self::Day)
     }
 
-    /// The word in the address.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Day => "day",
@@ -41,7 +40,6 @@ impl Range {
         }
     }
 
-    /// What people read.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Day => "24 hours",
@@ -50,7 +48,7 @@ impl Range {
         }
     }
 
-    /// How long a step is, in milliseconds.
+    /// The length of a period, in milliseconds.
     const fn step(self) -> i64 {
         match self {
             Self::Day => HOUR,
@@ -67,20 +65,20 @@ impl Range {
         }
     }
 
-    /// Where it begins: with a whole step, and the present one is the last.
+    /// The start of the range: of a whole period, such that the current one is the last.
     pub(crate) fn begin(self, now: Timestamp) -> Timestamp {
         let present = now.as_millis().div_euclid(self.step()) * self.step();
         Timestamp::from_millis(present - (self.steps() - 1) * self.step())
     }
 
-    /// Its steps with what happened in each, oldest first.
+    /// Its periods with their counts, oldest first.
     pub(crate) fn periods(self, now: Timestamp, hours: &[(Timestamp, HourCounts)]) -> Vec<Period> {
         let begin = self.begin(now).as_millis();
         let empty = |number| Period { range: self, from: begin + number * self.step(), counts: HourCounts::default() };
         let mut periods: Vec<Period> = (0..self.steps()).map(empty).collect();
         for (hour, counts) in hours {
             let number = (hour.as_millis() - begin).div_euclid(self.step());
-            // What lies after the present step is of another instance, whose clock goes ahead.
+            // Counts after the current period come from an instance whose clock is ahead.
             if let Some(period) = usize::try_from(number).ok().and_then(|number| periods.get_mut(number)) {
                 period.counts.add(counts);
             }
@@ -89,18 +87,17 @@ impl Range {
     }
 }
 
-/// A step of time, with what happened in it.
+/// A period of time, with its counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Period {
     range: Range,
-    /// Its beginning, in milliseconds since the epoch.
+    /// The start, in milliseconds since the Unix epoch.
     from: i64,
-    /// What happened.
     pub(crate) counts: HourCounts,
 }
 
 impl Period {
-    /// Its beginning and end in words, in UTC.
+    /// Start and end in words, in UTC.
     pub(crate) fn label(&self) -> String {
         match self.range {
             Range::Day | Range::Week => {
@@ -111,12 +108,12 @@ impl Period {
         }
     }
 
-    /// For programs.
+    /// The start, for `<time datetime>`.
     pub(crate) fn iso(&self) -> String {
         Timestamp::from_millis(self.from).to_rfc3339()
     }
 
-    /// What an axis says at its beginning.
+    /// The label on the time axis.
     pub(super) fn tick(&self) -> String {
         self.written(if self.range == Range::Day { "%H:%M" } else { "%-d %b" })
     }
@@ -125,27 +122,24 @@ impl Period {
         written(Timestamp::from_millis(self.from), format)
     }
 
-    /// Whether anything happened in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.counts == HourCounts::default()
     }
 
-    /// Half of the requests took up to so long.
     pub(crate) fn median(&self) -> String {
         quantile(&self.counts, 0.5)
     }
 
-    /// Nineteen of twenty requests took up to so long.
+    /// The 95th percentile of durations.
     pub(crate) fn p95(&self) -> String {
         quantile(&self.counts, 0.95)
     }
 }
 
-/// All that happened in a range.
+/// The sum of the counts in a range.
 pub(crate) struct Totals(pub(crate) HourCounts);
 
 impl Totals {
-    /// The sum of periods.
     pub(crate) fn of(periods: &[Period]) -> Self {
         let mut all = HourCounts::default();
         for period in periods {
@@ -154,7 +148,7 @@ impl Totals {
         Self(all)
     }
 
-    /// So many of all requests, such as `3 (0.2 %)`.
+    /// The share of all requests, such as `3 (0.2 %)`.
     pub(crate) fn share(&self, part: &u64) -> String {
         match (self.0.requests, *part) {
             (0, _) | (_, 0) => number(part),
@@ -162,12 +156,11 @@ impl Totals {
         }
     }
 
-    /// How long half of the requests took at most.
     pub(crate) fn median(&self) -> String {
         quantile(&self.0, 0.5)
     }
 
-    /// How long nineteen of twenty took at most.
+    /// The 95th percentile of durations.
     pub(crate) fn p95(&self) -> String {
         quantile(&self.0, 0.95)
     }
@@ -175,32 +168,28 @@ impl Totals {
 
 /// Uses that were counted together, as a row of the table.
 pub(crate) struct UseView {
-    /// When the last of them was over, for programs.
+    /// The end of the last use, for `<time datetime>`.
     pub(crate) iso: String,
     /// The same for people, to the minute.
     pub(crate) when: String,
-    /// For what: name and address of the resource. Without an address it is deleted.
+    /// Name and path of the resource; no path if the resource was deleted.
     pub(crate) resource: Option<(String, Option<String>)>,
-    /// Who.
     pub(crate) who: String,
-    /// What.
     pub(crate) what: &'static str,
-    /// With which token.
+    /// Where the token came from.
     pub(crate) token: &'static str,
-    /// How it ended.
     pub(crate) outcome: String,
-    /// The class that colours it.
+    /// The CSS class of the outcome.
     pub(crate) class: &'static str,
-    /// How many.
+    /// The number of uses.
     pub(crate) uses: String,
-    /// How long one took, on average.
+    /// The mean duration.
     pub(crate) mean: String,
-    /// How long the longest took; empty where there was one.
+    /// The longest duration; empty for a single use.
     pub(crate) longest: String,
 }
 
 impl UseView {
-    /// The rows of a history.
     pub(crate) fn all(history: &History) -> Vec<Self> {
         history.uses.iter().map(|row| Self::new(row, history.shown)).collect()
     }
@@ -254,7 +243,7 @@ const fn what(action: UseAction) -> &'static str {
     }
 }
 
-/// Where a token came from, in words.
+/// The source of a token in words.
 const fn token(source: TokenSource) -> &'static str {
     match source {
         TokenSource::Memory => "cached",
@@ -287,11 +276,11 @@ fn outcome(word: &str) -> String {
 }
 
 fn written(at: Timestamp, format: &str) -> String {
-    // A time beyond what can be written can only come from a broken row.
+    // A time that can't be formatted can only come from a damaged row.
     jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).strftime(format).to_string()
 }
 
-/// A number with a thin space between its thousands.
+/// A number with thin spaces between thousands.
 pub(crate) fn number(value: &u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 * 3);
@@ -312,7 +301,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// A time in the unit that fits.
+/// A duration in a suitable unit.
 fn duration(micros: u64) -> String {
     match micros {
         0..1_000 => "< 1 ms".to_owned(),
@@ -322,7 +311,7 @@ fn duration(micros: u64) -> String {
     }
 }
 
-/// A time that was made from counts, so that it is only about right.
+/// A quantile estimated from counts, so that it is approximate.
 fn quantile(counts: &HourCounts, share: f64) -> String {
     let last = LATENCY_BOUNDS[LATENCY_BOUNDS.len() - 1] as f64;
     match counts.latencies.quantile(share) {

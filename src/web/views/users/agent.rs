@@ -1,7 +1,7 @@
-//! What a browser calls itself, in plain words: “Firefox on Linux”. It is what the browser claims, no more.
+//! A browser's `User-Agent` in words: "Firefox on Linux". It is only what the browser claims.
 
-/// Names of browsers and the words by which they are known. Most claim to be Chrome and Safari too, so that the
-/// order counts.
+/// Names of browsers, and the tokens that identify them. Most also claim to be Chrome and Safari, so the order
+/// matters.
 const BROWSERS: [(&str, &str); 11] = [
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -15,7 +15,7 @@ const BROWSERS: [(&str, &str); 11] = [
     ("Safari/", "Safari"),
     ("curl/", "curl"),
 ];
-/// The same of systems.
+/// The same for operating systems.
 const SYSTEMS: [(&str, &str); 8] = [
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -26,10 +26,9 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 ];
-/// The most characters of a claim that is shown as it is.
+/// The longest unknown `User-Agent` that is shown, in characters.
 const SHOWN_MAX: usize = 60;
 
-/// The words for what a browser calls itself.
 pub(crate) fn agent_words(agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| known.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name);
     match (find(&BROWSERS), find(&SYSTEMS)) {

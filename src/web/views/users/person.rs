@@ -1,4 +1,4 @@
-//! People as Settings shows them: a row of the list, and the roles to choose from.
+//! Users as Settings shows them: a row of the list, and the roles to choose from.
 
 use super::account_field::AccountField;
 use crate::domain::users::User;
@@ -12,15 +12,13 @@ use crate::{
     web::views::relative_time::Age,
 };
 
-/// One person of a list.
+/// A row of the list of users.
 pub(crate) struct PersonRow<'a> {
     /// The account.
     pub(crate) user: &'a User,
     /// The word of the role, as it is read.
     pub(crate) role: &'static str,
-    /// True when the account cannot be used.
     pub(crate) disabled: bool,
-    /// When somebody last signed in with it.
     pub(crate) signed_in: Option<Age>,
 }
 
@@ -36,22 +34,19 @@ impl<'a> PersonRow<'a> {
     }
 }
 
-/// The fields of a form about somebody, as `parts/person_fields.html` shows them.
+/// The form fields about a user, as shown by `parts/person_fields.html`.
 pub(crate) struct PersonFields<'a> {
-    /// E-mail address and name.
+    /// Email address and name.
     pub(crate) fields: [AccountField<'a>; 2],
-    /// The roles to choose from.
     pub(crate) roles: Vec<RoleOption>,
-    /// What there is to know about the choice.
+    /// A note about the choice of a role.
     pub(crate) role_help: &'static str,
-    /// What is wrong with the choice.
     pub(crate) role_error: Option<&'a str>,
-    /// True when nothing else is wrong, so that the page begins with the role.
+    /// True if the role has the only error, so that it gets the focus.
     pub(crate) begins_with_role: bool,
 }
 
 impl<'a> PersonFields<'a> {
-    /// The fields with what was typed and what is wrong with it.
     pub(crate) fn new(typed: &'a RawPerson, role: &str, errors: &'a [FieldError], role_help: &'static str) -> Self {
         let of_role = |error: &&FieldError| error.field == "role";
         Self {
@@ -67,19 +62,16 @@ impl<'a> PersonFields<'a> {
     }
 }
 
-/// A role to choose.
 pub(crate) struct RoleOption {
-    /// The word that is sent.
+    /// The value in the form.
     pub(crate) word: &'static str,
-    /// The word that is read.
     pub(crate) label: &'static str,
     /// What it may do.
     pub(crate) about: &'static str,
-    /// True for the one that is chosen.
     pub(crate) chosen: bool,
 }
 
-/// The roles, from least to most, with the one of a word chosen.
+/// The roles, from least to most rights, with one selected.
 fn role_options(chosen: &str) -> Vec<RoleOption> {
     let option = |role: Role| RoleOption {
         word: role.as_str(),
@@ -90,7 +82,6 @@ fn role_options(chosen: &str) -> Vec<RoleOption> {
     Role::ALL.into_iter().rev().map(option).collect()
 }
 
-/// A role as it is read.
 pub(crate) const fn role_label(role: Role) -> &'static str {
     match role {
         Role::Administrator => "Administrator",
@@ -109,7 +100,7 @@ const fn role_about(role: Role) -> &'static str {
     }
 }
 
-/// A point in time as people read it, in UTC: `27 Nov 2026, 16:05 UTC`.
+/// A point in time for people, in UTC: `27 Nov 2026, 16:05 UTC`.
 pub(crate) fn moment(at: Timestamp) -> String {
     match jiff::Timestamp::from_millisecond(at.as_millis()) {
         Ok(point) => point.strftime("%-d %b %Y, %H:%M UTC").to_string(),

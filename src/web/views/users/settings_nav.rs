@@ -1,8 +1,8 @@
-//! The pages of Settings, and which of them somebody may open.
+//! The pages of Settings, and which of them a user may open.
 
 use crate::{domain::access::permission::Permission, web::session::SignedIn};
 
-/// The pages: address, label, and who may open them.
+/// The pages: path, label, and the permission needed.
 const PAGES: [(&str, &str, Permission); 5] = [
     ("/settings", "Your account", Permission::Look),
     ("/settings/sessions", "Sessions", Permission::Look),
@@ -11,14 +11,13 @@ const PAGES: [(&str, &str, Permission); 5] = [
     ("/settings/keys", "API keys", Permission::ManageKeys),
 ];
 
-/// The navigation of Settings; a template shows it with `parts/settings_nav.html`.
+/// The navigation of Settings, as shown by `parts/settings_nav.html`.
 pub(crate) struct SettingsNav {
-    /// Address, label, and whether it is the present page.
+    /// Path, label, and whether it is the current page.
     pub(crate) entries: Vec<(&'static str, &'static str, bool)>,
 }
 
 impl SettingsNav {
-    /// The navigation on the page of an address.
     pub(crate) fn new(signed: &SignedIn, present: &str) -> Self {
         let role = signed.person.role;
         let entries = PAGES.into_iter().filter(|(_, _, permission)| role.may(*permission));

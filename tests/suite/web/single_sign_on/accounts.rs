@@ -41,7 +41,7 @@ async fn the_first_sign_in_makes_the_account_and_the_second_finds_it() {
 #[tokio::test]
 async fn an_account_is_linked_by_its_address_only_if_that_was_verified() {
     let site = Site::start(people(&[]), VIEWERS).await;
-    // Whoever enters the address of the administrator at the provider gets nothing.
+    // Entering the address of the administrator at the provider doesn't help.
     let mut browser = site.server.visitor();
     let refused = site.sign_in(&mut browser, "mallory").await;
     assert_eq!(refused.status, 403);

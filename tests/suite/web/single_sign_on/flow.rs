@@ -38,7 +38,7 @@ async fn one_lands_on_the_page_that_was_asked_for_and_never_on_another_site() {
         assert_eq!((done.status, done.location.as_deref()), (303, Some(lands)), "{asked}: {}", done.text);
         assert!(site.is_signed_in(&browser).await);
     }
-    // Who is signed in already goes on at once.
+    // A user who is already signed in continues immediately.
     let mut browser = site.browser_of("ada").await;
     for (asked, lands) in [("/credentials", "/credentials"), ("//evil.example/", "/")] {
         let on = browser.get(&format!("/sign-in/sso?next={asked}")).await;
@@ -181,7 +181,7 @@ async fn what_the_provider_refuses_is_told_in_its_words_and_recorded_in_ours() {
 #[tokio::test]
 async fn a_provider_that_is_away_is_asked_once_in_five_seconds() {
     let Site { setup, server, provider } = Site::start(people(&[]), VIEWERS).await;
-    // Nobody listens there any more, so that whoever asks is refused.
+    // Nothing listens there now, so that connections are refused.
     drop(provider);
     let recorded = async || {
         let options = SqliteConnectOptions::new().filename(setup.data_dir().join("keytile.db"));

@@ -30,7 +30,7 @@ struct Site {
     provider: OidcProvider,
 }
 
-/// People whom the provider knows, with groups that a test can change.
+/// People at the provider, with groups that a test can change.
 fn people(ada: &[&str]) -> Value {
     json!({
         "ada": {"email": "ada@example.test", "email_verified": true, "name": "Ada Lovelace", "groups": ada},

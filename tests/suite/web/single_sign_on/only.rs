@@ -103,7 +103,7 @@ async fn a_stranger_cannot_fill_the_audit_trail_with_refused_passwords() {
         assert_eq!(browser.get("/password?token=abc").await.status, 403);
     }
     assert_eq!(site.events().await.len(), 20);
-    // Whoever is signed in is not concerned.
+    // Users who are signed in are not affected.
     assert_eq!(site.server.browser().get("/").await.status, 200);
     site.server.stop().await;
 }

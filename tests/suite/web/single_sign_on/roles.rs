@@ -20,7 +20,7 @@ async fn the_role_follows_the_groups_at_each_sign_in() {
     assert!(site.events().await.iter().any(|event| event
         == "user.change|done|ada@example.test|ada@example.test|by single sign-on: role administrator instead of editor"));
 
-    // Rights fall: they hold at once, also in sessions that go on.
+    // Lost rights are lost immediately, also in live sessions.
     let site = site.changed(people(&["staff"]), RULES).await;
     let mut second = second.moved_to(&site.server);
     assert_eq!(second.get("/settings/people").await.status, 200);

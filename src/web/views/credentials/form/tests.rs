@@ -1,4 +1,4 @@
-//! Tests of the form's view, against the connectors that Keytile brings along.
+//! Tests of the form's view, with the embedded connectors.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -189,7 +189,7 @@ fn the_script_is_told_every_domain_of_which_an_address_may_be_pasted() {
     assert_eq!(hosts, [("client_id", ""), ("client_secret", ""), ("account", all)]);
     let page = html(&flow, &state, Problem::None);
     assert!(page.contains("data-hosts=\"[&#34;.{region.domain}&#34;,&#34;{region.portal}&#34;]\""), "{page}");
-    // The option says what the template asks of it.
+    // The option has the attribute that the template uses.
     assert!(page.contains("&#34;portal&#34;:&#34;portal.example&#34;"), "{page}");
 }
 
