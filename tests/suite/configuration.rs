@@ -93,7 +93,7 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--public-url", "https://a.example/keytile"], &[], "--public-url", "root");
     refused(&["--public-url", "http://:pw@a.example/"], &[], "--public-url", "root");
     refused(&["--listen", "127.0.0.1:0", "--data-dir", "/proc/sys"], &[], "--data-dir", "");
-    refused(&["--listen", "127.0.0.1:0", "--data-dir", "/proc/nowhere"], &[], "--data-dir", "cannot be made");
+    refused(&["--listen", "127.0.0.1:0", "--data-dir", "/proc/nowhere"], &[], "--data-dir", "cannot be created");
     refused(&["--database-url", "mysql://u:hunter2@h/d"], &[], "--database-url", "postgres://");
     refused(&["--listen", "127.0.0.1:0"], &[("KEYTILE_DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d")], "--database-url", "");
     refused(&["--listen", "127.0.0.1:0", "--connectors", "/does/not/exist"], &[], "--connectors", "/does/not/exist");
