@@ -138,7 +138,7 @@ fn wanted(expected: &str) -> Option<&str> {
         "a map" => Some("an object"),
         "a UUID string" | "a formatted UUID string" => Some("an id"),
         expected if expected.starts_with("struct ") => Some("an object"),
-        expected if expected.starts_with(['`']) || expected.starts_with("one of `") => Some(expected),
+        expected if expected.starts_with('`') || expected.starts_with("one of `") => Some(expected),
         // Those of the API's own types.
         "an object" | SECONDS => Some(expected),
         _ => None,
