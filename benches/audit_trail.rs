@@ -45,7 +45,7 @@ struct Arguments {
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let events = Arguments::parse().events;
-    println!("| an audit trail of {events} events | SQLite, CPU time a page | PostgreSQL, CPU time of its statement |");
+    println!("| an audit trail with {events} events | SQLite, CPU time per page | PostgreSQL, CPU time of its statement |");
     println!("| --- | --- | --- |");
     runtime.block_on(run(events))
 }
@@ -76,7 +76,7 @@ async fn run(events: i64) -> Outcome<()> {
     let mut export = service.export_audit(&Caller::server("bench"), &AuditFilter::default()).await?;
     while export.next().await?.is_some() {}
     let export = (cpu_time(std::process::id())? - began).as_secs_f64();
-    println!("| export of all | {:.1} µs an event | |", export * 1e6 / events as f64);
+    println!("| export of all | {:.1} µs per event | |", export * 1e6 / events as f64);
     service.close().await;
     let fresh = tempfile::tempdir()?;
     let service = open(fresh.path()).await?;
@@ -88,7 +88,7 @@ async fn run(events: i64) -> Outcome<()> {
         service.check_audit(&Caller::server("bench"), None).await?.map_err(|broken| broken.to_string())?;
     }
     let check = (cpu_time(std::process::id())? - began).as_secs_f64();
-    println!("| check of the chain | {:.1} µs an event | |", check * 1e6 / 25_000.0);
+    println!("| check of the chain | {:.1} µs per event | |", check * 1e6 / 25_000.0);
     service.close().await;
     if let Some(postgres) = postgres {
         postgres.drop().await?;
@@ -112,12 +112,12 @@ fn searches(events: i64) -> Vec<(&'static str, AuditFilter, Option<i64>)> {
         ("between two times", AuditFilter { from: at(events * 2 / 5), until: at(events * 3 / 5), ..none }, None),
         ("a person with a tenth of all", actor(1), None),
         ("the same, last page", actor(1), Some(events * 3 / 5)),
-        ("a person who was busy long ago", actor(2), None),
+        ("a person who was active long ago", actor(2), None),
         ("a person with 20 events", actor(3), None),
         ("a person with none", actor(9), None),
-        ("a thing with a tenth of all", target(1), None),
-        ("a thing that was used long ago", target(2), None),
-        ("a thing with 20 events", target(3), None),
+        ("a target with a tenth of all", target(1), None),
+        ("a target that was used long ago", target(2), None),
+        ("a target with 20 events", target(3), None),
         ("a frequent action", action(AuditAction::PreviewResource), None),
         ("an action that was frequent long ago", action(AuditAction::SignInLimited), None),
         ("a rare action", action(AuditAction::AddUser), None),
@@ -125,13 +125,13 @@ fn searches(events: i64) -> Vec<(&'static str, AuditFilter, Option<i64>)> {
         ("person and action", with(actor(1), AuditAction::PreviewResource), None),
         ("person and action, long ago", with(actor(2), AuditAction::SignInLimited), None),
         ("person and action, never", with(actor(1), AuditAction::HandOver), None),
-        ("thing and action", with(target(1), AuditAction::PreviewResource), None),
-        ("thing and action, never", with(target(1), AuditAction::HandOver), None),
-        ("person and thing", both(1), None),
-        ("person and thing, long ago", both(2), None),
-        ("person and thing, never", AuditFilter { actor: id(1), ..target(2) }, None),
-        ("person, thing and action", with(both(1), AuditAction::PreviewResource), None),
-        ("person, thing and action, never, of 100,000 together", with(both(1), AuditAction::HandOver), None),
+        ("target and action", with(target(1), AuditAction::PreviewResource), None),
+        ("target and action, never", with(target(1), AuditAction::HandOver), None),
+        ("person and target", both(1), None),
+        ("person and target, long ago", both(2), None),
+        ("person and target, never", AuditFilter { actor: id(1), ..target(2) }, None),
+        ("person, target and action", with(both(1), AuditAction::PreviewResource), None),
+        ("person, target and action, never, of 100,000 together", with(both(1), AuditAction::HandOver), None),
     ]
 }
 

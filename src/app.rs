@@ -176,11 +176,11 @@ impl App {
         if let Some(scraped) = scraped
             && scraped.await.is_err()
         {
-            tracing::error!("the listener for figures had ended before its time");
+            tracing::error!("the listener for metrics stopped early");
         }
         log_end_of_audit_trail(&self.service).await;
         if tokio::time::timeout(STOPPING, self.service.close()).await.is_err() {
-            tracing::warn!("work was still going on after {} s and was cut off", STOPPING.as_secs());
+            tracing::warn!("work was still in progress after {} s and was stopped", STOPPING.as_secs());
         }
         // Dropped only now, because connections to the database may have been opened on these threads.
         drop(workers);
@@ -223,7 +223,7 @@ async fn service_of_command(store: Store, keyring: Keyring, clock: Arc<dyn Clock
 async fn log_end_of_audit_trail(service: &Service) {
     match service.audit_end().await {
         Ok(end) => tracing::info!(%end, "the last event of the audit trail"),
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the end of the audit trail cannot be read"),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "cannot read the end of the audit trail"),
     }
 }
 
@@ -234,10 +234,7 @@ async fn write_history(service: Service) {
     loop {
         ticks.tick().await;
         if let Err(error) = service.write_history().await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "uses of credentials could not be written; they are tried again"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot write the usage of credentials; trying again later");
         }
     }
 }
@@ -248,7 +245,7 @@ async fn clean(service: Service) {
     loop {
         ticks.tick().await;
         if let Err(error) = service.delete_expired().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "what has expired could not be deleted");
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot delete expired data");
         }
     }
 }
@@ -291,11 +288,11 @@ pub async fn open_storage(config: &StorageConfig) -> Result<(Store, Keyring, Opt
     match (Keyring::load(&path), exists) {
         (Err(KeyringError::Missing { .. }), Some(exists)) => Err(exists.into()),
         (Err(KeyringError::Missing { .. }), None) if holds_sealed_rows => Err(StartError::Setting(format!(
-            "--keyring: {} is missing, and the database already holds values that it sealed. Put the keyring back in its place; without it they cannot be opened.",
+            "--keyring: {} is missing, but the database already contains sealed values. Restore the keyring that sealed them; without it, they can't be opened.",
             path.display()
         ))),
         (Err(KeyringError::Missing { .. }), None) => Err(StartError::Setting(format!(
-            "--keyring: {} is missing. Run `keytile init` once to make it, and give the same keyring to every instance of this database.",
+            "--keyring: {} is missing. Run `keytile init` once to create it, and give the same keyring to every instance of this database.",
             path.display()
         ))),
         (loaded, _) => Ok((store, loaded?, None)),
@@ -309,7 +306,7 @@ pub async fn existing_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> 
         Some(value) => parse_keyring(&value)?,
         None => Keyring::load(&config.keyring_path()).map_err(|error| match error {
             KeyringError::Missing { .. } => StartError::Setting(format!(
-                "--keyring: {} is missing. Name the one that this Keytile is started with.",
+                "--keyring: {} is missing. Use the same keyring as the server.",
                 config.keyring_path().display()
             )),
             error => error.into(),
@@ -319,7 +316,7 @@ pub async fn existing_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> 
     if !Store::exists(database.expose())? {
         let setting = if config.database_url.is_none() { "--data-dir" } else { "--database-url" };
         return Err(StartError::Setting(format!(
-            "{setting}: there is no database yet. Name the one that this Keytile is started with, or start it once."
+            "{setting}: there is no database yet. Use the same database as the server, or start Keytile once to create it."
         )));
     }
     service_of_command(Store::open(database.expose()).await?, keyring, clock).await
@@ -329,7 +326,7 @@ pub async fn existing_service(config: &StorageConfig, clock: Arc<dyn Clock>) -> 
 pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|cause| StartError::File { setting: "--data-dir", doing: "cannot be made", path: path.to_owned(), cause })
+    made.map_err(|cause| StartError::File { setting: "--data-dir", doing: "cannot be created", path: path.to_owned(), cause })
 }
 
 /// Parses the keyring in the variable. The error names the flag, which is replaced by the variable.

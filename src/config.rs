@@ -28,26 +28,24 @@ pub const KEYRING_VALUE_VARIABLE: &str = "KEYTILE_KEYRING_VALUE";
 /// The settings of `keytile serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Address and port to listen on. Beyond loopback, `--public-url` has to say how people reach it.
+    /// Address and port to listen on. Beyond loopback, `--public-url` is required.
     #[arg(long, env = "KEYTILE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8440")]
     pub listen: SocketAddr,
 
-    /// The address that people open, when it is not the one listened on. Requests for other host names are
-    /// refused.
+    /// The address that people open, if it's not the listening address. Requests for other host names are refused.
     #[arg(long, env = "KEYTILE_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
 
-    /// The certificate with which Keytile itself speaks TLS, and the chain to its authority (PEM). Read again
-    /// when it changes, and on SIGHUP.
+    /// The certificate for serving TLS, with its chain (PEM). Reloaded when it changes and on SIGHUP.
     #[arg(long, env = "KEYTILE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
-    /// The private key of that certificate (PEM: PKCS#8, PKCS#1 or SEC1), without a passphrase.
+    /// The certificate's private key (PEM: PKCS#8, PKCS#1 or SEC1), without a passphrase.
     #[arg(long, env = "KEYTILE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// Addresses of reverse proxies whose X-Forwarded-For is believed. Can be repeated; in the variable,
-    /// separated by commas.
+    /// Addresses of reverse proxies whose X-Forwarded-For header is trusted. Can be repeated; in the variable,
+    /// separate them with commas.
     #[arg(long, env = "KEYTILE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = trusted_proxy)]
     pub trusted_proxy: Vec<IpNet>,
 
@@ -55,30 +53,30 @@ pub struct Config {
     #[command(flatten)]
     pub storage: StorageConfig,
 
-    /// A folder with more connector files.
+    /// A folder with additional connector files.
     #[arg(long, env = "KEYTILE_CONNECTORS", value_name = "DIR")]
     pub connectors: Option<PathBuf>,
 
-    /// Send connections for matching hosts to this address and port; TLS name and Host header stay as they
-    /// are. The pattern is a host name or `*.domain`. With `http://` before the address, the proxy forwards to it
-    /// without TLS. Can be repeated; in the variable, separated by commas.
+    /// Send connections for matching hosts to this address and port. The TLS server name and the Host header stay
+    /// the same. The pattern is a host name or `*.domain`. With `http://` before the address, the proxy forwards
+    /// requests to it without TLS. Can be repeated; in the variable, separate them with commas.
     #[arg(long, env = "KEYTILE_EGRESS_PIN", value_name = "HOST-PATTERN=ADDR:PORT", value_delimiter = ',')]
     pub egress_pin: Vec<EgressPin>,
 
-    /// Allow connections to this range of private addresses. Can be repeated; in the variable, separated by
+    /// Allow connections to this range of private addresses. Can be repeated; in the variable, separate them with
     /// commas.
     #[arg(long, env = "KEYTILE_ALLOW_PRIVATE_EGRESS", value_name = "CIDR", value_delimiter = ',')]
     pub allow_private_egress: Vec<IpNet>,
 
-    /// A file of certificate authorities (PEM) that are trusted in addition to the public ones.
+    /// A file with certificate authorities (PEM) to trust in addition to the public ones.
     #[arg(long, env = "KEYTILE_EXTRA_CA", value_name = "FILE")]
     pub extra_ca: Option<PathBuf>,
 
-    /// Start the sandbox and send every connection for its hosts to it: for trying Keytile without an account.
+    /// Start the sandbox and send all connections for its hosts to it, to try Keytile without an account.
     #[arg(long, env = "KEYTILE_SANDBOX", value_parser = clap::builder::BoolishValueParser::new())]
     pub sandbox: bool,
 
-    /// Let nobody in with a password alone: who has no second factor is led to set one up first.
+    /// Require two-step verification with a password. People who haven't set it up must do so first.
     #[arg(long, env = "KEYTILE_REQUIRE_SECOND_FACTOR", value_parser = clap::builder::BoolishValueParser::new())]
     pub require_second_factor: bool,
 
@@ -86,7 +84,7 @@ pub struct Config {
     #[command(flatten)]
     pub single_sign_on: SingleSignOnConfig,
 
-    /// Settings of figures and traces.
+    /// Settings of metrics and traces.
     #[command(flatten)]
     pub operations: OperationsConfig,
 
@@ -98,16 +96,16 @@ pub struct Config {
 /// Where things are kept.
 #[derive(Debug, Clone, Args)]
 pub struct StorageConfig {
-    /// The folder for the database and the keyring. Made with mode 0700 if it is not there.
+    /// The folder for the database and the keyring. Created with mode 0700 if it doesn't exist.
     #[arg(long, env = "KEYTILE_DATA_DIR", value_name = "DIR", default_value = "keytile-data")]
     pub data_dir: PathBuf,
 
-    /// `sqlite:PATH` or `postgres://…`; `keytile.db` in the data folder by default. A password belongs in the
+    /// `sqlite:PATH` or `postgres://…`. By default, `keytile.db` in the data folder. Put a password in the
     /// variable, not on the command line.
     #[arg(long, env = "KEYTILE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<DatabaseUrl>,
 
-    /// The keyring: a file of mode 0600; `keyring` in the data folder by default.
+    /// The keyring: a file with mode 0600. By default, `keyring` in the data folder.
     #[arg(long, env = "KEYTILE_KEYRING", value_name = "FILE")]
     pub keyring: Option<PathBuf>,
 }
@@ -115,11 +113,11 @@ pub struct StorageConfig {
 /// How and what to log.
 #[derive(Debug, Clone, Args)]
 pub struct LogConfig {
-    /// For people, or one JSON object a line.
+    /// For people, or one JSON object per line.
     #[arg(long, env = "KEYTILE_LOG_FORMAT", value_name = "FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
 
-    /// The least level that is logged: error, warn, info, debug or trace.
+    /// The lowest level to log: error, warn, info, debug or trace.
     #[arg(long, env = "KEYTILE_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub log_level: tracing::Level,
 }
@@ -129,7 +127,7 @@ pub struct LogConfig {
 pub enum LogFormat {
     /// For people.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -218,11 +216,11 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         match &self.public_url {
             None if !is_loopback(self.listen.ip()) => Err(format!(
-                "--listen: {} is not a loopback address, so that --public-url is needed: it says under which address people open Keytile, and no other is answered.",
+                "--listen: {} is not a loopback address, so --public-url is required: the address that people open. Requests for other host names are refused.",
                 self.listen
             )),
             Some(url) if url.scheme() == "http" && self.tls_cert.is_some() => Err(format!(
-                "--public-url: {url} is not HTTPS, but with --tls-cert Keytile answers nothing else. Begin it with https://."
+                "--public-url: {url} is not HTTPS, but with --tls-cert Keytile only serves HTTPS. Use an address that starts with https://."
             )),
             _ => self.single_sign_on.check().and_then(|()| self.operations.check()),
         }
@@ -235,12 +233,12 @@ impl Config {
         let mut warnings = Vec::new();
         if !https && !is_loopback(self.listen.ip()) {
             warnings.push(format!(
-                "--public-url: {url} is not HTTPS: whoever is on the way reads passwords and sessions. Use --tls-cert and --tls-key, or a reverse proxy with TLS."
+                "--public-url: {url} is not HTTPS, so others on the network can read passwords and sessions. Use --tls-cert and --tls-key, or a reverse proxy with TLS."
             ));
         }
         if https && self.tls_cert.is_none() && self.trusted_proxy.is_empty() {
             warnings.push(
-                "--trusted-proxy is not set: everybody seems to come from the address of the reverse proxy, in the audit trail and for the limits of sign-in."
+                "--trusted-proxy is not set. Behind a reverse proxy, all requests seem to come from the proxy's address, in the audit trail and for sign-in limits."
                     .into(),
             );
         }
@@ -280,7 +278,7 @@ fn trusted_proxy(text: &str) -> Result<IpNet, String> {
     let range: IpNet =
         single.or_else(|_| text.parse()).map_err(|_| "expected a range such as 10.0.0.0/8, or an address".to_owned())?;
     match range.prefix_len() {
-        0 => Err("expected a range of proxies: this one holds every address, so that everybody would be believed".into()),
+        0 => Err("expected a range of proxy addresses; this one contains every address, so any client would be trusted".into()),
         _ => Ok(range),
     }
 }
@@ -297,7 +295,7 @@ pub fn public_url(text: &str) -> Result<Url, String> {
         || !url.username().is_empty()
         || url.password().is_some()
     {
-        return Err("expected only scheme, host and port: Keytile has to be at the root of its host".into());
+        return Err("expected only scheme, host and port: Keytile must be at the root of its host".into());
     }
     Ok(url)
 }
@@ -331,7 +329,7 @@ mod tests {
         let beyond = "--listen=0.0.0.0:1";
         assert!(config(&[]).check().is_ok());
         assert!(config(&["--listen=[::ffff:127.0.0.1]:1"]).check().is_ok());
-        assert!(config(&[beyond]).check().unwrap_err().contains("--public-url is needed"));
+        assert!(config(&[beyond]).check().unwrap_err().contains("--public-url is required"));
         assert!(config(&[beyond, "--public-url=http://k.example"]).check().is_ok());
         let mixed = ["--public-url=http://k.example", "--tls-cert=c", "--tls-key=k"];
         assert!(config(&mixed).check().unwrap_err().contains("not HTTPS"));

@@ -48,7 +48,7 @@ pub(super) fn config(folder: &Path, more: &[&str]) -> Config {
 
 /// Creates the first administrator; returns the session cookie and the caller.
 pub(super) async fn administrator(service: &Service) -> Outcome<(SecretString, Caller)> {
-    let token = service.setup_token().await?.ok_or("there is an account already")?;
+    let token = service.setup_token().await?.ok_or("an account already exists")?;
     let raw = RawSetUp {
         email: "ana@example.com".into(),
         name: "Ana".into(),
@@ -59,7 +59,7 @@ pub(super) async fn administrator(service: &Service) -> Outcome<(SecretString, C
         return Err("the set-up was refused".into());
     };
     let SessionState::Live(session) = service.resume_session(cookies.session.expose_secret()).await? else {
-        return Err("nobody is signed in".into());
+        return Err("no one is signed in".into());
     };
     Ok((cookies.session, Caller::person(session.person, Origin::default())))
 }

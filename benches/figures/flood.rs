@@ -48,10 +48,10 @@ pub(super) fn figures(filled: &Filled) -> Outcome<()> {
         })?;
         flooded.push(slow);
     }
-    spread("p99 of the Authenticate page, alone", &mut quiet, 1, " ms", "");
-    spread("the same in a flood of sign-ins", &mut flooded, 1, " ms", "50 ms");
+    spread("p99 of the Authenticate page without other load", &mut quiet, 1, " ms", "");
+    spread("the same during a flood of sign-ins", &mut flooded, 1, " ms", "50 ms");
     let answers: Vec<String> = answers.into_iter().map(|(status, count)| format!("{count} × {status}")).collect();
-    row("how those sign-ins were answered", &answers.join(", "), "");
+    row("responses to those sign-ins", &answers.join(", "), "");
     Ok(())
 }
 

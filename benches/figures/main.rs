@@ -22,7 +22,7 @@ fn main() -> Outcome<()> {
     match words.first().map(String::as_str) {
         None => program_figures(),
         Some("proxy") => proxy::figures(&words[1..]),
-        Some(other) => Err(format!("there are no figures of {other}").into()),
+        Some(other) => Err(format!("there is no benchmark called {other}").into()),
     }
 }
 
@@ -30,8 +30,8 @@ fn program_figures() -> Outcome<()> {
     // Threads stay alive, because the CPU time of finished threads isn't counted.
     let stay = Duration::from_secs(3_600);
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_keep_alive(stay).enable_all().build()?;
-    println!("| figure | measured | limit |\n| --- | --- | --- |");
-    row("binary that is handed out", &format!("{:.1} MB", fs::metadata(running::program())?.len() as f64 / 1e6), "25 MB");
+    println!("| benchmark | measured | limit |\n| --- | --- | --- |");
+    row("release binary", &format!("{:.1} MB", fs::metadata(running::program())?.len() as f64 / 1e6), "25 MB");
     let few = runtime.block_on(filled::fill(1_000))?;
     let many = runtime.block_on(filled::fill(100_000))?;
     start_figures(&few)?;
@@ -78,8 +78,8 @@ fn start_figures(filled: &filled::Filled) -> Outcome<()> {
         running.get(TILES, 20)?;
         memory.push(running.memory()?);
     }
-    spread("start to first answered request, 1,000 credentials", &mut starts, 0, " ms", "100 ms");
-    spread("memory when idle, after 21 pages", &mut memory, 1, " MB", "30 MB");
+    spread("start to first response, 1,000 credentials", &mut starts, 0, " ms", "100 ms");
+    spread("idle memory after 21 pages", &mut memory, 1, " MB", "30 MB");
     Ok(())
 }
 
@@ -101,7 +101,7 @@ fn tile_figures(few: &filled::Filled, many: &filled::Filled) -> Outcome<()> {
         of_few.push(one);
         ratios.push(other / one);
     }
-    spread("Authenticate page of 50 tiles, CPU time a request", &mut of_few, 0, " µs", "1,000 µs");
+    spread("Authenticate page with 50 tiles, CPU time per request", &mut of_few, 0, " µs", "1,000 µs");
     spread("the same with 100,000 credentials, as a multiple", &mut ratios, 2, "", "1.5");
     let mut searches = Vec::new();
     for _ in 0..9 {
@@ -109,6 +109,6 @@ fn tile_figures(few: &filled::Filled, many: &filled::Filled) -> Outcome<()> {
         many.get(&format!("{TILES}?q=nowhere"), 1)?;
         searches.push((many.cpu_time()? - before).as_secs_f64() * 1e3);
     }
-    spread("a search of 100,000 tiles that finds nothing, CPU time", &mut searches, 0, " ms", "");
+    spread("a search of 100,000 tiles without a match, CPU time", &mut searches, 0, " ms", "");
     Ok(())
 }

@@ -61,6 +61,6 @@ pub(super) async fn figures() -> Outcome<()> {
         }
         added.push(took - stages.0.load(Ordering::Relaxed) as f64 / 1e3);
     }
-    spread("what Keytile adds to Save, beyond the service's time", &mut added, 1, " ms", "10 ms");
+    spread("time Keytile adds to Save, without the service's time", &mut added, 1, " ms", "10 ms");
     Ok(())
 }

@@ -37,7 +37,7 @@ fn client_secret(config: &SingleSignOnConfig) -> Result<Option<SecretString>, St
     let variable = std::env::var(SSO_CLIENT_SECRET_VARIABLE).ok().filter(|value| !value.trim().is_empty());
     let Some(path) = &config.sso_client_secret_file else { return Ok(variable.map(|value| value.trim().to_owned().into())) };
     if variable.is_some() {
-        let words = format!("--sso-client-secret-file: {SSO_CLIENT_SECRET_VARIABLE} is set as well; leave out one of them.");
+        let words = format!("--sso-client-secret-file: {SSO_CLIENT_SECRET_VARIABLE} is also set. Use only one of them.");
         return Err(StartError::Setting(words));
     }
     let flag = "--sso-client-secret-file";

@@ -46,7 +46,7 @@ pub enum StartError {
     #[error("{}", causes(.0))]
     Service(#[from] ServiceError),
     /// The address to listen on.
-    #[error("{setting}: {address} cannot be listened on: {cause}")]
+    #[error("{setting}: cannot listen on {address}: {cause}")]
     Listen {
         /// The setting's flag.
         setting: &'static str,
@@ -56,10 +56,10 @@ pub enum StartError {
         cause: io::Error,
     },
     /// The threads that serve connections.
-    #[error("the threads that serve connections cannot be started: {0}")]
+    #[error("cannot start the threads that serve connections: {0}")]
     Threads(io::Error),
     /// The sandbox.
-    #[error("--sandbox: the sandbox cannot start: {0}")]
+    #[error("--sandbox: cannot start the sandbox: {0}")]
     Sandbox(io::Error),
 }
 

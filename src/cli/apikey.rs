@@ -27,33 +27,34 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ApiKeyCommand {
-    /// Make a key and print it, this once, on standard output.
+    /// Create a key and print it on standard output. It can't be shown again.
     Add(AddArguments),
-    /// List the keys, newest first, a line each: id, first letters, name, account, scopes, end, last use, state.
+    /// List keys, newest first, one per line: id, first characters, name, account, scopes, expiry, last use, status.
     List(StorageConfig),
-    /// Revoke a key, at once and for ever.
+    /// Revoke a key permanently.
     Revoke(RevokeArguments),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct AddArguments {
-    /// What the key is called.
+    /// The key's name.
     #[arg(long, value_name = "NAME")]
     name: String,
 
-    /// What it may do. Can be repeated.
+    /// A scope for the key. Can be repeated.
     #[arg(long, value_name = "SCOPE", required = true, value_parser = Scope::ALL.map(Scope::as_str))]
     scope: Vec<String>,
 
-    /// The id of a resource that it is for. Can be repeated; without it, the key is for all.
+    /// The id of a resource that the key works for. Can be repeated. Without it, the key works for all resources that
+    /// its account can use.
     #[arg(long, value_name = "ID")]
     resource: Vec<String>,
 
-    /// When it ends: a number of days, or a date such as 2027-01-31.
+    /// When the key expires: a number of days, or a date such as 2027-01-31. Never by default.
     #[arg(long, value_name = "DAYS|DATE", default_value = "never", hide_default_value = true)]
     expires: String,
 
-    /// The e-mail address of the account that it acts as.
+    /// The email address of the account that the key acts as.
     #[arg(long, value_name = "EMAIL")]
     owner: String,
 
@@ -63,7 +64,7 @@ pub(super) struct AddArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct RevokeArguments {
-    /// The id of the key, as `keytile apikey list` prints it.
+    /// The key's id, as shown by `keytile apikey list`.
     #[arg(value_name = "ID")]
     id: Uuid,
 
@@ -100,7 +101,7 @@ async fn add(service: &Service, arguments: &AddArguments) -> Result<(), String> 
     let made = service.create_api_key(&caller, service.new_form(), &raw).await.map_err(|error| error.to_string())?;
     let (id, key) = match made {
         KeyCreation::Created { id, key } => (id, key),
-        KeyCreation::AlreadyMade(id) => return Err(format!("the key {id} was made before")),
+        KeyCreation::AlreadyMade(id) => return Err(format!("the key {id} was already created")),
         KeyCreation::Invalid(errors) => {
             let sentences: Vec<String> = errors.iter().map(|error| format!("{}: {}", flag(&error.field), error.message)).collect();
             return Err(sentences.join("\n         "));
@@ -110,9 +111,9 @@ async fn add(service: &Service, arguments: &AddArguments) -> Result<(), String> 
         // A key that couldn't be printed is useless and must not stay valid.
         let caller = Caller::server("keytile apikey add");
         service.revoke_api_key(&caller, id).await.map_err(|error| error.to_string())?;
-        return Err("the key could not be printed, and was revoked again".to_owned());
+        return Err("the key could not be printed, so it was revoked".to_owned());
     }
-    eprintln!("This is the API key {id}. It cannot be shown again.");
+    eprintln!("Created API key {id}. It can't be shown again.");
     Ok(())
 }
 
@@ -169,8 +170,8 @@ fn in_utc(at: Timestamp) -> String {
 async fn revoke(service: &Service, id: Uuid) -> Result<(), String> {
     let caller = Caller::server("keytile apikey revoke");
     if !service.revoke_api_key(&caller, id).await.map_err(|error| error.to_string())? {
-        return Err(format!("there is no API key {id}; `keytile apikey list` prints them"));
+        return Err(format!("there is no API key {id}; `keytile apikey list` shows all keys"));
     }
-    eprintln!("The API key {id} is revoked.");
+    eprintln!("Revoked API key {id}.");
     Ok(())
 }

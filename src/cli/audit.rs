@@ -22,9 +22,10 @@ use crate::{
 /// What to do with the audit trail.
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
-    /// Check that no event was removed, changed or added behind Keytile's back. Exits 0 if so, 1 if not.
+    /// Check the chain of the audit trail for events that were changed, removed or added outside Keytile. Exits with 0
+    /// if the chain holds, 1 if not.
     Verify(VerifyArguments),
-    /// Write the events to standard output, a JSON object a line, oldest first.
+    /// Write events to standard output as JSON Lines, oldest first.
     Export(ExportArguments),
 }
 
@@ -34,7 +35,7 @@ pub(super) struct VerifyArguments {
     #[command(flatten)]
     storage: StorageConfig,
 
-    /// An event that was noted earlier, as this command or the log printed it: it must still be there.
+    /// An event from earlier output of this command, or from the log. The trail must still contain it.
     #[arg(long, value_name = "SEQ:HASH")]
     expect: Option<ChainPoint>,
 }
@@ -45,11 +46,11 @@ pub(super) struct ExportArguments {
     #[command(flatten)]
     storage: StorageConfig,
 
-    /// Leave out what happened before: a date, or a date and a time, in UTC or with an offset (RFC 3339).
+    /// Leave out earlier events: a date, or a date and time, in UTC or with an offset (RFC 3339).
     #[arg(long, value_name = "TIME", value_parser = beginning)]
     from: Option<Timestamp>,
 
-    /// Leave out what happened after: the same. A date stands for its whole day, and is in the export.
+    /// Leave out later events, in the same format. A date includes the whole day.
     #[arg(long, value_name = "TIME", value_parser = end)]
     to: Option<Timestamp>,
 }
@@ -71,9 +72,9 @@ pub(super) async fn run(command: &AuditCommand) -> Result<(), String> {
 
 async fn verify(service: &Service, expected: Option<ChainPoint>) -> Result<(), String> {
     let checked = service.check_audit(&Caller::server("keytile audit verify"), expected).await.map_err(words)?;
-    let last = checked.map_err(|broken| format!("the audit trail does not hold: {broken}"))?;
+    let last = checked.map_err(|broken| format!("the chain of the audit trail is broken: {broken}"))?;
     let events = if last.seq == 1 { "1 event".to_owned() } else { format!("{} events", last.seq) };
-    println!("{events}, chain holds; the last is {last}");
+    println!("{events}, the chain holds. Last event: {last}");
     Ok(())
 }
 

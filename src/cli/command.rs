@@ -16,40 +16,40 @@ pub struct CommandLine {
 enum Command {
     /// Start Keytile.
     Serve(Box<crate::config::Config>),
-    /// Make the keyring and the tables of a new database.
+    /// Create the keyring and the tables of a new database.
     Init(crate::config::StorageConfig),
     /// Check or export the audit trail.
     #[command(subcommand)]
     Audit(super::audit::AuditCommand),
-    /// Start only the sandbox, for a Keytile that runs elsewhere on this machine.
+    /// Start only the sandbox, for a Keytile server on this machine.
     Sandbox(super::sandbox::SandboxArguments),
-    /// Add, list and change the people of a Keytile, whether or not it runs.
+    /// Add, list and change people, whether or not Keytile is running.
     User(super::user::UserArguments),
-    /// Ask a running Keytile whether it is well. Exits 0 if so, 1 if not.
+    /// Check whether a running Keytile is ready. Exits with 0 if so, 1 if not.
     Health(super::health::HealthArguments),
-    /// Make, list and revoke API keys.
+    /// Create, list and revoke API keys.
     #[command(subcommand)]
     Apikey(super::apikey::ApiKeyCommand),
-    /// Add, list, test, show and delete credentials of a running Keytile, over its API.
+    /// Add, list, test, show and delete credentials through Keytile's API.
     #[command(after_help = EXIT_CODES)]
     Credentials(super::client::CredentialsArguments),
-    /// Add, list, show and delete sources and destinations of a running Keytile, over its API.
+    /// Add, list, show and delete sources and destinations through Keytile's API.
     #[command(after_help = EXIT_CODES)]
     Resources(super::client::ResourcesArguments),
-    /// Send a request to the service of a source or destination, as a pipeline would, through the proxy.
+    /// Send a request through the proxy to the service of a source or destination.
     #[command(after_help = EXIT_CODES)]
     Curl(super::client::CurlArguments),
-    /// Print an access token of the service of a source or destination.
+    /// Print an access token for the service of a source or destination.
     #[command(after_help = EXIT_CODES)]
     Token(super::client::TokenArguments),
-    /// Print what a shell needs to complete this command line.
+    /// Print a completion script for your shell.
     Completions(super::completions::CompletionsArguments),
-    /// Print what the exit codes of credentials, resources, curl and token mean.
+    /// Explain the exit codes of credentials, resources, curl and token.
     #[command(after_help = super::client::exit_codes())]
     ExitCodes,
 }
 
-const EXIT_CODES: &str = "What the exit codes mean: keytile help exit-codes";
+const EXIT_CODES: &str = "Exit codes: keytile help exit-codes";
 
 impl CommandLine {
     /// Runs the command, and prints an error if it fails.

@@ -32,8 +32,7 @@ pub(super) struct HealthArguments {
     #[arg(long, env = "KEYTILE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8440")]
     listen: SocketAddr,
 
-    /// Given where Keytile speaks TLS. The file is not looked at: a Keytile that answers is well, whichever
-    /// certificate it shows.
+    /// Set this if Keytile serves TLS. The file isn't read, and any certificate is accepted.
     #[arg(long, env = "KEYTILE_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
 }
@@ -41,9 +40,9 @@ pub(super) struct HealthArguments {
 pub(super) async fn run(arguments: &HealthArguments) -> Result<(), String> {
     let address = reachable(arguments.listen);
     let asked = timeout(PATIENCE, ask(address, arguments.tls_cert.is_some()));
-    let status = asked.await.map_err(|_| format!("{address} did not answer within {} s", PATIENCE.as_secs()))?;
+    let status = asked.await.map_err(|_| format!("{address} did not respond within {} s", PATIENCE.as_secs()))?;
     let status = status.map_err(|error| format!("{address}: {error}"))?;
-    if status.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(format!("{address} answered {}", status.trim())) }
+    if status.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(format!("{address} responded with {}", status.trim())) }
 }
 
 /// The address to connect to: loopback, if Keytile listens on all addresses.

@@ -12,10 +12,10 @@ pub(super) async fn run(config: &StorageConfig) -> Result<(), String> {
     let store = Store::open(config.database().expose()).await.map_err(|error| error.to_string())?;
     let path = config.keyring_path();
     let result = match Keyring::load(&path) {
-        Ok(_) => Err(format!("--keyring: {} is already there. Nothing was changed.", path.display())),
+        Ok(_) => Err(format!("--keyring: {} already exists and was not changed.", path.display())),
         Err(KeyringError::Missing { .. }) => match store.holds_sealed_rows().await {
             Ok(true) => Err(format!(
-                "--keyring: {} is missing, but the database already holds values that a keyring sealed. Put that keyring back; a new one could not open them.",
+                "--keyring: {} is missing, but the database already contains sealed values. Restore the keyring that sealed them; a new one can't open them.",
                 path.display()
             )),
             Ok(false) => Keyring::create(&path).map(|_| ()).map_err(|error| error.to_string()),
@@ -25,6 +25,9 @@ pub(super) async fn run(config: &StorageConfig) -> Result<(), String> {
     };
     store.close().await;
     result?;
-    println!("Made a new keyring: {}. Back it up apart from the database; without it nothing can be opened.", path.display());
+    println!(
+        "Created a keyring: {}. Back it up separately from the database. Without it, sealed values can't be opened.",
+        path.display()
+    );
     Ok(())
 }

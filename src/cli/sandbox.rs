@@ -25,10 +25,10 @@ pub(super) async fn run(arguments: &SandboxArguments) -> Result<(), String> {
     }
     let stop = asked_to_stop();
     let started = Sandbox::start(arguments.listen, Arc::new(SystemClock)).await;
-    let sandbox = started.map_err(|error| format!("--listen: {} cannot be listened on: {error}", arguments.listen))?;
+    let sandbox = started.map_err(|error| format!("--listen: cannot listen on {}: {error}", arguments.listen))?;
     let written = std::fs::write(&arguments.ca_file, sandbox.ca_pem());
     written.map_err(|error| format!("--ca-file: {} cannot be written: {error}", arguments.ca_file.display()))?;
-    println!("The sandbox listens on {}. Start Keytile with:", sandbox.address());
+    println!("The sandbox is listening on {}. Start Keytile with:", sandbox.address());
     let pins: Vec<String> = sandbox_pins(&sandbox).into_iter().map(|pin| format!("--egress-pin '{pin}'")).collect();
     println!("keytile serve --extra-ca {} {}", arguments.ca_file.display(), pins.join(" "));
     stop.await;

@@ -21,12 +21,17 @@ pub(super) async fn run(config: &Config) -> Result<(), String> {
         () = &mut stop => return Ok(()),
     };
     if let Some(path) = app.made_keyring() {
-        println!("Made a new keyring: {}. Back it up apart from the database; without it nothing can be opened.", path.display());
+        println!(
+            "Created a keyring: {}. Back it up separately from the database. Without it, sealed values can't be opened.",
+            path.display()
+        );
     }
     let sandbox = if config.sandbox { " with the sandbox" } else { "" };
     match app.setup_address().await.map_err(|error| error.to_string())? {
         None => println!("Keytile is ready{sandbox}: {}", app.address()),
-        Some(link) => println!("Keytile is ready{sandbox}. Open this link to make the first administrator; it works once: {link}"),
+        Some(link) => {
+            println!("Keytile is ready{sandbox}. Open this link to create the first administrator. It works once: {link}")
+        }
     }
-    app.serve(stop).await.map_err(|error| format!("serving ended: {error}"))
+    app.serve(stop).await.map_err(|error| format!("the server stopped: {error}"))
 }

@@ -7,7 +7,7 @@ pub(super) fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     async {
         let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-            tracing::error!("signals cannot be listened for; stop Keytile with SIGKILL");
+            tracing::error!("cannot listen for signals; stop Keytile with SIGKILL");
             return std::future::pending().await;
         };
         tokio::select! {

@@ -47,14 +47,14 @@ pub(super) struct UserArguments {
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// Add a person. Prints a link with which they choose a password, once, within three days.
+    /// Add a person. Prints a link for choosing a password, which works once, within three days.
     Add {
-        /// The e-mail address that they sign in with.
+        /// The email address that they sign in with.
         email: String,
         /// Their name.
         #[arg(long, value_name = "NAME")]
         name: String,
-        /// What they may do: administrator, editor, operator or viewer.
+        /// Their role: administrator, editor, operator or viewer.
         #[arg(long, value_name = "ROLE", value_parser = role)]
         role: Role,
         #[command(flatten)]
@@ -64,30 +64,30 @@ enum UserCommand {
     },
     /// List all people.
     List {
-        /// Print one JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         storage: StorageConfig,
     },
-    /// Disable a person: their sessions end and their API keys do not work any more.
+    /// Disable a person. Their sessions end and their API keys stop working.
     Disable(PersonArguments),
     /// Enable a person who was disabled.
     Enable(PersonArguments),
-    /// Take a person's password away and end their sessions. Prints a link with which they choose a new one.
+    /// Remove a person's password and end their sessions. Prints a link for choosing a new one.
     ResetPassword {
-        /// The e-mail address of the person.
+        /// The person's email address.
         email: String,
         #[command(flatten)]
         password: PasswordArguments,
         #[command(flatten)]
         storage: StorageConfig,
     },
-    /// Give a person another role. Where it gives more rights, their sessions end.
+    /// Change a person's role. If it gives them more rights, their sessions end.
     SetRole {
-        /// The e-mail address of the person.
+        /// The person's email address.
         email: String,
-        /// What they may do: administrator, editor, operator or viewer.
+        /// Their role: administrator, editor, operator or viewer.
         #[arg(value_parser = role)]
         role: Role,
         #[command(flatten)]
@@ -98,7 +98,7 @@ enum UserCommand {
 /// One person.
 #[derive(Debug, Args)]
 struct PersonArguments {
-    /// The e-mail address of the person.
+    /// The person's email address.
     email: String,
     #[command(flatten)]
     storage: StorageConfig,
@@ -107,15 +107,15 @@ struct PersonArguments {
 /// How a person comes to a password.
 #[derive(Debug, Args)]
 struct PasswordArguments {
-    /// Read the password from standard input, or ask for it on a terminal, instead of making a link.
+    /// Read the password from standard input, or ask for it on a terminal, instead of creating a link.
     #[arg(long)]
     password_stdin: bool,
 
-    /// Address and port that Keytile listens on, for the link.
+    /// The address and port that Keytile listens on, for the link.
     #[arg(long, env = "KEYTILE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8440")]
     listen: SocketAddr,
 
-    /// The address that people open, for the link, when it is not the one listened on.
+    /// The address that people open, for the link, if it's not the listening address.
     #[arg(long, env = "KEYTILE_PUBLIC_URL", value_name = "URL", value_parser = config::public_url)]
     public_url: Option<Url>,
 }
@@ -170,7 +170,7 @@ impl UserCommand {
                 match service.add_person(&caller, &raw, typed).await.map_err(words)? {
                     PersonAdded::Added { link, .. } => Ok(match link {
                         Some(link) => format!("{} was added. {}", email.trim(), told(&link, password)),
-                        None => format!("{} was added and can sign in.\n", email.trim()),
+                        None => format!("{} was added with this password.\n", email.trim()),
                     }),
                     PersonAdded::Invalid(errors) => Err(listed(&errors)),
                     PersonAdded::Busy => Err(BUSY.into()),
@@ -184,10 +184,9 @@ impl UserCommand {
                 let person = find(service, &caller, email).await?;
                 match service.disable_person(&caller, person.id).await.map_err(words)? {
                     PersonState::Done => Ok(format!("{} is disabled. All sessions ended.\n", person.email)),
-                    PersonState::LastAdministrator => Err(format!(
-                        "{} is the last active administrator, without whom nobody could let others in. Make somebody else one first.",
-                        person.email
-                    )),
+                    PersonState::LastAdministrator => {
+                        Err(format!("{} is the last active administrator. Make someone else an administrator first.", person.email))
+                    }
                     PersonState::NotFound => Err(nobody(email)),
                 }
             }
@@ -207,10 +206,10 @@ impl UserCommand {
                 match service.set_role(&caller, &person, role.as_str()).await.map_err(words)? {
                     PersonChanged::Changed { sessions_ended } => {
                         let ended = if sessions_ended { " All sessions ended." } else { "" };
-                        Ok(format!("{} is {} now.{ended}\n", person.email, with_article(*role)))
+                        Ok(format!("{} is now {}.{ended}\n", person.email, with_article(*role)))
                     }
                     PersonChanged::Invalid(errors) => Err(listed(&errors)),
-                    PersonChanged::Outdated => Err(format!("{email} was changed at the same moment. Try again.")),
+                    PersonChanged::Outdated => Err(format!("{email} was changed at the same time. Try again.")),
                     PersonChanged::NotFound => Err(nobody(email)),
                 }
             }
@@ -236,21 +235,21 @@ async fn reset_password(
     }
     match service.reset_password(caller, person.id).await.map_err(words)? {
         PasswordReset::Done(link) => {
-            Ok(format!("The password of {} does not work any more. {ended} {}", person.email, told(&link, arguments)))
+            Ok(format!("The password of {} no longer works. {ended} {}", person.email, told(&link, arguments)))
         }
         PasswordReset::Disabled => Err(format!("{} is disabled. Enable them first.", person.email)),
         PasswordReset::NotFound => Err(nobody(&person.email)),
     }
 }
 
-const BUSY: &str = "too many passwords are being hashed; try again";
+const BUSY: &str = "Keytile is busy; try again";
 
 async fn find(service: &Service, caller: &Caller, email: &str) -> Result<User, String> {
     service.person_of_email(caller, email).await.map_err(words)?.ok_or_else(|| nobody(email))
 }
 
 fn nobody(email: &str) -> String {
-    format!("nobody has the e-mail address {email:?}. `keytile user list` lists those that there are.")
+    format!("there is no one with the email address {email:?}; `keytile user list` shows everyone")
 }
 
 async fn everybody(service: &Service, caller: &Caller) -> Result<Vec<User>, String> {
@@ -268,11 +267,11 @@ async fn everybody(service: &Service, caller: &Caller) -> Result<Vec<User>, Stri
 
 fn told(link: &PasswordLink, arguments: &PasswordArguments) -> String {
     let address = link.address(&config::address(arguments.public_url.as_ref(), false, arguments.listen));
-    format!("With this link the password is chosen, once, until {}:\n{address}\n", time(link.expires_at))
+    format!("This link for choosing a password works once, until {}:\n{address}\n", time(link.expires_at))
 }
 
 fn table(people: &[User]) -> String {
-    let head = ["E-MAIL", "NAME", "ROLE", "STATE", "SECOND FACTOR", "LAST SIGN-IN"].map(str::to_owned);
+    let head = ["EMAIL", "NAME", "ROLE", "STATUS", "TWO-STEP", "LAST SIGN-IN"].map(str::to_owned);
     let row = |user: &User| {
         [
             user.email.clone(),
@@ -347,14 +346,14 @@ fn words(error: impl std::error::Error) -> String {
 
 /// The password: one line of standard input, or typed twice on a terminal, without echo.
 fn read_password() -> Result<SecretString, String> {
-    let unreadable = |error: std::io::Error| format!("--password-stdin: the password cannot be read: {error}");
+    let unreadable = |error: std::io::Error| format!("--password-stdin: cannot read the password: {error}");
     if std::io::stdin().is_terminal() {
-        let (first, second) = match ask_both("Password: ", "Once more: ") {
+        let (first, second) = match ask_both("Password: ", "Repeat password: ") {
             // As a shell has it for what Ctrl-C has ended. Nothing is open yet.
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::process::exit(130),
             asked => asked.map_err(unreadable)?,
         };
-        return if first == second { Ok(first.as_str().into()) } else { Err("the two passwords differ".into()) };
+        return if first == second { Ok(first.as_str().into()) } else { Err("the passwords don't match".into()) };
     }
     // Allocated in full, because a buffer that grows would leave copies of the password behind.
     let mut text = Zeroizing::new(String::with_capacity(PASSWORD_BYTES_MAX as usize));
@@ -387,9 +386,9 @@ mod tests {
         let people = [person("j@example.com", None), person("longer@example.com", Some(Timestamp::from_millis(60_500)))];
         assert_eq!(
             table(&people),
-            "E-MAIL              NAME    ROLE    STATE     SECOND FACTOR  LAST SIGN-IN\n\
-             j@example.com       Jürgen  editor  disabled  off            never\n\
-             longer@example.com  Jürgen  editor  disabled  off            1970-01-01T00:01:00Z\n"
+            "EMAIL               NAME    ROLE    STATUS    TWO-STEP  LAST SIGN-IN\n\
+             j@example.com       Jürgen  editor  disabled  off       never\n\
+             longer@example.com  Jürgen  editor  disabled  off       1970-01-01T00:01:00Z\n"
         );
     }
 

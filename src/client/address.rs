@@ -30,12 +30,12 @@ impl FromStr for ServerAddress {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "there is a user name or a password in the address; Keytile takes an API key, from KEYTILE_KEY or --key-file"
+                "the address contains a user name or password; Keytile uses an API key instead, from KEYTILE_KEY or --key-file"
                     .to_owned(),
             );
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("there is more than scheme, host and port; {EXPECTED}"));
+            return Err(format!("use only scheme, host and port; {EXPECTED}"));
         }
         Ok(Self(url))
     }

@@ -17,10 +17,10 @@ pub enum ClientError {
     #[error("it {0}")]
     Broken(String),
     /// A proxy in front of the server, or a server in trouble, responded with this status.
-    #[error("it answers with status {0}")]
+    #[error("it responded with status {0}")]
     Unwell(u16),
     /// The response isn't from Keytile, or from another version of it.
-    #[error("it answers {0}")]
+    #[error("it responded {0}")]
     NotUnderstood(String),
     /// The client couldn't be created.
     #[error("{0}")]
@@ -54,13 +54,9 @@ fn words(error: &reqwest::Error) -> String {
         }
     }
     if error.is_timeout() {
-        return "does not answer in time".into();
+        return "did not respond in time".into();
     }
-    if error.is_connect() {
-        format!("cannot be reached ({cause})")
-    } else {
-        format!("broke off before its answer was whole ({cause})")
-    }
+    if error.is_connect() { format!("cannot be reached ({cause})") } else { format!("did not send a complete response ({cause})") }
 }
 
 fn known(cause: &(dyn Error + 'static)) -> Option<String> {
@@ -69,19 +65,21 @@ fn known(cause: &(dyn Error + 'static)) -> Option<String> {
             return Some(inner);
         }
         return match cause.kind() {
-            io::ErrorKind::ConnectionRefused => Some("refuses connections".into()),
-            io::ErrorKind::TimedOut => Some("does not answer in time".into()),
+            io::ErrorKind::ConnectionRefused => Some("refused the connection".into()),
+            io::ErrorKind::TimedOut => Some("did not respond in time".into()),
             _ => None,
         };
     }
     match cause.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(reason) => Some(match reason {
             rustls::CertificateError::UnknownIssuer => {
-                "has a certificate of an authority that is not trusted; name a file with yours by --ca".into()
+                "has a certificate from an authority that is not trusted; if it's your own, pass it with --ca".into()
             }
             reason => format!("has a certificate that cannot be trusted ({reason})"),
         }),
-        rustls::Error::InvalidMessage(_) => Some("does not speak TLS; an address with http:// may be meant".into()),
-        reason => Some(format!("makes no TLS connection ({reason})")),
+        rustls::Error::InvalidMessage(_) => {
+            Some("did not respond with TLS; if it doesn't use TLS, start the address with http://".into())
+        }
+        reason => Some(format!("could not set up TLS ({reason})")),
     }
 }

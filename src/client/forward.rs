@@ -57,10 +57,10 @@ impl Client {
         let url = self.server().below(&format!("{root}{}", request.path.trim_start_matches('/')));
         // The URL parser has resolved dot segments: enough of them would lead to Keytile's own API.
         if !url.path().starts_with(&root) {
-            return Err(ClientError::Body("the path leads out of the source or destination; leave out `..`".into()));
+            return Err(ClientError::Body("the path leads outside the source or destination; remove `..`".into()));
         }
         let method = Method::from_bytes(request.method.as_bytes());
-        let method = method.map_err(|_| ClientError::Body(format!("{:?} is no method", request.method)))?;
+        let method = method.map_err(|_| ClientError::Body(format!("{:?} is not a valid method", request.method)))?;
         let mut headers = headers(&request.headers)?;
         if !matches!(request.body, ForwardBody::None) && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, JSON);
@@ -71,11 +71,11 @@ impl Client {
             ForwardBody::Text(text) => outgoing.body(text),
             ForwardBody::StandardInput => {
                 let input = io::stdin().as_fd().try_clone_to_owned();
-                let input = input.map_err(|error| ClientError::Body(format!("standard input cannot be read: {error}")))?;
+                let input = input.map_err(|error| ClientError::Body(format!("cannot read standard input: {error}")))?;
                 outgoing.body(Body::wrap_stream(pieces(File::from_std(input.into()))))
             }
             ForwardBody::File(path) => {
-                let unreadable = |error| ClientError::Body(format!("{} cannot be read: {error}", path.display()));
+                let unreadable = |error| ClientError::Body(format!("cannot read {}: {error}", path.display()));
                 let file = File::open(&path).await.map_err(unreadable)?;
                 let metadata = file.metadata().await.map_err(unreadable)?;
                 if metadata.is_dir() {
@@ -104,7 +104,7 @@ impl Client {
         Err(if status >= 500 {
             ClientError::Unwell(status)
         } else {
-            ClientError::NotUnderstood(format!("with status {status} and not as a Keytile does"))
+            ClientError::NotUnderstood(format!("with status {status}, but not the way Keytile does"))
         })
     }
 }
@@ -143,12 +143,12 @@ impl ForwardAnswer {
 fn headers(lines: &[String]) -> Result<HeaderMap, ClientError> {
     let mut headers = HeaderMap::new();
     for line in lines {
-        let malformed = || ClientError::Body("a header is `Name: value`, of visible characters".into());
+        let malformed = || ClientError::Body("expected a header as `Name: value`, with visible characters".into());
         let (name, value) = line.split_once(':').ok_or_else(malformed)?;
         let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| malformed())?;
         if name == AUTHORIZATION {
             let sentence =
-                "the header Authorization is Keytile's affair: towards Keytile it has the API key, towards the service its token";
+                "you can't set the Authorization header: Keytile needs it for the API key, and sends the service its own token";
             return Err(ClientError::Body(sentence.into()));
         }
         headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| malformed())?);

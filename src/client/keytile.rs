@@ -50,7 +50,7 @@ impl Answer {
     /// The JSON isn't what this version of the command line expects.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.text)
-            .map_err(|_| ClientError::NotUnderstood("with JSON that this keytile does not know".into()))
+            .map_err(|_| ClientError::NotUnderstood("with JSON that this version of keytile does not understand".into()))
     }
 }
 
@@ -191,14 +191,14 @@ fn refuse(status: StatusCode, headers: &HeaderMap, text: &[u8]) -> Result<(), Cl
     }
     if status.is_redirection() {
         return Err(ClientError::NotUnderstood(format!(
-            "with a redirect (status {}), which is not followed, since the key would go with it",
+            "with a redirect (status {}), which keytile doesn't follow, to protect the API key",
             status.as_u16()
         )));
     }
     match Problem::read(headers, text) {
         Some(problem) => Err(ClientError::Problem(Box::new(problem))),
         None if status.is_server_error() => Err(ClientError::Unwell(status.as_u16())),
-        None => Err(ClientError::NotUnderstood(format!("with status {} and not as a Keytile does", status.as_u16()))),
+        None => Err(ClientError::NotUnderstood(format!("with status {}, but not the way Keytile does", status.as_u16()))),
     }
 }
 

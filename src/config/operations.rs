@@ -7,21 +7,20 @@ use url::Url;
 
 use crate::domain::setting::Setting;
 
-/// Figures and traces.
+/// Metrics and traces.
 #[derive(Debug, Clone, Args)]
 pub struct OperationsConfig {
-    /// Serve figures for Prometheus (`/metrics`) on this address and port, over plain HTTP. Off by default; keep it
-    /// where only Prometheus can reach it.
+    /// Serve metrics for Prometheus (`/metrics`) on this address and port, over plain HTTP. Off by default. Let only
+    /// Prometheus reach it.
     #[arg(long, env = "KEYTILE_METRICS_LISTEN", value_name = "ADDR:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Send traces to this collector of OpenTelemetry, by OTLP over HTTP, such as `http://127.0.0.1:4318`. Off by
-    /// default.
+    /// Send traces to this OpenTelemetry collector by OTLP over HTTP, such as `http://127.0.0.1:4318`. Off by default.
     #[arg(long, env = "KEYTILE_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<Url>,
 
-    /// The share of requests that begin a trace, from 0 to 1. A request of a program that belongs to a trace already
-    /// goes by what that says.
+    /// The share of requests that start a trace, from 0 to 1. API and proxy requests that already belong to a trace
+    /// follow their client's decision.
     #[arg(long, env = "KEYTILE_OTLP_SAMPLING", value_name = "SHARE", default_value = "1", value_parser = share)]
     pub otlp_sampling: f64,
 }
@@ -32,12 +31,12 @@ impl OperationsConfig {
     pub(super) fn check(&self) -> Result<(), String> {
         let Some(url) = &self.otlp_endpoint else { return Ok(()) };
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err("--otlp-endpoint: it has to be an address such as http://127.0.0.1:4318.".into());
+            return Err("--otlp-endpoint: expected an address such as http://127.0.0.1:4318.".into());
         }
         let has_more = url.query().is_some() || url.fragment().is_some();
         if has_more || !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "--otlp-endpoint: it may have scheme, host, port and path only; a provider that wants more of its clients gets its traces from a collector in between."
+                "--otlp-endpoint: expected only scheme, host, port and path. If your provider needs credentials, run a collector in between."
                     .into(),
             );
         }

@@ -21,42 +21,42 @@ pub const SSO_CLIENT_SECRET_VARIABLE: &str = "KEYTILE_SSO_CLIENT_SECRET";
 /// Who signs people in, and what they may do.
 #[derive(Debug, Clone, Args)]
 pub struct SingleSignOnConfig {
-    /// Let people sign in at this OpenID Connect provider: its issuer, an `https` address, letter by letter as
-    /// the provider writes it.
+    /// Let people sign in with this OpenID Connect provider: its issuer, an `https` address, exactly as the provider
+    /// writes it.
     #[arg(long, env = "KEYTILE_SSO_ISSUER", value_name = "URL")]
     pub sso_issuer: Option<Url>,
 
-    /// What the provider calls Keytile.
+    /// Keytile's client ID at the provider.
     #[arg(long, env = "KEYTILE_SSO_CLIENT_ID", value_name = "ID")]
     pub sso_client_id: Option<String>,
 
-    /// A file that holds the client's secret. Or the variable `KEYTILE_SSO_CLIENT_SECRET` holds the secret itself.
+    /// A file with the client secret. You can also put the secret itself in the variable `KEYTILE_SSO_CLIENT_SECRET`.
     /// A public client has none.
     #[arg(long, env = "KEYTILE_SSO_CLIENT_SECRET_FILE", value_name = "FILE")]
     pub sso_client_secret_file: Option<PathBuf>,
 
-    /// What to ask the provider for: scopes, separated by spaces.
+    /// The scopes to request from the provider, separated by spaces.
     #[arg(long, env = "KEYTILE_SSO_SCOPES", value_name = "SCOPES", default_value = "openid profile email")]
     pub sso_scopes: String,
 
-    /// The claim that lists a person's groups; dots lead into objects, as in `realm_access.roles`.
+    /// The claim that lists a person's groups. Use dots for nested objects, as in `realm_access.roles`.
     #[arg(long, env = "KEYTILE_SSO_GROUPS_CLAIM", value_name = "CLAIM", default_value = "groups")]
     pub sso_groups_claim: String,
 
-    /// Whoever is in this group of the provider has this role; the highest counts, and it is set at every sign-in.
-    /// Can be repeated; in the variable, separated by commas.
+    /// The role of people in this group of the provider. The highest one counts, and it's set at every sign-in. Can be
+    /// repeated; in the variable, separate them with commas.
     #[arg(long, env = "KEYTILE_SSO_ROLE", value_name = "GROUP=ROLE", value_delimiter = ',')]
     pub sso_role: Vec<GroupRole>,
 
-    /// The role of people who are in none of these groups. Without it they are not let in.
+    /// The role of people who are in none of these groups. Without it, they can't sign in.
     #[arg(long, env = "KEYTILE_SSO_DEFAULT_ROLE", value_name = "ROLE", value_parser = role_of_word)]
     pub sso_default_role: Option<Role>,
 
-    /// Make single sign-on the only way in: passwords are not taken any more.
+    /// Make single sign-on the only way to sign in. Passwords aren't accepted.
     #[arg(long, env = "KEYTILE_SSO_ONLY", value_parser = BoolishValueParser::new())]
     pub sso_only: bool,
 
-    /// What the button of the sign-in page calls it.
+    /// The name on the sign-in button.
     #[arg(long, env = "KEYTILE_SSO_NAME", value_name = "NAME", default_value = "single sign-on", value_parser = name)]
     pub sso_name: String,
 }
@@ -71,12 +71,12 @@ impl SingleSignOnConfig {
             ("--sso-only", self.sso_only),
         ];
         match (&self.sso_issuer, &self.sso_client_id) {
-            (Some(_), Some(id)) if id.trim().is_empty() => Err("--sso-client-id: it is empty.".into()),
+            (Some(_), Some(id)) if id.trim().is_empty() => Err("--sso-client-id: the value is empty.".into()),
             (Some(_), Some(_)) => Ok(()),
-            (Some(_), None) => Err("--sso-client-id: it is missing; --sso-issuer needs it.".into()),
-            (None, Some(_)) => Err("--sso-issuer: it is missing; --sso-client-id needs it.".into()),
+            (Some(_), None) => Err("--sso-client-id: missing, but --sso-issuer needs it.".into()),
+            (None, Some(_)) => Err("--sso-issuer: missing, but --sso-client-id needs it.".into()),
             (None, None) => match given.into_iter().find(|(_, given)| *given) {
-                Some((flag, _)) => Err(format!("{flag}: it needs --sso-issuer and --sso-client-id, which are missing.")),
+                Some((flag, _)) => Err(format!("{flag}: needs --sso-issuer and --sso-client-id, which are missing.")),
                 None => Ok(()),
             },
         }

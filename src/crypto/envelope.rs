@@ -159,13 +159,13 @@ impl fmt::Debug for Sealed {
 /// Why a sealed value doesn't open. Reveals nothing about its content.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OpenError {
-    #[error("the value is sealed under the key `{id}`, which the keyring does not have")]
+    #[error("the value is sealed with the key `{id}`, which is not in the keyring")]
     UnknownKey {
         /// The id that is stored with the value.
         id: String,
     },
     /// The key is wrong, the value was changed, or it's from another place.
-    #[error("the sealed value has been changed, belongs to another row, or is sealed under another key")]
+    #[error("the sealed value was changed, belongs to another row, or is sealed with another key")]
     Refused,
 }
 

@@ -139,10 +139,10 @@ impl Keyring {
 pub enum KeyringError {
     #[error("--keyring: there is no keyring at {}", path.display())]
     Missing { path: PathBuf },
-    #[error("--keyring: {} exists already, and a keyring is never overwritten", path.display())]
+    #[error("--keyring: {} already exists, and Keytile never overwrites a keyring", path.display())]
     Exists { path: PathBuf },
     /// Someone other than the owner may read or write the file.
-    #[error("--keyring: {} may be read or written by others (mode {mode:04o}); run: chmod 600 {}", path.display(), path.display())]
+    #[error("--keyring: others have access to {} (mode {mode:04o}); run: chmod 600 {}", path.display(), path.display())]
     Exposed {
         path: PathBuf,
         /// The file's permission bits.
@@ -161,9 +161,9 @@ pub enum KeyringError {
         line: Option<usize>,
     },
     /// The id of a key can't be stored with a sealed value.
-    #[error("--keyring: the id of a key has 1 to {KEY_ID_MAX} letters, digits, `-`, `_` and `.`")]
+    #[error("--keyring: a key's id must have 1 to {KEY_ID_MAX} letters, digits, `-`, `_` or `.`")]
     KeyId,
-    #[error("--keyring: `active` names a key that is not below `[keys]`")]
+    #[error("--keyring: `active` names a key that is not listed under `[keys]`")]
     NoActiveKey,
 }
 
@@ -184,8 +184,8 @@ fn new_text() -> SecretString {
     let encoded = Zeroizing::new(BASE64_STANDARD.encode(*key));
     let mut text = Zeroizing::new(String::with_capacity(512));
     for part in [
-        "# Keytile's keyring. Whoever has it can open what the database holds; without it nobody can.\n",
-        "# Keep a copy in a safe place, apart from the copies of the database.\n",
+        "# Keytile's keyring. Anyone with this file can decrypt the values in the database; without it, no one can.\n",
+        "# Keep a backup in a safe place, separate from backups of the database.\n",
         "active = \"k1\"\n\n[keys]\nk1 = \"",
         &encoded,
         "\"\n",

@@ -64,7 +64,7 @@ impl PasswordCost {
 
 /// There wasn't enough memory for a hash. Says nothing about the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is not enough memory to hash a password")]
+#[error("not enough memory to hash a password")]
 pub struct OutOfMemory;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

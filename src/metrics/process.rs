@@ -41,11 +41,11 @@ impl Collector for ProcessCollector {
             gauge("process_open_fds", "Open file descriptors", number(descriptors.count().saturating_sub(1) as u64))?;
         }
         if let Some(most) = fs::read_to_string("/proc/self/limits").ok().and_then(|limits| open_files(&limits)) {
-            gauge("process_max_fds", "The most file descriptors that may be open", number(most))?;
+            gauge("process_max_fds", "Maximum number of open file descriptors", number(most))?;
         }
         if let Some(process) = read() {
             let counter = ConstCounter::new(process.cpu_seconds);
-            let help = "CPU time of the process, in user space and in the system";
+            let help = "User and system CPU time of the process";
             counter.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, counter.metric_type())?)?;
         }
         Ok(())

@@ -58,7 +58,7 @@ impl Metrics {
         version.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("keytile_build_info", "Always 1; the version is a label", version);
         let lookups = Counters::<2>::default();
-        registry.register("keytile_cache_lookups", "Look-ups in what is remembered for half a second", lookups.clone());
+        registry.register("keytile_cache_lookups", "Lookups in caches whose entries are valid for half a second", lookups.clone());
         Self {
             routes: RouteMetrics::new(&mut registry),
             proxy: ProxyMetrics::new(&mut registry),

@@ -62,15 +62,19 @@ impl BrokerMetrics {
         }
         registry.register(
             "keytile_token_requests",
-            "Who needed an access token: it was in memory, there was a wait for it, or there was none",
+            "Requests for an access token: it was cached (memory), fetched while they waited, or there was none",
             asked,
         );
         registry.register(
             "keytile_token_fetches",
-            "Access tokens that this instance asked a service for, by why and with which outcome",
+            "Access tokens that this instance requested from a service, by reason and outcome",
             fetches.clone(),
         );
-        registry.register("keytile_token_fetch_duration_seconds", "How long a service took to issue a token or not", took.clone());
+        registry.register(
+            "keytile_token_fetch_duration_seconds",
+            "How long a service took to issue or refuse a token",
+            took.clone(),
+        );
         let [from_memory, after_wait, without_token] = handles;
         Self { from_memory, after_wait, without_token, fetches, took }
     }
@@ -102,7 +106,7 @@ impl VerificationMetrics {
         }
         registry.register(
             "keytile_verifications",
-            "Verifications of credentials that are saved, edited or tested, by the stage that decided and the outcome",
+            "Verifications when a credential is saved, edited or tested, by deciding stage and outcome",
             verifications.clone(),
         );
         registry.register("keytile_verification_duration_seconds", "How long all stages of a verification took", took.clone());

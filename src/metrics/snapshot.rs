@@ -93,17 +93,21 @@ impl MeasuredMetrics {
             remembered: Family::default(),
             failing: Family::default(),
         };
-        registry.register("keytile_ready", "1 where this part does its work, as /readyz tells it", made.ready.clone());
+        registry.register("keytile_ready", "1 if this part works, as in /readyz", made.ready.clone());
         registry.register("keytile_database_connections", "Connections to the database", made.database.clone());
-        registry.register("keytile_database_connections_max", "The most that there may be", made.database_most.clone());
-        registry.register("keytile_upstream_connections", "Kept connections to the APIs of services", made.upstream.clone());
-        registry.register("keytile_broker_credentials", "Credentials in the memory of the broker, by state", made.tokens.clone());
-        registry.register("keytile_broker_fetches_in_flight", "Fetches of tokens under way", made.fetching.clone());
-        registry.register("keytile_cache_entries", "How much is remembered", made.remembered.clone());
-        registry.register("keytile_trace_spans", "Spans for the collector, by what became of them", spans);
+        registry.register(
+            "keytile_database_connections_max",
+            "Maximum number of connections to the database",
+            made.database_most.clone(),
+        );
+        registry.register("keytile_upstream_connections", "Connections to the APIs of services", made.upstream.clone());
+        registry.register("keytile_broker_credentials", "Credentials in the token broker's memory, by state", made.tokens.clone());
+        registry.register("keytile_broker_fetches_in_flight", "Token fetches in progress", made.fetching.clone());
+        registry.register("keytile_cache_entries", "Approximate number of cache entries", made.remembered.clone());
+        registry.register("keytile_trace_spans", "Spans for the collector, by result", spans);
         registry.register(
             "keytile_credentials_failing",
-            "Stored credentials whose last verification did not pass; the same on every instance of one database",
+            "Stored credentials whose last verification failed; the same on all instances of one database",
             made.failing.clone(),
         );
         made

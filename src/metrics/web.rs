@@ -48,7 +48,7 @@ impl RouteMetrics {
         registry.register("keytile_http_requests", "Requests to pages and the API, by the pattern of the route", requests.clone());
         registry.register(
             "keytile_http_request_duration_seconds",
-            "From the head of a request to the head of its answer",
+            "From the head of a request to the head of its response",
             took.clone(),
         );
         Self { requests, took }
@@ -106,17 +106,17 @@ impl ProxyMetrics {
         let (took, again) = (Histogram::new(REQUEST), Counter::default());
         registry.register(
             "keytile_proxy_requests",
-            "Requests of programs, by who answered (service, keytile or nobody) and the class of the status or the code of the problem",
+            "Requests to the proxy, by who responded (service, keytile or nobody) and the status class or problem code",
             requests.clone(),
         );
         registry.register(
             "keytile_proxy_request_duration_seconds",
-            "From the head of a program's request to the head of the service's answer",
+            "From the head of a client's request to the head of the service's response",
             took.clone(),
         );
         registry.register(
             "keytile_proxy_requests_sent_again",
-            "Requests sent once more: with a new token, or after a pause where the egress policy allows it",
+            "Requests sent again: with a new token, or after a pause if the egress policy allows it",
             again.clone(),
         );
         Self { forwarded, requests, took, again, abandoned }

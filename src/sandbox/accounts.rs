@@ -68,11 +68,11 @@ static TALKDESK: Hints = Hints {
     values: &[("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET), ("account_name", "acme")],
     behaviour_field: "account_name",
     behaviours: &[
-        ("slow", "Takes 20 seconds to answer, longer than Keytile waits."),
-        ("down", "Is out of service and answers 503."),
-        ("ratelimited", "Has had too many requests and asks to wait 30 seconds."),
-        ("html", "Answers with a web page instead of an access token."),
-        ("beareronly", "Issues a token, but its API takes it only with the prefix Bearer."),
+        ("slow", "Takes 20 seconds to respond, longer than Keytile waits."),
+        ("down", "Is out of service and responds with 503."),
+        ("ratelimited", "Limits requests and asks to wait 30 seconds."),
+        ("html", "Responds with a web page instead of an access token."),
+        ("beareronly", "Issues a token, but its API only accepts it with the prefix Bearer."),
     ],
 };
 

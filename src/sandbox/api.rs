@@ -73,7 +73,7 @@ impl Caller {
             .filter(|claim| claim.region() == Some(region))
             .ok_or_else(|| ApiError::unauthorized("The access token is not valid here, or has expired."))?;
         if accounts::behaviour(&claim.account) == Some(Behaviour::BearerOnly) && !bearer {
-            return Err(ApiError::unauthorized("This account takes access tokens only with the prefix Bearer."));
+            return Err(ApiError::unauthorized("This account only accepts access tokens with the prefix Bearer."));
         }
         if !claim.allows(scope) {
             let description = format!("The access token lacks the scope {scope}.");

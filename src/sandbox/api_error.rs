@@ -51,5 +51,5 @@ pub(super) async fn no_such_path() -> ApiError {
 
 /// 405. The router adds the `Allow` header.
 pub(super) async fn no_such_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This path does not take this method.")
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This path does not support this method.")
 }

@@ -94,7 +94,7 @@ fn granted_scopes(headers: &HeaderMap, body: &[u8]) -> Result<Vec<&'static str>,
     }
     let asked: Vec<&str> = params.get("scope").map(|scope| scope.split_whitespace().collect()).unwrap_or_default();
     if asked.iter().any(|scope| !SCOPES.contains(scope)) {
-        return Err(Refusal::bad("invalid_scope", "The OAuth app does not have one of the scopes asked for."));
+        return Err(Refusal::bad("invalid_scope", "The OAuth app does not have one of the requested scopes."));
     }
     Ok(SCOPES.into_iter().filter(|scope| asked.is_empty() || asked.contains(scope)).collect())
 }

@@ -32,7 +32,7 @@ pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, state: 
     };
     let router = router(&state);
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await {
-        tracing::error!(%error, "the sandbox has ended");
+        tracing::error!(%error, "the sandbox stopped");
     }
 }
 
@@ -46,7 +46,7 @@ fn router(state: &Arc<State>) -> Router {
 /// Passes a request to the router for its host, with the [`Host`] in the request's extensions.
 async fn fork(mut request: Request, identity: Router, api: Router) -> Response {
     let header = request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    tracing::debug!(host = header, method = %request.method(), path = request.uri().path(), "the sandbox was asked");
+    tracing::debug!(host = header, method = %request.method(), path = request.uri().path(), "the sandbox received a request");
     let Some(host) = Host::parse(header) else {
         let description = "This is not a TalkDesk host name.";
         return ApiError::new(StatusCode::MISDIRECTED_REQUEST, "Misdirected request", description).into_response();
@@ -83,7 +83,7 @@ async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, handshaken: mp
                 // The receiver is only gone while the sandbox is stopping.
                 Ok(Ok(stream)) => drop(handshaken.send((stream, peer)).await),
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake with the sandbox failed"),
-                Err(_) => tracing::debug!("a client took too long over its TLS handshake with the sandbox"),
+                Err(_) => tracing::debug!("a client's TLS handshake with the sandbox took too long"),
             }
         });
     }

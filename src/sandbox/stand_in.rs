@@ -80,7 +80,7 @@ impl Sandbox {
     pub async fn stop(mut self) {
         self.state.stopping.cancel();
         if tokio::time::timeout(STOP_LIMIT, &mut self.server).await.is_err() {
-            tracing::warn!("the sandbox still had requests under way after {} s and left them", STOP_LIMIT.as_secs());
+            tracing::warn!("the sandbox still had requests in progress after {} s and dropped them", STOP_LIMIT.as_secs());
         }
     }
 }

@@ -49,7 +49,7 @@ pub enum ServiceError {
     #[error("the database failed")]
     Store(#[from] StoreError),
     /// Something sealed can't be opened: it was changed, moved, or sealed with a key that no longer exists.
-    #[error("a sealed value of {table} does not open")]
+    #[error("cannot decrypt a sealed value of {table}")]
     Sealed {
         /// The table that it is in.
         table: &'static str,
@@ -66,7 +66,7 @@ pub enum ServiceError {
     #[error("not allowed")]
     Refused(Permission),
     /// The caller has too many calls to services in progress.
-    #[error("too many calls of one person are under way")]
+    #[error("one person has too many calls in progress")]
     TooMany,
     /// There is not enough memory to hash a password.
     #[error("a password could not be hashed")]
@@ -208,7 +208,7 @@ impl Service {
         self.0.tasks.close();
         self.0.tasks.wait().await;
         if let Err(error) = self.write_history().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the last uses of credentials could not be written");
+            tracing::error!(error = &error as &dyn std::error::Error, "could not write the last usage of credentials");
         }
         self.close_traces().await;
         self.0.store.close().await;

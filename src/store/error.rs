@@ -20,19 +20,19 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// The file isn't a SQLite database, or parts of it are damaged.
-    #[error("--database-url: the database file is damaged or is not a SQLite database; restore it from a copy ({0})")]
+    #[error("--database-url: the database file is damaged or not a SQLite database; restore it from a backup ({0})")]
     Damaged(sqlx::Error),
     /// Another program has been opening a database in the same folder for longer than Keytile waits.
     #[error(
-        "--database-url: another program keeps the folder {} locked, as Keytile does for a moment while it opens a database; \
-         wait until it is done or end it, then start again",
+        "--database-url: another program has locked the folder {}, as Keytile does briefly while it opens a database; \
+         wait for it to finish or stop it, then start again",
         folder.display()
     )]
     Opening { folder: PathBuf },
     /// A newer version of Keytile has changed the tables.
     #[error(
-        "--database-url: the database was last used by a newer version of Keytile (its tables have version {found}, this program knows versions up to {known}); \
-         start that version, or restore a copy from before the upgrade"
+        "--database-url: the database was last used by a newer version of Keytile (its tables have version {found}, this version supports up to {known}); \
+         start that version, or restore a backup from before the upgrade"
     )]
     Newer {
         /// The first schema version in the database that this program doesn't know.
@@ -41,16 +41,16 @@ pub enum StoreError {
         known: i64,
     },
     /// A migration failed.
-    #[error("--database-url: cannot prepare the tables of the database: {0}")]
+    #[error("--database-url: cannot create or update the database tables: {0}")]
     Tables(MigrateError),
     /// The disk is full.
-    #[error("--database-url: there is no space left for the database ({0})")]
+    #[error("--database-url: no space left for the database ({0})")]
     Full(sqlx::Error),
     /// Another program kept the database locked for longer than Keytile waits.
-    #[error("--database-url: another program keeps the database locked ({0})")]
+    #[error("--database-url: another program has locked the database ({0})")]
     Locked(sqlx::Error),
     /// A row holds a value that Keytile never writes.
-    #[error("--database-url: a row of the table {table} cannot be read: its {column} is not one that Keytile writes")]
+    #[error("--database-url: cannot read a row of the table {table}: its {column} has a value that Keytile never writes")]
     Row { table: &'static str, column: &'static str },
     /// Anything else.
     #[error("--database-url: the database failed: {0}")]

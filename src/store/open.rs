@@ -105,10 +105,10 @@ fn sqlite_path(text: &str) -> Result<PathBuf, StoreError> {
         return Err(StoreError::Setting("name a file after sqlite:, for example sqlite:keytile-data/keytile.db".into()));
     }
     if path == ":memory:" {
-        return Err(StoreError::Setting("Keytile keeps its data; sqlite::memory: would not".into()));
+        return Err(StoreError::Setting("sqlite::memory: would lose all data; name a file".into()));
     }
     if path.starts_with("file:") || path.contains('?') {
-        return Err(StoreError::Setting("write a plain path after sqlite:, without `file:` and without parameters".into()));
+        return Err(StoreError::Setting("use a plain path after sqlite:, without `file:` and parameters".into()));
     }
     Ok(PathBuf::from(path))
 }
@@ -198,11 +198,11 @@ async fn open_postgres(url: &str) -> Result<Db, StoreError> {
     let parsed = Url::parse(url).map_err(|error| StoreError::Setting(format!("this is not a URL: {error}")))?;
     for (parameter, _) in parsed.query_pairs() {
         if !POSTGRES_PARAMETERS.contains(&&*parameter) && !parameter.starts_with("options[") {
-            return Err(StoreError::Setting(format!("there is no parameter `{parameter}`")));
+            return Err(StoreError::Setting(format!("unknown parameter `{parameter}`")));
         }
     }
     let options = PgConnectOptions::from_str(url)
-        .map_err(|_| StoreError::Setting("a part of the postgres:// URL is not what it should be".into()))?
+        .map_err(|_| StoreError::Setting("part of the postgres:// URL is not valid".into()))?
         .application_name("keytile");
     let name = format!("the database `{}` at {}", options.get_database().unwrap_or(options.get_username()), place_of(&options));
     let unavailable = |source| StoreError::Unavailable { name: name.clone(), source };

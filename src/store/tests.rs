@@ -147,7 +147,7 @@ async fn a_folder_that_another_program_keeps_locked_is_named() {
     other.lock().unwrap();
     let error = open::lock_folder(&path, Duration::from_millis(60)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Opening { folder: named } if named == folder.path()), "{error:?}");
-    assert!(error.to_string().contains(&format!("keeps the folder {} locked", folder.path().display())), "{error}");
+    assert!(error.to_string().contains(&format!("has locked the folder {}", folder.path().display())), "{error}");
     // With enough patience it gets the lock.
     let (waiting, released) = tokio::join!(open::lock_folder(&path, Duration::from_secs(60)), async { other.unlock() });
     released.unwrap();

@@ -77,9 +77,9 @@ impl ServingLimits {
             Ok(descriptors) => {
                 let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
                 self.connections = self.connections.min(descriptors - descriptors / 4).max(1);
-                tracing::debug!(descriptors, connections = self.connections, "the limit of connections is set");
+                tracing::debug!(descriptors, connections = self.connections, "set the connection limit");
             }
-            Err(error) => tracing::warn!(%error, "the limit of file descriptors could not be raised"),
+            Err(error) => tracing::warn!(%error, "could not raise the limit of file descriptors"),
         }
         self
     }

@@ -153,27 +153,28 @@ impl Proxy {
     async fn admit(&self, head: &Parts, asker: &Asker<'_>, now: Instant) -> Result<Admitted, Problem> {
         let authority = head.uri.authority().map(|authority| authority.as_str());
         self.guard.check(&head.method, authority, &head.headers).map_err(|_| {
-            let detail = "This host name, or the page that caused the request, is none of Keytile's. Ask it under its own address.";
+            let detail = "Keytile doesn't use this host name, or the request came from another site. Use Keytile's own address.";
             Problem::new(StatusCode::MISDIRECTED_REQUEST, "other_host", detail)
         })?;
         let resource = resource_of(head.uri.path()).ok_or_else(no_such_resource)?;
         let key = bearer(&head.headers).ok_or_else(|| {
-            let detail = "Send the header Authorization: Bearer with an API key of Keytile (kt_…) that has the scope proxy.";
+            let detail = "Send the header Authorization: Bearer with a Keytile API key (kt_…) that has the scope proxy.";
             unauthorized("key_missing", detail)
         })?;
         let origin = || Origin { address: asker.client.to_string(), request: asker.id.as_str().to_owned() };
         match self.service.admit(asker.visit, key, resource, now, origin).await.map_err(internal)? {
             Admission::Admitted(admitted) => Ok(admitted),
-            Admission::KeyRejected => {
-                Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."))
-            }
+            Admission::KeyRejected => Err(unauthorized(
+                "key_rejected",
+                "This API key is unknown, revoked or expired, or its account is disabled. Use another key.",
+            )),
             Admission::ScopeMissing => {
-                let detail = "This API key does not have the scope proxy. Make one that has it.";
+                let detail = "This API key doesn't have the scope proxy. Use a key that has it.";
                 Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail))
             }
             Admission::NoSuchResource => Err(no_such_resource()),
             Admission::Unusable => {
-                let detail = "The credential of this resource makes no address of an API. Whoever manages it has to look at it.";
+                let detail = "Keytile can't build the API's address from this resource's credential. Ask the credential's owner to check it.";
                 Err(Problem::new(StatusCode::BAD_GATEWAY, "credential_unusable", detail))
             }
         }
@@ -183,7 +184,7 @@ impl Proxy {
     async fn pass(&self, admitted: &mut Admitted, head: &mut Parts, body: Incoming, asker: &Asker<'_>) -> Result<Sent, Problem> {
         let route = admitted.route();
         if head.headers.contains_key(header::UPGRADE) {
-            let detail = "The proxy does not change protocols (Upgrade). Send the request without it.";
+            let detail = "The proxy doesn't support protocol upgrades. Send the request without the Upgrade header.";
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade_refused", detail));
         }
         let length = body.size_hint().exact();
@@ -265,37 +266,37 @@ pub(super) fn unauthorized(code: &'static str, detail: &str) -> Problem {
 }
 
 fn no_such_resource() -> Problem {
-    let detail = "There is no such data source or data destination for this API key. The address is /proxy/{id}/{path}.";
+    let detail = "There is no data source or destination with this id for this API key. Use the address /proxy/{id}/{path}.";
     Problem::new(StatusCode::NOT_FOUND, "resource_not_found", detail)
 }
 
 fn incomplete() -> Problem {
-    let detail = "The body did not come whole, or not in time.";
+    let detail = "The request body was incomplete or timed out.";
     // The rest of the body could be taken for another request, so the connection is closed.
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body_incomplete", detail)
         .with_header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn too_large(most: u64) -> Problem {
-    let detail = format!("The body is larger than this resource may send: {most} bytes. Its egress policy can allow more.");
+    let detail = format!("The request body is larger than the {most} bytes that this resource's egress policy allows.");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
 fn internal(error: crate::service::ServiceError) -> Problem {
-    tracing::error!(error = &error as &dyn std::error::Error, "a request of the proxy failed");
-    let detail = "Keytile could not look up what it needs for this request. It was not sent. Try again.";
+    tracing::error!(error = &error as &dyn std::error::Error, "a proxy request failed");
+    let detail = "Keytile couldn't look up what this request needs, so it was not sent, or not sent again. Try again.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(1)
 }
 
 fn not_allowed(route: &Route, refused: &Refused) -> Problem {
     match refused {
         Refused::Path(fault) => {
-            Problem::new(StatusCode::BAD_REQUEST, "path_invalid", format!("This path is not sent on: {fault}."))
+            Problem::new(StatusCode::BAD_REQUEST, "path_invalid", format!("Keytile doesn't forward this path: {fault}."))
         }
         Refused::Policy(Breach::Method) => {
             let allowed = route.policy().allow();
             let detail =
-                format!("This data {} may be used with {allowed}. Its egress policy can allow more.", route.kind().as_str());
+                format!("The egress policy of this data {} doesn't allow this method. It allows {allowed}.", route.kind().as_str());
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
             match HeaderValue::from_str(&allowed) {
                 Ok(allowed) => problem.with_header(header::ALLOW, allowed),
@@ -303,12 +304,12 @@ fn not_allowed(route: &Route, refused: &Refused) -> Problem {
             }
         }
         Refused::Policy(Breach::Path) => {
-            let detail = "This path lies outside of what the resource may be used for. Its egress policy can allow more.";
+            let detail = "The egress policy of this resource doesn't allow this path.";
             Problem::new(StatusCode::FORBIDDEN, "path_not_allowed", detail)
         }
         Refused::TooLarge => too_large(route.policy().body_max),
         Refused::TooMany { retry_after } => {
-            let detail = "This resource may send no more requests this minute, by its egress policy.";
+            let detail = "This resource has reached the limit of requests per minute in its egress policy. Try again later.";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(*retry_after)
         }
     }
@@ -318,27 +319,26 @@ fn failed(fault: ProxyFault) -> Problem {
     match fault {
         ProxyFault::NoToken(refusal) => no_token(&refusal),
         ProxyFault::Unusable(diagnosis) => {
-            let detail = "The credential of this resource makes no request. Whoever manages it has to look at it.";
+            let detail = "Keytile can't build a request with this resource's credential. Ask the credential's owner to check it.";
             Problem::new(StatusCode::BAD_GATEWAY, "credential_unusable", detail).with_diagnosis(told(&diagnosis))
         }
         ProxyFault::Gone => no_such_resource(),
         ProxyFault::Service(error) => internal(error),
         ProxyFault::Forward(fault) => match fault {
             ForwardFault::Unreachable(diagnosis) => {
-                let detail = "The service could not be reached; the request was not sent.";
+                let detail = "The service could not be reached, so the request was not sent, or not sent again.";
                 Problem::new(StatusCode::BAD_GATEWAY, "upstream_unreachable", detail).with_diagnosis(told(&diagnosis))
             }
             ForwardFault::Busy => {
-                let detail = "Too many requests to this service are under way; this one was not sent.";
+                let detail = "Too many requests to this service are in progress, so this one was not sent, or not sent again.";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", detail).retry_after(1)
             }
             ForwardFault::TimedOut => {
-                let detail = "The service did not begin to answer in time. Whether it carried out the request is not known.";
+                let detail = "The service didn't respond in time. It may have carried out the request.";
                 Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail)
             }
             ForwardFault::Broken => {
-                let detail =
-                    "The connection to the service broke before it answered. Whether it carried out the request is not known.";
+                let detail = "The connection to the service was lost before it responded. It may have carried out the request.";
                 Problem::new(StatusCode::BAD_GATEWAY, "upstream_broken", detail)
             }
             ForwardFault::BodyTooLarge { most } => {
@@ -360,14 +360,16 @@ pub(super) fn without_token(class: FailureClass, diagnosis: &Diagnosis, retry_in
         FailureClass::Rejected => (
             StatusCode::BAD_GATEWAY,
             "credential_rejected",
-            "The service issues no access token for the credential of this resource. Whoever manages it has to look at it.",
+            "The service doesn't issue an access token for this resource's credential. Ask the credential's owner to check it.",
         ),
         FailureClass::Limited => {
-            (StatusCode::SERVICE_UNAVAILABLE, "token_limited", "The service issues no more access tokens for a while.")
+            (StatusCode::SERVICE_UNAVAILABLE, "token_limited", "The service is limiting access tokens. Try again later.")
         }
-        FailureClass::Unavailable => {
-            (StatusCode::SERVICE_UNAVAILABLE, "token_unavailable", "The service issues no access token at the moment.")
-        }
+        FailureClass::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "token_unavailable",
+            "The service isn't issuing access tokens at the moment. Try again later.",
+        ),
     };
     Problem::new(status, code, detail).retry_after(seconds.max(1)).with_diagnosis(told(diagnosis))
 }

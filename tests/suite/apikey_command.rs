@@ -94,7 +94,7 @@ fn a_mistyped_folder_is_not_taken_for_an_empty_keytile() {
     let absent = folder.path().join("absent");
     let refused = run(&absent, &["list"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused.stderr).contains("is missing. Name the one"), "{refused:?}");
+    assert!(said(&refused.stderr).contains("is missing. Use the same"), "{refused:?}");
     assert!(!absent.exists());
 }
 

@@ -79,9 +79,9 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)], named: &str, reason: 
 #[test]
 fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--listen", "nowhere"], &[], "--listen", "invalid socket address");
-    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "--public-url is needed");
-    refused(&["--listen", "[::]:0"], &[], "--listen", "--public-url is needed");
-    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "--public-url is needed");
+    refused(&["--listen", "0.0.0.0:0"], &[], "--listen", "--public-url is required");
+    refused(&["--listen", "[::]:0"], &[], "--listen", "--public-url is required");
+    refused(&["--listen", "192.0.2.1:80"], &[], "--listen", "--public-url is required");
     refused(&["--tls-cert", "a.pem"], &[], "--tls-key", "");
     refused(&["--tls-key", "a.pem"], &[], "--tls-cert", "");
     refused(&[], &[("KEYTILE_TLS_CERT", "a.pem")], "--tls-key", "");
@@ -93,7 +93,7 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--public-url", "https://a.example/keytile"], &[], "--public-url", "root");
     refused(&["--public-url", "http://:pw@a.example/"], &[], "--public-url", "root");
     refused(&["--listen", "127.0.0.1:0", "--data-dir", "/proc/sys"], &[], "--data-dir", "");
-    refused(&["--listen", "127.0.0.1:0", "--data-dir", "/proc/nowhere"], &[], "--data-dir", "cannot be made");
+    refused(&["--listen", "127.0.0.1:0", "--data-dir", "/proc/nowhere"], &[], "--data-dir", "cannot be created");
     refused(&["--database-url", "mysql://u:hunter2@h/d"], &[], "--database-url", "postgres://");
     refused(&["--listen", "127.0.0.1:0"], &[("KEYTILE_DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d")], "--database-url", "");
     refused(&["--listen", "127.0.0.1:0", "--connectors", "/does/not/exist"], &[], "--connectors", "/does/not/exist");
@@ -105,7 +105,7 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
     refused(&["--sso-default-role", "root"], &[], "--sso-default-role", "administrator, editor");
     refused(&["--sso-issuer", "nowhere"], &[], "--sso-issuer", "relative URL");
     refused(&["--metrics-listen", "9440"], &[], "--metrics-listen", "invalid socket address");
-    refused(&["--listen", "127.0.0.1:0", "--metrics-listen", "192.0.2.1:9440"], &[], "--metrics-listen", "cannot be listened on");
+    refused(&["--listen", "127.0.0.1:0", "--metrics-listen", "192.0.2.1:9440"], &[], "--metrics-listen", "cannot listen on");
     for endpoint in ["nowhere", "ftp://a.example", "http://:hunter2@a.example", "http://a.example?key=hunter2"] {
         refused(&["--listen", "127.0.0.1:0", "--otlp-endpoint", endpoint], &[], "--otlp-endpoint", "");
     }
@@ -124,8 +124,8 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
 fn single_sign_on_is_set_up_whole_or_not_at_all() {
     let whole = ["--listen", "127.0.0.1:0", "--sso-issuer", "https://id.example", "--sso-client-id", "keytile"];
     let with = |more: &[&'static str]| -> Vec<&str> { whole.iter().copied().chain(more.iter().copied()).collect() };
-    refused(&whole[..4], &[], "--sso-client-id", "it is missing");
-    refused(&["--sso-client-id", "keytile"], &[], "--sso-issuer", "it is missing");
+    refused(&whole[..4], &[], "--sso-client-id", "missing, but --sso-");
+    refused(&["--sso-client-id", "keytile"], &[], "--sso-issuer", "missing, but --sso-");
     refused(&["--sso-only"], &[], "--sso-only", "--sso-issuer and --sso-client-id");
     refused(&[], &[("KEYTILE_SSO_ONLY", "true")], "--sso-only", "--sso-issuer and --sso-client-id");
     refused(&["--sso-role", "staff=viewer"], &[], "--sso-role", "which are missing");
@@ -139,7 +139,7 @@ fn single_sign_on_is_set_up_whole_or_not_at_all() {
         &both,
         &[("KEYTILE_SSO_CLIENT_SECRET", "hunter2")],
         "--sso-client-secret-file",
-        "KEYTILE_SSO_CLIENT_SECRET is set as well",
+        "KEYTILE_SSO_CLIENT_SECRET is also set",
     );
     for issuer in ["http://id.example", "https://id.example?a=b", "https://:hunter2@id.example"] {
         let arguments = ["--listen", "127.0.0.1:0", "--sso-client-id", "keytile", "--sso-issuer", issuer];

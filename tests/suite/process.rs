@@ -135,7 +135,7 @@ async fn the_first_start_makes_a_private_folder_and_the_second_finds_it() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("keytile-data");
     let program = Program::start(folder.path());
-    assert!(program.said.iter().any(|line| line.contains("Made a new keyring")), "{:?}", program.said);
+    assert!(program.said.iter().any(|line| line.contains("Created a keyring")), "{:?}", program.said);
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&data.join("keyring")), 0o600);
     assert_eq!(mode(&data.join("keytile.db")), 0o600);
@@ -173,7 +173,7 @@ async fn a_keyring_that_is_gone_wrong_or_open_to_others_is_refused() {
     refused("chmod 600");
     std::fs::remove_file(&keyring).unwrap();
     keytile::crypto::keyring::Keyring::create(&keyring).unwrap();
-    refused("not the one");
+    refused("does not match the database");
     std::fs::remove_file(&keyring).unwrap();
     std::fs::rename(&kept, &keyring).unwrap();
     drop(Program::start(folder.path()));
@@ -297,7 +297,7 @@ fn init_makes_a_keyring_once() {
     assert!(init().status.success());
     let keyring = std::fs::read(folder.path().join("keytile-data/keyring")).unwrap();
     let again = init();
-    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already there"));
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already exists"));
     assert_eq!(std::fs::read(folder.path().join("keytile-data/keyring")).unwrap(), keyring);
 }
 

@@ -92,10 +92,10 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
     assert_eq!(people.len(), 2);
     assert_eq!((&people[0]["role"], &people[0]["password"]), (&"editor".into(), &true.into()));
     // The command takes effect immediately in the running Keytile.
-    place.says(&["set-role", "BEN@example.com", "administrator"], "is an administrator now. All sessions ended.");
+    place.says(&["set-role", "BEN@example.com", "administrator"], "is now an administrator. All sessions ended.");
     setup.clock.pass(HOLDS_WITHIN);
     assert_eq!(ben.get("/").await.status, 303);
-    place.says(&["set-role", "ben@example.com", "viewer"], "is a viewer now.\n");
+    place.says(&["set-role", "ben@example.com", "viewer"], "is now a viewer.\n");
     let mut cleo = server.browser_as("cleo@example.com", Role::Editor).await;
     assert_eq!(cleo.get("/").await.status, 200);
     place.says(&["disable", "cleo@example.com"], "is disabled");
@@ -106,7 +106,7 @@ async fn people_are_managed_while_keytile_runs(database: TestDatabase) {
     let said = place.says(&["reset-password", "cleo@example.com", "--listen=127.0.0.1:8441"], "http://127.0.0.1:8441/password?");
     assert_eq!(server.visitor().get(&link_in(&said)).await.status, 200);
     for command in [["disable", "nobody@example.com"], ["enable", "nonsense"], ["reset-password", ""]] {
-        place.refuses(&command, "nobody has the e-mail address");
+        place.refuses(&command, "there is no one with the email address");
     }
     place.refuses(&["disable", "ana@example.com"], "the last active administrator");
     place.refuses(&["set-role", "ana@example.com", "editor"], "the last active administrator");
@@ -154,7 +154,7 @@ async fn a_password_comes_from_standard_input_and_never_from_an_argument() {
     let output = place.run_with(&add, &format!("{PASSWORD}\r\n"));
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("can sign in") && !said.contains("token=") && !said.contains(PASSWORD), "{said}");
+    assert!(said.contains("was added with this password") && !said.contains("token=") && !said.contains(PASSWORD), "{said}");
     assert_eq!(database.number(hash).await, 1);
     assert_eq!(database.number("SELECT COUNT(*) FROM password_links").await, 0);
     let reset = ["reset-password", "ana@example.com", "--password-stdin"];
@@ -181,7 +181,7 @@ async fn a_password_is_typed_twice_and_not_shown() {
     // Pasted at one go: nobody waits for the second question.
     let typed = format!("{PASSWORD}\n{PASSWORD}\n");
     let (seen, code) = terminal::talk(&add, Vec::new(), vec![(shown("Password: "), typed)]).await;
-    assert!(code == 0 && seen.contains("Once more: ") && seen.contains("can sign in"), "{seen}");
+    assert!(code == 0 && seen.contains("Repeat password: ") && seen.contains("was added with this password"), "{seen}");
     assert!(!seen.contains(PASSWORD) && terminal::shows_again(&seen), "{seen}");
 }
 

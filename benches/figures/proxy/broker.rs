@@ -51,7 +51,7 @@ pub(super) async fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
         }
         times.push((cpu_time("self")? - began).as_secs_f64() * 1e6 / WARM as f64);
     }
-    spread("**token at hand for a request, with key, resource and access checked**, CPU time", &mut times, 2, " µs", "2 µs");
+    spread("**cached token for a request, with key, resource and access checked**, CPU time", &mut times, 2, " µs", "2 µs");
     let mut times = Vec::new();
     for _ in 0..pace.rounds {
         issue(warm.service(), &caller, filled.clear).await?;
@@ -61,7 +61,7 @@ pub(super) async fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
         }
         times.push((cpu_time("self")? - began).as_secs_f64() * 1e6 / WARM as f64);
     }
-    spread("token at hand, issued to a program and recorded, CPU time", &mut times, 2, " µs", "");
+    spread("issuing a token to an API client and recording it, CPU time", &mut times, 2, " µs", "");
     warm.service().close().await;
     let (mut over, mut fetches) = (Vec::new(), Vec::new());
     for round in 0..pace.rounds.min(3) {
@@ -86,8 +86,12 @@ pub(super) async fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
         fetches.push(scene.tokens.issued() - before);
         cold.service().close().await;
     }
-    row(&format!("fetches for {COLD} who ask at once"), &fetches.iter().map(u64::to_string).collect::<Vec<_>>().join(", "), "1");
-    spread("all of them answered, as a multiple of the service's time", &mut over, 2, "", "1.2");
+    row(
+        &format!("token requests when {COLD} clients ask at the same time"),
+        &fetches.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+        "1",
+    );
+    spread("time until all of them have a response, as a multiple of the service's time", &mut over, 2, "", "1.2");
     Ok(())
 }
 

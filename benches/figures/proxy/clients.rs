@@ -57,7 +57,7 @@ async fn much(scene: &Scene, pace: Pace) -> Outcome<()> {
     let before = running.most_memory()?;
     let got = Client::connect(address).await.map_err(plain)?.ask(&head("GET", filled.clear, "/huge", "")).await.map_err(plain)?;
     if got != pace.much {
-        return Err("not all of it came".into());
+        return Err("the response was incomplete".into());
     }
     let down = running.most_memory()?;
     let mut client = Client::connect(address).await.map_err(plain)?;
@@ -71,9 +71,9 @@ async fn much(scene: &Scene, pace: Pace) -> Outcome<()> {
     }
     client.answer().await.map_err(plain)?;
     let (up, gib) = (running.most_memory()?, pace.much >> 30);
-    row("memory at most, after two bodies of 10 MiB", &format!("{before:.1} MB"), "");
-    row(&format!("the same after {gib} GiB down"), &format!("{down:.1} MB"), "does not grow");
-    row(&format!("the same after {gib} GiB up"), &format!("{up:.1} MB"), "does not grow");
+    row("peak memory after two bodies of 10 MiB", &format!("{before:.1} MB"), "");
+    row(&format!("the same after {gib} GiB down"), &format!("{down:.1} MB"), "doesn't grow");
+    row(&format!("the same after {gib} GiB up"), &format!("{up:.1} MB"), "doesn't grow");
     Ok(())
 }
 
@@ -109,7 +109,7 @@ async fn slow(scene: &Scene) -> Outcome<()> {
         }
     }
     let each = (most - before) * 1e3 / SLOW as f64;
-    row(&format!("memory for each of {SLOW} slow readers of 10 MiB"), &format!("{each:.0} KB"), "150 KB");
+    row(&format!("memory per slow reader of 10 MiB, with {SLOW} of them"), &format!("{each:.0} KB"), "150 KB");
     Ok(())
 }
 
@@ -152,10 +152,10 @@ pub(super) async fn latency(scene: &Scene, pace: Pace) -> Outcome<()> {
         through.push(other * 1e3);
         added.push((other - one) * 1e3);
     }
-    let rate = format!("{:.0} requests a second", most / 10.0);
+    let rate = format!("{:.0} requests per second", most / 10.0);
     spread(&format!("p99 at {rate}: direct"), &mut direct, 2, " ms", "");
     spread(&format!("p99 at {rate}: Keytile"), &mut through, 2, " ms", "");
-    spread("p99 added by nginx, for comparison", &mut of_nginx, 2, " ms", "");
+    spread("the p99 that nginx adds, for comparison", &mut of_nginx, 2, " ms", "");
     spread("**p99 added at a tenth of full load**", &mut added, 2, " ms", "1 ms");
     Ok(())
 }

@@ -21,7 +21,7 @@ use super::{
 /// The size of a body, in MB.
 const SIZE: f64 = 10.0 * 1.048_576;
 const SPEED: Figure = Figure { name: "speed", value: |measured| measured.each_second * SIZE, digits: 0, unit: " MB/s" };
-const CPU: Figure = Figure { name: "CPU time a body", value: |measured| measured.cpu * 1e3, digits: 1, unit: " ms" };
+const CPU: Figure = Figure { name: "CPU time per body", value: |measured| measured.cpu * 1e3, digits: 1, unit: " ms" };
 
 /// Threads of wrk, and connections. Two threads leave the other sides no core of this machine; one leaves them one.
 const LOADS: [(usize, usize); 2] = [(1, 2), (2, 4)];
@@ -81,7 +81,7 @@ impl Way<'_> {
             let path = side.path((self.resource)(&side.filled), self.path);
             Ok(crowd.asking(side.address()?, &path, &side.filled.key))
         })?);
-        let what = format!("{}, {connections} connections of {threads} thread{}", self.what, if threads == 1 { "" } else { "s" });
+        let what = format!("{}, {connections} connections, {threads} thread{}", self.what, if threads == 1 { "" } else { "s" });
         let contest = Contest::hold(what, &all, pace)?;
         contest.tell_each(&SPEED, &CPU);
         contest.tell_ratio(&SPEED, KEYTILE, "nginx", self.limits[0]);

@@ -40,10 +40,10 @@ pub(super) fn figures(words: &[String]) -> Outcome<()> {
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => (pace.rounds, pace.each) = (3, Duration::from_secs(1)),
-            "--rounds" => rounds = Some(words.next().and_then(|count| count.parse().ok()).ok_or("--rounds wants a number")?),
+            "--rounds" => rounds = Some(words.next().and_then(|count| count.parse().ok()).ok_or("--rounds needs a number")?),
             "--whole" => pace.much = 10 << 30,
             part if !part.starts_with('-') => parts.push(part),
-            other => return Err(format!("there is no {other}").into()),
+            other => return Err(format!("unknown option {other}").into()),
         }
     }
     pace.rounds = rounds.unwrap_or(pace.rounds);
@@ -51,7 +51,7 @@ pub(super) fn figures(words: &[String]) -> Outcome<()> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scene = runtime.block_on(Scene::set())?;
-    println!("| figure | measured | limit |\n| --- | --- | --- |");
+    println!("| benchmark | measured | limit |\n| --- | --- | --- |");
     if asked("small") {
         small::figures(&scene, pace)?;
     }

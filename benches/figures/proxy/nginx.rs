@@ -32,8 +32,8 @@ impl Nginx {
         let mut command = Command::new("nginx");
         command.args(["-e", "stderr", "-c", "nginx.conf", "-p"]).arg(folder).stdin(Stdio::null());
         let mut nginx = Self(command.spawn().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "nginx is not there; scripts/bench installs it".to_owned(),
-            _ => format!("nginx cannot be started: {error}"),
+            ErrorKind::NotFound => "nginx is missing; scripts/bench installs it".to_owned(),
+            _ => format!("cannot start nginx: {error}"),
         })?);
         let begun = Instant::now();
         while TcpStream::connect(listening).is_err() {

@@ -143,7 +143,7 @@ pub(super) async fn fill(folder: &Path, arguments: &[String]) -> Outcome<Filled>
         ..RawApiKey::default()
     };
     let KeyCreation::Created { key, .. } = service.create_api_key(&ana, service.new_form(), &raw).await? else {
-        return Err("no key was made".into());
+        return Err("no key was created".into());
     };
     let key = format!("Bearer {}", key.expose());
     service.close().await;

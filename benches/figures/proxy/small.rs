@@ -9,8 +9,8 @@ use super::{
     wrk::Crowd,
 };
 
-const REQUESTS: Figure = Figure { name: "requests a second", value: |measured| measured.each_second, digits: 0, unit: "" };
-const CPU: Figure = Figure { name: "CPU time a request", value: |measured| measured.cpu * 1e6, digits: 1, unit: " µs" };
+const REQUESTS: Figure = Figure { name: "requests per second", value: |measured| measured.each_second, digits: 0, unit: "" };
+const CPU: Figure = Figure { name: "CPU time per request", value: |measured| measured.cpu * 1e6, digits: 1, unit: " µs" };
 
 /// Measures 32 and 256 connections without TLS, and 32 with TLS to the service.
 pub(super) fn figures(scene: &Scene, pace: Pace) -> Outcome<()> {
@@ -47,7 +47,7 @@ pub(super) fn api_figures(scene: &Scene, pace: Pace) -> Outcome<()> {
         let path = format!("/api/v1/credentials/{}", side.filled.credential);
         Ok(Crowd::of(2, 4).asking(side.address()?, &path, &side.filled.key))
     })?;
-    let contest = Contest::hold("one credential read through the API".to_owned(), &all, pace)?;
+    let contest = Contest::hold("reading one credential through the API".to_owned(), &all, pace)?;
     contest.tell(&CPU, KEYTILE, "140 µs");
     contest.tell(&CPU, OTHER, "");
     contest.tell_ratio(&CPU, KEYTILE, OTHER, "");

@@ -58,17 +58,17 @@ impl Load {
             command.arg("-s").arg(script);
         }
         let output = command.arg(format!("http://{address}{path}")).output().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "wrk is not there; scripts/bench installs it".to_owned(),
-            _ => format!("wrk cannot be started: {error}"),
+            ErrorKind::NotFound => "wrk is missing; scripts/bench installs it".to_owned(),
+            _ => format!("cannot start wrk: {error}"),
         })?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() || text.contains("Non-2xx") || text.contains("Socket errors") {
-            return Err(format!("http://{address}{path} is not answered as it should be:\n{text}").into());
+            return Err(format!("unexpected responses from http://{address}{path}:\n{text}").into());
         }
         let number = |line: &str, word: usize| line.split_whitespace().nth(word)?.parse::<f64>().ok();
         let requests = text.lines().find(|line| line.contains(" requests in ")).and_then(|line| number(line, 0));
         let each_second = text.lines().find(|line| line.starts_with("Requests/sec:")).and_then(|line| number(line, 1));
-        let requests = requests.filter(|requests| *requests > 0.0).ok_or_else(|| format!("wrk counted nothing:\n{text}"))?;
-        Ok(Answered { requests, each_second: each_second.ok_or("wrk does not say how fast it was")? })
+        let requests = requests.filter(|requests| *requests > 0.0).ok_or_else(|| format!("wrk counted no requests:\n{text}"))?;
+        Ok(Answered { requests, each_second: each_second.ok_or("wrk did not report its speed")? })
     }
 }

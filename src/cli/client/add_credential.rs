@@ -26,11 +26,11 @@ pub(super) struct AddArguments {
     #[arg(value_name = "CONNECTOR")]
     connector: String,
 
-    /// What the credential is called.
+    /// The credential's name.
     #[arg(long, value_name = "NAME")]
     name: String,
 
-    /// What it is for.
+    /// What the credential is for.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     description: String,
 
@@ -99,7 +99,10 @@ async fn connector(session: &Session, id: &str) -> Result<Connector, Failure> {
             let known = session.ask("Listing the connectors", session.client().get("connectors", &[])).await?;
             let known: serde_json::Value = known.read().map_err(|error| session.failure(error))?;
             let ids: Vec<String> = known["items"].as_array().into_iter().flatten().map(|connector| text(connector, "id")).collect();
-            Err(Failure::new(Exit::NotFound, format!("there is no connector {:?}; there are {}", plain(id), ids.join(", "))))
+            Err(Failure::new(
+                Exit::NotFound,
+                format!("there is no connector {:?}; the connectors are {}", plain(id), ids.join(", ")),
+            ))
         }
     }
 }

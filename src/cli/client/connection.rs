@@ -29,19 +29,19 @@ const FILE_MAX: u64 = 4_096;
 /// What all commands have in common that ask a Keytile. The API key comes from the variable KEYTILE_KEY or from a file.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Connection {
-    /// The address of the Keytile.
+    /// Keytile's address.
     #[arg(long, env = "KEYTILE_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8440", global = true)]
     server: String,
 
-    /// A file with the API key, which only its owner may read. Without it, the key is taken from KEYTILE_KEY.
+    /// A file with the API key, readable only by its owner. Without it, the key comes from KEYTILE_KEY.
     #[arg(long, env = "KEYTILE_KEY_FILE", value_name = "FILE", global = true)]
     key_file: Option<PathBuf>,
 
-    /// A file with the certificate authorities (PEM) that are trusted instead of the public ones.
+    /// A file with certificate authorities (PEM) to trust instead of the public ones.
     #[arg(long, env = "KEYTILE_CA", value_name = "FILE", global = true)]
     ca: Option<PathBuf>,
 
-    /// Print what the API answers, as JSON; errors too, on standard error.
+    /// Print the API's responses as JSON, and errors as JSON on standard error.
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
@@ -91,12 +91,12 @@ impl Session {
 fn key_of_environment() -> Result<ApiKeyText, Failure> {
     let missing = || {
         let sentence =
-            "there is no API key: put it into the variable KEYTILE_KEY, or into a file of mode 0600 and name that by --key-file";
+            "there is no API key: put it in the variable KEYTILE_KEY, or in a file with mode 0600 and pass that as --key-file";
         Failure::new(Exit::NotAllowed, sentence)
     };
     let text = Zeroizing::new(env::var(KEY_VARIABLE).map_err(|_| missing())?);
     ApiKeyText::parse(text.trim())
-        .ok_or_else(|| Failure::new(Exit::NotAllowed, "KEYTILE_KEY: this is not an API key of Keytile (kt_…)"))
+        .ok_or_else(|| Failure::new(Exit::NotAllowed, "KEYTILE_KEY: this is not a Keytile API key (kt_…)"))
 }
 
 /// The key in a file. Like a keyring, it is refused if others may read it, because they could use the key.
@@ -112,11 +112,12 @@ fn key_of(path: &Path) -> Result<ApiKeyText, Failure> {
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let path = path.display();
-        return Err(wrong(format!("{path} may be read or written by others (mode {mode:04o}); run: chmod 600 {path}")));
+        return Err(wrong(format!("others have access to {path} (mode {mode:04o}); run: chmod 600 {path}")));
     }
     let mut text = Zeroizing::new(String::with_capacity(FILE_MAX as usize + 1));
     file.take(FILE_MAX).read_to_string(&mut text).map_err(unreadable)?;
     let parsed = ApiKeyText::parse(text.trim());
-    parsed
-        .ok_or_else(|| Failure::new(Exit::NotAllowed, format!("--key-file: {} holds no API key of Keytile (kt_…)", path.display())))
+    parsed.ok_or_else(|| {
+        Failure::new(Exit::NotAllowed, format!("--key-file: {} does not contain a Keytile API key (kt_…)", path.display()))
+    })
 }

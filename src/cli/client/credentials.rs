@@ -27,29 +27,30 @@ pub(crate) struct CredentialsArguments {
 
 #[derive(Debug, Subcommand)]
 enum CredentialsCommand {
-    /// Verify values with their service, and save them if they work. Prints the id of the new credential.
+    /// Verify values with their service and save them if they work. Prints the new credential's id.
     ///
-    /// A secret is never an argument: leave it out to be asked for it, or use --secret-file or --secret-stdin.
+    /// Never pass a secret as an argument. If you leave it out, `keytile` asks for it. You can also use --secret-file
+    /// or --secret-stdin.
     Add(Box<AddArguments>),
-    /// List the credentials that the API key may use, newest first.
+    /// List the credentials that the API key can use, newest first.
     #[command(visible_alias = "ls")]
     List {
-        /// Only those of this connector.
+        /// Only credentials of this connector.
         #[arg(long, value_name = "CONNECTOR")]
         connector: Option<String>,
-        /// Only those with this text in their name or description.
+        /// Only credentials with this text in their name or description.
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
     },
-    /// Verify the stored values of a credential with their service.
+    /// Verify a credential's stored values with its service.
     Test(Called),
     /// Show a credential, without its secrets.
     Show(Called),
-    /// Delete a credential that nothing uses.
+    /// Delete a credential that no source or destination uses.
     Rm {
         #[command(flatten)]
         called: Called,
-        /// Do not ask.
+        /// Don't ask for confirmation.
         #[arg(long, short)]
         yes: bool,
     },
@@ -58,7 +59,7 @@ enum CredentialsCommand {
 /// One credential.
 #[derive(Debug, Args)]
 struct Called {
-    /// Its id, or its name where only one has it.
+    /// Its id, or its name if the name is unique.
     #[arg(value_name = "CREDENTIAL")]
     credential: String,
 }
@@ -140,13 +141,13 @@ async fn show(session: &Session, called: &str) -> Result<(), Failure> {
         ("Status", format!("{}, {}", plain(&found.status), plain(&found.verified_at))),
         ("Created", plain(&found.created_at)),
         ("Used by", format!("{} sources and destinations", found.used_by)),
-        ("Open to", open_to(&found.sharing)),
+        ("Access", open_to(&found.sharing)),
     ];
     if let Some(owner) = &found.owner {
         pairs.push(("Owner", format!("{} <{}>", plain(&owner.name), plain(&owner.email))));
     }
     if !found.usable {
-        pairs.push(("Problem", "its stored values do not open; whoever runs Keytile has to look at it".into()));
+        pairs.push(("Problem", "its stored values can't be opened; ask your Keytile administrator to check it".into()));
     }
     pairs.retain(|(_, value)| !value.is_empty());
     let fields: Vec<(&String, String)> = found.fields.iter().map(|(field, value)| (field, plain(value))).collect();
@@ -158,8 +159,8 @@ async fn show(session: &Session, called: &str) -> Result<(), Failure> {
 /// Who may use it, in words. A word that this version doesn't know is shown as it is.
 fn open_to(sharing: &str) -> String {
     match sharing {
-        "private" => "its owner, and whom it is shared with".to_owned(),
-        "everyone" => "everybody with an account".to_owned(),
+        "private" => "its owner and people it's shared with".to_owned(),
+        "everyone" => "everyone with an account".to_owned(),
         other => plain(other),
     }
 }
@@ -181,7 +182,7 @@ async fn test(session: &Session, called: &str) -> Result<(), Failure> {
         return Err(Failure::new(exit, format!("{}\n{}", text(&failure, "summary"), details(&failure))));
     }
     if !found.passed {
-        return Err(Failure::new(exit, "the verification did not pass"));
+        return Err(Failure::new(exit, "the verification failed"));
     }
     if let Some(notice) = &found.notice {
         complain(&format!("{}\n{}", text(notice, "summary"), details(notice)));
@@ -210,7 +211,7 @@ pub(super) async fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if !terminal::is_there() {
-        return Err(Failure::usage("standard input is no terminal, so that nobody can be asked; say --yes"));
+        return Err(Failure::usage("standard input is not a terminal, so `keytile` can't ask for confirmation; pass --yes"));
     }
     match terminal::is_confirmed(format!("Delete {what}?")).await? {
         true => Ok(()),
@@ -219,5 +220,5 @@ pub(super) async fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
 }
 
 pub(super) fn known<T: serde::de::DeserializeOwned>(item: Value) -> Result<T, Failure> {
-    serde_json::from_value(item).map_err(|_| Failure::new(Exit::Other, "the list is not one that this keytile knows"))
+    serde_json::from_value(item).map_err(|_| Failure::new(Exit::Other, "this version of keytile does not understand the list"))
 }

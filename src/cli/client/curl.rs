@@ -19,31 +19,31 @@ use crate::client::{ForwardAnswer, ForwardBody, ForwardRequest};
 /// The settings of `keytile curl`.
 #[derive(Debug, Args)]
 pub(crate) struct CurlArguments {
-    /// The source or destination: its id, or its name where only one has it.
+    /// The source or destination: its id, or its name if the name is unique.
     #[arg(value_name = "RESOURCE")]
     resource: String,
 
-    /// The path below the base URL of the API, with a query if there is one, such as /users?page=1.
+    /// The path below the API's base URL, with a query if you need one, such as /users?page=1.
     #[arg(value_name = "PATH")]
     path: String,
 
-    /// The method. Without it, POST where there is a body, GET otherwise.
+    /// The method. By default, POST if there is a body, GET otherwise.
     #[arg(long = "request", short = 'X', value_name = "METHOD")]
     method: Option<String>,
 
-    /// A header to send. Can be repeated. The service's own credentials are added by Keytile.
+    /// A header to send. Can be repeated. Keytile adds the service's credentials itself.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
 
-    /// The body: text, @FILE, or - for standard input. It is called JSON unless a header says otherwise.
+    /// The body: text, @FILE, or - for standard input. It's marked as JSON unless you set a header.
     #[arg(long, short, value_name = "DATA|@FILE|-", allow_hyphen_values = true)]
     data: Option<String>,
 
-    /// Print status and headers of the answer before its body.
+    /// Print the response's status and headers before its body.
     #[arg(long, short)]
     include: bool,
 
-    /// Write the answer to this file instead of standard output.
+    /// Write the response to this file instead of standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -53,9 +53,7 @@ pub(crate) struct CurlArguments {
 
 pub(super) async fn run(arguments: &CurlArguments) -> Result<(), Failure> {
     if arguments.path.contains("://") {
-        return Err(Failure::usage(
-            "PATH is what follows the base URL of the API, such as /users; Keytile knows the rest of the address",
-        ));
+        return Err(Failure::usage("PATH is the part after the API's base URL, such as /users; Keytile adds the rest"));
     }
     let session = Session::new(&arguments.connection)?;
     let resource = find::id(&session, Thing::Resource, &arguments.resource).await?;
@@ -66,7 +64,7 @@ pub(super) async fn run(arguments: &CurlArguments) -> Result<(), Failure> {
     if status >= 400 {
         // The body on standard output contains the details.
         if !arguments.connection.json {
-            complain(&format!("keytile: the service answered with status {status}"));
+            complain(&format!("keytile: the service responded with status {status}"));
         }
         return Err(Failure::silent(Exit::ServiceAnswered));
     }

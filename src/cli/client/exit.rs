@@ -23,15 +23,15 @@ pub(super) enum Exit {
 
 /// The meaning of each exit code, as shown by `keytile help exit-codes` and in `docs/cli.md`.
 pub(in crate::cli) const MEANINGS: [(u8, &str); 10] = [
-    (0, "done"),
+    (0, "success"),
     (1, "any other failure"),
-    (2, "the command line, a file that it names, or a value in it is wrong"),
-    (3, "there is no such thing, or not for this API key"),
-    (4, "the API key is missing or rejected, or it or the egress policy of the resource does not allow that"),
-    (5, "the service does not accept the values of the credential"),
-    (6, "a conflict: the name is taken or stands for several, the credential is in use, or something changed meanwhile"),
-    (7, "Keytile or the service cannot be reached, or cannot answer at the moment"),
-    (8, "keytile curl: the service itself answered with a status of 400 or above"),
+    (2, "the command line, a file it names, or a value in it is wrong"),
+    (3, "not found, or not available to this API key"),
+    (4, "the API key is missing or rejected, or the key or the egress policy doesn't allow this"),
+    (5, "the credential doesn't work: the service rejects it, or its stored values can't be used"),
+    (6, "a conflict: the name is taken or not unique, the credential is in use, or something changed in the meantime"),
+    (7, "Keytile or the service can't be reached, can't respond at the moment, or is limiting requests"),
+    (8, "keytile curl: the service responded with a status of 400 or above"),
     (130, "interrupted with Ctrl-C"),
 ];
 
@@ -137,7 +137,7 @@ fn of_problem(problem: &Problem) -> Exit {
 fn words(problem: &Problem) -> String {
     let failure = problem.verification.as_ref().map(|found| &found["failure"]).filter(|failure| failure.is_object());
     if let Some(failure) = failure {
-        return format!("{} Nothing was stored.\n{}", text(failure, "summary"), details(failure));
+        return format!("{} Nothing was saved.\n{}", text(failure, "summary"), details(failure));
     }
     let mut words = match problem.errors.as_slice() {
         [] => plain(&problem.detail),

@@ -38,9 +38,8 @@ pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<
     let listed = session.ask(&format!("Looking for “{called}”"), session.client().all(path, search)).await;
     let listed = listed.map_err(|failure| match failure.exit() {
         Exit::NotAllowed => {
-            let sentence = format!(
-                "this API key may not list every {word}, so that one cannot be found by its name; give its id, or another key"
-            );
+            let sentence =
+                format!("this API key can't list every {word}, so `keytile` can't find it by name; use its id, or another key");
             failure.saying_also(&sentence)
         }
         _ => failure,
@@ -53,14 +52,15 @@ pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<
         [] => Err(Failure::new(Exit::NotFound, format!("there is no {word} “{}” for this API key", plain(called)))),
         [one] => serde_json::from_value::<Named>((*one).clone())
             .map(|named| named.id)
-            .map_err(|_| Failure::new(Exit::Other, "the list is not one that this keytile knows")),
+            .map_err(|_| Failure::new(Exit::Other, "this version of keytile does not understand the list")),
         several => {
             let lines = several.iter().map(|item| {
                 let kind = if thing == Thing::Resource { text(item, "kind") } else { owner(item) };
                 format!("  {}  {}{kind}", text(item, "id"), text(item, "connector") + " ")
             });
             let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
-            let sentence = format!("“{}” is the name of several; give the id of one of them:\n{}", plain(called), lines.join("\n"));
+            let sentence =
+                format!("“{}” is the name of several items; use the id of one of them:\n{}", plain(called), lines.join("\n"));
             Err(Failure::new(Exit::Conflict, sentence))
         }
     }
@@ -69,5 +69,5 @@ pub(super) async fn id(session: &Session, thing: Thing, called: &str) -> Result<
 /// The owner of a credential, if it is another user.
 fn owner(credential: &Value) -> String {
     let email = text(&credential["owner"], "email");
-    if email.is_empty() { email } else { format!("of {email}") }
+    if email.is_empty() { email } else { format!("owned by {email}") }
 }

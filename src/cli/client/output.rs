@@ -27,7 +27,7 @@ pub(super) fn unwritable(error: &io::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::BrokenPipe {
         return Ok(());
     }
-    Err(Failure::new(Exit::Other, format!("the result cannot be written: {error}")))
+    Err(Failure::new(Exit::Other, format!("cannot write the result: {error}")))
 }
 
 /// Prints JSON as it came, with a line break behind it.

@@ -33,17 +33,17 @@ enum ResourcesCommand {
     /// List sources and destinations, newest first.
     #[command(visible_alias = "ls")]
     List {
-        /// Only those of this kind.
+        /// Only sources, or only destinations.
         #[arg(long, value_name = "KIND", value_parser = KINDS)]
         kind: Option<String>,
     },
-    /// Show a source or destination, with what it calls and what may be sent in its name.
+    /// Show a source or destination, with its endpoint and egress policy.
     Show(Called),
     /// Delete a source or destination. Its credential stays.
     Rm {
         #[command(flatten)]
         called: Called,
-        /// Do not ask.
+        /// Don't ask for confirmation.
         #[arg(long, short)]
         yes: bool,
     },
@@ -55,7 +55,7 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// One source or destination.
 #[derive(Debug, Args)]
 struct Called {
-    /// Its id, or its name where only one has it.
+    /// Its id, or its name if the name is unique.
     #[arg(value_name = "RESOURCE")]
     resource: String,
 }
@@ -63,11 +63,11 @@ struct Called {
 /// A source or destination to be created.
 #[derive(Debug, Args)]
 struct AddArguments {
-    /// Whether data comes from it or goes to it.
+    /// Whether data is read from it (source) or written to it (destination).
     #[arg(long, value_name = "KIND", value_parser = KINDS)]
     kind: String,
 
-    /// What it is called.
+    /// Its name.
     #[arg(long, value_name = "NAME")]
     name: String,
 
@@ -75,19 +75,19 @@ struct AddArguments {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     description: String,
 
-    /// The credential that it uses: its id, or its name where only one has it.
+    /// The credential to use: its id, or its name if the name is unique.
     #[arg(long, value_name = "CREDENTIAL")]
     credential: String,
 
-    /// An endpoint that the connector offers, by its name.
+    /// The name of an endpoint that the connector offers.
     #[arg(long, value_name = "NAME", required_unless_present = "path", conflicts_with_all = ["path", "method"])]
     offer: Option<String>,
 
-    /// The method of an endpoint of your own.
+    /// The method of a custom endpoint.
     #[arg(long, value_name = "METHOD", value_parser = METHODS, requires = "path", ignore_case = true)]
     method: Option<String>,
 
-    /// The path of an endpoint of your own, below the base URL of the API.
+    /// The path of a custom endpoint, below the API's base URL.
     #[arg(long, value_name = "PATH", requires = "method")]
     path: Option<String>,
 
@@ -95,23 +95,23 @@ struct AddArguments {
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     query: Vec<(String, String)>,
 
-    /// A method that may be sent. Can be repeated; without it, what the kind suggests.
+    /// A method to allow. Can be repeated. The default depends on the kind.
     #[arg(long, value_name = "METHOD", value_parser = METHODS, ignore_case = true)]
     allow_method: Vec<String>,
 
-    /// Where paths may lie, beginning with `/`. Can be repeated; without it, everywhere.
+    /// A path prefix to allow, such as `/users`. Can be repeated. By default, all paths are allowed.
     #[arg(long, value_name = "PREFIX")]
     allow_prefix: Vec<String>,
 
-    /// The largest body that may be sent, in MiB.
+    /// The largest request body to allow, in MiB.
     #[arg(long, value_name = "MIB")]
     max_body: Option<u64>,
 
-    /// How many requests a minute may be sent.
+    /// How many requests to allow per minute, for each Keytile instance.
     #[arg(long, value_name = "NUMBER")]
     per_minute: Option<u64>,
 
-    /// How often a request that is safe to repeat is sent again.
+    /// How many times to resend a request that's safe to repeat.
     #[arg(long, value_name = "NUMBER")]
     retries: Option<u64>,
 }
@@ -250,13 +250,13 @@ async fn show(session: &Session, called: &str) -> Result<(), Failure> {
             let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
             pairs.push(("Endpoint", format!("{} {}{query}", plain(&endpoint.method), plain(&endpoint.path))));
         }
-        None => pairs.push(("Problem", "what is stored does not open; whoever runs Keytile has to look at it".into())),
+        None => pairs.push(("Problem", "its stored values can't be opened; ask your Keytile administrator to check it".into())),
     }
     if let Some(policy) = &found.policy {
-        pairs.push(("May send", plain(&policy.methods.join(", "))));
-        pairs.push(("Below", plain(&policy.prefixes.join(", "))));
-        pairs.push(("Largest body", format!("{} MiB", policy.body_mib)));
-        pairs.push(("A minute", policy.per_minute.map_or_else(|| "as many as come".into(), |count| format!("{count} requests"))));
+        pairs.push(("Allowed methods", plain(&policy.methods.join(", "))));
+        pairs.push(("Allowed paths", plain(&policy.prefixes.join(", "))));
+        pairs.push(("Max body", format!("{} MiB", policy.body_mib)));
+        pairs.push(("Per minute", policy.per_minute.map_or_else(|| "no limit".into(), |count| format!("{count} requests"))));
         pairs.push(("Retries", policy.retries.to_string()));
     }
     pairs.retain(|(_, value)| !value.is_empty());

@@ -21,15 +21,15 @@ const SECRET_MAX: u64 = 256 * 1024;
 /// Where values come from.
 #[derive(Debug, Args)]
 pub(super) struct ValueArguments {
-    /// The value of a field that is no secret, as FIELD=VALUE. Can be repeated.
+    /// The value of a field that isn't secret, as FIELD=VALUE. Can be repeated.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<String>,
 
-    /// A file whose text is the value of a field, as FIELD=FILE, without the line break at its end. Can be repeated.
+    /// A file with the value of a field, as FIELD=FILE. A single line break at the end is ignored. Can be repeated.
     #[arg(long, value_name = "FIELD=FILE")]
     secret_file: Vec<String>,
 
-    /// The field whose value is read from standard input, to its end.
+    /// The field whose value to read from standard input. A single line break at the end is ignored.
     #[arg(long, value_name = "FIELD")]
     secret_stdin: Option<String>,
 }
@@ -80,7 +80,7 @@ impl ValueArguments {
             } else {
                 let read = tokio::task::spawn_blocking(|| read(io::stdin().lock())).await;
                 let read = read.map_err(io::Error::other).and_then(|read| read);
-                read.map_err(|error| Failure::usage(format!("--secret-stdin {field}: standard input cannot be read: {error}")))?
+                read.map_err(|error| Failure::usage(format!("--secret-stdin {field}: cannot read standard input: {error}")))?
             };
             values.insert(field, value);
         }
@@ -101,17 +101,21 @@ impl ValueArguments {
         for (flag, name) in set.chain(files).chain(stdin) {
             let Some(field) = fields.iter().find(|field| field.id == *name) else {
                 let known: Vec<&str> = fields.iter().map(|field| field.id.as_str()).collect();
-                return Err(Failure::usage(format!("{flag}: there is no field {:?}; there are {}", plain(name), known.join(", "))));
+                return Err(Failure::usage(format!(
+                    "{flag}: there is no field {:?}; the fields are {}",
+                    plain(name),
+                    known.join(", ")
+                )));
             };
             if field.secret && flag == "--set" {
                 return Err(Failure::usage(format!(
-                    "--set: {name} is a secret, and arguments can be read by everybody on this machine. Leave it out to be asked \
-                     for it, or use --secret-file {name}=FILE or --secret-stdin {name}. What was typed here is in the history of \
-                     the shell: change it at the service if it is a real one."
+                    "--set: {name} is a secret, and other users of this machine can often see arguments. If you leave it out, \
+                     `keytile` asks for it. You can also use --secret-file {name}=FILE or --secret-stdin {name}. If you typed a \
+                     real secret, replace it at the service: it may be in your shell's history."
                 )));
             }
             if given.contains(&name.as_str()) {
-                return Err(Failure::usage(format!("{flag}: {name} is given twice")));
+                return Err(Failure::usage(format!("{flag}: {name} is set twice")));
             }
             given.push(name);
         }
@@ -127,8 +131,8 @@ impl Field {
         let Self { id, title, .. } = self;
         match self.secret {
             true if terminal::is_there() => None,
-            true => Some(format!("{title}: give --secret-file {id}=FILE or --secret-stdin {id}")),
-            false => Some(format!("{title}: give --set {id}=VALUE")),
+            true => Some(format!("{title}: use --secret-file {id}=FILE or --secret-stdin {id}")),
+            false => Some(format!("{title}: use --set {id}=VALUE")),
         }
     }
 }
@@ -143,9 +147,7 @@ fn assignments(flag: &str, typed: &[String]) -> Result<Vec<(String, String)>, Fa
 /// Parses `FIELD=VALUE`. The error doesn't repeat the input.
 pub(super) fn assignment(typed: &str) -> Result<(String, String), String> {
     let parts = typed.split_once('=').filter(|(name, _)| !name.is_empty());
-    parts
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .ok_or_else(|| "expected a name, then `=`, then what it is".to_owned())
+    parts.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "expected NAME=VALUE".to_owned())
 }
 
 /// The content of a file. The error is to be appended to the name of the file.
@@ -163,7 +165,7 @@ fn read(reader: impl Read) -> io::Result<SecretString> {
     if bytes.len() as u64 > SECRET_MAX {
         return Err(io::Error::other("it is larger than 256 KiB"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is not text in UTF-8"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))?;
     let line = text.strip_suffix('\n').unwrap_or(text);
     Ok(line.strip_suffix('\r').unwrap_or(line).into())
 }

@@ -46,6 +46,6 @@ fn answered<T>(asked: Result<io::Result<T>, tokio::task::JoinError>) -> Result<T
     let asked = asked.map_err(io::Error::other).and_then(|asked| asked);
     asked.map_err(|error| match error.kind() {
         io::ErrorKind::Interrupted => Failure::silent(Exit::Interrupted),
-        _ => Failure::usage(format!("the terminal cannot be asked: {error}")),
+        _ => Failure::usage(format!("cannot read from the terminal: {error}")),
     })
 }

@@ -16,15 +16,15 @@ use super::{
 /// The settings of `keytile token`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArguments {
-    /// The source or destination: its id, or its name where only one has it.
+    /// The source or destination: its id, or its name if the name is unique.
     #[arg(value_name = "RESOURCE")]
     resource: String,
 
-    /// For how many seconds at least the token has to be good.
+    /// The minimum number of seconds that the token must still be valid.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     min_validity: u64,
 
-    /// Print the whole header, as `curl -H @-` takes it.
+    /// Print the whole header, for `curl -H @-`.
     #[arg(long)]
     header: bool,
 
@@ -56,7 +56,9 @@ pub(super) async fn run(arguments: &TokenArguments) -> Result<(), Failure> {
     let token: Token = answer.read().map_err(|error| session.failure(error))?;
     if is_shown() {
         let left = token.seconds_left;
-        complain(&format!("This is a secret, good for {left} s. Better give it to the program that needs it: $(keytile token …)"));
+        complain(&format!(
+            "This is a secret, valid for {left} s. You can pass it on without showing it: keytile token --header … | curl -H @- …"
+        ));
     }
     let line = match arguments.header {
         true => Zeroizing::new(format!("{}: {}\n", token.header.name, token.header.value)),

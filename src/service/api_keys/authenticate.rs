@@ -225,7 +225,7 @@ impl Service {
         let (service, id) = (self.clone(), key.identity.id);
         self.0.tasks.spawn(async move {
             if let Err(error) = service.0.store.touch_api_key(id, Timestamp::from_millis(minute)).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the last use of an API key could not be noted");
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not record the last use of an API key");
             }
         });
     }

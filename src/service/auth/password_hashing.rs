@@ -32,7 +32,7 @@ pub struct Admitted {
 
 /// Too many jobs are waiting, or Keytile is shutting down: try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many passwords are being checked at this moment")]
+#[error("too many passwords are being checked at the moment")]
 pub struct Busy;
 
 impl HashingPool {

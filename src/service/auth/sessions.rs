@@ -127,7 +127,7 @@ impl Service {
         let started = self.0.store.start_session(&session, rests_on, &audit).await?;
         self.0.epoch.forget();
         if !started {
-            tracing::warn!(user = %owner.id, "a sign-in was given up: its account was changed meanwhile");
+            tracing::warn!(user = %owner.id, "a sign-in was cancelled: its account changed in the meantime");
         }
         Ok(started.then_some(cookie))
     }

@@ -126,7 +126,7 @@ impl Service {
                 audits.push(self.audit(caller, AuditAction::SignInLimited, target, AuditOutcome::Refused, detail));
             }
         }
-        tracing::warn!(address = caller.origin.address, action = tried.action.as_str(), "a sign-in or a proof failed");
+        tracing::warn!(address = caller.origin.address, action = tried.action.as_str(), "a sign-in or confirmation failed");
         Ok(self.0.store.record_failed_attempt(&audits).await?)
     }
 

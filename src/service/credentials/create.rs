@@ -158,10 +158,7 @@ impl Service {
                 self.count_verification(caller, id, &verified.verification);
                 if let Err(error) = self.keep_token(id, 1, &verified.token).await {
                     // The credential is stored; another token is fetched when it is needed.
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the first access token of a credential could not be kept"
-                    );
+                    tracing::error!(error = &error as &dyn std::error::Error, "could not store a credential's first access token");
                 }
                 Ok(NewStored::Now(id))
             }

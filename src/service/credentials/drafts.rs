@@ -139,7 +139,7 @@ impl Service {
             return Ok(Some(kept));
         }
         let cause = kept.err();
-        tracing::error!(draft = %row.id, error = cause.as_ref().map(|error| error as &dyn std::error::Error), "a draft does not open and is deleted");
+        tracing::error!(draft = %row.id, error = cause.as_ref().map(|error| error as &dyn std::error::Error), "cannot decrypt a draft; deleting it");
         self.0.store.delete_draft(row.id, row.owner).await?;
         Ok(None)
     }

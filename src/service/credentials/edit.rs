@@ -99,7 +99,7 @@ impl Service {
         Ok(match self.open_values(&row.summary, &row.secret) {
             Ok(values) => Ok(Opened { manager, row, connector, values }),
             Err(error) => {
-                tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "a credential does not open");
+                tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "cannot decrypt a credential");
                 Err(CredentialUpdate::Unusable)
             }
         })
@@ -202,7 +202,7 @@ impl Service {
                         // The change is stored; another token is fetched when it is needed.
                         tracing::error!(
                             error = &error as &dyn std::error::Error,
-                            "the first access token of changed values could not be kept"
+                            "could not store the first access token for the changed values"
                         );
                     }
                 }

@@ -113,7 +113,7 @@ impl Service {
             CredentialUpdate::Updated { .. } => {
                 if let Err(error) = self.0.store.delete_draft(form.draft, opened.manager).await {
                     // The change is stored; the draft expires by itself.
-                    tracing::error!(error = &error as &dyn std::error::Error, "the draft of an edit could not be deleted");
+                    tracing::error!(error = &error as &dyn std::error::Error, "could not delete the draft of an edit");
                 }
                 None
             }

@@ -280,7 +280,7 @@ impl Service {
         match self.open_verification(row.id, id, &row.sealed) {
             Ok(verification) => Ok(Some(PastVerification { at: row.at, verification })),
             Err(error) => {
-                tracing::error!(verification = %row.id, error = &error as &dyn std::error::Error, "a verification does not open");
+                tracing::error!(verification = %row.id, error = &error as &dyn std::error::Error, "cannot decrypt a verification");
                 Ok(None)
             }
         }
@@ -315,7 +315,7 @@ impl Service {
         match self.open_values(&row.summary, &row.secret) {
             Ok(values) => Some(values),
             Err(error) => {
-                tracing::error!(credential = %row.summary.id, error = &error as &dyn std::error::Error, "a credential does not open");
+                tracing::error!(credential = %row.summary.id, error = &error as &dyn std::error::Error, "cannot decrypt a credential");
                 None
             }
         }

@@ -142,7 +142,7 @@ impl Service {
             match self.open_verification(row.id, id, &row.sealed) {
                 Ok(verification) => verifications.push((row.id, PastVerification { at: row.at, verification })),
                 Err(error) => {
-                    tracing::error!(verification = %row.id, error = &error as &dyn std::error::Error, "a verification does not open");
+                    tracing::error!(verification = %row.id, error = &error as &dyn std::error::Error, "cannot decrypt a verification");
                 }
             }
         }

@@ -22,7 +22,7 @@ pub enum InstallationError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The check value can't be opened.
-    #[error("--keyring: this keyring is not the one that sealed this database; put the right one in its place ({0})")]
+    #[error("--keyring: this keyring does not match the database; use the keyring that sealed it ({0})")]
     WrongKeyring(OpenError),
     /// The check value has the wrong format.
     #[error("--database-url: the check value in the database is damaged; restore the database from a backup")]

@@ -117,11 +117,11 @@ impl Trouble {
     fn log(&self) {
         match self {
             Self::Store(error) => tracing::error!(error = error as &dyn std::error::Error, "not ready: the database fails"),
-            Self::Silent => tracing::error!("not ready: the database does not answer within {} s", PATIENCE.as_secs()),
+            Self::Silent => tracing::error!("not ready: the database did not respond within {} s", PATIENCE.as_secs()),
             // The cause was logged by the caller that tried the write.
-            Self::Writing => tracing::error!("not ready: the database takes nothing that is written"),
+            Self::Writing => tracing::error!("not ready: the database does not accept writes"),
             Self::CheckValue(reason) => {
-                tracing::error!(reason, "not ready: the keyring does not open the check value of the database")
+                tracing::error!(reason, "not ready: the keyring cannot decrypt the database's check value")
             }
         }
     }
@@ -188,7 +188,7 @@ impl Service {
             if let Err(error) = tried
                 && last.as_ref().is_none_or(|before| before.succeeded)
             {
-                tracing::error!(error = &error as &dyn std::error::Error, "the database takes nothing that is written");
+                tracing::error!(error = &error as &dyn std::error::Error, "the database does not accept writes");
             }
             *last = Some(Written { at: service.now(), succeeded });
             succeeded

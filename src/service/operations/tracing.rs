@@ -178,7 +178,7 @@ impl Service {
         stopping.cancel();
         exporting.close();
         if timeout(LAST_WORDS, exporting.wait()).await.is_err() {
-            tracing::warn!("the collector did not take the last spans in time");
+            tracing::warn!("the collector did not accept the last spans in time");
         }
     }
 }

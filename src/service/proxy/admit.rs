@@ -221,7 +221,7 @@ impl Service {
         let target = match self.0.upstream.forwarder.api_target(&credential.connector, &credential.values) {
             Ok(target) => target,
             Err(diagnosis) => {
-                tracing::warn!(credential = %credential.id, diagnosis.summary, "the address of an API cannot be made");
+                tracing::warn!(credential = %credential.id, diagnosis.summary, "cannot build an API address");
                 return Ok(Found::Unusable);
             }
         };

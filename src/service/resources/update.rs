@@ -147,7 +147,7 @@ impl Service {
         let sealed = match self.open_endpoint(&row) {
             Ok(opened) => Some((opened.endpoint, opened.policy)),
             Err(error) => {
-                tracing::error!(resource = %row.id, error = &error as &dyn std::error::Error, "a resource does not open");
+                tracing::error!(resource = %row.id, error = &error as &dyn std::error::Error, "cannot decrypt a resource");
                 None
             }
         };

@@ -63,7 +63,7 @@ impl Service {
             let holder = Uuid::from_bytes(random::bytes());
             let errand = Errand { credential: &credential, slot: &slot, min_validity, refused: refused.as_deref(), holder };
             let landing = service.bring(&errand).await.unwrap_or_else(|error| {
-                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "no token could be got");
+                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "could not get a token");
                 Err(Lost::Failed(Arc::new(error)))
             });
             flight.land(service.moment(), landing);
@@ -245,7 +245,7 @@ impl Service {
             Ok(None) => return,
             Err(error) => {
                 // Another token is fetched and replaces it.
-                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "a kept access token does not open");
+                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "cannot decrypt a stored access token");
                 return;
             }
         };
@@ -275,7 +275,7 @@ impl Service {
             }
             Ok(Err(_)) => slot.set_failing(None),
             Err(error) => {
-                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "a diagnosis does not open");
+                tracing::error!(credential = %credential.id, error = &error as &dyn std::error::Error, "cannot decrypt a diagnosis");
                 slot.set_failing(None);
             }
         }
@@ -283,7 +283,7 @@ impl Service {
 
     async fn release(&self, errand: &Errand<'_>) {
         if let Err(error) = self.0.store.release_lease(errand.credential.id, errand.holder).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be given back; it ends by itself");
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not release a lease; it will expire");
         }
     }
 
@@ -291,7 +291,7 @@ impl Service {
         let Brokered { id, version, .. } = *errand.credential;
         let recorded = self.0.store.record_verification(id, &self.sealed_verification(id, version, &verification), None).await;
         if let Err(error) = recorded {
-            tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "a verification could not be recorded");
+            tracing::error!(credential = %id, error = &error as &dyn std::error::Error, "could not record a verification");
         }
     }
 }

@@ -128,7 +128,7 @@ impl Service {
         match pending.take_left_out() {
             0 => {}
             left_out => {
-                tracing::warn!(left_out, "uses of credentials were too many to be counted by who made them; they are in no history")
+                tracing::warn!(left_out, "too many different uses of credentials to count; some are missing from the history")
             }
         }
         Ok(())

@@ -28,60 +28,60 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
-    /// Only those of this account, and of its API keys.
+    /// Only events of this account and its API keys.
     #[param(value_type = Option<Uuid>)]
     actor: Option<String>,
-    /// Only those on this thing.
+    /// Only events on this item.
     #[param(value_type = Option<Uuid>)]
     target: Option<String>,
-    /// Only those of this action, such as `credential.add`.
+    /// Only events with this action, such as `credential.add`.
     action: Option<String>,
-    /// Only those that did not happen before this time.
+    /// Only events at or after this time.
     #[param(format = DateTime)]
     from: Option<String>,
-    /// Only those that happened before this time.
+    /// Only events before this time.
     #[param(format = DateTime)]
     until: Option<String>,
-    /// How many at most, from 1 to 100; 50 if nothing is said.
+    /// The maximum number of items, from 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 
-/// Something that happened.
+/// An event of the audit trail.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub(crate) struct EventBody {
-    /// Its place in the chain; the first is 1.
+    /// Position in the chain, starting at 1.
     seq: i64,
-    /// When.
+    /// When it happened.
     #[schema(format = DateTime)]
     at: String,
-    /// Which kind of actor: `person`, `api_key`, `server` or `nobody`.
+    /// The kind of actor: `person`, `api_key`, `server` or `nobody`.
     actor_kind: String,
-    /// The account of the actor; that of its owner for an API key.
+    /// The actor's account. For an API key, the account of its owner.
     actor: Option<Uuid>,
-    /// The e-mail address, the name of the key, or the command.
+    /// The email address, the key's name, or the command.
     actor_name: String,
-    /// What was done, or tried.
+    /// What was done or attempted.
     #[schema(example = "credential.add")]
     action: String,
-    /// What kind of thing it was done to.
+    /// The kind of item affected.
     target_kind: Option<String>,
-    /// What it was done to.
+    /// The item affected.
     target: Option<Uuid>,
-    /// The name of that at the time.
+    /// The item's name at that time.
     target_name: String,
-    /// How it ended: `done`, `failed` or `refused`.
+    /// The outcome: `done`, `failed` or `refused`.
     #[schema(example = "done")]
     outcome: String,
-    /// The network address it came from.
+    /// The client's network address.
     address: String,
-    /// The id of the request.
+    /// The request's id.
     request: String,
-    /// What else there is to know.
+    /// More details, as text.
     detail: String,
 }
 
@@ -110,13 +110,13 @@ impl From<AuditRecord> for EventBody {
 pub(crate) struct AuditEventList {
     /// The events.
     items: Vec<EventBody>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` for the next page; null on the last page.
     next_cursor: Option<String>,
 }
 
 /// Lists events of the audit trail
 ///
-/// Newest first. Only for a key of an administrator that is not limited to some resources.
+/// Newest first. The key must belong to an administrator and must not be limited to some resources.
 #[utoipa::path(
     get, path = "/api/v1/audit", operation_id = "list_audit_events", tag = "audit", params(AuditQuery),
     security(("api_key" = ["admin"])),
@@ -146,7 +146,7 @@ fn id(name: &str, typed: Option<&str>) -> Result<Option<Uuid>, Problem> {
 }
 
 fn action(typed: Option<&str>) -> Result<Option<AuditAction>, Problem> {
-    let known = |typed| AuditAction::parse(typed).ok_or_else(|| wrong("action", "There is no such action.", "invalid"));
+    let known = |typed| AuditAction::parse(typed).ok_or_else(|| wrong("action", "Unknown action.", "invalid"));
     typed.map(known).transpose()
 }
 

@@ -62,7 +62,7 @@ async fn whole(request: Request, state: &WebState) -> Result<Bytes, Problem> {
             let detail = "The body is larger than 256 KiB. Nothing was done.";
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
         }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", "The body did not come whole. Nothing was done."),
+        _ => Problem::new(StatusCode::BAD_REQUEST, "body_incomplete", "The request body was incomplete. Nothing was done."),
     })
 }
 
@@ -110,22 +110,61 @@ fn member_error(path: String, said: &str) -> MemberError {
         _ => format!("{path}.{name}"),
     };
     if let Some(name) = named("unknown field `") {
-        return MemberError { field: below(name), message: "There is no such member.".into(), code: "unknown" };
+        return MemberError { field: below(name), message: "Unknown member.".into(), code: "unknown" };
     }
     if let Some(name) = named("missing field `") {
         let field = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        return MemberError { field, message: "This member is missing.".into(), code: "required" };
+        return MemberError { field, message: "This member is required.".into(), code: "required" };
     }
     if let Some(name) = named("duplicate field `") {
-        return MemberError { field: below(name), message: "This member is there twice.".into(), code: "duplicate" };
+        return MemberError { field: below(name), message: "This member is included more than once.".into(), code: "duplicate" };
     }
     // After "expected", serde names types and enum variants; before it, the client's input.
     let expected = said.rsplit_once("expected ").map(|(_, expected)| expected.split(" at line ").next().unwrap_or_default());
-    let message = match expected {
-        Some(expected) => format!("Send {expected}."),
-        None => "This value is none that can be taken.".to_owned(),
+    let message = match expected.and_then(wanted) {
+        Some(wanted) => format!("Send {wanted}."),
+        None => "This value isn't valid.".to_owned(),
     };
     MemberError { field: path, message, code: "invalid" }
+}
+
+/// What to send, without the names that Rust has for types; `None` for what can't be said without them.
+fn wanted(expected: &str) -> Option<&str> {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" => Some("a whole number, 0 or more"),
+        "a string" => Some("text"),
+        "a boolean" => Some("true or false"),
+        "a sequence" => Some("a list"),
+        "a map" => Some("an object"),
+        "a UUID string" | "a formatted UUID string" => Some("an id"),
+        expected if expected.starts_with("struct ") => Some("an object"),
+        expected if expected.starts_with('`') || expected.starts_with("one of `") => Some(expected),
+        // Those of the API's own types.
+        "an object" | SECONDS => Some(expected),
+        _ => None,
+    }
+}
+
+/// What a number of seconds has to be.
+const SECONDS: &str = "a whole number of seconds, 0 or more";
+
+/// Reads a number of seconds.
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Reader;
+
+    impl Visitor<'_> for Reader {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(SECONDS)
+        }
+
+        fn visit_u64<E>(self, seconds: u64) -> Result<u64, E> {
+            Ok(seconds)
+        }
+    }
+
+    deserializer.deserialize_u64(Reader)
 }
 
 /// A string that may be a secret, which is exposed only where it is used.
@@ -215,6 +254,48 @@ mod tests {
             return body["code"].as_str().unwrap().to_owned();
         }
         format!("{} {}", error["field"].as_str().unwrap(), error["code"].as_str().unwrap())
+    }
+
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only read")]
+    struct Typed {
+        #[serde(default)]
+        text: String,
+        #[serde(default)]
+        number: Option<u64>,
+        #[serde(default, deserialize_with = "seconds")]
+        seconds: u64,
+        #[serde(default)]
+        id: Option<uuid::Uuid>,
+        #[serde(default)]
+        list: Vec<String>,
+        #[serde(default)]
+        inner: Option<Inner>,
+        #[serde(default)]
+        method: Option<crate::web::api::resources::bodies::MethodWord>,
+    }
+
+    #[test]
+    fn no_message_names_a_type_of_rust() {
+        for (text, message) in [
+            (r#"{"text":1}"#, "Send text."),
+            (r#"{"number":-1}"#, "Send a whole number, 0 or more."),
+            (r#"{"number":"1"}"#, "Send a whole number, 0 or more."),
+            (r#"{"seconds":1.5}"#, "Send a whole number of seconds, 0 or more."),
+            (r#"{"seconds":-1}"#, "Send a whole number of seconds, 0 or more."),
+            (r#"{"seconds":"1"}"#, "Send a whole number of seconds, 0 or more."),
+            (r#"{"id":1}"#, "Send an id."),
+            (r#"{"list":"a"}"#, "Send a list."),
+            (r#"{"inner":7}"#, "Send an object."),
+            (r#"{"method":"READ"}"#, "Send one of `GET`, `POST`, `PUT`, `PATCH`, `DELETE`."),
+            (r#"{"id":"7"}"#, "This value isn't valid."),
+            ("[1]", "Send text."),
+            ("7", "Send an object."),
+        ] {
+            let mut json = serde_json::Deserializer::from_str(text);
+            let Err(error) = serde_path_to_error::deserialize::<_, Typed>(&mut json) else { panic!("{text} is read") };
+            assert_eq!(member_error(String::new(), &error.inner().to_string()).message, message, "{text}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl FromRequestParts<WebState> for ApiCaller {
 
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Problem> {
         let Some(key) = bearer(&parts.headers) else {
-            let detail = "Send the header Authorization: Bearer with an API key of Keytile (kt_…).";
+            let detail = "Send the header Authorization: Bearer with a Keytile API key (kt_…).";
             return Err(unauthorized("key_missing", detail));
         };
         let origin = Origin {
@@ -33,9 +33,10 @@ impl FromRequestParts<WebState> for ApiCaller {
         };
         match state.service.authenticate_key(key, origin).await.map_err(failed)? {
             KeyCheck::Accepted(caller) => Ok(Self(caller)),
-            KeyCheck::Rejected(_) => {
-                Err(unauthorized("key_rejected", "This API key is unknown, revoked or expired. Make another one."))
-            }
+            KeyCheck::Rejected(_) => Err(unauthorized(
+                "key_rejected",
+                "This API key is unknown, revoked or expired, or its account is disabled. Use another key.",
+            )),
         }
     }
 }

@@ -45,7 +45,7 @@ impl Expected {
     pub(crate) fn required(headers: &HeaderMap) -> Result<Self, Problem> {
         match Self::of(headers)? {
             Self::Nothing => {
-                let detail = "Send the ETag that it was read with as If-Match, or If-Match: * to change it whatever it is.";
+                let detail = "Send If-Match with the ETag you read, or If-Match: * to change the current version, whatever it is.";
                 Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "if_match_missing", detail))
             }
             expected => Ok(expected),
@@ -77,7 +77,7 @@ pub(crate) fn etag(revision: &str) -> HeaderValue {
 }
 
 fn malformed() -> Problem {
-    let detail = "If-Match is a list of entity tags in quotes, as ETag has them, or *.";
+    let detail = "If-Match must be *, or a list of quoted entity tags as in ETag.";
     Problem::new(StatusCode::BAD_REQUEST, "if_match_invalid", detail)
 }
 

@@ -38,7 +38,7 @@ fn key(value: &str) -> Option<&str> {
 
 /// The problem for a key that another request has used.
 pub(super) fn used() -> Problem {
-    let detail = "This Idempotency-Key was sent with another body before. Send a new key with each new request.";
+    let detail = "This Idempotency-Key was already used with a different body. Send a new key with each new request.";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_used", detail)
 }
 

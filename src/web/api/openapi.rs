@@ -24,7 +24,7 @@ use super::{audit, connectors, credentials, problems::ProblemBody, resources, to
     info(
         title = "Keytile",
         version = "1",
-        description = "Credentials for data connectors, and the data sources and destinations that use them. Send an API key with each request. No answer ever has the secret of a credential in it.",
+        description = "Credentials for data connectors, and the data sources and destinations that use them. Send an API key with each request. No response ever contains a credential's secrets.",
     ),
     paths(
         connectors::read::list, connectors::read::read,
@@ -37,10 +37,10 @@ use super::{audit, connectors, credentials, problems::ProblemBody, resources, to
     security(("api_key" = [])),
     modifiers(&Key, &Problems),
     tags(
-        (name = "connectors", description = "What Keytile knows about services."),
-        (name = "credentials", description = "Saved, verified values, of which no secret is ever read."),
+        (name = "connectors", description = "The services that Keytile supports."),
+        (name = "credentials", description = "Saved, verified values. Secrets can't be read."),
         (name = "resources", description = "Data sources and data destinations."),
-        (name = "audit", description = "Who did what."),
+        (name = "audit", description = "Who did what, and when."),
     ),
 )]
 struct Api;
@@ -51,7 +51,7 @@ struct Key;
 impl Modify for Key {
     fn modify(&self, api: &mut openapi::OpenApi) {
         api.info.license = None;
-        let description = "An API key of Keytile. The scopes that an operation names are those of the key; `admin` has all.";
+        let description = "A Keytile API key. Each operation lists the scopes that allow it; `admin` includes all of them.";
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("kt_…").description(Some(description));
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("api_key", SecurityScheme::Http(scheme.build()));
@@ -69,24 +69,24 @@ impl Modify for Problems {
                 let has_query = operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
                 let conditional = matches!(method, HttpMethod::Patch | HttpMethod::Delete);
                 let all = [
-                    ("400", has_body || conditional, "The request cannot be understood."),
-                    ("401", true, "There is no API key, or one that may not be used."),
-                    ("403", true, "The key, or its account, has not the right."),
-                    ("404", has_id, "There is no such thing for the key."),
-                    ("408", has_body, "The body did not come in time."),
-                    ("412", conditional, "It is not what `If-Match` says any more."),
+                    ("400", has_body || conditional, "The request is malformed."),
+                    ("401", true, "The API key is missing or rejected."),
+                    ("403", true, "The key or its account isn't allowed to do this."),
+                    ("404", has_id, "Not found, or not available to this key."),
+                    ("408", has_body, "The request body took too long to arrive."),
+                    ("412", conditional, "The item has changed since the revision in `If-Match`."),
                     ("413", has_body, "The body is larger than 256 KiB."),
                     ("415", has_body, "The body is not JSON."),
-                    ("422", has_body || has_query, "`errors` says which members or parameters are wrong, and why."),
+                    ("422", has_body || has_query, "`errors` lists the members or parameters that are wrong, and why."),
                     ("428", method == HttpMethod::Patch, "`If-Match` is missing."),
-                    ("429", has_body || path.ends_with("/test"), "The account has too many calls of services under way."),
-                    ("500", true, "Something went wrong in Keytile."),
-                    ("503", true, "Keytile is too busy, or a service issues no token at the moment."),
+                    ("429", has_body || path.ends_with("/test"), "The account has too many requests to services in progress."),
+                    ("500", true, "Keytile had an internal error."),
+                    ("503", true, "Keytile is too busy, or a service isn't issuing tokens at the moment."),
                 ];
                 for (status, _, description) in all.into_iter().filter(|(_, applies, _)| *applies) {
                     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(description));
                 }
-                operation.responses.responses.insert("default".to_owned(), problem("Anything else that went wrong."));
+                operation.responses.responses.insert("default".to_owned(), problem("Any other error."));
             }
         }
     }

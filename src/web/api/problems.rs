@@ -57,21 +57,19 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::NOT_FOUND => ("not_found", "There is nothing at this address."),
         StatusCode::METHOD_NOT_ALLOWED => {
-            ("method_not_allowed", "This address does not take this method. The header Allow says which it takes.")
+            ("method_not_allowed", "This address doesn't accept this method. The Allow header lists those it accepts.")
         }
-        StatusCode::FORBIDDEN => ("other_site", "This request was caused by a page of another site."),
+        StatusCode::FORBIDDEN => ("other_site", "This request came from a page on another site."),
         StatusCode::MISDIRECTED_REQUEST => {
-            ("other_host", "This host name is none of Keytile's. Ask it at the address it was started with.")
+            ("other_host", "Keytile doesn't use this host name. Use the address it was set up with.")
         }
-        StatusCode::REQUEST_TIMEOUT => ("body_too_slow", "The body did not come whole in time, and nothing was done."),
+        StatusCode::REQUEST_TIMEOUT => ("body_too_slow", "The request body took too long to arrive. Nothing was done."),
         StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "The body is larger than 256 KiB. Nothing was done."),
-        StatusCode::SERVICE_UNAVAILABLE => {
-            ("busy", "Keytile has more requests than it can answer at the moment. Try again in a second.")
-        }
+        StatusCode::SERVICE_UNAVAILABLE => ("busy", "Keytile has too many requests at the moment. Try again in a second."),
         status if status.is_server_error() => {
-            ("internal", "Something went wrong in Keytile. Its log says what, by the id of the request.")
+            ("internal", "Keytile had an internal error. Look for the request id in Keytile's log.")
         }
-        _ => ("bad_request", "This request could not be understood."),
+        _ => ("bad_request", "This request is malformed."),
     }
 }
 
@@ -80,7 +78,7 @@ pub(crate) fn failed(error: ServiceError) -> Problem {
     match error {
         ServiceError::Refused(permission) => not_allowed(permission),
         ServiceError::TooMany => {
-            let detail = "Several requests of this account to services are under way. Try again when they are answered.";
+            let detail = "This account has several requests to services in progress. Try again when they have finished.";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", detail).retry_after(5)
         }
         error => {
@@ -96,15 +94,11 @@ pub(crate) fn failed(error: ServiceError) -> Problem {
 fn not_allowed(permission: Permission) -> Problem {
     let scopes: Vec<&str> = Scope::ALL.into_iter().filter(|scope| scope.permits(permission)).map(Scope::as_str).collect();
     let role = permission.least_role();
-    let role = if role == Role::Viewer {
-        String::new()
-    } else {
-        format!(", and of its account the role {} or a higher one", role.as_str())
-    };
+    let role = if role == Role::Viewer { String::new() } else { format!(", an account with the role {} or higher", role.as_str()) };
     let scopes = scopes.join(" or ");
     let detail = format!(
-        "This API key may not do that. It takes the scope {scopes}{role}, a key that is not limited to other resources, and a \
-         credential that the account may manage."
+        "This API key isn't allowed to do this. You need a key with the scope {scopes}{role}. The key must not be limited to \
+         other resources. For a credential, its account must be able to manage it."
     );
     Problem::new(StatusCode::FORBIDDEN, "not_allowed", detail)
 }
@@ -128,8 +122,8 @@ pub(crate) fn invalid(errors: Vec<FieldError>, member: impl Fn(&str) -> String) 
 pub(crate) fn invalid_members(errors: Vec<MemberError>) -> Problem {
     let names: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
     let detail = match names.as_slice() {
-        [] => "A part of the request is wrong.".to_owned(),
-        names => format!("What is wrong: {}. Nothing was done.", names.join(", ")),
+        [] => "Part of the request is wrong.".to_owned(),
+        names => format!("These parts are wrong: {}. Nothing was done.", names.join(", ")),
     };
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
 }
@@ -137,9 +131,9 @@ pub(crate) fn invalid_members(errors: Vec<MemberError>) -> Problem {
 /// The problem for values that the service rejected, or with which it couldn't be reached.
 pub(crate) fn rejected(found: &Verification, body: serde_json::Value) -> Problem {
     let Some(failure) = &found.failure else {
-        return Problem::new(StatusCode::BAD_GATEWAY, "verification_failed", "The verification did not pass. Nothing was stored.");
+        return Problem::new(StatusCode::BAD_GATEWAY, "verification_failed", "The verification failed. Nothing was saved.");
     };
-    let detail = format!("{} Nothing was stored. {}", failure.summary, failure.remedy);
+    let detail = format!("{} Nothing was saved. {}", failure.summary, failure.remedy);
     let (status, code) = match failure.blame {
         Blame::Input => (StatusCode::UNPROCESSABLE_ENTITY, "verification_rejected"),
         Blame::Service | Blame::ThisServer => (StatusCode::BAD_GATEWAY, "verification_failed"),
@@ -158,6 +152,6 @@ pub(crate) fn rejected(found: &Verification, body: serde_json::Value) -> Problem
 
 /// The problem for an object that was changed after the revision in `If-Match`.
 pub(crate) fn outdated() -> Problem {
-    let detail = "It was changed since it was read. Read it again, and decide by what it is now. Nothing was done.";
+    let detail = "This has changed since you read it. Read it again and check the changes before you retry. Nothing was done.";
     Problem::new(StatusCode::PRECONDITION_FAILED, "outdated", detail)
 }

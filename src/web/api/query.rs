@@ -24,14 +24,14 @@ impl<T: DeserializeOwned> FromRequestParts<WebState> for ApiQuery<T> {
         let mut members = serde_json::Map::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if members.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
-                return Err(wrong(&name, "This parameter is there twice.", "duplicate"));
+                return Err(wrong(&name, "This parameter is included more than once.", "duplicate"));
             }
         }
         serde_json::from_value(members.into()).map(Self).map_err(|error| {
             let said = error.to_string();
             match said.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
-                Some(name) => wrong(name, "There is no such parameter.", "unknown"),
-                None => wrong("", "A parameter has a value that it cannot have.", "invalid"),
+                Some(name) => wrong(name, "Unknown parameter.", "unknown"),
+                None => wrong("", "A parameter has an invalid value.", "invalid"),
             }
         })
     }
@@ -51,7 +51,7 @@ pub(crate) fn cursor(typed: Option<&str>) -> Result<Option<Uuid>, Problem> {
 
 /// The problem for a cursor that no list has returned.
 pub(crate) fn wrong_cursor() -> Problem {
-    wrong("cursor", "Send the next_cursor of an answer as it came.", "invalid")
+    wrong("cursor", "Send the next_cursor of a response, unchanged.", "invalid")
 }
 
 /// The problem for an invalid parameter.
@@ -67,6 +67,6 @@ impl FromRequestParts<WebState> for ApiId {
 
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Problem> {
         let id = crate::web::http::extract::Id::from_request_parts(parts, state).await;
-        id.map(|id| Self(id.0)).map_err(|_| super::problems::no_such("thing"))
+        id.map(|id| Self(id.0)).map_err(|_| super::problems::no_such("item"))
     }
 }

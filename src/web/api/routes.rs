@@ -37,6 +37,6 @@ pub(in crate::web) fn routes() -> Router<WebState> {
 }
 
 async fn unknown() -> Problem {
-    let detail = "There is nothing at this address. What there is says /api/openapi.json, and /api/docs for people.";
+    let detail = "There is nothing at this address. See /api/docs or /api/openapi.json for all addresses.";
     Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    body::OptionalBody,
+    body::{OptionalBody, seconds},
     caller::ApiCaller,
     problems::{failed, no_such},
     query::{ApiId, wrong},
@@ -26,27 +26,27 @@ use crate::{
 /// The longest validity that can be requested, in seconds: 30 days.
 const VALIDITY_MAX: u64 = 30 * 24 * 3_600;
 
-/// How long a token has to be good for.
+/// How long the token must still be valid.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenRequest {
-    /// For how many seconds at least the token can be used, but no more than half of the time that tokens of this service live.
-    #[serde(default)]
+    /// The minimum number of seconds that the token must still be valid, up to half the lifetime of this service's tokens.
+    #[serde(default, deserialize_with = "seconds")]
     #[schema(minimum = 0, maximum = 2592000, example = 120)]
     min_validity: u64,
 }
 
-/// An access token of a service. The one answer of the API that holds something to be kept secret: it was asked for.
+/// A service's access token. This is the only API response that contains a secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccessToken)]
 pub(crate) struct TokenBody<'a> {
     /// The token.
     access_token: &'a str,
-    /// What stands before it in the header, such as `Bearer`.
+    /// The prefix before the token in the header, such as `Bearer`.
     token_type: &'a str,
     /// The header to send with requests to the service.
     header: HeaderBody<'a>,
-    /// For how many seconds it can still be used.
+    /// How many more seconds it can be used.
     seconds_left: u64,
 }
 
@@ -54,16 +54,16 @@ pub(crate) struct TokenBody<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Header)]
 pub(crate) struct HeaderBody<'a> {
-    /// Its name.
+    /// The header's name.
     #[schema(example = "Authorization")]
     name: &'static str,
-    /// Its value.
+    /// The header's value.
     value: &'a str,
 }
 
 /// Gets an access token
 ///
-/// Of the service that a resource is at: from the broker, which fetches one only when there is none that is good for
+/// For the service of a resource. Keytile only requests a new token from the service if it has none that is valid for
 /// `min_validity`.
 #[utoipa::path(
     post, path = "/api/v1/resources/{id}/token", operation_id = "issue_token", tag = "resources",
@@ -72,7 +72,7 @@ pub(crate) struct HeaderBody<'a> {
     security(("api_key" = ["tokens:issue"])),
     responses(
         (status = 200, description = "The token.", body = TokenBody),
-        (status = 502, description = "The service issues no token for this credential.", body = super::problems::ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The service doesn't issue a token for this credential.", body = super::problems::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn issue(
@@ -82,7 +82,7 @@ pub(crate) async fn issue(
     OptionalBody(wanted): OptionalBody<TokenRequest>,
 ) -> Result<Response, Problem> {
     if wanted.min_validity > VALIDITY_MAX {
-        return Err(wrong("min_validity", "Send a number of seconds from 0 to 2592000, which is 30 days.", "invalid"));
+        return Err(wrong("min_validity", "Send a whole number of seconds from 0 to 2592000 (30 days).", "invalid"));
     }
     let validity = Duration::from_secs(wanted.min_validity);
     match state.service.issue_token(&caller, id, validity).await.map_err(failed)? {
@@ -97,7 +97,7 @@ pub(crate) async fn issue(
         }
         TokenIssue::Refused(refusal) => Err(without_token(refusal.class, &refusal.diagnosis, refusal.retry_in)),
         TokenIssue::NotAllowed => {
-            let detail = "This API key does not have the scope tokens:issue. Make one that has it.";
+            let detail = "This API key doesn't have the scope tokens:issue. Use a key that has it.";
             Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail))
         }
         TokenIssue::NotFound => Err(no_such("resource")),

@@ -33,9 +33,9 @@ pub(crate) struct Problem {
 pub(crate) struct MemberError {
     /// The path of the member, such as `fields.client_secret`; empty for the whole body.
     pub(crate) field: String,
-    /// A sentence on what is wrong and what is expected.
+    /// What is wrong and what is expected.
     pub(crate) message: String,
-    /// The same as a word.
+    /// A code for what is wrong.
     pub(crate) code: &'static str,
 }
 
@@ -57,30 +57,30 @@ fn verification_schema() -> Ref {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody<'a> {
-    /// The name of the status code.
+    /// The status code's name.
     title: &'a str,
     /// The status code.
     status: u16,
-    /// Which error it is, as a word that stays the same.
+    /// A code for the error. Codes don't change.
     #[schema(example = "invalid")]
     code: &'a str,
-    /// A sentence on what happened and what to do.
+    /// What happened and what to do.
     detail: &'a str,
-    /// For how many seconds to wait.
+    /// How many seconds to wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
-    /// At which stage and with which fault a service could not be used.
+    /// At which stage using the service failed, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     diagnosis: Option<&'a ProblemDiagnosis>,
-    /// What is wrong with which member of the body, or parameter of the query.
+    /// The members of the body or query parameters that are wrong.
     #[serde(skip_serializing_if = "<[MemberError]>::is_empty")]
     errors: &'a [MemberError],
-    /// The verification that did not pass.
+    /// The failed verification.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = verification_schema)]
     verification: Option<&'a Value>,
-    /// The id of the request, by which the log of Keytile speaks of it.
+    /// The request's id, as in Keytile's log.
     request_id: &'a str,
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn receiving(State(receiving): State<Arc<Receiving>>, request: 
     }
     let address = request.extensions().get::<ClientAddress>().map(|client| client.0);
     let Some(place) = receiving.begin(address.unwrap_or(Ipv6Addr::UNSPECIFIED.into())) else {
-        tracing::warn!("refused: too many bodies are being received");
+        tracing::warn!("refused: too many request bodies are arriving");
         return come_back();
     };
     let too_slow = Arc::new(AtomicBool::new(false));

@@ -17,7 +17,7 @@ use crate::web::http::guarded_body::Holding;
 /// The middleware. A request counts until its response is complete.
 pub(crate) async fn in_flight(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(permit) = room.try_acquire_owned() else {
-        tracing::warn!("refused: too many requests are being answered");
+        tracing::warn!("refused: too many requests are in progress");
         return come_back();
     };
     next.run(request).await.map(|body| Body::new(Holding::new(body, permit)))

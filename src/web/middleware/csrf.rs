@@ -51,7 +51,7 @@ pub(crate) async fn forgery(State(state): State<WebState>, request: Request, nex
     let mut fields = Fields::read(&body);
     let token = fields.take(FORM_TOKEN);
     if !browser::is_form_token(&token, &visitor.form_token) {
-        tracing::warn!("refused: the form was not sent by a page of this session");
+        tracing::warn!("refused: the form isn't from a page of this session");
         if visitor.session().is_some() {
             state.service.record_forged_form(&visitor.caller(), parts.uri.path()).await?;
         }

@@ -100,7 +100,7 @@ pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, nex
             StatusCode::MISDIRECTED_REQUEST.into_response()
         }
         Err(Refusal::OtherSite) => {
-            tracing::warn!("refused: the request was caused by another site");
+            tracing::warn!("refused: the request came from another site");
             StatusCode::FORBIDDEN.into_response()
         }
     }

@@ -87,9 +87,9 @@ impl Certificate {
         match read(&self.chain, &self.key) {
             Ok(config) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-                tracing::info!("the TLS certificate was read again and is used for new connections");
+                tracing::info!("reloaded the TLS certificate for new connections");
             }
-            Err(reason) => tracing::error!(reason, "the TLS certificate was not replaced: the one before stays in use"),
+            Err(reason) => tracing::error!(reason, "could not reload the TLS certificate; still using the previous one"),
         }
     }
 }
@@ -157,7 +157,7 @@ fn unreadable(error: io::Error) -> String {
 
 fn warn_if_open(path: &Path) {
     if fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o007 != 0) {
-        tracing::warn!(path = %path.display(), "the TLS key can be read by every user of this machine");
+        tracing::warn!(path = %path.display(), "every user of this machine can read the TLS key");
     }
 }
 

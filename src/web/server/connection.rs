@@ -114,7 +114,7 @@ impl Connections {
         match self.stopping.unless_given(handshake).await {
             Some(Ok(Ok(stream))) => drop(self.converse(stream, peer.ip(), begun, false).await),
             Some(Ok(Err(error))) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
-            Some(Err(_)) => tracing::debug!(%peer, "a client took too long over its TLS handshake"),
+            Some(Err(_)) => tracing::debug!(%peer, "a client's TLS handshake took too long"),
             None => {}
         }
         None
@@ -248,12 +248,12 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
             Err(Refused::BareLineFeed) => true,
             // An error ends the connection without a response.
             Err(Refused::Pipelined) => {
-                tracing::debug!("a connection was closed on which a request came too early");
-                return Box::pin(async { Err(io::Error::other("a request came before the last was answered")) });
+                tracing::debug!("closed a connection: a request arrived before the last response was finished");
+                return Box::pin(async { Err(io::Error::other("a request arrived before the last response was finished")) });
             }
         };
         if malformed {
-            tracing::debug!("a request was refused whose head is ambiguous");
+            tracing::debug!("refused a request with an ambiguous head");
             let mut response = Response::new(Holding::new(Content::Page(Body::empty()), end));
             *response.status_mut() = StatusCode::BAD_REQUEST;
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

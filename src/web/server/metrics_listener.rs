@@ -69,7 +69,7 @@ async fn converse(stream: TcpStream, service: Service) {
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_header_size(HEAD_MAX).keep_alive(false);
     let connection = pin!(builder.serve_connection(TokioIo::new(stream), answering));
     if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection for figures ended with an error");
+        tracing::debug!(%error, "a metrics connection ended with an error");
     }
 }
 

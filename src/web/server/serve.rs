@@ -81,7 +81,7 @@ impl Server {
         stopping.give();
         tracker.close();
         if timeout(self.limits.stopping, tracker.wait()).await.is_err() {
-            tracing::warn!("requests were still in flight after {} s and were cut off", self.limits.stopping.as_secs());
+            tracing::warn!("requests were still in progress after {} s and were cut off", self.limits.stopping.as_secs());
             cut_off.give();
             tracker.wait().await;
         }
@@ -102,7 +102,7 @@ pub(super) async fn next(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpS
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 if !failing {
-                    tracing::error!(%error, "no connection can be taken at the moment");
+                    tracing::error!(%error, "cannot accept connections at the moment");
                 }
                 failing = true;
                 sleep(PAUSE).await;

@@ -53,7 +53,7 @@ async fn without_a_key_nothing_is_asked() {
     command.env_remove("KEYTILE_KEY");
     keytile.finish(command, "").await.is(4).says(&["there is no API key", "KEYTILE_KEY", "--key-file"]);
     let wrong = Keytile { key: "kt_canary-1".into(), ..keytile.clone() };
-    wrong.run(&["credentials", "list"], "").await.is(4).says(&["KEYTILE_KEY: this is not an API key of Keytile"]);
+    wrong.run(&["credentials", "list"], "").await.is(4).says(&["KEYTILE_KEY: this is not a Keytile API key"]);
     // There is no flag for it.
     assert_eq!(keytile.run(&["credentials", "list", "--key", "kt_x"], "").await.code, Some(2));
     server.stop().await;
@@ -84,7 +84,7 @@ async fn a_private_authority_is_trusted_where_it_is_named() {
     keytile.done(&["credentials", "list", "--ca", &ca]).await;
     for arguments in [&["credentials", "list"][..], &["credentials", "list", "--ca", &other]] {
         let refused = keytile.run(arguments, "").await.is(7);
-        refused.says(&["has a certificate of an authority that is not trusted; name a file with yours by --ca"]);
+        refused.says(&["has a certificate from an authority that is not trusted; if it's your own, pass it with --ca"]);
     }
     keytile.run(&["credentials", "list", "--ca", "/absent"], "").await.is(2).says(&["--ca: /absent cannot be read"]);
     let by_number = Keytile { server: format!("https://127.0.0.1:{port}"), key: keytile.key.clone() };
@@ -117,24 +117,24 @@ async fn what_is_no_keytile_is_said_so_and_gets_nothing_more() {
     let unwell = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let cut = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\nconnection: close\r\n\r\n{";
     for (answer, code, sentence) in [
-        (html, 1, "with JSON that this keytile does not know"),
-        (moved, 1, "with a redirect (status 302), which is not followed"),
-        (unwell, 7, "answers with status 503"),
-        (cut, 7, "broke off before its answer was whole"),
-        ("", 7, "broke off before its answer was whole"),
-        ("SSH-2.0\r\n\r\n", 7, "broke off before its answer was whole"),
+        (html, 1, "with JSON that this version of keytile does not understand"),
+        (moved, 1, "with a redirect (status 302), which keytile doesn't follow"),
+        (unwell, 7, "responded with status 503"),
+        (cut, 7, "did not send a complete response"),
+        ("", 7, "did not send a complete response"),
+        ("SSH-2.0\r\n\r\n", 7, "did not send a complete response"),
     ] {
         let other = Keytile { server: answering(answer), key: keytile.key.clone() };
         let ran = other.run(&["credentials", "list"], "").await.is(code);
         ran.says(&[&format!("keytile: {} ", other.server), sentence]);
     }
     let unreachable = Keytile { server: "http://127.0.0.1:1".into(), key: keytile.key.clone() };
-    unreachable.run(&["credentials", "list"], "").await.is(7).says(&["keytile: http://127.0.0.1:1 refuses connections"]);
+    unreachable.run(&["credentials", "list"], "").await.is(7).says(&["keytile: http://127.0.0.1:1 refused the connection"]);
     let tls = Keytile { server: keytile.server.replace("http://", "https://"), key: keytile.key.clone() };
-    tls.run(&["credentials", "list"], "").await.is(7).says(&["does not speak TLS"]);
+    tls.run(&["credentials", "list"], "").await.is(7).says(&["did not respond with TLS"]);
     let wrong = Keytile { server: "https://ana:canary-1@host".into(), key: keytile.key.clone() };
     let refused = wrong.run(&["credentials", "list"], "").await.is(2);
     assert!(!refused.stderr.contains("canary"), "{}", refused.stderr);
-    refused.says(&["--server: there is a user name or a password in the address"]);
+    refused.says(&["--server: the address contains a user name or password"]);
     server.stop().await;
 }

@@ -87,20 +87,20 @@ async fn what_is_missing_or_unknown_is_said_by_its_flag_before_anything_is_asked
     let begin = ["credentials", "add", "talkdesk", "--name", "X"];
     let missing = keytile.run(&[&begin[..], &["--set", "client_id=sandbox-client"]].concat(), "").await.is(2);
     missing.says(&[
-        "Client Secret: give --secret-file client_secret=FILE or --secret-stdin client_secret",
-        "Account Name: give --set account_name=VALUE",
+        "Client Secret: use --secret-file client_secret=FILE or --secret-stdin client_secret",
+        "Account Name: use --set account_name=VALUE",
     ]);
     let unknown = keytile.run(&[&begin[..], &["--set", "colour=red"]].concat(), "").await.is(2);
-    unknown.says(&["--set: there is no field \"colour\"; there are client_id, client_secret, account_name"]);
+    unknown.says(&["--set: there is no field \"colour\"; the fields are client_id, client_secret, account_name"]);
     let twice = keytile.run(&[&begin[..], &["--set", "client_id=a", "--secret-stdin", "client_id"]].concat(), "").await.is(2);
-    twice.says(&["--secret-stdin: client_id is given twice"]);
+    twice.says(&["--secret-stdin: client_id is set twice"]);
     let absent =
         [&begin[..], &["--set", "client_id=a", "--set", "account_name=acme", "--secret-file", "client_secret=/absent"]].concat();
     keytile.run(&absent, "").await.is(2).says(&["--secret-file client_secret: /absent cannot be read"]);
     let nameless = keytile.run(&["credentials", "add", "talkdesk", "--name", "X", "--set", "sandbox-secret"], "").await;
-    nameless.is(2).says(&["--set: expected a name, then `=`"]);
+    nameless.is(2).says(&["--set: expected NAME=VALUE"]);
     let connector = keytile.run(&["credentials", "add", "../credentials", "--name", "X"], "").await.is(3);
-    connector.says(&["there is no connector \"../credentials\"; there are ", "talkdesk"]);
+    connector.says(&["there is no connector \"../credentials\"; the connectors are ", "talkdesk"]);
     server.stop().await;
 }
 
@@ -109,10 +109,10 @@ async fn what_the_service_does_not_accept_is_told_with_stage_field_and_remedy() 
     let (_setup, server, keytile, program) = start().await;
     let rejected = keytile.run(&add("X", "acme"), "not-the-secret").await.is(5);
     assert!(!rejected.stderr.contains("not-the-secret"));
-    let rejected = rejected.says(&["Nothing was stored.", "stage:   oauth", "field:   client_id, client_secret", "remedy:  "]);
+    let rejected = rejected.says(&["Nothing was saved.", "stage:   oauth", "field:   client_id, client_secret", "remedy:  "]);
     assert!(rejected.stderr.starts_with("keytile: TalkDesk "), "{}", rejected.stderr);
     let down = keytile.run(&add("X", "down"), SECRET).await.is(7);
-    down.says(&["Nothing was stored.", "stage:   http"]);
+    down.says(&["Nothing was saved.", "stage:   http"]);
     let json = keytile.run(&[&add("X", "acme")[..], &["--json"]].concat(), "not-the-secret").await.is(5).says(&[]);
     let problem: serde_json::Value = serde_json::from_str(&json.stderr).unwrap();
     assert_eq!((&problem["code"], &problem["verification"]["passed"]), (&json!("verification_rejected"), &json!(false)));
@@ -124,7 +124,7 @@ async fn what_the_service_does_not_accept_is_told_with_stage_field_and_remedy() 
 async fn nothing_is_deleted_without_a_yes() {
     let (_setup, server, keytile, program) = start().await;
     let id = keytile.add_credential("Kept").await;
-    keytile.run(&["credentials", "rm", "Kept"], "y\n").await.is(2).says(&["say --yes"]);
+    keytile.run(&["credentials", "rm", "Kept"], "y\n").await.is(2).says(&["pass --yes"]);
     program.get(&format!("/api/v1/credentials/{id}")).await.is(200);
     server.stop().await;
 }

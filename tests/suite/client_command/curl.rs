@@ -46,7 +46,7 @@ async fn an_error_of_the_service_is_told_from_one_of_keytile() {
     let id = program.post("/api/v1/resources", &source("Agents", &credential)).await.is(201).id().to_owned();
     let direct = program.get(&format!("/proxy/{id}/nothing")).await.is(404);
     let answered = keytile.run(&["curl", "Agents", "/nothing"], "").await.is(8);
-    assert_eq!((answered.stdout, answered.stderr.as_str()), (direct.text, "keytile: the service answered with status 404\n"));
+    assert_eq!((answered.stdout, answered.stderr.as_str()), (direct.text, "keytile: the service responded with status 404\n"));
     keytile.run(&["curl", "Agents", "/users", "-d", "{}"], "").await.is(4).says(&["keytile: "]);
     let json = keytile.run(&["curl", "Agents", "/users", "-X", "DELETE", "--json"], "").await.is(4).says(&[]);
     let problem: serde_json::Value = serde_json::from_str(&json.stderr).unwrap();
@@ -55,14 +55,14 @@ async fn an_error_of_the_service_is_told_from_one_of_keytile() {
     keytile.run(&["curl", &unknown, "/users"], "").await.is(3).says(&["keytile: "]);
     // Nothing leads from the proxy to another part of Keytile.
     for path in ["../../api/v1/credentials", "/../%2e%2e/api/v1/credentials", "..\\..\\api"] {
-        keytile.run(&["curl", "Agents", path], "").await.is(2).says(&["leads out of the source or destination"]);
+        keytile.run(&["curl", "Agents", path], "").await.is(2).says(&["leads outside the source or destination"]);
     }
-    keytile.run(&["curl", "Agents", "https://example.com/users"], "").await.is(2).says(&["PATH is what follows"]);
+    keytile.run(&["curl", "Agents", "https://example.com/users"], "").await.is(2).says(&["PATH is the part after"]);
     for header in ["Authorization: canary-1", "canary-1", "X: canary\n-1"] {
         let refused = keytile.run(&["curl", "Agents", "/users", "-H", header], "").await.is(2);
         assert!(!refused.stderr.contains("canary"), "{}", refused.stderr);
     }
-    keytile.run(&["curl", "Agents", "/users", "-d", "@/absent"], "").await.is(2).says(&["/absent cannot be read"]);
+    keytile.run(&["curl", "Agents", "/users", "-d", "@/absent"], "").await.is(2).says(&["cannot read /absent: "]);
     server.stop().await;
 }
 

@@ -103,6 +103,6 @@ async fn a_result_that_cannot_be_written_is_a_failure() {
         keytile.command(&[]).get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
     let script = format!("{} credentials list > /dev/full", env!("CARGO_BIN_EXE_keytile"));
     command.args(["-c", &script]).env_clear().envs(environment);
-    keytile.finish(command, "").await.is(1).says(&["keytile: the result cannot be written: "]);
+    keytile.finish(command, "").await.is(1).says(&["keytile: cannot write the result: "]);
     server.stop().await;
 }

@@ -123,6 +123,6 @@ async fn a_token_on_a_terminal_comes_with_a_hint() {
     let credential = keytile.add_credential("Support EU").await;
     program.post("/api/v1/resources", &source("Agents", &credential)).await.is(201);
     let (seen, code) = at_a_terminal(&keytile, "token Agents", &[]).await;
-    assert!(code == 0 && seen.contains("This is a secret, good for "), "{seen}");
+    assert!(code == 0 && seen.contains("This is a secret, valid for "), "{seen}");
     server.stop().await;
 }

@@ -31,7 +31,7 @@ async fn a_key_that_lists_nothing_is_told_to_use_ids() {
     let id = program.post("/api/v1/resources", &source("Agents", &credential)).await.is(201).id().to_owned();
     let narrow = Keytile::with(&server, "tokens:issue").await;
     assert!(!narrow.done(&["token", &id]).await.trim().is_empty());
-    narrow.run(&["token", "Agents"], "").await.is(4).says(&["give its id, or another key"]);
+    narrow.run(&["token", "Agents"], "").await.is(4).says(&["use its id, or another key"]);
     let other = Keytile::with(&server, "proxy").await;
     other.run(&["token", &id], "").await.is(4).says(&["tokens:issue"]);
     server.stop().await;

@@ -241,7 +241,7 @@ async fn the_command_checks_and_exports_beside_a_server(database: TestDatabase) 
     assert_eq!(end.seq, 1_103);
     let verified = place.run(&["audit", "verify"]);
     assert!(verified.status.success(), "{}", text(&verified.stderr));
-    assert_eq!(text(&verified.stdout), format!("1103 events, chain holds; the last is {end}\n"));
+    assert_eq!(text(&verified.stdout), format!("1103 events, the chain holds. Last event: {end}\n"));
     assert!(place.run(&["audit", "verify", "--expect", &end.to_string()]).status.success());
     let narrow = place.run(&["audit", "export", "--from", "2020-01-01", "--to", "2020-01-02T03:04:05Z"]);
     assert!(narrow.status.success() && narrow.stdout.is_empty(), "{}", text(&narrow.stderr));
@@ -252,7 +252,7 @@ async fn the_command_checks_and_exports_beside_a_server(database: TestDatabase) 
     assert_eq!(broken.status.code(), Some(1));
     assert_eq!(
         text(&broken.stderr),
-        "keytile: the audit trail does not hold: event 1050 was changed, or another was put in its place\n"
+        "keytile: the chain of the audit trail is broken: event 1050 was changed, or another was put in its place\n"
     );
     service.close().await;
 }

@@ -25,7 +25,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     fs::write(database.file(), &text).unwrap();
     let error = refused(Store::open(database.url()).await);
     assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
-    assert!(error.to_string().contains("restore it from a copy"), "{error}");
+    assert!(error.to_string().contains("restore it from a backup"), "{error}");
     assert_eq!(fs::read_to_string(database.file()).unwrap(), text);
 }
 

@@ -57,7 +57,7 @@ async fn a_keyring_that_is_really_gone_is_missed() {
     let path = made.unwrap();
     std::fs::remove_file(&path).unwrap();
     let error = open_storage(&config).await.map(drop).unwrap_err();
-    assert!(error.to_string().contains("is missing, and the database already holds values"), "{error}");
+    assert!(error.to_string().contains("is missing, but the database already contains sealed values"), "{error}");
     assert!(!path.exists(), "no new keyring is made beside sealed rows");
     Keyring::create(&path).unwrap();
     let (store, ..) = open_storage(&config).await.map_err(|error| error.to_string()).unwrap();

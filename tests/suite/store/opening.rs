@@ -100,7 +100,7 @@ async fn tables_that_stay_locked_are_named() {
     let impatient = format!("{}?options[lock_timeout]=50ms", database.url());
     let error = refused(Store::open(&impatient).await);
     assert!(matches!(error, StoreError::Locked(_)), "{error:?}");
-    assert!(error.to_string().contains("keeps the database locked"), "{error}");
+    assert!(error.to_string().contains("has locked the database"), "{error}");
     transaction.rollback().await.unwrap();
     Store::open(&impatient).await.unwrap().close().await;
 }

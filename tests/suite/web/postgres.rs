@@ -86,5 +86,5 @@ async fn without_its_keyring_it_does_not_start() {
     let [setup, _] = instances(&database);
     setup.start().await.stop().await;
     let Err(StartError::Setting(reason)) = open().await else { panic!("it started") };
-    assert!(reason.contains("already holds values"), "{reason}");
+    assert!(reason.contains("already contains sealed values"), "{reason}");
 }

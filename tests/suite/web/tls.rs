@@ -197,10 +197,10 @@ async fn a_signal_reads_the_pair_again_and_a_wrong_one_changes_nothing() {
     program.reload("cannot be read");
     assert!(program.answers(&old).await);
     pair.write(&new);
-    program.reload("used for new connections");
+    program.reload("reloaded the TLS certificate for new connections");
     assert!(program.answers(&new).await && !program.answers(&old).await);
     // Nothing has changed: only a signal makes it read the pair now.
-    program.reload("used for new connections");
+    program.reload("reloaded the TLS certificate for new connections");
 }
 
 #[tokio::test]
@@ -213,10 +213,10 @@ async fn a_signal_that_comes_before_it_is_ready_is_heard() {
     let (output, reader) = full_output();
     let mut program = Program::begin(folder.path(), &pair, output);
     // That is said while it starts, and it says no more until its output is read.
-    program.hear("can be read by every user");
+    program.hear("every user of this machine can read");
     program.hang_up();
     program.hear_address(reader);
-    program.hear("used for new connections");
+    program.hear("reloaded the TLS certificate for new connections");
     assert!(program.answers(&authority).await);
 }
 

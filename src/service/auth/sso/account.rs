@@ -207,7 +207,7 @@ impl Service {
             match changed {
                 UserChanged::Changed => return Ok(Some((wanted, user.version + 1))),
                 UserChanged::LastAdministrator => {
-                    tracing::warn!(user = %user.id, "single sign-on gives the last administrator another role; it is kept");
+                    tracing::warn!(user = %user.id, "single sign-on would give the last administrator another role; keeping the role");
                     let about = target(TargetKind::User, user.id, &user.email);
                     let detail = format!("by single sign-on: role {}: this is the last administrator", wanted.role.as_str());
                     let audit = self.audit(&by, AuditAction::ChangeUser, about, AuditOutcome::Refused, detail);

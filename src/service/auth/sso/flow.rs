@@ -147,7 +147,7 @@ impl Service {
         let now = self.now();
         let Some(begun) = cookie.and_then(|cookie| self.open_begun(cookie)) else {
             // No sign-in was started in this browser, so none failed and only the log mentions it.
-            tracing::warn!("single sign-on: an answer came to a browser that asked for none");
+            tracing::warn!("single sign-on: a response arrived in a browser that had not started a sign-in");
             return Ok(FinishOutcome::Failed(SingleSignOnError::ForeignAnswer));
         };
         let address = &visitor.origin.address;

@@ -25,13 +25,13 @@ use crate::{
 /// A connector in a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ConnectorSummary {
-    /// Its id.
+    /// The connector's id.
     id: String,
-    /// The name of the service.
+    /// The service's name.
     name: String,
     /// What the service is, in a few words.
     summary: String,
-    /// What a resource of it can be.
+    /// The kinds of resource it can be used for.
     used_for: Vec<KindWord>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct ConnectorSummary {
 pub(crate) struct ConnectorList {
     /// The connectors.
     items: Vec<ConnectorSummary>,
-    /// Always null: they are not many.
+    /// Always null, because the list has only one page.
     next_cursor: Option<String>,
 }
 
@@ -48,18 +48,18 @@ pub(crate) struct ConnectorList {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Connector)]
 pub(crate) struct ConnectorBody {
-    /// Its id.
+    /// The connector's id.
     id: String,
-    /// The name of the service.
+    /// The service's name.
     name: String,
     /// What the service is, in a few words.
     summary: String,
-    /// What a resource of it can be.
+    /// The kinds of resource it can be used for.
     used_for: Vec<KindWord>,
-    /// A JSON Schema (2020-12) of the `fields` of a credential. What is `writeOnly` is a secret.
+    /// A JSON Schema (2020-12) for the `fields` of a credential. Fields with `writeOnly` are secret.
     #[schema(value_type = Object)]
     fields_schema: serde_json::Value,
-    /// The endpoints that it offers to resources.
+    /// The endpoints it offers.
     endpoints: Vec<OfferBody>,
     /// Where to find the values, as Markdown.
     guide: String,
@@ -69,15 +69,15 @@ pub(crate) struct ConnectorBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = EndpointOffer)]
 pub(crate) struct OfferBody {
-    /// Its name: the `offer` of an endpoint.
+    /// Its name, to use as the `offer` of an endpoint.
     name: String,
-    /// For which kinds of resource.
+    /// The kinds of resource it can be used for.
     used_for: Vec<KindWord>,
     /// Its method.
     method: MethodWord,
     /// Its path.
     path: String,
-    /// The query parameters it begins with.
+    /// Its initial query parameters.
     query: Vec<ParameterBody>,
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn list(State(state): State<WebState>, _: ApiCaller) -> Respons
 
 /// Reads a connector
 ///
-/// With a JSON Schema of the fields that a credential of it has.
+/// Includes a JSON Schema for the fields of its credentials.
 #[utoipa::path(
     get, path = "/api/v1/connectors/{id}", operation_id = "read_connector", tag = "connectors",
     params(("id" = String, Path, description = "The connector.")),

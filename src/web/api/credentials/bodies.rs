@@ -19,22 +19,23 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Credential)]
 pub(crate) struct CredentialBody {
-    /// Its id.
+    /// The credential's id.
     id: Uuid,
-    /// The connector whose fields it fills.
+    /// Its connector.
     connector: String,
-    /// Its name, unique for its owner and connector without regard to case.
+    /// Its name, unique for its owner and connector, ignoring case.
     name: String,
-    /// Its description, or an empty text.
+    /// Its description; can be empty.
     description: String,
-    /// Which account it is for; null for who may only use it.
+    /// The account at the service; null if you can use the credential but not manage it.
     account: Option<String>,
-    /// False where its sealed values do not open, so that it is of no use.
+    /// False if its stored values can't be decrypted, so it can't be used.
     usable: bool,
-    /// How its last verification ended: `verified`, `rejected` (somebody has to act) or `unreachable` (the service failed).
+    /// The result of its last verification: `verified`, `rejected` (someone has to act) or `unreachable` (the service
+    /// could not be reached or failed).
     #[schema(example = "verified")]
     status: &'static str,
-    /// When that was.
+    /// When it was last verified.
     #[schema(format = DateTime)]
     verified_at: String,
     /// When it was saved.
@@ -42,31 +43,31 @@ pub(crate) struct CredentialBody {
     created_at: String,
     /// How many resources use it.
     used_by: u64,
-    /// What the account of the key may do with it: `use` or `manage`.
+    /// What the key's account can do with it: `use` or `manage`.
     #[schema(example = "manage")]
     access: &'static str,
-    /// Who may use it: `private` or `everyone`.
+    /// Who can use it: `private` (its owner and people it's shared with) or `everyone`.
     #[schema(example = "private")]
     sharing: &'static str,
-    /// Whose it is, unless it is the account's own.
+    /// Its owner; null if the key's account owns it.
     owner: Option<OwnerBody>,
-    /// The value of each field that is no secret; empty for who may only use the credential.
+    /// The values of fields that aren't secret; empty if you can use the credential but not manage it.
     fields: BTreeMap<String, String>,
-    /// The fields whose value is secret: it is there, and never shown.
+    /// Fields that have a secret value, which is never shown.
     secrets: Vec<String>,
     /// Where its access tokens come from.
     token_url: Option<String>,
 }
 
-/// Whose something is.
+/// The owner of a credential.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Owner)]
 pub(crate) struct OwnerBody {
-    /// The account.
+    /// The owner's account.
     id: Uuid,
-    /// The name of the person.
+    /// The owner's name.
     name: String,
-    /// The e-mail address.
+    /// The owner's email address.
     email: String,
 }
 
@@ -107,7 +108,7 @@ impl From<CredentialRecord> for CredentialBody {
 pub(crate) struct CredentialList {
     /// The credentials.
     pub(crate) items: Vec<CredentialBody>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` for the next page; null on the last page.
     pub(crate) next_cursor: Option<String>,
 }
 
@@ -115,70 +116,70 @@ pub(crate) struct CredentialList {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCredential {
-    /// The id of the connector.
+    /// The connector's id.
     #[schema(max_length = 64, pattern = "^[a-z][a-z0-9-]*$")]
     pub(crate) connector: String,
-    /// Its name, unique for the account and the connector.
+    /// A name, unique for this account and connector.
     #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: String,
-    /// Its description.
+    /// A description.
     #[serde(default)]
     #[schema(max_length = 2000)]
     pub(crate) description: String,
-    /// The values of the connector's fields, by their ids. What they may be says the `fields_schema` of the connector.
+    /// The values of the connector's fields, by field id. The connector's `fields_schema` describes them.
     #[schema(value_type = BTreeMap<String, String>)]
     pub(crate) fields: Members<Hidden>,
 }
 
-/// What is to be changed of a credential. What is left out stays as it is, secrets too.
+/// Changes to a credential. Members you leave out stay the same, including secrets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CredentialChange {
-    /// Another name.
+    /// A new name.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: Option<String>,
-    /// Another description.
+    /// A new description.
     #[serde(default)]
     #[schema(max_length = 2000)]
     pub(crate) description: Option<String>,
-    /// Other values of fields, by their ids; null for the value that a field has when nothing is said.
+    /// New values of fields, by field id. Null resets a field that isn't secret to its default.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, Option<String>>)]
     pub(crate) fields: Members<Option<Hidden>>,
 }
 
-/// Values to be verified, of which nothing is stored.
+/// Values to verify. They are not saved.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnsavedValues {
-    /// The id of the connector.
+    /// The connector's id.
     #[schema(max_length = 64, pattern = "^[a-z][a-z0-9-]*$")]
     pub(crate) connector: String,
-    /// The values of the connector's fields, by their ids.
+    /// The values of the connector's fields, by field id.
     #[schema(value_type = BTreeMap<String, String>)]
     pub(crate) fields: Members<Hidden>,
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Verification)]
 pub(crate) struct VerificationBody {
-    /// Its id; null for one that is not stored.
+    /// The verification's id; null if it isn't stored.
     id: Option<Uuid>,
-    /// When it ended; null for one that is not stored.
+    /// When it ended; null if it isn't stored.
     #[schema(format = DateTime)]
     at: Option<String>,
-    /// Whether the service has issued an access token that can be used.
+    /// Whether the service issued a usable access token.
     passed: bool,
-    /// The status that it gives a credential.
+    /// The resulting status of the credential.
     #[schema(example = "verified")]
     status: &'static str,
     /// Every stage, in order.
     stages: Vec<StageBody>,
-    /// Why it did not pass; null where it did.
+    /// Why it failed; null if it passed.
     failure: Option<DiagnosisBody>,
-    /// What the API makes of the token, where it does not take it.
+    /// A warning if the API doesn't accept the token.
     notice: Option<DiagnosisBody>,
 }
 
@@ -186,10 +187,10 @@ pub(crate) struct VerificationBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Stage)]
 pub(crate) struct StageBody {
-    /// Which: `input`, `address`, `connection`, `tls`, `http`, `oauth`, `token` or `probe`.
+    /// The stage: `input`, `address`, `connection`, `tls`, `http`, `oauth`, `token` or `probe`.
     #[schema(value_type = String, example = "token")]
     stage: verification::Stage,
-    /// How it ended: `passed`, `failed` or `skipped`.
+    /// The outcome: `passed`, `failed` or `skipped`.
     #[schema(value_type = String, example = "passed")]
     outcome: verification::StageOutcome,
     /// How long it took, in microseconds.
@@ -203,22 +204,22 @@ pub(crate) struct DiagnosisBody {
     /// The stage at which it failed.
     #[schema(value_type = String, example = "oauth")]
     stage: verification::Stage,
-    /// What went wrong, as a word.
+    /// A code for what went wrong.
     #[schema(value_type = String, example = "invalid_client")]
     code: verification::FaultCode,
-    /// Where the cause lies: `input`, `service` or `this_server`.
+    /// Where the cause is: `input`, `service` or `this_server`.
     #[schema(value_type = String, example = "input")]
     blame: verification::Blame,
     /// One sentence on what happened.
     summary: String,
     /// What to do next.
     remedy: String,
-    /// The fields most likely at fault.
+    /// The fields that are most likely wrong.
     fields: Vec<String>,
     /// The service's own words, without secrets.
     #[schema(value_type = Option<Object>)]
     service: Option<verification::ServiceWords>,
-    /// For how many seconds the service asks to be left alone.
+    /// How many seconds the service asks to wait.
     retry_after: Option<u64>,
 }
 
@@ -272,6 +273,6 @@ impl VerificationBody {
 pub(crate) struct VerificationList {
     /// The verifications.
     pub(crate) items: Vec<VerificationBody>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` for the next page; null on the last page.
     pub(crate) next_cursor: Option<String>,
 }

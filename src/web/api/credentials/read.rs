@@ -30,22 +30,22 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CredentialsQuery {
-    /// Only those of this connector.
+    /// Only credentials of this connector.
     #[param(max_length = 64, pattern = "^[a-z][a-z0-9-]*$")]
     connector: Option<String>,
-    /// Only those with this text in name or description.
+    /// Only credentials with this text in their name or description.
     search: Option<String>,
-    /// How many at most, from 1 to 100; 50 if nothing is said.
+    /// The maximum number of items, from 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
 }
 
 /// Lists credentials
 ///
-/// Those that the account of the key may use, newest first.
+/// Those that the key's account can use, newest first.
 #[utoipa::path(
     get, path = "/api/v1/credentials", operation_id = "list_credentials", tag = "credentials", params(CredentialsQuery),
     security(("api_key" = ["credentials:manage"]), ("api_key" = ["resources:read"])),
@@ -57,7 +57,7 @@ pub(crate) async fn list(
     ApiQuery(query): ApiQuery<CredentialsQuery>,
 ) -> Result<Response, Problem> {
     let connector =
-        query.connector.map(|id| ConnectorId::new(&id).ok_or_else(|| wrong("connector", "Send the id of a connector.", "invalid")));
+        query.connector.map(|id| ConnectorId::new(&id).ok_or_else(|| wrong("connector", "Send a connector's id.", "invalid")));
     let query = TileQuery {
         connector: connector.transpose()?,
         search: query.search,
@@ -72,14 +72,14 @@ pub(crate) async fn list(
 
 /// Reads a credential
 ///
-/// Everything but its secrets, which nobody gets to see.
+/// Everything except its secrets, which are never shown.
 #[utoipa::path(
     get, path = "/api/v1/credentials/{id}", operation_id = "read_credential", tag = "credentials",
     params(("id" = uuid::Uuid, Path, description = "The credential.")),
     security(("api_key" = ["credentials:manage"]), ("api_key" = ["resources:read"])),
     responses((
         status = 200, description = "The credential.", body = CredentialBody,
-        headers(("ETag" = String, description = "Its revision, for `If-Match`.")),
+        headers(("ETag" = String, description = "The revision, for `If-Match`.")),
     )),
 )]
 pub(crate) async fn read(

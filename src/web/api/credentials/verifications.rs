@@ -21,12 +21,12 @@ use crate::web::{
 
 /// Tests a credential
 ///
-/// Verifies the stored values with their service. What is found is kept, and gives the credential its status.
+/// Verifies the stored values with the service. The result is stored and sets the credential's status.
 #[utoipa::path(
     post, path = "/api/v1/credentials/{id}/test", operation_id = "test_credential", tag = "credentials",
     params(("id" = uuid::Uuid, Path, description = "The credential.")),
     security(("api_key" = ["credentials:manage"])),
-    responses((status = 200, description = "What was found, whether it passed or not.", body = VerificationBody)),
+    responses((status = 200, description = "The result, passed or not.", body = VerificationBody)),
 )]
 pub(crate) async fn test(
     State(state): State<WebState>,
@@ -42,17 +42,17 @@ pub(crate) async fn test(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct VerificationsQuery {
-    /// How many at most, from 1 to 100; 50 if nothing is said.
+    /// The maximum number of items, from 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
 }
 
 /// Lists the verifications of a credential
 ///
-/// The newest hundred are kept.
+/// Keytile keeps the newest hundred.
 #[utoipa::path(
     get, path = "/api/v1/credentials/{id}/verifications", operation_id = "list_verifications", tag = "credentials",
     params(("id" = uuid::Uuid, Path, description = "The credential."), VerificationsQuery),

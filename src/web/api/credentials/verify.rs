@@ -22,11 +22,11 @@ use crate::web::{
 
 /// Verifies unsaved values
 ///
-/// Asks the service for an access token with these values. Nothing of them is stored.
+/// Requests an access token from the service with these values. They are not saved.
 #[utoipa::path(
     post, path = "/api/v1/verify", operation_id = "verify_values", tag = "credentials", request_body = UnsavedValues,
     security(("api_key" = ["credentials:manage"])),
-    responses((status = 200, description = "What was found, whether it passed or not.", body = VerificationBody)),
+    responses((status = 200, description = "The result, passed or not.", body = VerificationBody)),
 )]
 pub(crate) async fn verify(
     State(state): State<WebState>,

@@ -43,17 +43,17 @@ use crate::{
 
 /// Creates a credential
 ///
-/// It is verified with its service first, as in the overlay of the pages: nothing is stored that does not work.
+/// Verifies the values with the service first, and saves them only if they work.
 #[utoipa::path(
     post, path = "/api/v1/credentials", operation_id = "create_credential", tag = "credentials", request_body = NewCredential,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-~]+$", description = "Sent again with the same key and body, it is created once.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-~]+$", description = "If you send the same key and body again, nothing is created twice.")),
     security(("api_key" = ["credentials:manage"])),
     responses(
         (
-            status = 201, description = "The credential, as it is stored.", body = CredentialBody,
-            headers(("Location" = String, description = "Its address."), ("ETag" = String, description = "Its revision.")),
+            status = 201, description = "The new credential.", body = CredentialBody,
+            headers(("Location" = String, description = "The address of the new item."), ("ETag" = String, description = "The current revision.")),
         ),
-        (status = 502, description = "The service, or the way to it, failed: `verification` says where. Nothing is stored.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The service failed or could not be reached; see `verification`. Nothing was saved.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn create(
@@ -82,23 +82,24 @@ pub(crate) async fn create(
 
 /// Changes a credential
 ///
-/// What is left out stays, secrets too; what is shown in place of a secret (`••••`, `****`) is refused. Other values are
-/// verified with the service before they take over, and a stored secret goes only where it was verified.
+/// Members you leave out stay the same, including secrets. Placeholders for secrets (`••••`, `****`) are refused. New
+/// values are verified with the service before they replace the old ones. A stored secret is only sent to hosts it was
+/// verified with.
 #[utoipa::path(
     patch, path = "/api/v1/credentials/{id}", operation_id = "update_credential", tag = "credentials",
     request_body = CredentialChange,
     params(
         ("id" = uuid::Uuid, Path, description = "The credential."),
-        ("If-Match" = String, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with, or `*`."),
+        ("If-Match" = String, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` you read, or `*`."),
     ),
     security(("api_key" = ["credentials:manage"])),
     responses(
         (
-            status = 200, description = "The credential, as it is now.", body = CredentialBody,
-            headers(("ETag" = String, description = "Its revision.")),
+            status = 200, description = "The updated credential.", body = CredentialBody,
+            headers(("ETag" = String, description = "The current revision.")),
         ),
-        (status = 409, description = "Its connector is gone, or its stored values do not open.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
-        (status = 502, description = "The service, or the way to it, failed: `verification` says where. Nothing is changed.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Its connector is missing, or its stored values can't be decrypted.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
+        (status = 502, description = "The service failed or could not be reached; see `verification`. Nothing was changed.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn update(
@@ -124,17 +125,17 @@ pub(crate) async fn update(
 
 /// Deletes a credential
 ///
-/// One that no resource uses. Its sealed values are erased; the service itself is not told.
+/// Only if no resource uses it. Keytile erases its stored values, but doesn't revoke anything at the service.
 #[utoipa::path(
     delete, path = "/api/v1/credentials/{id}", operation_id = "delete_credential", tag = "credentials",
     params(
         ("id" = uuid::Uuid, Path, description = "The credential."),
-        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with: it is deleted only if it is still that."),
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` you read. The item is only deleted if it hasn't changed since."),
     ),
     security(("api_key" = ["credentials:manage"])),
     responses(
-        (status = 204, description = "It is gone."),
-        (status = 409, description = "Resources use it.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
+        (status = 204, description = "Deleted."),
+        (status = 409, description = "Resources still use it.", body = crate::web::api::problems::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn delete(
@@ -147,7 +148,8 @@ pub(crate) async fn delete(
     match state.service.delete_credential(&caller, id, expected.as_deref()).await.map_err(failed)? {
         CredentialDeletion::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
         CredentialDeletion::InUse(count) => {
-            let detail = format!("{count} data sources or data destinations use it. Give them another credential first.");
+            let detail =
+                format!("{count} data sources or destinations use this credential. Choose another credential for them first.");
             Err(Problem::new(StatusCode::CONFLICT, "in_use", detail))
         }
         CredentialDeletion::Outdated => Err(outdated()),
@@ -172,7 +174,7 @@ async fn expected(state: &WebState, caller: &Caller, id: CredentialId, expected:
 /// The connector that a body names.
 pub(in crate::web::api) fn connector(state: &WebState, id: &str) -> Result<Arc<Connector>, Problem> {
     let known = state.service.catalogue().get(id).cloned();
-    known.ok_or_else(|| wrong("connector", "There is no such connector.", "unknown"))
+    known.ok_or_else(|| wrong("connector", "There is no connector with this id.", "unknown"))
 }
 
 pub(in crate::web::api) fn secrets(fields: Members<Hidden>) -> BTreeMap<String, SecretString> {
@@ -186,8 +188,7 @@ pub(in crate::web::api) fn member(field: &str) -> String {
 
 /// The problem for a credential whose connector no longer exists, or whose values can't be opened.
 pub(in crate::web::api) fn unusable() -> Problem {
-    let detail =
-        "The connector of this credential is gone, or its stored values do not open. Whoever runs Keytile has to look at it.";
+    let detail = "This credential's connector is missing, or its stored values can't be decrypted. Ask your Keytile administrator to check it.";
     Problem::new(StatusCode::CONFLICT, "credential_unusable", detail)
 }
 

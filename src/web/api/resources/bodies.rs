@@ -10,7 +10,7 @@ use crate::{
     web::api::body::nullable,
 };
 
-/// Whether data comes from a resource or goes to it.
+/// Whether data is read from a resource or written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ResourceKind)]
@@ -39,7 +39,7 @@ impl From<KindWord> for ResourceKind {
     }
 }
 
-/// A method of HTTP.
+/// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = Method)]
@@ -100,31 +100,31 @@ impl From<(String, String)> for ParameterBody {
     }
 }
 
-/// What a resource calls.
+/// The request that a resource makes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Endpoint)]
 pub(crate) struct EndpointBody {
     /// The method.
     method: MethodWord,
-    /// The path below the base URL of the API.
+    /// The path below the API's base URL.
     path: String,
-    /// Query parameters, in their order.
+    /// Query parameters, in order.
     query: Vec<ParameterBody>,
 }
 
-/// What may be sent in the name of a resource.
+/// The requests that a resource allows.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EgressPolicy)]
 pub(crate) struct PolicyBody {
-    /// The methods. `HEAD` goes with `GET`.
+    /// The allowed methods. `GET` includes `HEAD`.
     methods: Vec<MethodWord>,
-    /// Where paths may lie, below the base URL of the API.
+    /// The allowed paths, below the API's base URL: each prefix and everything below it.
     prefixes: Vec<String>,
-    /// The largest body, in MiB.
+    /// The largest request body, in MiB.
     body_mib: u64,
-    /// How many requests a minute each instance sends on; null for as many as come.
+    /// How many requests per minute each Keytile instance forwards; null for no limit.
     per_minute: Option<u32>,
-    /// How often a request that is safe to repeat is sent again after 429, 502, 503 or 504.
+    /// How many times a request that's safe to repeat is sent again after 429, 502, 503 or 504.
     retries: u8,
 }
 
@@ -132,31 +132,31 @@ pub(crate) struct PolicyBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Resource)]
 pub(crate) struct ResourceBody {
-    /// Its id. Its proxy is at `/proxy/{id}/`.
+    /// The resource's id. Its proxy is at `/proxy/{id}/`.
     id: Uuid,
     /// Source or destination.
     kind: KindWord,
-    /// Its name, unique for its owner and kind without regard to case.
+    /// Its name, unique for its owner and kind, ignoring case.
     name: String,
-    /// Its description, or an empty text.
+    /// Its description; can be empty.
     description: String,
-    /// The connector it was made with.
+    /// Its connector.
     connector: String,
     /// The credential it uses.
     credential: Uuid,
-    /// The name of that.
+    /// The credential's name.
     credential_name: String,
-    /// How the last verification of that ended: `verified`, `rejected` or `unreachable`.
+    /// The result of the credential's last verification: `verified`, `rejected` or `unreachable`.
     #[schema(example = "verified")]
     credential_status: &'static str,
-    /// What it calls; null where what is stored does not open.
+    /// The request it makes; null if the stored value can't be decrypted.
     endpoint: Option<EndpointBody>,
-    /// What may be sent in its name, likewise.
+    /// The requests it allows; null if the stored value can't be decrypted.
     policy: Option<PolicyBody>,
     /// When it was created.
     #[schema(format = DateTime)]
     created_at: String,
-    /// Grows by one with every change.
+    /// Increases by one with each change.
     version: i64,
 }
 
@@ -196,12 +196,12 @@ impl From<ResourceRecord> for ResourceBody {
 pub(crate) struct ResourceList {
     /// The resources.
     pub(crate) items: Vec<ResourceBody>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` for the next page; null on the last page.
     pub(crate) next_cursor: Option<String>,
 }
 
-/// An endpoint: one that the connector offers, by its name, or a method and a path of one's own. In a change, what is
-/// left out stays.
+/// An endpoint: one that the connector offers, by name, or a custom method and path. When you change a resource,
+/// members you leave out stay the same.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndpointChange {
@@ -209,10 +209,10 @@ pub(crate) struct EndpointChange {
     offer: Option<String>,
     /// The method.
     method: Option<MethodWord>,
-    /// The path below the base URL of the API, beginning with `/`.
+    /// The path below the API's base URL, starting with `/`.
     #[schema(min_length = 1, max_length = 1000, pattern = "^/", example = "/users")]
     path: Option<String>,
-    /// All query parameters. Without them, those that the offered endpoint begins with.
+    /// All query parameters. By default, those of the offered endpoint.
     #[schema(max_items = 50)]
     query: Option<Vec<ParameterBody>>,
 }
@@ -224,24 +224,24 @@ impl From<EndpointChange> for EndpointPatch {
     }
 }
 
-/// What may be sent. What is left out stays, or is what the kind of the resource suggests.
+/// The requests to allow. Members you leave out stay the same. For a new resource, they depend on its kind.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicyChange {
-    /// The methods.
+    /// The allowed methods.
     #[schema(min_items = 1)]
     methods: Option<Vec<MethodWord>>,
-    /// Where paths may lie, each beginning with `/`.
+    /// The allowed paths, each starting with `/`: a prefix and everything below it.
     #[schema(min_items = 1, max_items = 20)]
     prefixes: Option<Vec<String>>,
-    /// The largest body, in MiB.
+    /// The largest request body, in MiB.
     #[schema(minimum = 0, maximum = 1048576)]
     body_mib: Option<u64>,
-    /// How many requests a minute; null for as many as come.
+    /// How many requests per minute; null for no limit.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1000000)]
     per_minute: Option<Option<u64>>,
-    /// How often to try again.
+    /// How many times to send a request again.
     #[schema(minimum = 0, maximum = 5)]
     retries: Option<u64>,
 }
@@ -258,49 +258,49 @@ impl From<PolicyChange> for PolicyPatch {
     }
 }
 
-/// A resource to be created.
+/// A resource to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewResource {
     /// Source or destination.
     pub(crate) kind: KindWord,
-    /// Its name, unique for the account and the kind.
+    /// A name, unique for this account and kind.
     #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: String,
-    /// Its description.
+    /// A description.
     #[serde(default)]
     #[schema(max_length = 2000)]
     pub(crate) description: String,
-    /// The credential it uses. Its connector becomes that of the resource.
+    /// The credential to use. The resource gets the credential's connector.
     pub(crate) credential: Uuid,
-    /// What it calls.
+    /// The request it makes.
     pub(crate) endpoint: EndpointChange,
-    /// What may be sent in its name.
+    /// The requests it allows.
     #[serde(default)]
     pub(crate) policy: Option<PolicyChange>,
-    /// The old name of `policy`, which is read still.
+    /// The old name of `policy`, still accepted.
     #[serde(default)]
     #[schema(ignore)]
     pub(crate) contract: Option<PolicyChange>,
 }
 
-/// What is to be changed of a resource. What is left out stays as it is.
+/// Changes to a resource. Members you leave out stay the same.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResourceChange {
-    /// Another name.
+    /// A new name.
     #[schema(min_length = 1, max_length = 100)]
     pub(crate) name: Option<String>,
-    /// Another description.
+    /// A new description.
     #[schema(max_length = 2000)]
     pub(crate) description: Option<String>,
     /// Another credential of the same connector.
     pub(crate) credential: Option<Uuid>,
-    /// Another endpoint.
+    /// A new endpoint.
     pub(crate) endpoint: Option<EndpointChange>,
-    /// Another policy.
+    /// A new egress policy.
     pub(crate) policy: Option<PolicyChange>,
-    /// The old name of `policy`, which is read still.
+    /// The old name of `policy`, still accepted.
     #[schema(ignore)]
     pub(crate) contract: Option<PolicyChange>,
 }

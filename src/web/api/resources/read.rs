@@ -30,20 +30,20 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ResourcesQuery {
-    /// Only those of this kind.
+    /// Only resources of this kind.
     #[param(value_type = Option<KindWord>)]
     kind: Option<String>,
-    /// How many at most, from 1 to 100; 50 if nothing is said.
+    /// The maximum number of items, from 1 to 100; 50 by default.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(value_type = Option<uuid::Uuid>)]
     cursor: Option<String>,
 }
 
 /// Lists resources
 ///
-/// Those that the key is for, and whose credential its account may use, newest first.
+/// Those that the key works for and whose credential its account can use, newest first.
 #[utoipa::path(
     get, path = "/api/v1/resources", operation_id = "list_resources", tag = "resources", params(ResourcesQuery),
     security(("api_key" = ["resources:read"])),
@@ -64,14 +64,14 @@ pub(crate) async fn list(
 
 /// Reads a resource
 ///
-/// With what it calls and what may be sent in its name.
+/// Includes its endpoint and egress policy.
 #[utoipa::path(
     get, path = "/api/v1/resources/{id}", operation_id = "read_resource", tag = "resources",
     params(("id" = uuid::Uuid, Path, description = "The resource.")),
     security(("api_key" = ["resources:read"])),
     responses((
         status = 200, description = "The resource.", body = ResourceBody,
-        headers(("ETag" = String, description = "Its revision, for `If-Match`.")),
+        headers(("ETag" = String, description = "The revision, for `If-Match`.")),
     )),
 )]
 pub(crate) async fn read(

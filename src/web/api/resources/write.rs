@@ -35,11 +35,11 @@ use crate::{
 /// Creates a resource
 #[utoipa::path(
     post, path = "/api/v1/resources", operation_id = "create_resource", tag = "resources", request_body = NewResource,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-~]+$", description = "Sent again with the same key and body, it is created once.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-~]+$", description = "If you send the same key and body again, nothing is created twice.")),
     security(("api_key" = ["admin"])),
     responses((
-        status = 201, description = "The resource, as it is stored.", body = ResourceBody,
-        headers(("Location" = String, description = "Its address."), ("ETag" = String, description = "Its revision.")),
+        status = 201, description = "The new resource.", body = ResourceBody,
+        headers(("Location" = String, description = "The address of the new item."), ("ETag" = String, description = "The current revision.")),
     )),
 )]
 pub(crate) async fn create(
@@ -73,17 +73,17 @@ pub(crate) async fn create(
 
 /// Changes a resource
 ///
-/// Everything that is sent, in one step; what is left out stays. Another policy holds from the next request on.
+/// Changes everything you send in one step. Members you leave out stay the same. A new egress policy applies from the next request.
 #[utoipa::path(
     patch, path = "/api/v1/resources/{id}", operation_id = "update_resource", tag = "resources", request_body = ResourceChange,
     params(
         ("id" = uuid::Uuid, Path, description = "The resource."),
-        ("If-Match" = String, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with, or `*`."),
+        ("If-Match" = String, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` you read, or `*`."),
     ),
     security(("api_key" = ["admin"])),
     responses((
-        status = 200, description = "The resource, as it is now.", body = ResourceBody,
-        headers(("ETag" = String, description = "Its revision.")),
+        status = 200, description = "The updated resource.", body = ResourceBody,
+        headers(("ETag" = String, description = "The current revision.")),
     )),
 )]
 pub(crate) async fn update(
@@ -116,10 +116,10 @@ pub(crate) async fn update(
     delete, path = "/api/v1/resources/{id}", operation_id = "delete_resource", tag = "resources",
     params(
         ("id" = uuid::Uuid, Path, description = "The resource."),
-        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` that it was read with: it is deleted only if it is still that."),
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, description = "The `ETag` you read. The item is only deleted if it hasn't changed since."),
     ),
     security(("api_key" = ["admin"])),
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "Deleted.")),
 )]
 pub(crate) async fn delete(
     State(state): State<WebState>,

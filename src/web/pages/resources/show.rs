@@ -207,7 +207,7 @@ async fn find(
     match state.service.resource(&signed.caller, kind, id, search).await {
         Ok(detail) => detail.map(Some).ok_or(PageError::NotFound),
         Err(error @ (ServiceError::Sealed { .. } | ServiceError::Unreadable { .. })) => {
-            tracing::error!(resource = %id, error = &error as &dyn std::error::Error, "an endpoint does not open");
+            tracing::error!(resource = %id, error = &error as &dyn std::error::Error, "cannot decrypt an endpoint");
             Ok(None)
         }
         Err(error) => Err(error.into()),
