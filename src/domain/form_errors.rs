@@ -4,7 +4,35 @@
 //! A sentence says what to do, and never more than was checked. What was typed is a part of it only where it
 //! cannot be a secret.
 
-use super::{credentials::form::FieldFault, sentences::fill};
+use super::sentences::fill;
+
+/// What is wrong with a field, as a code that API clients can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldFault {
+    /// A required value is missing.
+    Required,
+    /// The field doesn't accept the value.
+    Invalid,
+    /// The value is the mask that is shown instead of a secret.
+    Masked,
+    /// The name is already in use.
+    Taken,
+    /// The connector has no such field.
+    Unknown,
+}
+
+impl FieldFault {
+    /// The value in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Invalid => "invalid",
+            Self::Masked => "masked",
+            Self::Taken => "taken",
+            Self::Unknown => "unknown",
+        }
+    }
+}
 
 macro_rules! form_errors {
     ($($(#[$doc:meta])* $error:ident: $fault:ident, $sentence:literal;)*) => {

@@ -13,7 +13,7 @@ use crate::domain::{
         template::Reference,
         url_template::RenderError,
     },
-    form_errors::FormError,
+    form_errors::{FieldFault, FormError},
     naming::{Description, Name},
 };
 
@@ -49,34 +49,6 @@ pub struct FieldError {
     pub message: String,
     /// For API clients.
     pub code: FieldFault,
-}
-
-/// What is wrong with a field, as a code that API clients can act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldFault {
-    /// A required value is missing.
-    Required,
-    /// The field doesn't accept the value.
-    Invalid,
-    /// The value is the mask that is shown instead of a secret.
-    Masked,
-    /// The name is already in use.
-    Taken,
-    /// The connector has no such field.
-    Unknown,
-}
-
-impl FieldFault {
-    /// The value in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Required => "required",
-            Self::Invalid => "invalid",
-            Self::Masked => "masked",
-            Self::Taken => "taken",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 impl FieldError {

@@ -80,7 +80,7 @@ async fn nothing_happens_that_cannot_be_recorded_on_postgres() {
 
 #[test]
 fn every_route_that_changes_something_is_tried() {
-    let routes = include_str!("../../../src/web/api/mod.rs");
+    let routes = include_str!("../../../src/web/api/routes.rs");
     let tried = include_str!("unrecorded.rs");
     let mut found = 0;
     for part in routes.split(".route(").skip(1) {
