@@ -135,7 +135,7 @@ pub fn keep(connector: &Connector, raw: &RawForm, before: Option<&Kept>) -> Kept
             kept.values.insert(field.id.clone(), wrap(field, typed.to_owned()));
         }
     }
-    let destination = destination(connector, &kept.values);
+    let destination = destination(connector, &meant(connector, &kept.values));
     for field in connector.fields.iter().filter(|field| field.secret) {
         let secrets_for = if kept.values.get(&field.id).is_some() {
             destination.clone()
@@ -150,6 +150,28 @@ pub fn keep(connector: &Connector, raw: &RawForm, before: Option<&Kept>) -> Kept
         }
     }
     kept
+}
+
+/// What was typed as [`parse`] reads it, so that an address pasted or written in another way is the same destination. What
+/// it refuses stays as it is.
+fn meant(connector: &Connector, typed: &FieldValues) -> FieldValues {
+    let mut meant = typed.clone();
+    let mut implied = Vec::new();
+    for field in connector.fields.iter().filter(|field| !field.secret) {
+        let Some(typed) = typed.plain(field.id.as_str()) else { continue };
+        match parse_field(connector, field, typed) {
+            Ok(Parsed::Value(value)) => meant.insert(field.id.clone(), FieldValue::Plain(value)),
+            Ok(Parsed::Implies(value, other, option)) => {
+                meant.insert(field.id.clone(), FieldValue::Plain(value));
+                implied.push((other, option));
+            }
+            Ok(Parsed::Empty) | Err(_) => {}
+        }
+    }
+    for (field, option) in implied {
+        meant.insert(field, FieldValue::Plain(option));
+    }
+    meant
 }
 
 /// Reads the form. A secret that was left empty is taken from `kept`, if it would go where it was meant to go.
@@ -402,6 +424,18 @@ mod tests {
             "the domain is TalkDesk's"
         );
         assert!(parse(&talkdesk, &typed(&[("client_secret", ""), ("api_host", "evil.example")]), Some(&kept)).is_err());
+    }
+
+    #[test]
+    fn a_kept_secret_goes_to_the_same_address_however_it_is_written() {
+        let talkdesk = talkdesk();
+        let form = |host: &str, secret: &str| typed(&[("api_host", host), ("client_secret", secret)]);
+        for written in ["https://API.example.com/x", "api.example.com.", " api.example.com "] {
+            let kept = keep(&talkdesk, &form(written, "s3cret"), None);
+            assert!(parse(&talkdesk, &form(written, ""), Some(&kept)).is_ok(), "{written}");
+            assert!(parse(&talkdesk, &form("api.example.com", ""), Some(&kept)).is_ok(), "{written}");
+            assert!(parse(&talkdesk, &form("evil.example", ""), Some(&kept)).is_err(), "{written}");
+        }
     }
 
     #[test]
