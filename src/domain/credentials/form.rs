@@ -255,7 +255,15 @@ fn parse_field(connector: &Connector, field: &Field, typed: &str) -> Result<Pars
             Some(host) => from_pasted_host(connector, field, &host),
             None => field.format.normalise(typed).map(Parsed::Value),
         },
-        _ => field.format.normalise(typed).map(Parsed::Value),
+        _ => {
+            let value = field.format.normalise(typed)?;
+            // Encoding makes an address longer. A value over the limit could be stored, but not saved again.
+            let length = value.chars().count();
+            if length > field.max_length {
+                return Err(format!("Use at most {} characters; encoded, this has {length}.", field.max_length));
+            }
+            Ok(Parsed::Value(value))
+        }
     }
 }
 
@@ -436,6 +444,17 @@ mod tests {
             assert!(parse(&talkdesk, &form("api.example.com", ""), Some(&kept)).is_ok(), "{written}");
             assert!(parse(&talkdesk, &form("evil.example", ""), Some(&kept)).is_err(), "{written}");
         }
+    }
+
+    #[test]
+    fn an_address_is_not_longer_than_its_field_once_it_is_encoded() {
+        let generic = connector(include_str!("../../../connectors/oauth2-client-credentials.toml"));
+        let form = |length: usize| {
+            let url = format!("https://id.example/{}", "é".repeat(length));
+            typed(&[("token_url", &url), ("api_base_url", "https://api.example")])
+        };
+        assert!(parse(&generic, &form(80), None).is_ok());
+        assert!(error_of(&generic, &form(400), "token_url").contains("encoded, this has 2419"));
     }
 
     #[test]
