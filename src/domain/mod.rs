@@ -8,6 +8,8 @@ pub mod api_keys;
 pub mod audit;
 pub mod connectors;
 pub mod credentials;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod ids;
 pub mod naming;
 pub mod resources;

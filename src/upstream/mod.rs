@@ -11,6 +11,8 @@ pub mod calls;
 mod client;
 mod diagnosis;
 mod egress;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http1;
 mod oauth;
 mod otlp;

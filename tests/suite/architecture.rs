@@ -11,7 +11,7 @@ use std::{
 use self::source::Source;
 
 /// A module of the crate and the modules that it may name. Each may name itself.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("threads", &[]),
     ("domain", &[]),
     ("metrics", &["domain", "threads"]),
@@ -23,6 +23,8 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("client", &["domain"]),
     ("service", &["domain", "threads", "metrics", "crypto", "store", "upstream"]),
     ("web", &["domain", "metrics", "crypto", "store", "upstream", "service"]),
+    // For tests and fuzzers only.
+    ("fuzz", &["domain", "upstream", "web"]),
     ("config", &["domain", "upstream"]),
     ("app", &["domain", "crypto", "store", "upstream", "sandbox", "service", "web", "config"]),
     ("cli", &["domain", "crypto", "store", "upstream", "client", "sandbox", "service", "config", "app"]),

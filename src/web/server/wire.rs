@@ -5,6 +5,9 @@
 //! bare LF; and it answers requests that came before the last answer was finished. No browser and no proxy sends
 //! either, but whoever smuggles a request past a proxy does. So neither is taken here.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use std::{
     io,
     pin::Pin,
