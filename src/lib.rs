@@ -15,6 +15,7 @@
 //! - [`service`]: what Keytile does, a file a use case
 //! - [`web`]: the only place with pages
 //! - [`sandbox`]: a stand-in service with TLS, for trying Keytile and for tests
+//! - `fuzz`: what must hold for any bytes that come from outside; for tests and fuzzers only
 //!
 //! Imports point one way: `web, cli → service → store, upstream, crypto → domain`. A test reads them and
 //! fails on an arrow that runs the other way.
@@ -25,6 +26,8 @@ pub mod client;
 pub mod config;
 pub mod crypto;
 pub mod domain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod metrics;
 pub mod sandbox;
 pub mod service;

@@ -9,6 +9,8 @@ pub mod audit;
 pub mod connectors;
 pub mod credentials;
 pub mod form_errors;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod ids;
 pub mod naming;
 pub mod resources;

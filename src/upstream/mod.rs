@@ -9,6 +9,8 @@ mod calls;
 mod client;
 mod diagnosis;
 mod egress;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http1;
 mod limits;
 mod oauth;

@@ -6,6 +6,8 @@
 
 mod api;
 mod assets;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http;
 mod layout;
 mod limits;

@@ -57,7 +57,12 @@ impl UrlTemplate {
                     let mut text = literal.as_str();
                     if index == 0 {
                         text = text.strip_prefix("https://").ok_or("an address must begin with https://")?;
+                        // A parser skips more slashes, and then what stands in the path is the host.
+                        if text.starts_with(['/', '?']) {
+                            return Err("an address must have a host after https://".into());
+                        }
                     }
+                    check_literal(text)?;
                     positions.push(position);
                     for c in text.chars() {
                         position = match (position, c) {
@@ -241,6 +246,18 @@ fn stands_alone(parts: &[Part], index: usize) -> bool {
         Some(Part::Value(_)) => false,
     };
     before && behind
+}
+
+/// Parsers take a backslash for a slash, leave out control characters, and decode what a value may have completed.
+fn check_literal(text: &str) -> Result<(), String> {
+    if text.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control()) {
+        return Err("an address must not have a backslash, blank or control character".into());
+    }
+    let mut encoded = text.split('%').skip(1).map(|rest| rest.as_bytes().get(..2));
+    if encoded.any(|digits| !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))) {
+        return Err("a `%` must be followed by two hexadecimal digits".into());
+    }
+    Ok(())
 }
 
 /// Whether a reference is allowed at a position of an address.

@@ -103,7 +103,7 @@ pub fn keep(connector: &Connector, raw: &RawForm, before: Option<&Kept>) -> Kept
             kept.values.insert(field.id.clone(), wrap(field, typed.to_owned()));
         }
     }
-    let destination = destination(connector, &kept.values);
+    let destination = destination(connector, &meant(connector, &kept.values));
     for field in connector.fields.iter().filter(|field| field.secret) {
         let secrets_for = if kept.values.get(&field.id).is_some() {
             destination.clone()
@@ -118,6 +118,28 @@ pub fn keep(connector: &Connector, raw: &RawForm, before: Option<&Kept>) -> Kept
         }
     }
     kept
+}
+
+/// What was typed as [`parse`] reads it, so that an address pasted or written in another way is the same destination. What
+/// it refuses stays as it is.
+fn meant(connector: &Connector, typed: &FieldValues) -> FieldValues {
+    let mut meant = typed.clone();
+    let mut implied = Vec::new();
+    for field in connector.fields.iter().filter(|field| !field.secret) {
+        let Some(typed) = typed.plain(field.id.as_str()) else { continue };
+        match parse_field(connector, field, typed) {
+            Ok(Parsed::Value(value)) => meant.insert(field.id.clone(), FieldValue::Plain(value)),
+            Ok(Parsed::Implies(value, other, option)) => {
+                meant.insert(field.id.clone(), FieldValue::Plain(value));
+                implied.push((other, option));
+            }
+            Ok(Parsed::Empty) | Err(_) => {}
+        }
+    }
+    for (field, option) in implied {
+        meant.insert(field, FieldValue::Plain(option));
+    }
+    meant
 }
 
 /// Parses the form. A secret left empty is taken from `kept`, if it would go where it was meant to go.
@@ -197,7 +219,15 @@ fn parse_field(connector: &Connector, field: &Field, typed: &str) -> Result<Pars
             Some(host) => from_pasted_host(connector, field, &host),
             None => field.format.normalise(typed).map(Parsed::Value),
         },
-        _ => field.format.normalise(typed).map(Parsed::Value),
+        _ => {
+            let value = field.format.normalise(typed)?;
+            // Encoding makes an address longer. A value over the limit could be stored, but not saved again.
+            let length = value.chars().count();
+            if length > field.max_length {
+                return Err(format!("Use at most {} characters; encoded, this has {length}.", field.max_length));
+            }
+            Ok(Parsed::Value(value))
+        }
     }
 }
 
@@ -372,6 +402,29 @@ mod tests {
             "the domain is TalkDesk's"
         );
         assert!(parse(&talkdesk, &typed(&[("client_secret", ""), ("api_host", "evil.example")]), Some(&kept)).is_err());
+    }
+
+    #[test]
+    fn a_kept_secret_goes_to_the_same_address_however_it_is_written() {
+        let talkdesk = talkdesk();
+        let form = |host: &str, secret: &str| typed(&[("api_host", host), ("client_secret", secret)]);
+        for written in ["https://API.example.com/x", "api.example.com.", " api.example.com "] {
+            let kept = keep(&talkdesk, &form(written, "s3cret"), None);
+            assert!(parse(&talkdesk, &form(written, ""), Some(&kept)).is_ok(), "{written}");
+            assert!(parse(&talkdesk, &form("api.example.com", ""), Some(&kept)).is_ok(), "{written}");
+            assert!(parse(&talkdesk, &form("evil.example", ""), Some(&kept)).is_err(), "{written}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_not_longer_than_its_field_once_it_is_encoded() {
+        let generic = connector(include_str!("../../../connectors/oauth2-client-credentials.toml"));
+        let form = |length: usize| {
+            let url = format!("https://id.example/{}", "é".repeat(length));
+            typed(&[("token_url", &url), ("api_base_url", "https://api.example")])
+        };
+        assert!(parse(&generic, &form(80), None).is_ok());
+        assert!(error_of(&generic, &form(400), "token_url").contains("encoded, this has 2419"));
     }
 
     #[test]

@@ -145,7 +145,8 @@ fn piece(came: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
 /// Consumes the line with the size of a chunk. Chunk extensions are ignored.
 fn size_line(came: &mut BytesMut) -> io::Result<Option<u64>> {
     let Some(end) = memchr::memchr(b'\n', came) else {
-        return if came.len() > SIZE_LINE_MAX { Err(malformed()) } else { Ok(None) };
+        // The end of the line may be cut in two.
+        return if came.strip_suffix(b"\r").unwrap_or(came).len() > SIZE_LINE_MAX { Err(malformed()) } else { Ok(None) };
     };
     let line = came[..end].strip_suffix(b"\r").filter(|line| line.len() <= SIZE_LINE_MAX).ok_or_else(malformed)?;
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -166,7 +167,7 @@ fn trailers(came: &mut BytesMut) -> io::Result<Option<HeaderMap>> {
     }
     let mut fields = [httparse::EMPTY_HEADER; TRAILER_FIELDS_MAX];
     let (length, trailers) = match httparse::parse_headers(came, &mut fields) {
-        Ok(httparse::Status::Complete((length, fields))) => {
+        Ok(httparse::Status::Complete((length, fields))) if length <= TRAILERS_MAX => {
             let mut trailers = HeaderMap::with_capacity(fields.len());
             for field in fields {
                 let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| malformed())?;
@@ -175,7 +176,7 @@ fn trailers(came: &mut BytesMut) -> io::Result<Option<HeaderMap>> {
             (length, trailers)
         }
         Ok(httparse::Status::Partial) if came.len() <= TRAILERS_MAX => return Ok(None),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(malformed()),
+        Ok(_) | Err(_) => return Err(malformed()),
     };
     came.advance(length);
     Ok(Some(trailers))
@@ -268,6 +269,23 @@ mod tests {
             &[b'1'; SIZE_LINE_MAX + 1],
         ] {
             assert!(read(&mut Framing::chunked(), came, came.len()).is_err(), "{came:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_too_long_however_it_comes() {
+        let line = |length: usize| format!("0;{}\r\n\r\n", "a".repeat(length - 2));
+        let trailers = |length: usize| format!("0\r\na: {}\r\n\r\n", "b".repeat(length - 7));
+        for (came, taken) in [
+            (line(SIZE_LINE_MAX), true),
+            (line(SIZE_LINE_MAX + 1), false),
+            (trailers(TRAILERS_MAX), true),
+            (trailers(TRAILERS_MAX + 1), false),
+        ] {
+            for back in 0..6 {
+                let read = read(&mut Framing::chunked(), came.as_bytes(), came.len() - back);
+                assert_eq!(read.is_ok(), taken, "{} {back}", came.len());
+            }
         }
     }
 

@@ -46,6 +46,10 @@ pub(in crate::upstream) fn take(came: &mut BytesMut, of_head: bool) -> io::Resul
         let Some(end) = end_of_head(came) else {
             return if came.len() > HEAD_MAX { Err(malformed()) } else { Ok(None) };
         };
+        // However it comes: with one read it may be there as a whole.
+        if end > HEAD_MAX {
+            return Err(malformed());
+        }
         let head = came.split_to(end).freeze();
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut answer = httparse::Response::new(&mut []);
@@ -279,6 +283,18 @@ mod tests {
             }
             assert_eq!(heads, [(103, vec!["link: </a>".to_owned()]), (201, vec!["a: b".to_owned()])], "{cut}");
             assert_eq!(&came[..], b"body");
+        }
+    }
+
+    #[test]
+    fn a_head_is_too_long_however_it_comes() {
+        for (length, taken) in [(HEAD_MAX, true), (HEAD_MAX + 1, false)] {
+            let start = "HTTP/1.1 200 OK\r\na: ";
+            let head = format!("{start}{}\r\n\r\n", "b".repeat(length - start.len() - 4));
+            assert_eq!(head.len(), length);
+            for cut in [head.len(), head.len() - 1] {
+                assert_eq!(all_taken(head.as_bytes(), cut).is_some(), taken, "{length} {cut}");
+            }
         }
     }
 

@@ -12,5 +12,7 @@ mod wire;
 mod workers;
 
 pub use self::serve::Server;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::wire::fuzz::request_head;
 pub use self::{certificate::Certificate, metrics_listener::ScrapeServer, workers::Workers};
 pub use super::limits::ServingLimits;

@@ -5,6 +5,9 @@
 //! and pipelined requests. Browsers and proxies send neither, but attackers who smuggle requests past a proxy do.
 //! So both are refused here.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use std::{
     io,
     pin::Pin,

@@ -88,6 +88,16 @@ fn a_host_is_fed_only_by_what_stays_in_its_label() {
     let (_, _, reason) =
         refused("https://{account_name}.{region.identity}/oauth", "https://x@{account_name}.{region.identity}/oauth");
     assert!(reason.contains("user information"), "{reason}");
+    for (address, expected) in [
+        ("https:///{account_name}.{region.identity}/oauth", "a host after https://"),
+        ("https://{account_name}\\\\.{region.identity}/oauth", "a backslash"),
+        ("https://{account_name}. {region.identity}/oauth", "blank"),
+        ("https://{account_name}.{region.identity}/.%2{scopes}/oauth", "two hexadecimal digits"),
+    ] {
+        let (_, key, reason) = refused("https://{account_name}.{region.identity}/oauth", address);
+        assert_eq!(key, "token.url");
+        assert!(reason.contains(expected), "{address}: {reason}");
+    }
     let (_, _, reason) = refused("identity = \"talkdeskid.eu\"", "identity = \"evil.example/\"");
     assert!(reason.contains("is not a host name"), "{reason}");
     let (_, key, reason) = refused_of(GENERIC, "\"{token_url}\"\nclient_auth", "\"{token_url}evil\"\nclient_auth");
