@@ -1,6 +1,6 @@
 //! The API of a region: the account, its users and its contacts, as paged HAL like TalkDesk's.
 //!
-//! Contacts that are created stay until the sandbox stops, up to [`CREATED_MAX`] for each account.
+//! Contacts that are created stay until the sandbox stops, up to [`CREATED_MAX`](super::contacts::CREATED_MAX) for each account.
 
 use std::sync::Arc;
 

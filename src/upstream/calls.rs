@@ -1,6 +1,6 @@
 //! [`Upstream`], the type that every outgoing call goes through, and its settings.
 //!
-//! Fetching a token is one code path, [`Upstream::fetch_token`], for verification and broker alike, so that
+//! Fetching a token is one code path, [`TokenClient::fetch_token`], for verification and broker alike, so that
 //! whatever verifies also works later. Requests use HTTPS, go to addresses that the egress guard has checked or an
 //! operator has named, have limits, and never follow a redirect. Nothing from a request or a response is logged
 //! here.

@@ -103,7 +103,7 @@ pub struct ResourcePatch {
 pub enum ProgramCreation {
     /// Stored now, or earlier by the same request.
     Created(ResourceId),
-    /// Fields are invalid: those of a resource and of [`EgressContract::parse`].
+    /// Fields are invalid: those of a resource and of [`EgressPolicy::parse`].
     Invalid(Vec<FieldError>),
     /// Another request has used this idempotency key.
     KeyUsed,

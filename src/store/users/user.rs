@@ -45,7 +45,7 @@ pub struct UserToSignIn {
     /// The password hash (a PHC string); `None` if there is no password.
     pub password: Option<String>,
     pub has_second_factor: bool,
-    /// See [`UserRow::version`].
+    /// See [`User::version`](crate::domain::users::User::version).
     pub version: i64,
 }
 

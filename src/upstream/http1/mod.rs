@@ -1,10 +1,8 @@
 //! Forwarding requests to APIs with an HTTP/1.1 client of its own (RFC 9112), which streams both bodies.
 //!
-//! A general-purpose client costs more for each request than all of Keytile's own checks. [`Upstream::forward`] is
+//! A general-purpose client costs more for each request than all of Keytile's own checks. [`Forwarder::forward`] is
 //! the entry point; below it, a `HostPool` keeps connections, a `Lease` is a connection in use, and an `Exchange`
 //! is one request with its response.
-//!
-//! [`Upstream::forward`]: super::Upstream::forward
 
 pub(in crate::upstream) mod connect;
 pub(in crate::upstream) mod connection;

@@ -1,7 +1,7 @@
 //! Single sign-on with OpenID Connect: the outgoing calls.
 //!
 //! Uses the authorization code flow (OpenID Connect Core section 3.1) with PKCE (RFC 7636, always S256), state and
-//! nonce. [`Upstream::begin_sign_in`] sends a browser to the provider, and [`Upstream::finish_sign_in`] turns the
+//! nonce. [`ProviderClient::begin_sign_in`] sends a browser to the provider, and [`ProviderClient::finish_sign_in`] turns the
 //! response that it brings back into an [`ExternalIdentity`]. Who that is in Keytile, and what they may do, is
 //! decided elsewhere. Nothing from the provider is trusted unless it is signed or fetched over TLS, and no secret
 //! gets into an error.

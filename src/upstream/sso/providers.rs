@@ -1,4 +1,4 @@
-//! The two steps of a sign-in, [`Upstream::begin_sign_in`] and [`Upstream::finish_sign_in`], with their settings
+//! The two steps of a sign-in, [`ProviderClient::begin_sign_in`] and [`ProviderClient::finish_sign_in`], with their settings
 //! and what a browser carries between them.
 
 use std::sync::Arc;

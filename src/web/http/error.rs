@@ -74,7 +74,7 @@ impl From<ServiceError> for PageError {
 }
 
 impl IntoResponse for PageError {
-    /// Only the status: [`error_pages`] adds the page.
+    /// Only the status: [`error_pages`](crate::web::middleware::error_pages::error_pages) adds the page.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         if matches!(self, Self::TooMany) {

@@ -1,7 +1,7 @@
 //! Reads a connector file. Errors name the file, line, key and reason.
 //!
 //! Reading has two steps: the TOML text becomes the plain structs below, which checks spelling and types;
-//! then `Check` turns them into a [`Connector`], which checks references between the parts.
+//! then `Check` turns them into a [`Connector`](crate::domain::connectors::Connector), which checks references between the parts.
 
 #[cfg(test)]
 mod tests;

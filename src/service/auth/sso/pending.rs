@@ -30,7 +30,7 @@ impl Begun {
         Self { pending, next: next.to_owned(), at: now.as_millis() }
     }
 
-    /// True if it has taken longer than [`PENDING`](super::flow::PENDING).
+    /// True if it has taken longer than [`PENDING`].
     pub(in crate::service) fn is_over(&self, now: Timestamp) -> bool {
         now.since(Timestamp::from_millis(self.at)) > PENDING
     }
