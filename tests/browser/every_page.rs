@@ -392,6 +392,6 @@ async fn api_keys() {
     browser.click("#keys a").await;
     browser.wait_for("#revoke").await;
     browser.click("#revoke").await;
-    person.reads("[role='status']", "Revoked").await;
+    person.reads("[role='status']", "Key revoked").await;
     visitor.state(title).await;
 }

@@ -39,7 +39,7 @@ async fn stages_appear_as_they_pass_and_save_is_sent_once() {
     assert_eq!(person.count("#overlay:modal").await, 1);
 
     // The time-out is the service's fault: the same can be tried again.
-    person.reads("#rejection", "didn't respond within 15 seconds").await;
+    person.reads("#rejection", "didn't respond within 4 seconds").await;
     assert_eq!(sandbox.token_requests(), 1);
     assert_eq!(browser.text("#save").await, "Try again");
     assert_eq!(browser.value("document.getElementById('save').disabled").await, false);
@@ -154,7 +154,9 @@ async fn errors_in_place_are_beside_their_fields_and_in_the_summary() {
         person.reads("#error-summary", message.trim()).await;
     }
     assert_eq!(person.count("#f-client_id[aria-invalid]").await, 0);
-    browser.wait_until("document.querySelector('#overlay .announcer')?.textContent.includes('another look')").await;
+    browser
+        .wait_until("document.querySelector('#overlay .announcer')?.textContent.includes('Nothing has been sent or saved')")
+        .await;
     browser.click("#error-summary a[href='#f-account_name']").await;
     person.wait_for_focus("#f-account_name").await;
     assert_eq!(person.location().await, OVERLAY);

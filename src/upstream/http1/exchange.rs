@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 use super::{
     headers::{RequestHead, Told, write_trailers},
     pool::Lease,
-    request::{Early, Unanswered},
+    request::Early,
     request_body::{Outbound, Streaming, Watch},
     response_head::{self, AnswerHead, Head},
 };
@@ -28,6 +28,15 @@ use crate::upstream::limits::Limits;
 
 /// The most informational responses to one request.
 const INTERIM_MAX: u32 = 32;
+
+/// Why a connection brought no answer.
+pub(super) enum Unanswered {
+    /// Nothing was sent; the body, if it streams.
+    Unsent(Option<Box<Streaming>>),
+    /// It broke, or what came was no answer.
+    Broken,
+    TimedOut,
+}
 
 /// A request in progress, and the part of its response that has arrived. Boxed because it is moved often.
 pub(in crate::upstream) struct Exchange {

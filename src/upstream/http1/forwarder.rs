@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
 use super::{
-    exchange::Exchange,
+    exchange::{Exchange, Unanswered},
     headers::RequestHead,
     pool::{HostPool, Lease},
-    request::{ApiHeaders, ApiTarget, Forward, ForwardFault, Target, Unanswered},
+    request::{ApiHeaders, ApiTarget, Forward, ForwardFault, Target},
     request_body::{ForwardBody, Outbound},
     response::Answer,
 };

@@ -9,7 +9,7 @@ use hyper::{
 };
 use zeroize::Zeroizing;
 
-use super::{pool::HostPool, request_body::Streaming};
+use super::pool::HostPool;
 use crate::domain::{credentials::verification::Diagnosis, resources::request_path::RequestPath};
 
 /// The API of one credential: where requests go. Cheap to clone.
@@ -68,13 +68,4 @@ pub enum ForwardFault {
     },
     /// The client's body ended too early, or came too slowly.
     BodyIncomplete,
-}
-
-/// Why a connection brought no answer.
-pub(super) enum Unanswered {
-    /// Nothing was sent; the body, if it streams.
-    Unsent(Option<Box<Streaming>>),
-    /// It broke, or what came was no answer.
-    Broken,
-    TimedOut,
 }
