@@ -165,7 +165,7 @@ async fn it_loses_nothing_while_the_token_server_dies_keytile_restarts_and_the_s
     command.args(["sandbox", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).env_clear();
     let mut sandbox = Script::start(command);
     let first = sandbox.lines.next().unwrap().unwrap();
-    let service = first.split(" listens on ").nth(1).unwrap().split(". ").next().unwrap().to_owned();
+    let service = first.split(" is listening on ").nth(1).unwrap().split(". ").next().unwrap().to_owned();
     let bridge = Bridge::to(&service).await;
     let pins = [
         format!("--egress-pin=acme.talkdeskid.com=127.0.0.1:{}", bridge.port),

@@ -22,7 +22,7 @@ async fn a_changed_policy_holds_at_once() {
     let wrong = [("method", "GET"), ("prefixes", "users"), ("body_mib", "x"), ("per_minute", ""), ("retries", "0")];
     let refused = change(&mut browser, &address, &wrong).await;
     assert_eq!(refused.status, 422);
-    refused.says("Begin the path with one /");
+    refused.says("Start the path with a single /");
     refused.says("whole number of MiB");
     let typed = [
         ("method", "GET"),
