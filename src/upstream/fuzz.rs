@@ -203,10 +203,13 @@ pub(crate) fn retry_after_header(input: &[u8]) {
     }
 }
 
-/// What a token endpoint answers: a status, headers, an empty line, the body. `{secret}` in it is the client's secret.
+/// What a token endpoint answers: a status, headers, an empty line, the body. `{secret}` in it is the client's
+/// secret, in the body as JSON has it.
 pub(crate) fn token_answer(input: &[u8]) {
-    let text = String::from_utf8_lossy(input).replace("{secret}", SECRET);
+    let text = String::from_utf8_lossy(input);
     let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let in_json = serde_json::Value::from(SECRET).to_string();
+    let (head, body) = (head.replace("{secret}", SECRET), body.replace("{secret}", in_json.trim_matches('"')));
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.parse().ok()).filter(|status| (200..1_000).contains(status)).unwrap_or(200);
     let mut headers = HeaderMap::new();
@@ -228,7 +231,7 @@ pub(crate) fn token_answer(input: &[u8]) {
             assert!((1..=MONTH).contains(&token.lifetime.as_secs()));
             let header = format!("Bearer {}", token.access_token.expose_secret());
             assert!(HeaderValue::try_from(&header).is_ok(), "the token does not fit into a header");
-            let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+            let json: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
             assert_eq!(json["access_token"], token.access_token.expose_secret());
         }
         Err(diagnosis) => {

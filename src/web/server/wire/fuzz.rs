@@ -15,6 +15,9 @@ pub(crate) fn request_head(input: &[u8]) {
         let same = other_length == length && other.ended == whole.ended && other.bare_line_feed == whole.bare_line_feed;
         assert!(same, "cut at {}: {whole:?}, {other:?}", pieces.first().map_or(0, |first| first.len()));
     }
+    let head = &input[..length];
+    let bare = head.iter().enumerate().any(|(at, byte)| *byte == b'\n' && head[..at].last() != Some(&b'\r'));
+    assert_eq!(whole.bare_line_feed, bare, "a bare line feed is not seen");
     assert!(whole.ended || length == input.len(), "a head that has not ended is all there is");
     if whole.bare_line_feed {
         return;
