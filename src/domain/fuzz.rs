@@ -234,10 +234,14 @@ pub(crate) fn credential_form(input: &[u8]) {
         Ok(input) => input,
         Err(errors) => {
             assert!(!errors.is_empty());
+            // What is said of another secret as well does not come from this one.
+            let mut other = raw.clone();
+            other.fields.insert(id(CLIENT_SECRET), SecretString::from("another"));
+            let said_anyway = parse(&connector, &other, None).err().unwrap_or_default();
             for error in errors {
                 assert!(error.field == "name" || error.field == "description" || connector.field(&error.field).is_some());
                 // A short one can be part of a word.
-                let shown = secret.len() >= 20 && error.message.contains(&secret);
+                let shown = secret.len() >= 20 && error.message.contains(&secret) && !said_anyway.contains(&error);
                 assert!(!shown, "the error of {} has the secret", error.field);
             }
             return;
