@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use crate::{
     crypto::keyring::KeyringError,
+    domain::error_causes::with_causes,
     service::{InstallationError, ServiceError, connectors::catalogue::CatalogueError},
     store::StoreError,
     upstream::UpstreamError,
@@ -43,7 +44,7 @@ pub enum StartError {
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
     /// What is done with the database at the start, such as recording that settings have changed.
-    #[error("{}", causes(.0))]
+    #[error("{}", with_causes(.0))]
     Service(#[from] ServiceError),
     /// The address to listen on.
     #[error("{setting}: cannot listen on {address}: {cause}")]
@@ -61,16 +62,4 @@ pub enum StartError {
     /// The sandbox.
     #[error("--sandbox: cannot start the sandbox: {0}")]
     Sandbox(io::Error),
-}
-
-/// An error and what caused it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    words
 }

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::{apikey, audit, client, completions, health, init, sandbox, serve, user};
+use crate::config::{Config, StorageConfig};
+
 /// Keytile: a self-hosted credential store for data connectors.
 #[derive(Debug, Parser)]
 #[command(name = "keytile", version, about, max_term_width = 100)]
@@ -15,37 +18,37 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start Keytile.
-    Serve(Box<crate::config::Config>),
+    Serve(Box<Config>),
     /// Create the keyring and the tables of a new database.
-    Init(crate::config::StorageConfig),
+    Init(StorageConfig),
     /// Check or export the audit trail.
     #[command(subcommand)]
-    Audit(super::audit::AuditCommand),
+    Audit(audit::AuditCommand),
     /// Start only the sandbox, for a Keytile server on this machine.
-    Sandbox(super::sandbox::SandboxArguments),
+    Sandbox(sandbox::SandboxArguments),
     /// Add, list and change people, whether or not Keytile is running.
-    User(super::user::UserArguments),
+    User(user::UserArguments),
     /// Check whether a running Keytile is ready. Exits with 0 if so, 1 if not.
-    Health(super::health::HealthArguments),
+    Health(health::HealthArguments),
     /// Create, list and revoke API keys.
     #[command(subcommand)]
-    Apikey(super::apikey::ApiKeyCommand),
+    Apikey(apikey::ApiKeyCommand),
     /// Add, list, test, show and delete credentials through Keytile's API.
     #[command(after_help = EXIT_CODES)]
-    Credentials(super::client::CredentialsArguments),
+    Credentials(client::CredentialsArguments),
     /// Add, list, show and delete sources and destinations through Keytile's API.
     #[command(after_help = EXIT_CODES)]
-    Resources(super::client::ResourcesArguments),
+    Resources(client::ResourcesArguments),
     /// Send a request through the proxy to the service of a source or destination.
     #[command(after_help = EXIT_CODES)]
-    Curl(super::client::CurlArguments),
+    Curl(client::CurlArguments),
     /// Print an access token for the service of a source or destination.
     #[command(after_help = EXIT_CODES)]
-    Token(super::client::TokenArguments),
+    Token(client::TokenArguments),
     /// Print a completion script for your shell.
-    Completions(super::completions::CompletionsArguments),
+    Completions(completions::CompletionsArguments),
     /// Explain the exit codes of credentials, resources, curl and token.
-    #[command(after_help = super::client::exit_codes())]
+    #[command(after_help = client::exit_codes())]
     ExitCodes,
 }
 
@@ -55,20 +58,20 @@ impl CommandLine {
     /// Runs the command, and prints an error if it fails.
     pub async fn run(self) -> ExitCode {
         let result = match self.command {
-            Command::Serve(config) => super::serve::run(&config).await,
-            Command::Init(config) => super::init::run(&config).await,
-            Command::Audit(command) => super::audit::run(&command).await,
-            Command::Sandbox(arguments) => super::sandbox::run(&arguments).await,
-            Command::User(arguments) => super::user::run(&arguments).await,
-            Command::Health(arguments) => super::health::run(&arguments).await,
-            Command::Apikey(command) => super::apikey::run(&command).await,
+            Command::Serve(config) => serve::run(&config).await,
+            Command::Init(config) => init::run(&config).await,
+            Command::Audit(command) => audit::run(&command).await,
+            Command::Sandbox(arguments) => sandbox::run(&arguments).await,
+            Command::User(arguments) => user::run(&arguments).await,
+            Command::Health(arguments) => health::run(&arguments).await,
+            Command::Apikey(command) => apikey::run(&command).await,
             // These have exit codes of their own, which scripts depend on.
-            Command::Credentials(arguments) => return super::client::commands::credentials(&arguments).await,
-            Command::Resources(arguments) => return super::client::commands::resources(&arguments).await,
-            Command::Curl(arguments) => return super::client::commands::curl(&arguments).await,
-            Command::Token(arguments) => return super::client::commands::token(&arguments).await,
-            Command::Completions(arguments) => return super::completions::run(&arguments, Self::command()),
-            Command::ExitCodes => return super::client::commands::print_text(super::client::exit_codes().as_bytes()),
+            Command::Credentials(arguments) => return client::commands::credentials(&arguments).await,
+            Command::Resources(arguments) => return client::commands::resources(&arguments).await,
+            Command::Curl(arguments) => return client::commands::curl(&arguments).await,
+            Command::Token(arguments) => return client::commands::token(&arguments).await,
+            Command::Completions(arguments) => return completions::run(&arguments, Self::command()),
+            Command::ExitCodes => return client::commands::print_text(client::exit_codes().as_bytes()),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

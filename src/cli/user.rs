@@ -3,7 +3,6 @@
 //!
 //! A password is never an argument, because every user of the machine can read those.
 
-use crate::domain::users::User;
 use std::{
     io::{IsTerminal, Read, Write},
     net::SocketAddr,
@@ -23,7 +22,7 @@ use crate::{
     domain::{
         credentials::form::FieldError,
         time::{SystemClock, Timestamp},
-        users::{Role, UserState},
+        users::{Role, User, UserState},
     },
     service::{
         Service,

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod connectors;
 pub mod credentials;
+pub mod error_causes;
 pub mod form_errors;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -325,36 +325,30 @@ impl HourCounts {
     }
 }
 
-/// Uses that were counted together, with the names that there are now.
+/// Uses that were counted together, with current names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UseRecord {
     /// The beginning of the minute.
     pub minute: Timestamp,
-    /// For which resource, if for one.
     pub resource: Option<ResourceId>,
-    /// Its kind and name, unless it is deleted.
+    /// `None` if it's deleted.
     pub resource_name: Option<(ResourceKind, String)>,
-    /// Who.
     pub asker: Asker,
-    /// The name of the API key, where one was used that is still known.
+    /// `None` if no API key was used, or it's gone.
     pub key_name: Option<String>,
-    /// The account of the person or of the key's owner, and its name, unless it is deleted.
+    /// The user, or the owner of the key, with the name. `None` if the user is deleted.
     pub account: Option<(UserId, String)>,
-    /// What for.
     pub action: UseAction,
-    /// With which token.
     pub token: TokenSource,
-    /// How they ended: a status, `issued` or a code.
+    /// See [`UseOutcome::word`](crate::domain::usage::UseOutcome::word).
     pub outcome: String,
-    /// How good that is.
     pub success: Success,
-    /// How many.
     pub uses: u64,
-    /// How long they took together, in microseconds.
+    /// The total duration, in microseconds.
     pub micros: u64,
-    /// How long the longest of them took, in microseconds.
+    /// The longest duration, in microseconds.
     pub longest: u64,
-    /// When the last of them was over.
+    /// When the last of them ended.
     pub last_at: Timestamp,
 }
 

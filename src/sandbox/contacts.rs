@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 /// How many created contacts are kept for one account; the oldest go first.
 pub(super) const CREATED_MAX: usize = 200;
 
-/// The contacts that were created since the start, by account, the newest first.
+/// The contacts created since the start, by account, newest first.
 #[derive(Debug, Default)]
 pub(super) struct CreatedContacts(Mutex<Created>);
 
@@ -47,7 +47,7 @@ impl CreatedContacts {
     }
 }
 
-/// What a request to create a contact holds. Keys that are not known are ignored, as TalkDesk does.
+/// The body of a request to create a contact. Ignores unknown keys, as TalkDesk does.
 #[derive(Debug, Deserialize)]
 pub(super) struct NewContact {
     name: String,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{contacts::CreatedContacts, token::TokenIssuer};
 use crate::domain::time::Clock;
 
-/// What every request handler can reach.
+/// The state that every request handler shares.
 pub(super) struct State {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tokens: TokenIssuer,

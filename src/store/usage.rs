@@ -1,7 +1,6 @@
 //! The usage history: uses of credentials by the minute, and totals by the hour. Values are added, never
 //! overwritten, because several instances write.
 
-use crate::domain::usage::UseRecord;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use crate::domain::{
     credentials::CredentialId,
     resources::{ResourceId, ResourceKind},
     time::Timestamp,
-    usage::{Asker, HourCounts, Latencies, Success, Tally, TokenSource, UseAction, UseKey},
+    usage::{Asker, HourCounts, Latencies, Success, Tally, TokenSource, UseAction, UseKey, UseRecord},
 };
 
 /// Totals to add to an hour.

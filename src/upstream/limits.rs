@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-/// The limits of a call.
+/// The limits of a call: times, and sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The time for finding an address, connecting and the TLS handshake together.
+    /// For finding an address, connecting and the TLS handshake together.
     pub connect: Duration,
-    /// The time for a whole request, to the last byte of its answer.
+    /// For a whole request, to the last byte of its response.
     pub request: Duration,
-    /// The time for all requests of a probe together. Shorter, because somebody waits for a Save
-    /// that the probe can only explain.
+    /// For all requests of a probe together. Shorter than the others, because someone is waiting for Save, and the
+    /// probe can only explain a problem.
     pub probe: Duration,
-    /// The most bytes that a token endpoint may answer.
+    /// The largest response of a token endpoint, in bytes.
     pub token_answer: usize,
-    /// The bytes after which the answer of an API is cut, where it is shown.
+    /// The size in bytes at which the body of an API response is cut for display.
     pub api_answer: usize,
-    /// The time to the head of an answer to a forwarded request.
+    /// From the start of a forwarded request to the head of its response.
     pub first_byte: Duration,
-    /// The time from one piece of a forwarded body to the next.
+    /// Between two pieces of a forwarded body.
     pub idle: Duration,
 }
 

@@ -3,7 +3,6 @@
 //! Handled before the router, so that none of the middleware for pages applies. Both bodies stream; a small request
 //! body is read completely first, so that it can be sent again with another token.
 
-use crate::service::proxy::{Forward, ForwardFault};
 use std::time::{Duration, Instant};
 
 use axum::{
@@ -40,7 +39,7 @@ use crate::{
         Service,
         access::caller::Origin,
         operations::tracing::OpenSpan,
-        proxy::{Admission, Admitted, ProxyBody, ProxyFault, Refused, Route, Sent, Visit},
+        proxy::{Admission, Admitted, Forward, ForwardFault, ProxyBody, ProxyFault, Refused, Route, Sent, Visit},
         tokens::broker::TokenRefusal,
     },
 };

@@ -36,36 +36,31 @@ fn cut(text: &str, max: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// What was handed over.
+/// The result of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transferred {
-    /// How much.
     pub owned: Owned,
-    /// What got another name, because the receiver had something of that name.
+    /// Renamed because the new owner already had something with the same name.
     pub renamed: Vec<Renamed>,
 }
 
-/// How much somebody owns.
+/// The number of things that a user owns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Owned {
-    /// Credentials.
     pub credentials: i64,
     /// Sources and destinations.
     pub resources: i64,
-    /// API keys that are not revoked.
+    /// API keys that aren't revoked.
     pub api_keys: i64,
 }
 
-/// Something that got another name.
+/// Something that was renamed in the transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renamed {
     /// Credential or resource.
     pub kind: TargetKind,
-    /// Its id.
     pub id: Uuid,
-    /// Its name before.
     pub before: String,
-    /// Its name now.
     pub now: String,
 }
 

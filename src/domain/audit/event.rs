@@ -249,16 +249,13 @@ impl Audit<'_> {
     }
 }
 
-/// A credential that has a name which was looked for.
+/// A credential with the name that was searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditCredential {
-    /// Its id.
     pub id: CredentialId,
-    /// Its connector.
     pub connector: ConnectorId,
-    /// Its name.
     pub name: String,
-    /// The e-mail address of its owner.
+    /// The owner's email address.
     pub owner: Option<String>,
 }
 

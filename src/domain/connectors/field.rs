@@ -2,46 +2,42 @@
 
 use super::{FieldId, format::FieldFormat, template::Template};
 
-/// One value that a connector asks for.
+/// A value that the connector asks for.
 #[derive(Debug, Clone)]
 pub struct Field {
-    /// Its id; also its name in forms.
+    /// Also the name of its form control.
     pub id: FieldId,
-    /// What people call it.
     pub label: String,
-    /// A sentence of help, or an empty text.
+    /// One sentence, or empty.
     pub help: String,
-    /// An example of a value, or an empty text.
+    /// An example value, or empty.
     pub example: String,
-    /// What it accepts.
     pub format: FieldFormat,
-    /// True when its value is never shown again.
+    /// True if its value is never shown again.
     pub secret: bool,
-    /// True when it is folded away until asked for.
+    /// True if the form hides it until it's asked for.
     pub advanced: bool,
-    /// True when it may be left empty.
     pub optional: bool,
-    /// The value it has when nothing is typed.
+    /// Used when nothing is typed.
     pub default: Option<String>,
-    /// Shown in front of the value.
+    /// Shown before the value.
     pub prefix: Template,
-    /// Shown behind the value.
+    /// Shown after the value.
     pub suffix: Template,
-    /// More domains, beside that of the suffix, whose host names may be pasted: the label before them is
-    /// the value. One with `{field.attribute}` chooses the option whose attribute it matches.
+    /// More domains, besides the suffix, whose host names may be pasted: the label before the domain becomes
+    /// the value. A domain with `{field.attribute}` also selects the option whose attribute matches.
     pub accept_hosts: Vec<Template>,
-    /// The choices of an `enum` field.
+    /// Empty unless the format is `enum`.
     pub options: Vec<FieldOption>,
-    /// The most characters a value may have.
+    /// In characters.
     pub max_length: usize,
 }
 
-/// One choice of an `enum` field.
+/// A choice of an `enum` field.
 #[derive(Debug, Clone)]
 pub struct FieldOption {
-    /// The value.
+    /// The value that is stored.
     pub id: String,
-    /// What people call it.
     pub label: String,
     /// What templates read as `{field.attribute}`.
     pub attributes: Vec<(String, String)>,

@@ -163,14 +163,12 @@ pub struct Resource {
     pub version: i64,
 }
 
-/// What came of deleting a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceDelete {
-    /// It is gone.
     Deleted,
-    /// It has another version by now than the one that was seen.
+    /// It was changed since the version that the user saw.
     Outdated,
-    /// There is no such resource that this person may change.
+    /// There is no such resource that this user may change.
     NotFound,
 }
 

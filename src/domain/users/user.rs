@@ -106,28 +106,19 @@ pub fn email_key(text: &str) -> String {
     crate::domain::naming::name_key(text.trim()).replace('\0', "\u{fffd}")
 }
 
-/// A stored account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its id.
     pub id: UserId,
-    /// Its e-mail address.
     pub email: String,
-    /// The name of the person.
     pub name: String,
-    /// Its role.
     pub role: Role,
-    /// Whether it can be used.
     pub state: UserState,
-    /// Whether it has a password.
     pub has_password: bool,
-    /// Whether it has a second factor.
     pub has_second_factor: bool,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When somebody last signed in with it.
+    /// The last sign-in.
     pub signed_in_at: Option<Timestamp>,
-    /// Grows with every change of name, e-mail address, role, state or password.
+    /// Increases with every change of name, email address, role, state, password or second factor.
     pub version: i64,
 }
 

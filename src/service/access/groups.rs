@@ -1,14 +1,14 @@
 //! Groups of users that credentials can be shared with. For administrators.
 
-use crate::domain::access::group::Group;
-use crate::domain::access::group::GroupMember;
-use crate::domain::access::group::GroupShare;
 use uuid::Uuid;
 
 use super::caller::Caller;
 use crate::{
     domain::{
-        access::permission::Permission,
+        access::{
+            group::{Group, GroupMember, GroupShare},
+            permission::Permission,
+        },
         audit::event::{AuditAction, TargetKind},
         credentials::form::FieldError,
         form_errors::FormError,

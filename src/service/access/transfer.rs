@@ -1,11 +1,12 @@
 //! Transfers everything that one user owns to another in one step, for example before they leave.
 
 use super::caller::Caller;
-use crate::domain::access::transfer::Owned;
-use crate::domain::access::transfer::Transferred;
 use crate::{
     domain::{
-        access::permission::Permission,
+        access::{
+            permission::Permission,
+            transfer::{Owned, Transferred},
+        },
         audit::event::{AuditAction, TargetKind},
         credentials::form::FieldError,
         form_errors::FormError,

@@ -3,7 +3,6 @@
 //! Everything here requires the permission to read it. Reading happens in batches, so that a long trail needs no
 //! more memory than a short one.
 
-use crate::domain::audit::AuditCredential;
 use std::{collections::HashMap, ops::Range};
 
 use serde::Serialize;
@@ -13,7 +12,7 @@ use crate::{
     domain::{
         access::permission::Permission,
         audit::{
-            AuditRecord,
+            AuditCredential, AuditRecord,
             chain::{ChainBreak, ChainPoint, ChainWalk, hex},
             event::{AuditAction, AuditOutcome},
         },

@@ -1,6 +1,5 @@
 //! Creating, reading and deleting data sources and data destinations.
 
-use crate::domain::resources::ResourceDelete;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,7 +12,7 @@ use crate::{
         credentials::{CredentialId, CredentialStatus, form::FieldError},
         form_errors::FormError,
         naming::{Description, Name},
-        resources::{ApiPath, Endpoint, Method, Resource, ResourceId, ResourceKind, egress_policy::EgressPolicy},
+        resources::{ApiPath, Endpoint, Method, Resource, ResourceDelete, ResourceId, ResourceKind, egress_policy::EgressPolicy},
         time::Timestamp,
     },
     service::{

@@ -1,6 +1,5 @@
 //! Counts uses, and reads the history of a credential or resource.
 
-use crate::domain::usage::UseRecord;
 use std::{collections::BTreeMap, time::Duration};
 
 use super::pending::Pending;
@@ -11,7 +10,7 @@ use crate::{
         resources::{ResourceId, ResourceKind},
         time::Timestamp,
         tokens::{failure::FailureClass, state::FetchReason},
-        usage::{Asker, HOUR, HourCounts, TokenSource, Use, UseAction, UseKey, UseOutcome},
+        usage::{Asker, HOUR, HourCounts, TokenSource, Use, UseAction, UseKey, UseOutcome, UseRecord},
         users::UserId,
     },
     service::{

@@ -1,14 +1,12 @@
 //! Managing users: adding, changing and disabling them. For administrators and for commands on the server.
 
-use crate::domain::access::transfer::Owned;
-use crate::domain::users::User;
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{password_links::PasswordLink, setup::NewHash};
 use crate::{
     domain::{
-        access::permission::Permission,
+        access::{permission::Permission, transfer::Owned},
         audit::{
             AuditTarget,
             event::{AuditAction, TargetKind},
@@ -17,7 +15,7 @@ use crate::{
         form_errors::FormError,
         naming::{Name, name_key},
         time::Timestamp,
-        users::{Email, Role, UserId},
+        users::{Email, Role, User, UserId},
     },
     service::{
         Service, ServiceError,

@@ -1,7 +1,6 @@
 //! Password links, with which a user chooses a password after being added or after a reset. A link works once, for
 //! three days, and only until another is created for the same user.
 
-use crate::domain::users::User;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -15,7 +14,7 @@ use crate::{
         credentials::form::FieldError,
         time::Timestamp,
         users::{
-            UserId, UserState,
+            User, UserId, UserState,
             session::{SessionStage, SignInMethod},
         },
     },

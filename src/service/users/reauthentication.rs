@@ -7,21 +7,19 @@ use crate::domain::{credentials::form::FieldError, form_errors::FormError};
 /// What is said of a code that does not do.
 pub(in crate::service) const WRONG_CODE: &str = FormError::CodeWrong.sentence();
 
-/// What came of a change of one's own account.
+/// The result of a change to a user's own account.
 pub enum OwnChange<T> {
-    /// It is done.
     Done(T),
-    /// Fields are wrong.
     Invalid(Vec<FieldError>),
-    /// Nothing is tried for so long, after too many failures.
+    /// Too many failures; no attempt is allowed for this long.
     Limited(Duration),
-    /// Too many passwords are being hashed; in a moment it works.
+    /// Too many passwords are being hashed; trying again helps.
     Busy,
-    /// The page that asked for it is out of date.
+    /// The page with the form is out of date.
     Void,
 }
 
-/// Whether somebody proved who they are.
+/// Whether a user has confirmed their identity.
 pub(in crate::service) enum Proof {
     Given,
     Wrong(FieldError),

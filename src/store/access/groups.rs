@@ -1,14 +1,14 @@
 //! Groups of users, with which credentials can be shared.
 
-use crate::domain::access::group::Group;
-use crate::domain::access::group::GroupMember;
-use crate::domain::access::group::GroupShare;
 use uuid::Uuid;
 
 use super::epoch::bump_access_epoch;
 use crate::{
     domain::{
-        access::permission::Access,
+        access::{
+            group::{Group, GroupMember, GroupShare},
+            permission::Access,
+        },
         audit::Audit,
         naming::Name,
         time::Timestamp,

@@ -2,9 +2,6 @@
 //! change owner, and API keys are revoked. Nothing has to be sealed again, because no seal includes the
 //! owner.
 
-use crate::domain::access::transfer::Owned;
-use crate::domain::access::transfer::Renamed;
-use crate::domain::access::transfer::Transferred;
 use std::collections::HashSet;
 
 use sqlx::FromRow;
@@ -13,7 +10,7 @@ use uuid::Uuid;
 use super::epoch::bump_access_epoch;
 use crate::{
     domain::{
-        access::transfer::told_apart,
+        access::transfer::{Owned, Renamed, Transferred, told_apart},
         audit::{
             Audit, AuditTarget,
             event::{AuditAction, TargetKind},

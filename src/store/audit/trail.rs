@@ -4,7 +4,6 @@
 //! Events are found by their position in the chain. Each search reads one range of one index, so that a page
 //! at the end of a long trail is as fast as one at its beginning, however rare the events are.
 
-use crate::domain::audit::AuditCredential;
 use std::ops::Range;
 
 use sqlx::FromRow;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        audit::{AuditRecord, event::AuditAction},
+        audit::{AuditCredential, AuditRecord, event::AuditAction},
         connectors::ConnectorId,
         time::Timestamp,
         users::UserId,

@@ -1,7 +1,6 @@
 //! Resources: sources and destinations. The endpoint of a resource is sealed; the link to its credential
 //! isn't.
 
-use crate::domain::resources::ResourceDelete;
 use std::ops::RangeInclusive;
 
 use sqlx::FromRow;
@@ -14,7 +13,7 @@ use crate::{
         connectors::ConnectorId,
         credentials::{CredentialId, CredentialStatus},
         naming::{Description, Name},
-        resources::{ResourceId, ResourceKind},
+        resources::{ResourceDelete, ResourceId, ResourceKind},
         time::Timestamp,
         users::UserId,
     },

@@ -1,7 +1,6 @@
 //! Users as an administrator sees and changes them: listing, changing, disabling. There is always an active
 //! administrator: a change that would leave none is rejected.
 
-use crate::domain::users::User;
 use uuid::Uuid;
 
 use super::user::{Row, search_key};
@@ -10,7 +9,7 @@ use crate::{
         audit::Audit,
         naming::Name,
         time::Timestamp,
-        users::{Email, Role, UserId},
+        users::{Email, Role, User, UserId},
     },
     store::{
         Store, StoreError,

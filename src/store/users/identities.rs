@@ -1,9 +1,11 @@
 //! The identities of users at single sign-on providers.
 
 use super::user::{Row, insert_user};
-use crate::domain::users::User;
 use crate::{
-    domain::{audit::Audit, users::UserId},
+    domain::{
+        audit::Audit,
+        users::{User, UserId},
+    },
     store::{
         NewUser, Store, StoreError,
         access::epoch::bump_access_epoch,

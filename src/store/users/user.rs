@@ -1,6 +1,5 @@
 //! Users: storing, finding and signing in.
 
-use crate::domain::users::User;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -9,7 +8,7 @@ use crate::{
         audit::Audit,
         naming::Name,
         time::Timestamp,
-        users::{Email, Role, UserId, UserState},
+        users::{Email, Role, User, UserId, UserState},
     },
     store::{
         NewSession, Store, StoreError,

@@ -29,11 +29,11 @@ use crate::upstream::limits::Limits;
 /// The most informational responses to one request.
 const INTERIM_MAX: u32 = 32;
 
-/// Why a connection brought no answer.
+/// Why a connection brought no response.
 pub(super) enum Unanswered {
-    /// Nothing was sent; the body, if it streams.
+    /// Nothing was sent. Contains the body if it streams.
     Unsent(Option<Box<Streaming>>),
-    /// It broke, or what came was no answer.
+    /// The connection broke, or the bytes received are not a response.
     Broken,
     TimedOut,
 }

@@ -12,37 +12,37 @@ use zeroize::Zeroizing;
 use super::pool::HostPool;
 use crate::domain::{credentials::verification::Diagnosis, resources::request_path::RequestPath};
 
-/// The API of one credential: where requests go. Cheap to clone.
+/// Where the requests of one credential go. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiTarget(pub(super) Arc<Target>);
 
 pub(super) struct Target {
-    /// What stands in the `Host` header.
+    /// The value of the `Host` header.
     pub(super) host: HeaderValue,
-    /// What paths are appended to: empty, or a path that does not end with `/`.
+    /// The path that request paths are appended to: empty, or without a trailing `/`.
     pub(super) base: String,
-    /// Parameters of the base URL itself.
+    /// The query of the base URL.
     pub(super) query: Option<String>,
     pub(super) pool: Arc<HostPool>,
 }
 
-/// What each request to an API carries: the authorization, and the headers that the connector names.
+/// The headers of every request to an API: the authorization, and those that the connector names.
 pub struct ApiHeaders {
-    /// As they are sent.
+    /// Serialized as HTTP/1.1 header lines.
     pub(super) written: Zeroizing<Vec<u8>>,
-    /// Their names: a client's own headers of these names are not passed on.
+    /// Their names. A client's own headers with these names are not forwarded.
     pub(super) names: Vec<HeaderName>,
 }
 
-/// A request to be forwarded, but for its body.
+/// A request to forward, without its body.
 pub struct Forward<'a> {
-    /// Method, query and headers, as they came.
+    /// Method, query and headers of the client's request.
     pub came: &'a Parts,
-    /// The settled path, below the base URL.
+    /// The normalized path, relative to the base URL.
     pub path: &'a RequestPath<'a>,
-    /// The id of the request, which the API is told in `X-Request-Id`.
+    /// The request id, which is sent to the API as `X-Request-Id`.
     pub id: &'a HeaderValue,
-    /// Is told what the API says before its answer.
+    /// Called with each informational response.
     pub early: &'a Early,
 }
 
@@ -50,20 +50,20 @@ pub struct Forward<'a> {
 /// passed on.
 pub type Early = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
-/// Why there is no answer of the API.
+/// Why there is no response of the API.
 #[derive(Debug)]
 pub enum ForwardFault {
-    /// The API cannot be reached; nothing was sent.
+    /// The API can't be reached; nothing was sent.
     Unreachable(Box<Diagnosis>),
-    /// Too many connections to its host are in use.
+    /// Too many connections to the host are in use.
     Busy,
-    /// No answer began in time.
+    /// No response began in time.
     TimedOut,
-    /// The connection broke before an answer began.
+    /// The connection broke before a response began.
     Broken,
-    /// The client sent more than the policy allows.
+    /// The client sent more than the egress policy allows.
     BodyTooLarge {
-        /// The most bytes that it allows.
+        /// The limit of the policy, in bytes.
         most: u64,
     },
     /// The client's body ended too early, or came too slowly.

@@ -41,11 +41,10 @@ pub struct TokenClient {
     clock: Arc<dyn Clock>,
 }
 
-/// One try to fetch an access token.
+/// One attempt to fetch an access token.
 #[derive(Debug)]
 pub struct TokenAttempt {
-    /// Every stage from [`Stage::Input`] to [`Stage::Token`] in order, those that were not reached
-    /// as skipped.
+    /// Every stage from [`Stage::Input`] to [`Stage::Token`] in order. Stages that were not reached are skipped.
     pub stages: Vec<StageReport>,
     /// The token, or why there is none.
     pub result: Result<IssuedToken, Diagnosis>,

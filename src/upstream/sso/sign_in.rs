@@ -10,16 +10,16 @@ use crate::crypto::random;
 /// How this installation signs people in.
 #[derive(Debug, Clone)]
 pub struct SingleSignOnSettings {
-    /// Who vouches for people: an `https` address without a query. Its host may have a private address.
+    /// The identity provider: an `https` URL without a query. Its host may have a private address.
     pub issuer: Url,
-    /// The client that the provider knows Keytile by.
+    /// Keytile's client id at the provider.
     pub client_id: String,
-    /// The client's secret; none for a public client, which PKCE alone protects.
+    /// The client's secret; `None` for a public client, which only PKCE protects.
     pub client_secret: Option<SecretString>,
-    /// What to ask for beside `openid`, such as `email` and `profile`.
+    /// Scopes to request in addition to `openid`, such as `email` and `profile`.
     pub scopes: Vec<String>,
-    /// The claim that lists a person's groups, such as `groups`. Where no claim has this whole name, dots lead
-    /// into objects, as in `realm_access.roles`. Empty when groups do not matter.
+    /// The claim that lists a person's groups, such as `groups`. If no claim has the whole name, dots lead into
+    /// objects, as in `realm_access.roles`. Empty if groups are not used.
     pub groups_claim: String,
 }
 
@@ -44,35 +44,34 @@ pub(super) fn own_host(issuer: &Url) -> Result<String, String> {
     issuer.host_str().map(str::to_owned).ok_or_else(|| "the issuer has no host".into())
 }
 
-/// What must come back with the answer. The browser keeps it meanwhile, sealed: it is a secret as a whole.
+/// What is needed to check the response. The browser keeps it in the meantime, sealed, because all of it is secret.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PendingSignIn {
-    /// Shows that the answer is one to this browser's question (RFC 6749 section 10.12).
+    /// Proves that the response belongs to a sign-in that this browser began (RFC 6749 section 10.12).
     #[serde(serialize_with = "expose", deserialize_with = "secret")]
     pub(super) state: SecretString,
-    /// Shows that the ID token was issued for this question.
+    /// Proves that the ID token was issued for this sign-in.
     #[serde(serialize_with = "expose", deserialize_with = "secret")]
     pub(super) nonce: SecretString,
-    /// Shows that who redeems the code is who asked for it (RFC 7636).
+    /// Proves that the code is redeemed by the client that asked for it (RFC 7636).
     #[serde(serialize_with = "expose", deserialize_with = "secret")]
     pub(super) pkce_verifier: SecretString,
 }
 
-/// What the provider sends the browser back with: the parameters of the query. Others are passed over.
+/// The query parameters with which the provider sends the browser back. Others are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CallbackAnswer {
-    /// The authorization code.
     #[serde(deserialize_with = "optional_secret")]
     pub code: Option<SecretString>,
-    /// The state as it was sent.
+    /// The state from the authorization request.
     #[serde(deserialize_with = "optional_secret")]
     pub state: Option<SecretString>,
-    /// The issuer that answers (RFC 9207).
+    /// The issuer that responds (RFC 9207).
     pub iss: Option<String>,
-    /// Why there is no code, as a word.
+    /// Why there is no code, as an error code.
     pub error: Option<String>,
-    /// The same for people.
+    /// Why there is no code, in words for people.
     pub error_description: Option<String>,
 }
 

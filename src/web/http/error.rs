@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::service::ServiceError;
+use crate::{domain::error_causes::with_causes, service::ServiceError};
 
 /// Why a handler has no page to show.
 #[derive(Debug)]
@@ -38,14 +38,7 @@ pub(crate) enum PageError {
 impl PageError {
     /// An unexpected error: logs it with its causes.
     pub(crate) fn internal(error: impl Error) -> Self {
-        let mut causes = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            causes.push_str(": ");
-            causes.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        tracing::error!(cause = causes, "a request failed");
+        tracing::error!(cause = with_causes(&error), "a request failed");
         Self::Internal
     }
 

@@ -14,7 +14,7 @@ use crate::{
     web::state::WebState,
 };
 
-/// The fields of a form that has been checked. They can be taken once.
+/// The fields of a checked form. They can be taken once.
 #[derive(Clone)]
 pub(crate) struct CheckedForm(Arc<Mutex<Option<Fields>>>);
 

@@ -1,6 +1,5 @@
 //! The audit trail, for administrators: a page of it, filtered by person, object, action and time, and its export.
 
-use crate::domain::audit::AuditCredential;
 use std::io;
 
 use askama::Template;
@@ -15,7 +14,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{audit::event::AuditAction, credentials::form::FieldError, time::Timestamp},
+    domain::{
+        audit::{AuditCredential, event::AuditAction},
+        credentials::form::FieldError,
+        time::Timestamp,
+    },
     service::audit::trail::{AuditExport, AuditFilter},
     web::{
         http::{

@@ -8,26 +8,22 @@ use crate::domain::{
     resources::ResourceKind,
 };
 
-/// Why a connector file is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {key}: {reason}")]
 pub struct ConnectorFileError {
-    /// The file's name.
     pub file: String,
-    /// The line, counted from 1.
+    /// Counted from 1.
     pub line: usize,
     /// The key at fault, such as `token.url` or `field[2].format`.
     pub key: String,
-    /// What is wrong.
     pub reason: String,
 }
 
-/// A connector file that was read, and the name of the guide it asks for.
 #[derive(Debug)]
 pub struct ConnectorFile {
-    /// The connector; its guide is still empty.
+    /// Its guide is still empty.
     pub connector: Connector,
-    /// The name of the Markdown file that holds its guide.
+    /// The Markdown file beside it that holds the guide.
     pub guide_file: String,
 }
 

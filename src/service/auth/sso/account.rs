@@ -4,7 +4,6 @@
 //! only if the provider has verified the address: otherwise anyone who can enter any address at the provider could
 //! take over the account of another user.
 
-use crate::domain::users::User;
 use crate::{
     domain::{
         access::{group_role::RoleRules, permission::Permission},
@@ -13,7 +12,7 @@ use crate::{
             event::{AuditAction, AuditOutcome, TargetKind},
         },
         naming::{NAME_MAX, Name},
-        users::{Email, Role, UserId, UserState},
+        users::{Email, Role, User, UserId, UserState},
     },
     service::{
         Service, ServiceError,

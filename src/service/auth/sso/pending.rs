@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::PENDING;
-use crate::service::Service;
-use crate::{crypto::envelope::Place, domain::time::Timestamp, upstream::PendingSignIn};
+use crate::{crypto::envelope::Place, domain::time::Timestamp, service::Service, upstream::PendingSignIn};
 
 /// The longest URL to return to, in bytes. Browsers drop cookies of more than 4,096 bytes.
 const NEXT_MAX: usize = 1_000;

@@ -1,6 +1,5 @@
 //! Creating, changing and deleting sources and destinations.
 
-use crate::domain::resources::ResourceDelete;
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -12,7 +11,7 @@ use super::{
     read::shown,
 };
 use crate::{
-    domain::resources::ResourceId,
+    domain::resources::{ResourceDelete, ResourceId},
     service::{
         access::caller::Caller,
         resources::update::{PolicyPatch, ProgramCreation, ProgramResource, ResourcePatch, ResourcePatched},

@@ -1,6 +1,5 @@
 //! Setting up the user's own second factor, and its recovery codes, which are shown once.
 
-use crate::service::auth::browser;
 use askama::Template;
 use axum::{
     extract::State,
@@ -12,7 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::profile::{proof_fields, respond_to};
 use crate::{
     domain::credentials::form::FieldError,
-    service::{auth::second_factor::SecondFactorOffer, users::reauthentication::OwnChange},
+    service::{
+        auth::{browser, second_factor::SecondFactorOffer},
+        users::reauthentication::OwnChange,
+    },
     web::{
         http::{
             error::PageError,

@@ -1,6 +1,5 @@
 //! Setup: creates the first administrator. Only the link that was printed at startup opens its form.
 
-use crate::service::auth::browser;
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -13,7 +12,10 @@ use serde::Deserialize;
 use super::sign_in;
 use crate::{
     domain::credentials::form::FieldError,
-    service::users::setup::{RawSetUp, SetUpOutcome},
+    service::{
+        auth::browser,
+        users::setup::{RawSetUp, SetUpOutcome},
+    },
     web::{
         http::{
             error::PageError,

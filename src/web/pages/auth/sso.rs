@@ -1,6 +1,5 @@
 //! Single sign-on: to the provider and back, and the pages for failures.
 
-use crate::service::auth::sso::{CallbackAnswer, SingleSignOnError};
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use crate::{
     service::auth::{
         sessions::SessionState,
-        sso::{BeginOutcome, FinishOutcome, PENDING},
+        sso::{BeginOutcome, CallbackAnswer, FinishOutcome, PENDING, SingleSignOnError},
     },
     web::{
         http::{cookie::Cookie, error::PageError},

@@ -1,8 +1,5 @@
 //! Settings: groups, their names and their members.
 
-use crate::domain::access::group::Group;
-use crate::domain::access::group::GroupMember;
-use crate::domain::access::group::GroupShare;
 use std::slice;
 
 use askama::Template;
@@ -15,7 +12,14 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{access::permission::Access, credentials::form::FieldError, users::UserState},
+    domain::{
+        access::{
+            group::{Group, GroupMember, GroupShare},
+            permission::Access,
+        },
+        credentials::form::FieldError,
+        users::UserState,
+    },
     service::access::groups::{GroupDetail, GroupOutcome, GroupShares},
     web::{
         http::{

@@ -1,7 +1,5 @@
 //! Settings: transferring everything that a user owns, after a page that shows how much it is.
 
-use crate::domain::access::transfer::Renamed;
-use crate::domain::access::transfer::Transferred;
 use std::slice;
 
 use askama::Template;
@@ -9,7 +7,11 @@ use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::list::ADDRESS;
 use crate::{
-    domain::{audit::event::TargetKind, credentials::form::FieldError},
+    domain::{
+        access::transfer::{Renamed, Transferred},
+        audit::event::TargetKind,
+        credentials::form::FieldError,
+    },
     service::{access::transfer::HandOverOutcome, users::admin::PersonDetail},
     web::{
         http::{

@@ -1,13 +1,12 @@
 //! A usage history as a table: periods of time, and individual uses.
 
-use crate::domain::usage::UseRecord;
 use axum::http::StatusCode;
 
 use crate::{
     domain::{
         time::Timestamp,
         tokens::state::FetchReason,
-        usage::{Asker, HOUR, HourCounts, LATENCY_BOUNDS, Success, TokenSource, UseAction},
+        usage::{Asker, HOUR, HourCounts, LATENCY_BOUNDS, Success, TokenSource, UseAction, UseRecord},
     },
     service::usage::{History, ShownAccounts},
 };

@@ -1,12 +1,11 @@
 //! Users as Settings shows them: a row of the list, and the roles to choose from.
 
 use super::account_field::AccountField;
-use crate::domain::users::User;
 use crate::{
     domain::{
         credentials::form::FieldError,
         time::Timestamp,
-        users::{Role, UserState},
+        users::{Role, User, UserState},
     },
     service::users::admin::RawPerson,
     web::views::relative_time::Age,
